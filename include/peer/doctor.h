@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PEER_DOCTOR_H
+#define PEER_DOCTOR_H
+
+#include <peer/peer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Can this machine run peer, and what would have to change? Reads only; nothing is left behind. */
+enum peer_check_status {
+    PEER_CHECK_OK,
+    PEER_CHECK_NOTE,    /* works, but know this */
+    PEER_CHECK_PROBLEM, /* something will not work; `mend` says what to do */
+};
+
+struct peer_check {
+    const char *name;   /* stable word: "device-node", "rp-filter", ... */
+    enum peer_check_status status;
+    char text[256];     /* what was found, one line */
+    char mend[256];     /* a command, or empty */
+};
+
+struct peer_doctor_config {
+    const char *device_node; /* default /dev/net/tun */
+    const char *from;        /* addresses to check for conflicting routes, default the default range */
+};
+
+/** Runs every check in order. Returns how many found a problem. */
+PEER_EXPORT int peer_doctor(const struct peer_doctor_config *config,
+                            void (*each)(void *user, const struct peer_check *check), void *user);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PEER_EVENT_H
+#define PEER_EVENT_H
+
+#include <peer/peer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct peer_flow;
+struct peer_listener;
+
+enum peer_event_type {
+    PEER_EVENT_NONE,
+    PEER_EVENT_CONNECTED, /* the handshake is done */
+    PEER_EVENT_ACCEPTED,  /* a new flow of a listener (TCP: open; UDP: with its first datagram) */
+    PEER_EVENT_READABLE,  /* bytes or datagrams wait; level-triggered per dispatch */
+    PEER_EVENT_WRITABLE,  /* there is room again after -EAGAIN, or all written bytes are acknowledged */
+    PEER_EVENT_EOF,       /* the application sent FIN: no more bytes will come */
+    PEER_EVENT_CLOSED,    /* the end, `end` tells how. Always the last event of a flow */
+    PEER_EVENT_PING,      /* an echo reply or an error about an echo request */
+    PEER_EVENT_UNREACHABLE, /* UDP: an ICMP error came back, `icmp_*` tell which; the flow stays */
+};
+
+enum peer_end {
+    PEER_END_NONE,
+    PEER_END_CLOSED,      /* both sides in order */
+    PEER_END_REFUSED,     /* RST in answer to SYN */
+    PEER_END_RESET,       /* RST later */
+    PEER_END_TIMEOUT,     /* handshake or retransmissions given up */
+    PEER_END_UNREACHABLE, /* ICMP said so during the handshake */
+    PEER_END_LOCAL,       /* peer_flow_reset by the caller */
+};
+
+struct peer_event {
+    enum peer_event_type type;
+    enum peer_end end;               /* CLOSED */
+    struct peer_flow *flow;
+    struct peer_listener *listener;  /* ACCEPTED */
+    /* PING and UNREACHABLE */
+    struct peer_addr icmp_from;
+    uint8_t icmp_type, icmp_code;    /* reply: 0 (v4) or 129 (v6) */
+    uint8_t icmp_ttl;
+    uint16_t icmp_id, icmp_sequence;
+    uint32_t icmp_bytes;             /* payload of the reply */
+    uint64_t icmp_rtt_ns;            /* since the request with this id and sequence, 0 if unknown */
+};
+
+/** Takes the next event: 1, or 0 when there is none. */
+PEER_EXPORT int peer_net_pop_event(struct peer_net *net, struct peer_event *ret_event);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

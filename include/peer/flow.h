@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PEER_FLOW_H
+#define PEER_FLOW_H
+
+/** Flows: TCP connections and UDP flows of the peers. See peer/peer.h for the conventions. */
+
+#include <peer/peer.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct peer_flow;
+struct peer_listener;
+
+struct peer_connect_config {
+    bool udp;
+    struct peer_addr from; /* one of the net's peers; family 0: the peers take turns */
+    uint16_t from_port;    /* 0: chosen per (source, destination, port) */
+    struct peer_addr to;
+    uint16_t to_port;
+    uint64_t timeout_ns;   /* for the handshake; 0: as the stack's retries end (about 2 minutes) */
+    void *user;            /* handed back by peer_flow_user */
+};
+/**
+ * Starts a connection (or makes a UDP flow, which is open at once). The outcome is an event.
+ * -EADDRNOTAVAIL: `from` is no peer of this net; -EADDRINUSE: (from, from_port, to, to_port) is in
+ * use, or no port is left; -EAFNOSUPPORT: families differ; -ENOSPC: max_flows; -ENOMEM.
+ */
+PEER_EXPORT int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
+                             struct peer_flow **ret_flow);
+
+struct peer_listen_config {
+    bool udp;
+    struct peer_addr at; /* one of the peers; family 0: every peer */
+    uint16_t port;
+    void *user;          /* of the listener and, at first, of its flows */
+};
+/** Peers accept at `port`: each caller is a PEER_EVENT_ACCEPTED. -EADDRINUSE, -EADDRNOTAVAIL. */
+PEER_EXPORT int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
+                            struct peer_listener **ret_listener);
+PEER_EXPORT struct peer_listener *peer_listener_free(struct peer_listener *listener);
+PEER_EXPORT void *peer_listener_user(const struct peer_listener *listener);
+
+PEER_EXPORT void *peer_flow_user(const struct peer_flow *flow);
+PEER_EXPORT void peer_flow_set_user(struct peer_flow *flow, void *user);
+
+/**
+ * Queues bytes (TCP) or sends one datagram (UDP). TCP takes what there is room for and returns the
+ * count; -EAGAIN when that is nothing: PEER_EVENT_WRITABLE follows. -EPIPE after shutdown or end,
+ * -ENOTCONN before the connection is open, -EMSGSIZE for too long a datagram.
+ */
+PEER_EXPORT ssize_t peer_flow_write(struct peer_flow *flow, const void *data, size_t len);
+/** Room that peer_flow_write would take now. */
+PEER_EXPORT size_t peer_flow_write_room(const struct peer_flow *flow);
+/**
+ * Looks at received bytes without taking them: fills up to `count` vectors, returns how many. UDP:
+ * the first datagram, in one or more vectors (a datagram of no bytes is one empty vector). The
+ * vectors are valid until the next call for this flow.
+ */
+PEER_EXPORT int peer_flow_peek(struct peer_flow *flow, struct iovec *iov, int count);
+/** Takes `len` bytes (TCP; the window opens by as much) or the first datagram (UDP). */
+PEER_EXPORT void peer_flow_consume(struct peer_flow *flow, size_t len);
+
+/** Sends FIN after what is queued: the write side ends, reading goes on. UDP: no effect. */
+PEER_EXPORT int peer_flow_shutdown(struct peer_flow *flow);
+/** Closes in order: FIN after what is queued; received bytes that nobody took make it a reset. */
+PEER_EXPORT void peer_flow_close(struct peer_flow *flow);
+/** Ends with RST at once. */
+PEER_EXPORT void peer_flow_reset(struct peer_flow *flow);
+/** Frees the handle. An open flow is reset; one that peer_flow_close ended lives on until its end. */
+PEER_EXPORT struct peer_flow *peer_flow_free(struct peer_flow *flow);
+
+/** Facts about a flow now; TCP fields are zero for UDP. */
+struct peer_flow_info {
+    bool udp;
+    struct peer_addr from, to; /* peer, application */
+    uint16_t from_port, to_port;
+    const char *state;         /* "ESTABLISHED", ... as ss(8) writes them */
+    uint64_t handshake_ns;     /* SYN to SYN-ACK */
+    uint32_t mss;              /* bytes of payload in a segment on the wire */
+    uint8_t send_scale, receive_scale; /* window scale shifts */
+    bool timestamps, sack;
+    uint64_t rtt_ns, rto_ns;   /* smoothed, 0 when not measured */
+    uint32_t send_window, receive_window, cwnd, ssthresh, in_flight;
+    uint64_t queued;           /* written, not yet acknowledged */
+    uint64_t unread;           /* received, not yet taken */
+    uint64_t retransmits;
+    uint64_t bytes_sent, bytes_received; /* payload acknowledged, payload received in order */
+};
+PEER_EXPORT void peer_flow_get_info(const struct peer_flow *flow, struct peer_flow_info *ret_info);
+
+struct peer_ping_config {
+    struct peer_addr from; /* one of the peers, or family 0 for the first */
+    struct peer_addr to;
+    uint16_t id, sequence;
+    uint16_t size;         /* payload bytes, at most 65 507 */
+    uint8_t ttl;           /* 0: 64 */
+};
+/** Sends one ICMP or ICMPv6 echo request; the answer is a PEER_EVENT_PING. */
+PEER_EXPORT int peer_ping(struct peer_net *net, const struct peer_ping_config *config);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PEER_PEER_H
+#define PEER_PEER_H
+
+/**
+ * libpeer: remote machines beside a Linux host, in one process.
+ *
+ * A `peer_net` is a TUN or TAP device, a userspace TCP/IP stack behind it, and the peers that live
+ * there: emulated remote machines with addresses of their own. Flows from peers to applications on
+ * this host (peer/flow.h) are real TCP connections and UDP flows to those applications.
+ *
+ * Conventions
+ *  - Threads: none are made. One thread at a time may use a peer_net; there is one peer_net in a
+ *    process (the stack's state is global: a second peer_net_new is -EBUSY).
+ *  - The library is passive: it prints nothing, handles no signals, and works only while it is
+ *    called. Poll peer_net_fd() for reading, call peer_net_dispatch(), take events.
+ *  - Errors: functions return 0 or a count, or -errno. Where a person can mend it, a `struct
+ *    peer_error` gets one line in words. Outputs come last and are untouched on failure.
+ *  - What happens on the network is never an error of a function: it is an event.
+ *  - Ownership: x_new/x_free; free takes NULL and returns NULL. Strings and addresses given in are
+ *    copied. Flows belong to the caller until peer_flow_free.
+ *  - Zero is the default in every config struct. Units are in the names; times are nanoseconds of
+ *    CLOCK_MONOTONIC, `deadline`/`at` absolute, `timeout`/`delay` relative.
+ *  - Freeing a flow from an event is fine; further events of it that are queued are dropped.
+ *  - Whatever way the process ends, the kernel removes device, addresses and routes with it.
+ */
+
+#include <peer/addr.h>
+#include <peer/error.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PEER_EXPORT __attribute__((visibility("default")))
+#else
+#define PEER_EXPORT
+#endif
+
+/** Version of the library, "0.1.0". */
+PEER_EXPORT const char *peer_version(void);
+
+enum peer_device_kind {
+    PEER_TUN, /* routed: the peers are far away, behind a router */
+    PEER_TAP, /* Ethernet: the peers are on the local segment, with a MAC and ARP or ND each */
+};
+
+/** All strings may be NULL. */
+struct peer_net_config {
+    enum peer_device_kind kind;
+    /** The peers' addresses: ADDR, ADDR/LEN, ADDR-ADDR or a comma list of those. Default: one
+     *  free address of 198.18.0.0/15 (RFC 2544) or 2001:2::/48 (RFC 5180), by `family` or target. */
+    const char *from;
+    uint8_t family;           /* 4 or 6, when neither `from` nor `target` tells; 0 is 4 */
+    /** The address that peers will talk to. Must be an address of this machine (or namespace)
+     *  unless allow_forward; family 0: none is known, no check. */
+    struct peer_addr target;
+    bool allow_forward;       /* also take targets that are not this machine's */
+    const char *mac;          /* of the first peer; the following ones count up */
+    uint32_t mtu;             /* 0: 1500 */
+    const char *dev;          /* device name, default "peer%d" */
+    const char *local;        /* ADDR[/LEN] to give the local side of the device */
+    bool local_needed;        /* give the local side a default address: local programs call peers */
+    const char *netns;        /* NAME, PID or PATH of a network namespace for the device */
+    bool isolate;             /* a fresh user and network namespace instead */
+    char *const *isolate_argv; /* the program to run in it (peer_net_start_program), or NULL */
+    const char *pcap;         /* capture file, "-" for standard output */
+    const char *uplink;       /* impairments from the peers to the local side, see peer(1) */
+    const char *downlink;     /* and the other way */
+    uint64_t seed;            /* every random choice derives from it; 0: a random one */
+    uint64_t max_flows;       /* 0: 2 000 000; beyond it opening is -ENOSPC, callers are refused */
+    const char *device_node;  /* default /dev/net/tun */
+    bool no_offload;          /* frames of real size only, complete checksums */
+};
+
+struct peer_net;
+
+/**
+ * Makes the device and brings it up, with routes to the peers.
+ *
+ * Actionable errors (all with text):
+ *  -EINVAL  a string in the config is wrong (kind USAGE)
+ *  -ENETUNREACH the target is no address of this machine, -EADDRINUSE a `from` address is taken or
+ *           routed already, -EPERM, -EACCES, -ENOENT (device node or namespace), -EBUSY (device
+ *           name taken, or a second peer_net in this process)  (kind MACHINE)
+ */
+PEER_EXPORT int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
+                             struct peer_error *error);
+/**
+ * Ends every flow with a reset, so that nothing stays half-open at the local side, and removes the
+ * device. Flows and listeners not yet freed become invalid. A program started in isolation is
+ * ended (SIGTERM, then SIGKILL).
+ */
+PEER_EXPORT struct peer_net *peer_net_free(struct peer_net *net);
+
+/** Readable when peer_net_dispatch has something to do. */
+PEER_EXPORT int peer_net_fd(const struct peer_net *net);
+/** Does what there is to do and returns without waiting: 0, or -errno when the device is gone. */
+PEER_EXPORT int peer_net_dispatch(struct peer_net *net);
+/** Waits (at most `timeout_ns`, UINT64_MAX: for ever) and dispatches. -EINTR after a signal. */
+PEER_EXPORT int peer_net_wait(struct peer_net *net, uint64_t timeout_ns);
+/** Now, as the library sees it. */
+PEER_EXPORT uint64_t peer_net_now_ns(const struct peer_net *net);
+
+/** Starts the isolated program. -EINVAL when there is none. Errors of execve with text. */
+PEER_EXPORT int peer_net_start_program(struct peer_net *net, struct peer_error *error);
+/** 1 and its wait status when the program has ended, else 0. */
+PEER_EXPORT int peer_net_program_ended(struct peer_net *net, int *ret_status);
+/**
+ * Is somebody listening at (addr, port) of the namespace? 1, 0 or -errno. `protocol` is
+ * IPPROTO_TCP or IPPROTO_UDP.
+ */
+PEER_EXPORT int peer_net_has_listener(struct peer_net *net, int protocol,
+                                      const struct peer_addr *addr, uint16_t port);
+
+/** What came out of the config. Strings live as long as the net. */
+struct peer_net_info {
+    const char *device;
+    enum peer_device_kind kind;
+    uint32_t mtu;
+    struct peer_addr first_peer;
+    struct peer_mac first_mac; /* TAP only */
+    struct peer_mac local_mac; /* TAP only */
+    uint64_t peers;           /* how many addresses */
+    struct peer_addr local;   /* given to the local side, or family 0 */
+    uint64_t seed;
+    bool offload;             /* super-segments both ways */
+    pid_t program;            /* isolated program, 0 when none runs */
+};
+PEER_EXPORT void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info);
+
+/** Counters since the start. */
+struct peer_net_stats {
+    uint64_t frames_sent, frames_received; /* by the peers; super-segments count once */
+    uint64_t bytes_sent, bytes_received;
+    uint64_t frames_ignored;    /* for no address of ours, or of no use to a peer */
+    uint64_t frames_bad;        /* broken headers or checksums */
+    uint64_t send_drops;        /* not taken by the device */
+    uint64_t device_drops;      /* FULL_RING: what the kernel dropped because we read too late */
+    uint64_t flows;             /* open now */
+    uint64_t flows_refused;     /* callers refused by max_flows */
+    uint64_t retransmits;       /* segments the peers sent again */
+    int pcap_error;             /* 0, or -errno that ended the capture */
+};
+PEER_EXPORT int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats);
+
+/**
+ * Resolves "HOST" (numeric or a name) to an address; `family` 4, 6 or 0 for any. Blocks in the
+ * resolver for names. -EINVAL or -ENOENT with text.
+ */
+PEER_EXPORT int peer_resolve(const char *host, uint8_t family, struct peer_addr *ret_addr,
+                             struct peer_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#include <peer/flow.h>
+#include <peer/event.h>
+
+#endif

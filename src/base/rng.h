@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef BASE_RNG_H
+#define BASE_RNG_H
+
+#include <stdint.h>
+
+/**
+ * Seeded random numbers (xoshiro256**, seeded by splitmix64). Every random choice of a run comes
+ * from generators derived from one seed, so a run can be repeated. Not for secrets.
+ */
+struct rng {
+    uint64_t state[4];
+};
+
+void rng_seed(struct rng *rng, uint64_t seed);
+/** A generator of its own for `purpose` (any number), independent of how often others were used. */
+void rng_derive(struct rng *rng, uint64_t seed, uint64_t purpose);
+uint64_t rng_next(struct rng *rng);
+/** Uniform in [0, bound), without modulo bias; bound > 0. */
+uint64_t rng_below(struct rng *rng, uint64_t bound);
+/** Uniform in [0, 1). */
+double rng_unit(struct rng *rng);
+
+/** SipHash-2-4 of `len` bytes under a 128-bit key: for ISNs, ports and hash tables. */
+uint64_t siphash(const uint64_t key[2], const void *data, uint64_t len);
+
+#endif

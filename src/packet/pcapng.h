@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PACKET_PCAPNG_H
+#define PACKET_PCAPNG_H
+
+#include "frame.h"
+
+#include <peer/error.h>
+
+/**
+ * Writes pcapng (draft-ietf-opsawg-pcapng): section header with the program's name, one interface
+ * block with the device's name and nanosecond resolution, one enhanced packet block a frame with
+ * direction (epb_flags, as seen from the local machine: what the peers send is inbound) and an
+ * optional comment. Buffered; a full disk or a closed pipe is remembered and reported once by
+ * pcapng_error, and writing stops: capturing never ends a run.
+ */
+struct pcapng;
+
+enum pcapng_direction { PCAPNG_INBOUND = 1, PCAPNG_OUTBOUND = 2 };
+
+/**
+ * `path` "-" is standard output. `ifname` is copied. Errors: the system's, with the path named.
+ * The file is created (mode 0666 less the umask) or cut to zero.
+ */
+int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
+                struct pcapng **ret_pcapng, struct peer_error *error);
+/** Flushes and closes. NULL is taken. Returns NULL. */
+struct pcapng *pcapng_free(struct pcapng *pcapng);
+/**
+ * Writes one frame. `wall_ns` is CLOCK_REALTIME. Incomplete checksums are completed in the copy
+ * that is written; a super-segment is written whole, its checksum completed over the whole.
+ * `comment` may be NULL.
+ */
+void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction direction,
+                  const struct iovec *iov, int iov_count, const struct frame_offload *offload,
+                  const char *comment);
+/** Flushes the buffer, so that a reader of the pipe sees it. */
+void pcapng_flush(struct pcapng *pcapng);
+/** 0, or the -errno that stopped the writing. */
+int pcapng_error(const struct pcapng *pcapng);
+
+#endif

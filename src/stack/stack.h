@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef STACK_STACK_H
+#define STACK_STACK_H
+
+#include "base/addr_set.h"
+#include "base/list.h"
+#include "base/timer.h"
+#include "packet/frame.h"
+
+#include <peer/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/**
+ * The peers' TCP/IP: lwIP behind a face of our own types. Frames and time come in, frames and
+ * events go out; nothing here waits, reads a clock or draws a random number of its own.
+ *
+ * lwIP's state is global, so there is one stack in a process (stack_new: -EBUSY). All calls come
+ * from one thread. No function calls back into the caller but `output` and `accept` (both may be
+ * called from within any function that touches a connection, and must not call the stack);
+ * `event` and `ping` are called by stack_deliver alone, with lwIP unwound, and may call anything.
+ */
+struct stack;
+struct stack_conn;
+struct stack_listener;
+
+/** One end's view: `local` is a peer, `remote` the application (or whoever is there). */
+struct stack_tuple {
+    struct peer_addr local, remote;
+    uint16_t local_port, remote_port; /* host order */
+};
+
+/** Bits of `events`. */
+enum {
+    STACK_CONNECTED = 1 << 0, /* the handshake of stack_tcp_connect is done */
+    STACK_ACCEPTED = 1 << 1,  /* that of a caller is done, or the first datagram is there */
+    STACK_READABLE = 1 << 2,
+    STACK_WRITABLE = 1 << 3,  /* bytes were acknowledged */
+    STACK_EOF = 1 << 4,
+    STACK_UNREACHABLE = 1 << 5, /* UDP: `icmp` in stack_conn tells */
+    STACK_CLOSED = 1 << 6,    /* the end: `end` in stack_conn tells; bytes may still be unread */
+};
+
+/** An echo reply, or an ICMP error about an echo request. */
+struct stack_icmp {
+    struct peer_addr peer, from;
+    uint8_t type, code, ttl;
+    uint16_t id, sequence;
+    uint32_t bytes;
+};
+
+struct stack_ops {
+    /** A frame leaves. The vectors are valid during the call only. `peer` is the index of its
+     *  sender in the address set. `iov_count` is at most STACK_IOV_MAX. */
+    void (*output)(void *user, uint64_t peer, const struct iovec *iov, int iov_count,
+                   const struct frame_offload *offload);
+    /** A caller: room for its connection (zeroed, embedded in what the owner likes), or NULL to
+     *  refuse it. */
+    struct stack_conn *(*accept)(void *user, struct stack_listener *listener,
+                                 const struct stack_tuple *tuple);
+    void (*event)(void *user, struct stack_conn *conn, unsigned events);
+    void (*ping)(void *user, const struct stack_icmp *icmp);
+    /** Must this peer send and be sent frames of real size (its link is impaired)? May be NULL. */
+    bool (*real_size)(void *user, uint64_t peer);
+};
+
+enum { STACK_IOV_MAX = 64 };
+
+struct stack_config {
+    const struct stack_ops *ops;
+    void *user;
+    enum frame_layer layer;
+    uint32_t mtu;
+    const struct addr_set *peers; /* outlives the stack */
+    struct peer_mac first_mac;    /* TAP: of peer 0, the others count up */
+    struct peer_mac local_mac;    /* TAP: of the local machine */
+    bool super_segments;          /* send frames of up to 64 KiB with gso_size */
+    struct frame_pool *frames;
+    struct timers *timers;
+    uint64_t seed;
+    uint64_t now_ns;
+    uint64_t max_conns;
+};
+int stack_new(const struct stack_config *config, struct stack **ret_stack);
+/** Resets every open connection and frees all. Owners' stack_conn memory is theirs. */
+struct stack *stack_free(struct stack *stack);
+
+/** Time never goes back. Call before anything else in an iteration. */
+void stack_set_now(struct stack *stack, uint64_t now_ns);
+/** A frame came in; it is owned by the stack from now on. */
+void stack_input(struct stack *stack, struct frame *frame);
+/** Calls `event` and `ping` for all that is due; returns how many. */
+int stack_deliver(struct stack *stack);
+
+/**
+ * A connection or UDP flow. Embedded in its owner, zeroed before the first use; the fields are the
+ * stack's, `end`, `events` and `icmp_*` may be read. About 110 bytes, plus lwIP's own.
+ */
+struct stack_conn {
+    struct stack_conn *hash_next;
+    void *pcb;           /* lwIP's, NULL when there is none any more */
+    struct list ready;   /* on the stack's ready list (or its TIME-WAIT list) */
+    struct timer timer;
+    void *rx_head, *rx_tail; /* received, not yet taken */
+    uint32_t rx_offset, rx_bytes;
+    uint64_t peer;
+    uint32_t hash;
+    uint32_t rtime_tick, persist_tick, ack_tick; /* starts of what lwIP counts in ticks */
+    uint32_t rtt_seq;     /* being timed, with rtt_start_ns */
+    uint64_t rtt_start_ns;
+    uint32_t srtt_us;
+    uint32_t retransmits;
+    uint16_t segment_bytes; /* payload of a segment on the wire */
+    uint8_t flags;
+    uint8_t events;
+    uint8_t end;          /* enum peer_end */
+    uint8_t protocol;     /* IPPROTO_TCP or IPPROTO_UDP */
+    uint8_t icmp_type, icmp_code;
+};
+
+/**
+ * Starts a handshake. local_port 0: the stack chooses, per (local, remote, remote_port), and
+ * writes it back. -EADDRINUSE, -EADDRNOTAVAIL (no peer of ours), -ENOSPC, -ENOMEM.
+ */
+int stack_tcp_connect(struct stack *stack, struct stack_conn *conn, struct stack_tuple *tuple);
+/** Likewise for UDP: open at once. */
+int stack_udp_connect(struct stack *stack, struct stack_conn *conn, struct stack_tuple *tuple);
+/** `at` family 0: every peer. -EADDRINUSE. */
+int stack_listen(struct stack *stack, uint8_t protocol, const struct peer_addr *at, uint16_t port,
+                 void *user, struct stack_listener **ret_listener);
+/** Open connections stay. Returns NULL. */
+struct stack_listener *stack_listener_free(struct stack *stack, struct stack_listener *listener);
+void *stack_listener_user(const struct stack_listener *listener);
+
+/** How stack_tcp_write treats the bytes. */
+enum {
+    STACK_WRITE_STABLE = 1, /* they stay where they are until acknowledged: no copy is made */
+    STACK_WRITE_MORE = 2,   /* more follows at once: nothing leaves yet */
+};
+/** Queues up to `len` bytes; returns how many, -EAGAIN for none, -EPIPE, -ENOTCONN. */
+ssize_t stack_tcp_write(struct stack *stack, struct stack_conn *conn, const void *data, size_t len,
+                        int flags);
+size_t stack_tcp_write_room(const struct stack_conn *conn);
+/** Bytes written and not yet acknowledged. */
+size_t stack_tcp_queued(const struct stack_conn *conn);
+/** One datagram. 0, -EMSGSIZE, -ENOMEM, -EPIPE. */
+int stack_udp_send(struct stack *stack, struct stack_conn *conn, const void *data, size_t len);
+/** See peer_flow_peek and peer_flow_consume. */
+int stack_peek(const struct stack_conn *conn, struct iovec *iov, int count);
+void stack_consume(struct stack *stack, struct stack_conn *conn, size_t len);
+
+/** FIN after what is queued. 0, -ENOTCONN. */
+int stack_tcp_shutdown(struct stack *stack, struct stack_conn *conn);
+/** Both ways; unread bytes make it a reset. The end comes as STACK_CLOSED. */
+void stack_close(struct stack *stack, struct stack_conn *conn);
+/** RST (when `send_reset`) and gone, no event follows. */
+void stack_abort(struct stack *stack, struct stack_conn *conn, bool send_reset);
+/** The owner is about to free the memory: aborts what is open, frees what was received. */
+void stack_conn_done(struct stack *stack, struct stack_conn *conn);
+
+bool stack_conn_tuple(const struct stack_conn *conn, struct stack_tuple *ret_tuple);
+/** Fills the fields of peer_flow_info that the stack knows. */
+struct peer_flow_info;
+void stack_conn_info(const struct stack *stack, const struct stack_conn *conn,
+                     struct peer_flow_info *info);
+
+struct stack_ping {
+    struct peer_addr from, to;
+    uint16_t id, sequence, size;
+    uint8_t ttl;
+};
+int stack_ping(struct stack *stack, const struct stack_ping *ping);
+
+struct stack_stats {
+    uint64_t conns;           /* connections that have an owner, now */
+    uint64_t time_wait;
+    uint64_t ignored, bad;    /* frames */
+    uint64_t retransmits;
+    uint64_t refused;         /* callers, by max_conns */
+};
+void stack_get_stats(const struct stack *stack, struct stack_stats *ret_stats);
+/** Elements that lwIP holds in its pools: 0 when nothing is open (a leak oracle for tests). */
+uint64_t stack_pool_used(void);
+
+#endif
