@@ -140,9 +140,8 @@
 #define CHECKSUM_CHECK_ICMP             1
 #define CHECKSUM_CHECK_ICMP6            1
 
-/* ISN by RFC 6528; every IPv6 destination is on the link, as the local machine is the only one. */
+/* ISN by RFC 6528. */
 #define LWIP_HOOK_FILENAME              "arch/hooks.h"
 #define LWIP_HOOK_TCP_ISN               peer_hook_tcp_isn
-#define LWIP_HOOK_ND6_GET_GW            peer_hook_nd6_gateway
 
 #endif

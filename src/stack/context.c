@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The rule of this directory: every call into lwIP that can touch a connection lies between
+ * context_enter and context_leave.
+ *
+ * lwIP finds and ages connections by walking global lists (tcp_active_pcbs and friends), so its
+ * cost for each segment grows with the number of connections. Here no connection is on a list while
+ * nobody works on it: enter puts the one at hand on the list of its state, alone, and makes the one
+ * netif look like its peer; leave takes it off again and looks at what became of it. lwIP stays
+ * unmodified and every walk has one step.
+ *
+ * lwIP's timers count ticks that it expects to be told of. Nobody tells it: the count of ticks
+ * since a timer was started is put into the control block on enter (from rtime_tick, persist_tick)
+ * and read back on leave, which then knows the connection's next deadline and arms one timer for
+ * it. Deadlines that move away leave the timer where it is; it finds nothing to do when it fires
+ * and moves on. An idle connection has no timer.
+ *
+ * Times that lwIP would get wrong with its coarse clock are set right on leave: the RTO's floor of
+ * 200 ms and its back-off, the RTT of the handshake, the first congestion window (RFC 6928).
+ */
+#include "stack/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct stack *stack_singleton;
+
+/* Makes the netif be `peer`: address and, on TAP, MAC. */
+void context_identity(struct stack *stack, uint64_t peer)
+{
+    struct netif *netif = &stack->netif;
+    if (stack->peer == peer)
+        return;
+    stack->peer = peer;
+
+    struct peer_addr addr = addr_set_at(stack->peers, peer);
+    if (addr.family == 6) {
+        addr_to_lwip(&addr, &netif->ip6_addr[0]);
+        netif->ip6_addr_state[0] = IP6_ADDR_PREFERRED;
+    } else {
+        addr_to_lwip(&addr, &netif->ip_addr);
+    }
+    if (stack->layer == FRAME_ETHERNET) {
+        struct peer_mac mac = mac_add(stack->first_mac, peer);
+        memcpy(netif->hwaddr, mac.bytes, sizeof(mac.bytes));
+    }
+}
+
+static void tcp_restore(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    pcb->next = NULL;
+    switch (pcb->state) {
+    case TIME_WAIT:
+        tcp_tw_pcbs = pcb;
+        break;
+    case CLOSED:
+        tcp_bound_pcbs = pcb;
+        break;
+    default:
+        tcp_active_pcbs = pcb;
+        break;
+    }
+    if (pcb->rtime >= 0)
+        pcb->rtime = (s16_t)MIN(stack->now_tick - conn->rtime_tick, 0x7ffeu);
+    /* A frame of a connection that is open may be longer than the MTU: see output.c. */
+    stack->netif.mtu = pcb->state == SYN_SENT || pcb->state == SYN_RCVD || pcb->state == CLOSED
+                           ? stack->mtu
+                           : 0xffff;
+}
+
+void context_enter(struct stack *stack, struct stack_conn *conn)
+{
+    stack->current = conn;
+    tcp_ticks = stack->now_tick;
+    context_identity(stack, conn->peer);
+    if (conn->protocol == IPPROTO_TCP) {
+        tcp_restore(stack, conn);
+    } else {
+        conn_udp(conn)->next = NULL;
+        udp_pcbs = conn_udp(conn);
+        stack->netif.mtu = stack->mtu;
+    }
+}
+
+/* The handshake's round trip is the first sample (RFC 6298, 2.2): lwIP would go on measuring until
+   the first data is acknowledged, however long the connection is idle before. */
+static void tcp_take_handshake_rtt(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    pcb->rttest = 0;
+    if (conn->retransmits)
+        return; /* whose answer was it? (Karn) */
+    uint64_t rtt_ns = stack->now_ns - conn->rtt_start_ns;
+    uint32_t ticks = (uint32_t)MIN(rtt_ns / STACK_TICK_NS, 3000u);
+    pcb->sa = (s16_t)(ticks << 3);
+    pcb->sv = (s16_t)MAX(ticks * 2, 1u);
+    conn->srtt_us = (uint32_t)MAX(rtt_ns / 1000, 1u);
+}
+
+static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    tcp_take_handshake_rtt(stack, conn);
+    uint16_t options = pcb->flags & TF_TIMESTAMP ? 12 : 0;
+    conn->segment_bytes = (uint16_t)(pcb->mss > options ? pcb->mss - options : 1);
+    pcb->ssthresh = TCP_SND_BUF;
+    pcb->cwnd = conn->flags & CONN_REAL_SIZE ? 10u * conn->segment_bytes : TCP_SND_BUF;
+    conn->flags |= CONN_OPEN;
+    output_apply_segment_size(stack, conn);
+}
+
+/* Floor and exponential back-off, which lwIP derives from an RTT that may be zero ticks. */
+static void tcp_clamp_rto(struct tcp_pcb *pcb)
+{
+    if (pcb->state == SYN_SENT || pcb->state == SYN_RCVD) {
+        int ticks = (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL) << MIN(pcb->nrtx, 6);
+        pcb->rto = (s16_t)ticks;
+        return;
+    }
+    int base = MAX((pcb->sa >> 3) + pcb->sv, (int)STACK_RTO_MIN_TICKS);
+    pcb->rto = (s16_t)MIN(base << MIN(pcb->nrtx, 10), (int)STACK_RTO_MAX_TICKS);
+}
+
+static uint64_t tick_ns(uint32_t now_tick, uint64_t now_ns, uint32_t tick)
+{
+    int32_t ahead = (int32_t)(tick - now_tick);
+    uint64_t start = now_ns - now_ns % STACK_TICK_NS;
+    return ahead <= 0 ? start : start + (uint64_t)ahead * STACK_TICK_NS;
+}
+
+/* When a window is shut: 200 ms, doubled each time, as Linux probes. */
+static uint32_t persist_ticks(const struct tcp_pcb *pcb)
+{
+    uint32_t ticks = STACK_RTO_MIN_TICKS << (MIN(pcb->persist_backoff, (u8_t)9) - 1);
+    return MIN(ticks, (uint32_t)STACK_RTO_MAX_TICKS);
+}
+
+/* How long a state may last, in ticks since pcb->tmr; 0 for ever. */
+static uint32_t state_ticks(const struct tcp_pcb *pcb)
+{
+    switch (pcb->state) {
+    case FIN_WAIT_2:
+        return pcb->flags & TF_RXCLOSED ? TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL + 1 : 0;
+    case SYN_RCVD:
+        return TCP_SYN_RCVD_TIMEOUT / TCP_SLOW_INTERVAL + 1;
+    case LAST_ACK:
+    case TIME_WAIT:
+        return 2 * TCP_MSL / TCP_SLOW_INTERVAL + 1;
+    default:
+        return 0;
+    }
+}
+
+/* Due at the tick `at`? Keeps the earliest in `next` (relative to now). */
+static void consider(const struct stack *stack, uint32_t at, int32_t *next)
+{
+    int32_t ahead = (int32_t)(at - stack->now_tick);
+    if (ahead < *next)
+        *next = ahead;
+}
+
+/* Ticks from now until lwIP's coarse timer has something to do for `conn`; INT32_MAX: nothing. */
+static int32_t slow_due(const struct stack *stack, const struct stack_conn *conn)
+{
+    const struct tcp_pcb *pcb = conn_tcp(conn);
+    int32_t next = INT32_MAX;
+
+    if (conn->flags & CONN_PERSISTS)
+        consider(stack, conn->persist_tick + persist_ticks(pcb), &next);
+    else if (pcb->rtime >= 0)
+        consider(stack, conn->rtime_tick + (uint16_t)pcb->rto, &next);
+    if (state_ticks(pcb))
+        consider(stack, pcb->tmr + state_ticks(pcb), &next);
+    if (pcb->ooseq)
+        consider(stack, pcb->tmr + (uint32_t)pcb->rto * TCP_OOSEQ_TIMEOUT, &next);
+    if (pcb->flags & TF_NAGLEMEMERR)
+        consider(stack, stack->now_tick + 1, &next);
+    return next;
+}
+
+static int32_t fast_due(const struct stack *stack, const struct stack_conn *conn)
+{
+    int32_t next = INT32_MAX;
+
+    if (conn->flags & CONN_ACK_WAITS)
+        consider(stack, conn->ack_tick + STACK_DELAYED_ACK_TICKS, &next);
+    if (conn_tcp(conn)->flags & TF_CLOSEPEND)
+        consider(stack, stack->now_tick + 1, &next);
+    return next;
+}
+
+void conn_set_timer(struct stack *stack, struct stack_conn *conn, uint64_t deadline_ns)
+{
+    if (!conn->timer.fire)
+        timer_init(&conn->timer, context_timer_fire);
+    if (!timer_armed(&conn->timer) || deadline_ns < conn->timer.deadline_ns)
+        (void)timer_arm(stack->timers, &conn->timer, deadline_ns);
+}
+
+static void tcp_schedule(struct stack *stack, struct stack_conn *conn)
+{
+    int32_t slow = slow_due(stack, conn), fast = fast_due(stack, conn);
+    int32_t next = MIN(slow, fast);
+
+    if (next == INT32_MAX)
+        return;
+    uint32_t tick = stack->now_tick + (uint32_t)MAX(next, 1);
+    conn_set_timer(stack, conn, tick_ns(stack->now_tick, stack->now_ns, tick));
+}
+
+/* A full window that shrank below the next segment: send what fits instead of waiting for the
+   persist timer, which super-segments would otherwise meet often. */
+static void tcp_split_for_window(struct tcp_pcb *pcb)
+{
+    struct tcp_seg *seg = pcb->unsent;
+
+    if (pcb->persist_backoff == 0 || !seg || pcb->unacked || pcb->snd_wnd == 0)
+        return;
+    if (seg->len <= pcb->snd_wnd || pcb->snd_wnd > 0xffff)
+        return;
+    if (tcp_split_unsent_seg(pcb, (u16_t)pcb->snd_wnd) == ERR_OK)
+        (void)tcp_output(pcb);
+}
+
+static void rtt_update(struct stack *stack, struct stack_conn *conn, const struct tcp_pcb *pcb)
+{
+    if (!(conn->flags & CONN_RTT_RUNS) || !TCP_SEQ_GEQ(pcb->lastack, conn->rtt_seq))
+        return;
+    conn->flags &= (uint8_t)~CONN_RTT_RUNS;
+    uint64_t sample = MIN((stack->now_ns - conn->rtt_start_ns) / 1000, (uint64_t)UINT32_MAX / 8);
+    conn->srtt_us = conn->srtt_us ? (uint32_t)((conn->srtt_us * 7ull + sample) / 8)
+                                  : (uint32_t)MAX(sample, 1u);
+}
+
+static void tcp_save(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    if (conn->events & (STACK_CONNECTED | STACK_ACCEPTED) && !(conn->flags & CONN_OPEN))
+        tcp_after_open(stack, conn);
+    tcp_split_for_window(pcb);
+    tcp_clamp_rto(pcb);
+    rtt_update(stack, conn, pcb);
+    if (pcb->rtime >= 0)
+        conn->rtime_tick = stack->now_tick - (uint16_t)pcb->rtime;
+    if (pcb->persist_backoff == 0) {
+        conn->flags &= (uint8_t)~CONN_PERSISTS;
+    } else if (!(conn->flags & CONN_PERSISTS)) {
+        conn->flags |= CONN_PERSISTS;
+        conn->persist_tick = stack->now_tick;
+    }
+    if (!(pcb->flags & TF_ACK_DELAY)) {
+        conn->flags &= (uint8_t)~CONN_ACK_WAITS;
+    } else if (!(conn->flags & CONN_ACK_WAITS)) {
+        conn->flags |= CONN_ACK_WAITS;
+        conn->ack_tick = stack->now_tick;
+    }
+    tcp_schedule(stack, conn);
+}
+
+/* lwIP freed the control block, with or without saying so. */
+static void tcp_gone(struct stack *stack, struct stack_conn *conn)
+{
+    conn->pcb = NULL;
+    table_remove(stack, conn);
+    timer_cancel(stack->timers, &conn->timer);
+    if (conn->flags & CONN_TIME_WAIT) {
+        list_remove(&conn->ready);
+        stack->stats.time_wait--;
+        free(conn);
+        return;
+    }
+    stack->stats.conns--;
+    if (conn->end == PEER_END_NONE)
+        conn->end = conn->flags & CONN_OPEN ? PEER_END_CLOSED : PEER_END_RESET;
+    conn_mark(stack, conn, STACK_CLOSED);
+}
+
+/* The connection is done for its owner; what remains lives on its own, in little memory. */
+static void tcp_to_time_wait(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct stack_conn *rest = calloc(1, sizeof(*rest));
+
+    if (rest) {
+        rest->pcb = pcb;
+        rest->peer = conn->peer;
+        rest->protocol = IPPROTO_TCP;
+        rest->flags = CONN_TIME_WAIT;
+        pcb->callback_arg = rest;
+        list_add_tail(&stack->time_wait, &rest->ready);
+        stack->stats.time_wait++;
+        table_add(stack, rest, conn->hash);
+        uint32_t tick = pcb->tmr + state_ticks(pcb);
+        conn_set_timer(stack, rest, tick_ns(stack->now_tick, stack->now_ns, tick));
+    } else {
+        tcp_abandon(pcb, 0);
+    }
+    conn->end = PEER_END_CLOSED;
+    tcp_gone(stack, conn);
+    if (stack->stats.time_wait > STACK_TIME_WAIT_MAX)
+        time_wait_free(stack, list_entry(stack->time_wait.next, struct stack_conn, ready));
+}
+
+/* Forgets a TIME-WAIT remainder early. Must not be called between enter and leave of another. */
+void time_wait_free(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *tw = tcp_tw_pcbs;
+
+    table_remove(stack, conn);
+    timer_cancel(stack->timers, &conn->timer);
+    list_remove(&conn->ready);
+    stack->stats.time_wait--;
+    conn_tcp(conn)->next = NULL;
+    tcp_tw_pcbs = conn_tcp(conn);
+    tcp_abandon(conn_tcp(conn), 0);
+    tcp_tw_pcbs = tw;
+    free(conn);
+}
+
+void context_leave(struct stack *stack)
+{
+    struct stack_conn *conn = stack->current;
+    if (conn->protocol == IPPROTO_TCP) {
+        bool time_wait = tcp_tw_pcbs != NULL;
+        bool alive = time_wait || tcp_active_pcbs || tcp_bound_pcbs;
+        tcp_active_pcbs = tcp_tw_pcbs = tcp_bound_pcbs = NULL;
+        stack->current = NULL;
+        if (!alive)
+            tcp_gone(stack, conn);
+        else if (time_wait && !(conn->flags & CONN_TIME_WAIT))
+            tcp_to_time_wait(stack, conn);
+        else
+            tcp_save(stack, conn);
+        return;
+    }
+    stack->current = NULL;
+    udp_pcbs = NULL;
+}
+
+static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    /* tcp_slowtmr counts up by one itself, before it looks. */
+    tcp_ticks = stack->now_tick - 1;
+    if (pcb->rtime > 0)
+        pcb->rtime--;
+    pcb->last_timer = stack->timer_calls++;
+    if (conn->flags & CONN_PERSISTS) {
+        /* Due by our own count: let lwIP's table say the same. */
+        bool due = (int32_t)(conn->persist_tick + persist_ticks(pcb) - stack->now_tick) <= 0;
+        pcb->persist_cnt = due ? UINT8_MAX : 0;
+        if (due)
+            conn->flags &= (uint8_t)~CONN_PERSISTS;
+    }
+    tcp_slowtmr();
+}
+
+void context_timer_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct stack *stack = stack_singleton;
+    struct stack_conn *conn = list_entry(timer, struct stack_conn, timer);
+
+    if (now_ns > stack->now_ns)
+        stack_set_now(stack, now_ns);
+    if (!conn->pcb)
+        return;
+    context_enter(stack, conn);
+    if (fast_due(stack, conn) <= 0) {
+        conn_tcp(conn)->last_timer = stack->timer_calls++;
+        tcp_fasttmr();
+    }
+    if (tcp_active_pcbs || tcp_tw_pcbs) {
+        if (slow_due(stack, conn) <= 0)
+            tcp_run_slow(stack, conn);
+    }
+    context_leave(stack);
+}
+
+void conn_mark(struct stack *stack, struct stack_conn *conn, unsigned events)
+{
+    if (!conn->ready.next)
+        list_init(&conn->ready);
+    if (!conn->events)
+        list_add_tail(&stack->ready, &conn->ready);
+    conn->events |= (uint8_t)events;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where frames become lwIP's packets.
+ *
+ * A frame is looked at before lwIP sees it: for which peer is it (an ARP or neighbour request: which
+ * peer does it ask for), is its checksum right unless the kernel vouches for it, and which
+ * connection or listener does it belong to. Then the netif takes on that peer's identity, the
+ * connection's lists are put in place, and lwIP runs.
+ *
+ * Short frames are copied into small buffers, since a connection may keep them for long; long ones
+ * are lent to lwIP as they lie in the receive buffer, which goes back to its pool when the last
+ * reference is dropped.
+ *
+ * A fragment goes to lwIP's reassembly with a raw control block waiting for the result, which
+ * comes back here as a packet of its own: only then is it known whose it is.
+ */
+#include "stack/internal.h"
+
+#include "lwip/etharp.h"
+#include "lwip/ip4_frag.h"
+#include "lwip/ip6_frag.h"
+#include "lwip/nd6.h"
+#include "lwip/raw.h"
+#include "netif/ethernet.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { COPY_BELOW = 16384 };
+
+/* A received frame as a pbuf; lies in the frame's private bytes. */
+struct frame_pbuf {
+    struct pbuf_custom custom;
+    struct frame *frame;
+};
+static_assert(sizeof(struct frame_pbuf) <= FRAME_PRIVATE_BYTES, "a frame has room for its pbuf");
+
+static void frame_pbuf_free(struct pbuf *p)
+{
+    frame_put(((struct frame_pbuf *)(void *)p)->frame);
+}
+
+static struct pbuf *frame_wrap(struct frame *frame, uint32_t at)
+{
+    struct frame_pbuf *wrap = (struct frame_pbuf *)(void *)frame->private;
+
+    wrap->custom.custom_free_function = frame_pbuf_free;
+    wrap->frame = frame;
+    return pbuf_alloced_custom(PBUF_RAW, (u16_t)(frame->len - at), PBUF_REF, &wrap->custom,
+                               frame->data + at, (u16_t)(frame->len - at));
+}
+
+/* The frame from `at` on as a pbuf; consumes the frame. */
+static struct pbuf *frame_to_pbuf(struct stack *stack, struct frame *frame, uint32_t at)
+{
+    uint32_t len = frame->len - at;
+    struct pbuf *p;
+
+    if (len > 0xffff) {
+        frame_put(frame);
+        return NULL;
+    }
+    if (frame->room == FRAME_SMALL_BYTES || len >= COPY_BELOW)
+        return frame_wrap(frame, at);
+    struct frame *small = frame->len <= FRAME_SMALL_BYTES ? frame_get(stack->frames, frame->len)
+                                                          : NULL;
+    if (small) {
+        memcpy(small->data, frame->data, frame->len);
+        p = frame_wrap(small, at);
+    } else {
+        p = pbuf_alloc(PBUF_RAW, (u16_t)len, PBUF_RAM);
+        if (p)
+            memcpy(p->payload, frame->data + at, len);
+    }
+    frame_put(frame);
+    return p;
+}
+
+/* Hands a packet to lwIP's IP layer; the lists are in place. */
+static void ip_run(struct stack *stack, struct frame *frame, const struct packet *packet)
+{
+    frame->len = MIN(frame->len, packet->ip_at + packet->ip_len); /* Ethernet padding */
+    struct pbuf *p = frame_to_pbuf(stack, frame, packet->ip_at);
+    if (!p)
+        return;
+    NETIF_SET_CHECKSUM_CTRL(&stack->netif, NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_CHECK_IP);
+    if (packet->ip_version == 6)
+        ip6_input(p, &stack->netif);
+    else
+        ip4_input(p, &stack->netif);
+}
+
+static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame *frame,
+                     const struct packet *packet)
+{
+    context_enter(stack, conn);
+    ip_run(stack, frame, packet);
+    context_leave(stack);
+}
+
+static void listener_run(struct stack *stack, struct stack_listener *listener, struct frame *frame,
+                         const struct packet *packet, struct stack_tuple *tuple)
+{
+    if (stack->stats.conns >= stack->max_conns) {
+        stack->stats.refused++;
+        ip_run(stack, frame, packet); /* as if nobody listened */
+        return;
+    }
+    if (listener->protocol == IPPROTO_UDP) {
+        struct stack_conn *conn = udp_adopt(stack, listener, tuple);
+        if (conn)
+            conn_run(stack, conn, frame, packet);
+        else
+            frame_put(frame);
+        return;
+    }
+    struct tcp_pcb *pcb = packet->ip_version == 6 ? listener->pcb6 : listener->pcb4;
+    pcb->next = NULL;
+    tcp_listen_pcbs.pcbs = pcb;
+    ip_run(stack, frame, packet);
+    tcp_listen_pcbs.pcbs = NULL;
+    if (tcp_active_pcbs)
+        tcp_adopt(stack, listener, tuple);
+}
+
+static bool vouched(const struct frame *frame)
+{
+    return frame->offload.flags & (FRAME_NEEDS_CSUM | FRAME_DATA_VALID);
+}
+
+static void transport_input(struct stack *stack, struct frame *frame, const struct packet *packet)
+{
+    struct stack_tuple tuple = {.local = packet->dst,
+                                .remote = packet->src,
+                                .local_port = packet->dst_port,
+                                .remote_port = packet->src_port};
+
+    if (!vouched(frame) && !checksum_verify(frame->data, frame->len, packet)) {
+        stack->stats.bad++;
+        frame_put(frame);
+        return;
+    }
+    struct stack_conn *conn = table_find(stack, packet->protocol, &tuple);
+    if (conn && conn->flags & CONN_TIME_WAIT && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+        listener_find(stack, IPPROTO_TCP, &tuple)) {
+        time_wait_free(stack, conn); /* a new connection from the same port (RFC 9293, 3.10.7.4) */
+        conn = NULL;
+    }
+    if (conn) {
+        conn_run(stack, conn, frame, packet);
+        return;
+    }
+    struct stack_listener *listener = listener_find(stack, packet->protocol, &tuple);
+    if (listener)
+        listener_run(stack, listener, frame, packet, &tuple);
+    else
+        ip_run(stack, frame, packet); /* lwIP answers: RST, or port unreachable */
+}
+
+static void housekeeping_start(struct stack *stack)
+{
+    if (!timer_armed(&stack->housekeeping))
+        (void)timer_arm(stack->timers, &stack->housekeeping, stack->now_ns + NS_PER_S);
+}
+
+/* Reassembly and the ARP table age in seconds. Runs while there is something to age. */
+static void housekeeping_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct stack *stack = list_entry(timer, struct stack, housekeeping);
+
+    if (now_ns > stack->now_ns)
+        stack_set_now(stack, now_ns);
+    ip_reass_tmr();
+    ip6_reass_tmr();
+    if (stack->layer == FRAME_ETHERNET)
+        etharp_tmr();
+    bool fragments = lwip_stats.memp[MEMP_REASSDATA]->used || lwip_stats.memp[MEMP_IP6_REASSDATA]->used;
+    if (stack->layer == FRAME_ETHERNET || fragments)
+        housekeeping_start(stack);
+}
+
+/* Called by lwIP with a packet that reassembly completed. */
+static u8_t reassembled(void *arg, struct raw_pcb *pcb, struct pbuf *p, const ip_addr_t *from)
+{
+    struct stack *stack = arg;
+
+    (void)pcb;
+    (void)from;
+    if (!stack->reassembled) {
+        struct frame *frame = frame_get(stack->frames, p->tot_len);
+        if (frame) {
+            pbuf_copy_partial(p, frame->data, p->tot_len, 0);
+            stack->reassembled = frame;
+        }
+    }
+    pbuf_free(p);
+    return 1;
+}
+
+static void packet_input(struct stack *stack, struct frame *frame, const struct packet *packet);
+
+/* lwIP's list of raw control blocks is its own, and every packet walks it: they exist only while a
+   fragment, which is rare, is worked on. */
+static void run_with_raw(struct stack *stack, struct frame *frame, const struct packet *packet)
+{
+    static const uint8_t protocols[] = {IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMP, IPPROTO_ICMPV6};
+    struct raw_pcb *raw[ARRAY_SIZE(protocols)];
+
+    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
+        raw[i] = raw_new_ip_type(IPADDR_TYPE_ANY, protocols[i]);
+        if (raw[i])
+            raw_recv(raw[i], reassembled, stack);
+    }
+    ip_run(stack, frame, packet);
+    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
+        if (raw[i])
+            raw_remove(raw[i]);
+    }
+}
+
+static void fragment_input(struct stack *stack, struct frame *frame, const struct packet *packet)
+{
+    run_with_raw(stack, frame, packet);
+    housekeeping_start(stack);
+
+    frame = stack->reassembled;
+    stack->reassembled = NULL;
+    if (!frame)
+        return;
+    struct packet whole;
+    if (packet_parse(frame->data, frame->len, FRAME_IP, &whole) < 0 || whole.fragment) {
+        stack->stats.bad++;
+        frame_put(frame);
+        return;
+    }
+    packet_input(stack, frame, &whole);
+}
+
+/* A packet for the peer that the netif is now. */
+static void packet_input(struct stack *stack, struct frame *frame, const struct packet *packet)
+{
+    stack->netif.mtu = stack->mtu;
+    tcp_ticks = stack->now_tick;
+    switch (packet->kind) {
+    case PACKET_TCP:
+    case PACKET_UDP:
+        if (packet->fragment)
+            fragment_input(stack, frame, packet);
+        else
+            transport_input(stack, frame, packet);
+        break;
+    case PACKET_ICMP:
+        if (packet->fragment)
+            fragment_input(stack, frame, packet);
+        else if (stack_icmp_input(stack, frame, packet))
+            frame_put(frame);
+        else
+            ip_run(stack, frame, packet);
+        break;
+    case PACKET_ND_SOLICIT:
+        ip_run(stack, frame, packet);
+        break;
+    default:
+        if (packet->fragment)
+            fragment_input(stack, frame, packet);
+        else
+            ip_run(stack, frame, packet); /* lwIP answers: protocol unreachable */
+        break;
+    }
+}
+
+static void arp_input(struct stack *stack, struct frame *frame)
+{
+    struct pbuf *p = frame_to_pbuf(stack, frame, 0);
+    if (p)
+        ethernet_input(p, &stack->netif);
+}
+
+/* TAP: is the frame for this peer's MAC, or for everybody? */
+static bool ethernet_for_us(const struct stack *stack, const struct frame *frame, uint64_t peer)
+{
+    if (frame->data[0] & 1)
+        return true;
+    struct peer_mac mac = mac_add(stack->first_mac, peer);
+    return memcmp(frame->data, mac.bytes, sizeof(mac.bytes)) == 0;
+}
+
+void stack_input(struct stack *stack, struct frame *frame)
+{
+    struct packet packet;
+
+    assert(!stack->current);
+    if (packet_parse(frame->data, frame->len, stack->layer, &packet) < 0) {
+        stack->stats.bad++;
+        frame_put(frame);
+        return;
+    }
+    int64_t peer = packet.kind == PACKET_OTHER ? -1 : addr_set_find(stack->peers, &packet.dst);
+    if (peer < 0 || (stack->layer == FRAME_ETHERNET &&
+                     !ethernet_for_us(stack, frame, (uint64_t)peer))) {
+        stack->stats.ignored++;
+        frame_put(frame);
+        return;
+    }
+    context_identity(stack, (uint64_t)peer);
+    if (packet.kind == PACKET_ARP)
+        arp_input(stack, frame);
+    else
+        packet_input(stack, frame, &packet);
+}
+
+void input_init(struct stack *stack)
+{
+    timer_init(&stack->housekeeping, housekeeping_fire);
+    if (stack->layer == FRAME_ETHERNET)
+        housekeeping_start(stack);
+}
+
+void input_done(struct stack *stack)
+{
+    timer_cancel(stack->timers, &stack->housekeeping);
+    /* What still waits for fragments is given up. */
+    for (int i = 0; i < 256 && lwip_stats.memp[MEMP_REASSDATA]->used; i++)
+        ip_reass_tmr();
+    for (int i = 0; i < 256 && lwip_stats.memp[MEMP_IP6_REASSDATA]->used; i++)
+        ip6_reass_tmr();
+    frame_put(stack->reassembled);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef STACK_INTERNAL_H
+#define STACK_INTERNAL_H
+
+/*
+ * Shared by the files of src/stack, which alone see lwIP. See context.c for the rule that every
+ * call into lwIP obeys.
+ */
+
+#include "stack/stack.h"
+
+#include "base/macro.h"
+#include "packet/checksum.h"
+#include "packet/parse.h"
+
+#include "lwip/opt.h"
+#include "lwip/ip.h"
+#include "lwip/netif.h"
+#include "lwip/pbuf.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+#include "lwip/udp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+enum {
+    STACK_TICK_NS = 2 * TCP_TMR_INTERVAL * 1000000, /* lwIP's coarse tick */
+    STACK_RTO_MIN_TICKS = 20,                       /* 200 ms, as Linux */
+    STACK_RTO_MAX_TICKS = 12000,                    /* 120 s, as Linux */
+    STACK_DELAYED_ACK_TICKS = 4,                    /* 40 ms, as Linux */
+    STACK_TIME_WAIT_MAX = 32768,
+};
+
+/* stack_conn.flags */
+enum {
+    CONN_PASSIVE = 1 << 0,   /* came by a listener */
+    CONN_OPEN = 1 << 1,      /* the handshake was done */
+    CONN_TIME_WAIT = 1 << 2, /* has no owner any more, freed by the stack */
+    CONN_REAL_SIZE = 1 << 3, /* no super-segments */
+    CONN_SHUT = 1 << 4,      /* we sent or will send FIN */
+    CONN_RTT_RUNS = 1 << 5,
+    CONN_ACK_WAITS = 1 << 6, /* a delayed acknowledgement, since ack_tick */
+    CONN_PERSISTS = 1 << 7,  /* the persist timer runs, since persist_tick */
+};
+
+struct stack_listener {
+    struct list node;
+    struct peer_addr at; /* family 0: any */
+    uint16_t port;
+    uint8_t protocol;
+    void *user;
+    struct tcp_pcb *pcb4, *pcb6; /* TCP: one for each family */
+};
+
+/* See ports.c. */
+struct port_hint {
+    uint64_t key, removals;
+};
+
+struct stack {
+    const struct stack_ops *ops;
+    void *user;
+    enum frame_layer layer;
+    uint16_t mtu;
+    const struct addr_set *peers;
+    struct peer_mac first_mac, local_mac;
+    bool super_segments;
+    struct frame_pool *frames;
+    struct timers *timers;
+    uint64_t max_conns;
+
+    uint64_t now_ns;
+    uint32_t now_tick;
+    uint8_t timer_calls; /* mirrors lwIP's 8-bit counter of timer calls */
+    uint64_t isn_key[2], table_key[2], port_key[2];
+    uint64_t random;
+    uint32_t port_turn;
+
+    struct netif netif;
+    uint64_t peer;              /* whom the netif is at the moment */
+    struct stack_conn *current; /* whose lists lwIP has at the moment */
+    struct stack_conn **table;
+    uint32_t table_bits;
+    uint64_t table_used, table_removals;
+    struct port_hint port_hints[256];
+
+    struct list listeners, ready, time_wait;
+    struct timer housekeeping;
+    struct frame *reassembled; /* left by raw_input for stack_input */
+
+    struct list pings; /* results that stack_deliver hands out */
+    struct stack_stats stats;
+};
+
+/** The one stack of the process: lwIP's callbacks carry no context. */
+extern struct stack *stack_singleton;
+
+/* context.c */
+void context_identity(struct stack *stack, uint64_t peer);
+void context_enter(struct stack *stack, struct stack_conn *conn);
+void context_leave(struct stack *stack);
+void context_timer_fire(struct timer *timer, uint64_t now_ns);
+void conn_mark(struct stack *stack, struct stack_conn *conn, unsigned events);
+void conn_set_timer(struct stack *stack, struct stack_conn *conn, uint64_t deadline_ns);
+void time_wait_free(struct stack *stack, struct stack_conn *conn);
+
+/* table.c */
+uint32_t table_hash(const struct stack *stack, uint8_t protocol, const struct stack_tuple *tuple);
+int table_reserve(struct stack *stack);
+void table_add(struct stack *stack, struct stack_conn *conn, uint32_t hash);
+void table_remove(struct stack *stack, struct stack_conn *conn);
+struct stack_conn *table_find(const struct stack *stack, uint8_t protocol,
+                              const struct stack_tuple *tuple);
+struct stack_listener *listener_find(const struct stack *stack, uint8_t protocol,
+                                     const struct stack_tuple *tuple);
+
+/* ports.c */
+int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple);
+
+/* output.c */
+err_t output_init(struct netif *netif);
+void output_apply_segment_size(struct stack *stack, struct stack_conn *conn);
+
+/* tcp.c */
+struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listener,
+                             const struct stack_tuple *tuple);
+
+/* udp.c */
+struct stack_conn *udp_adopt(struct stack *stack, struct stack_listener *listener,
+                             struct stack_tuple *tuple);
+
+/* icmp.c */
+bool stack_icmp_input(struct stack *stack, const struct frame *frame, const struct packet *packet);
+void icmp_deliver(struct stack *stack, int *count);
+void icmp_done(struct stack *stack);
+
+/* input.c */
+void input_init(struct stack *stack);
+void input_done(struct stack *stack);
+
+/* convert.c */
+void addr_to_lwip(const struct peer_addr *addr, ip_addr_t *ret);
+void addr_from_lwip(const ip_addr_t *ip, struct peer_addr *ret);
+int errno_from_lwip(err_t error);
+
+static inline struct tcp_pcb *conn_tcp(const struct stack_conn *conn)
+{
+    return (struct tcp_pcb *)conn->pcb;
+}
+static inline struct udp_pcb *conn_udp(const struct stack_conn *conn)
+{
+    return (struct udp_pcb *)conn->pcb;
+}
+
+#endif

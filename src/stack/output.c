@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where lwIP's packets become frames.
+ *
+ * What lwIP hands down is a chain of pbufs; it goes out as one vector, without a copy. IPv4 header
+ * checksums are made here. TCP and UDP checksums are not: the frame says FRAME_NEEDS_CSUM and
+ * carries the pseudo-header's sum, and whoever takes it (the device, an impaired link, a capture)
+ * completes it if it must.
+ *
+ * Super-segments: once a connection is open its `mss` in lwIP is raised to a multiple of the real
+ * one, so that lwIP builds, queues and acknowledges up to 64 KiB at a time; such a frame leaves
+ * with gso_size = the real payload size. A segment must stay well below the window that is
+ * offered, or it would have to wait for all of it: a quarter of the largest window seen. `mss`
+ * only ever grows, since lwIP requires queued segments to fit.
+ *
+ * On TAP the Ethernet source is written from the IP source: lwIP may send a packet that waited for
+ * an ARP answer long after its netif has become another peer.
+ */
+#include "stack/internal.h"
+
+#include "lwip/etharp.h"
+#include "lwip/ethip6.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/prot/ip6.h"
+#include "netif/ethernet.h"
+
+#include <string.h>
+
+enum { SUPER_SEGMENT_MAX = 65000 };
+
+void output_apply_segment_size(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    if (!stack->super_segments || conn->flags & CONN_REAL_SIZE)
+        return;
+    uint32_t options = pcb->flags & TF_TIMESTAMP ? 12 : 0;
+    uint32_t most = MIN(pcb->snd_wnd_max / 4, (uint32_t)SUPER_SEGMENT_MAX);
+    uint32_t payload = most - most % conn->segment_bytes;
+    if (payload > conn->segment_bytes && payload + options > pcb->mss)
+        pcb->mss = (u16_t)(payload + options);
+}
+
+/* Counts what leaves twice and starts timing what leaves first. */
+static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t payload)
+{
+    struct stack_conn *conn = stack->current;
+    const struct tcp_pcb *pcb = conn->pcb;
+    uint32_t seq = lwip_ntohl(((const struct tcp_hdr *)(const void *)tcp)->seqno);
+    uint8_t flags = tcp[13];
+
+    if (payload == 0 && !(flags & (TCP_SYN | TCP_FIN)))
+        return;
+    bool first = flags & TCP_SYN ? pcb->nrtx == 0 : TCP_SEQ_GEQ(seq, pcb->snd_nxt);
+    if (!first) {
+        conn->retransmits++;
+        stack->stats.retransmits++;
+        conn->flags &= (uint8_t)~CONN_RTT_RUNS; /* Karn */
+    } else if (payload && !(conn->flags & CONN_RTT_RUNS)) {
+        conn->flags |= CONN_RTT_RUNS;
+        conn->rtt_seq = seq + payload;
+        conn->rtt_start_ns = stack->now_ns;
+    }
+}
+
+static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t tcp_len,
+                        struct frame_offload *offload)
+{
+    bool v6 = ip[0] >> 4 == 6;
+    uint32_t header = (uint32_t)(tcp[12] >> 4) * 4;
+    uint32_t payload = tcp_len - header;
+
+    if (stack->current && stack->current->protocol == IPPROTO_TCP)
+        note_segment(stack, tcp, payload);
+    uint32_t segment = stack->mtu - (uint32_t)(tcp - ip) - header;
+    if (stack->current && stack->current->segment_bytes)
+        segment = MIN(segment, stack->current->segment_bytes);
+    if (payload > segment) {
+        offload->gso_type = v6 ? FRAME_GSO_TCPV6 : FRAME_GSO_TCPV4;
+        offload->gso_size = (uint16_t)segment;
+    }
+}
+
+static uint16_t fold(uint64_t sum)
+{
+    return (uint16_t)~checksum_finish(sum);
+}
+
+/* Leaves the pseudo-header's sum in the checksum field at `offset` of the transport header. */
+static void request_checksum(uint8_t *frame, uint8_t *transport, uint16_t offset,
+                             const struct peer_addr *src, const struct peer_addr *dst,
+                             uint8_t protocol, uint32_t len, struct frame_offload *offload)
+{
+    uint16_t sum = fold(checksum_pseudo(src, dst, protocol, len));
+
+    memcpy(transport + offset, &sum, sizeof(sum));
+    offload->flags = FRAME_NEEDS_CSUM;
+    offload->csum_start = (uint16_t)(transport - frame);
+    offload->csum_offset = offset;
+}
+
+/* Finishes the IP header and fills `offload`. All headers are in the first pbuf: lwIP allocates
+   them in one piece. Returns the index of the sender. */
+static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint32_t len,
+                         struct frame_offload *offload)
+{
+    struct peer_addr src = {0}, dst = {0};
+    uint8_t protocol, header;
+    bool fragment = false;
+
+    if (ip[0] >> 4 == 4) {
+        header = (uint8_t)((ip[0] & 15) * 4);
+        protocol = ip[9];
+        fragment = (ip[6] & 0x3f) || ip[7];
+        if (protocol == IPPROTO_TCP)
+            ip[6] |= 0x40; /* don't fragment, as every client does */
+        memset(ip + 10, 0, 2);
+        uint16_t sum = checksum_finish(checksum_add(0, ip, header));
+        memcpy(ip + 10, &sum, sizeof(sum));
+        src.family = dst.family = 4;
+        memcpy(src.bytes, ip + 12, 4);
+        memcpy(dst.bytes, ip + 16, 4);
+    } else {
+        header = 40;
+        protocol = ip[6];
+        src.family = dst.family = 6;
+        memcpy(src.bytes, ip + 8, 16);
+        memcpy(dst.bytes, ip + 24, 16);
+    }
+    uint8_t *transport = ip + header;
+    if (protocol == IPPROTO_TCP) {
+        offload_tcp(stack, ip, transport, len - header, offload);
+        request_checksum(frame, transport, 16, &src, &dst, protocol, len - header, offload);
+    } else if (protocol == IPPROTO_UDP && !fragment && !transport[6] && !transport[7]) {
+        request_checksum(frame, transport, 6, &src, &dst, protocol, len - header, offload);
+    }
+    return addr_set_find(stack->peers, &src);
+}
+
+static void emit(struct stack *stack, struct pbuf *p, uint64_t peer,
+                 const struct frame_offload *offload)
+{
+    struct iovec iov[STACK_IOV_MAX];
+    struct frame *flat = NULL;
+    int count = 0;
+
+    for (struct pbuf *q = p; q; q = q->next) {
+        if (!q->len)
+            continue;
+        if (count == STACK_IOV_MAX) { /* many small writes in one segment: one copy */
+            flat = frame_get(stack->frames, p->tot_len);
+            if (!flat)
+                return;
+            pbuf_copy_partial(p, flat->data, p->tot_len, 0);
+            iov[0] = (struct iovec){flat->data, p->tot_len};
+            count = 1;
+            break;
+        }
+        iov[count++] = (struct iovec){q->payload, q->len};
+    }
+    stack->ops->output(stack->user, peer, iov, count, offload);
+    frame_put(flat);
+}
+
+/* TUN: a packet is a frame. */
+static err_t output_packet(struct netif *netif, struct pbuf *p)
+{
+    struct stack *stack = netif->state;
+    struct frame_offload offload = {0};
+    int64_t peer = finish_ip(stack, p->payload, p->payload, p->tot_len, &offload);
+
+    emit(stack, p, peer < 0 ? stack->peer : (uint64_t)peer, &offload);
+    return ERR_OK;
+}
+
+static err_t output_ip4(struct netif *netif, struct pbuf *p, const ip4_addr_t *dest)
+{
+    (void)dest;
+    return output_packet(netif, p);
+}
+
+static err_t output_ip6(struct netif *netif, struct pbuf *p, const ip6_addr_t *dest)
+{
+    (void)dest;
+    return output_packet(netif, p);
+}
+
+/* TAP: the only neighbour is the local machine, whose MAC the device told us. */
+static err_t output_ip6_ethernet(struct netif *netif, struct pbuf *p, const ip6_addr_t *dest)
+{
+    struct stack *stack = netif->state;
+    struct eth_addr to;
+
+    memcpy(to.addr, stack->local_mac.bytes, sizeof(to.addr));
+    if (ip6_addr_ismulticast(dest)) { /* RFC 2464, 7 */
+        to.addr[0] = to.addr[1] = 0x33;
+        memcpy(to.addr + 2, &dest->addr[3], 4);
+    }
+    return ethernet_output(netif, p, (const struct eth_addr *)(const void *)netif->hwaddr, &to,
+                           ETHTYPE_IPV6);
+}
+
+static err_t output_ethernet(struct netif *netif, struct pbuf *p)
+{
+    struct stack *stack = netif->state;
+    struct frame_offload offload = {0};
+    uint8_t *frame = p->payload;
+    int64_t peer = -1;
+
+    if (frame[12] == 0x08 && frame[13] == 0x06) {
+        struct peer_addr sender = {.family = 4};
+        memcpy(sender.bytes, frame + 14 + 14, 4);
+        peer = addr_set_find(stack->peers, &sender);
+    } else {
+        peer = finish_ip(stack, frame, frame + 14, p->tot_len - 14u, &offload);
+    }
+    if (peer < 0)
+        peer = (int64_t)stack->peer;
+    struct peer_mac mac = mac_add(stack->first_mac, (uint64_t)peer);
+    memcpy(frame + 6, mac.bytes, sizeof(mac.bytes));
+    emit(stack, p, (uint64_t)peer, &offload);
+    return ERR_OK;
+}
+
+err_t output_init(struct netif *netif)
+{
+    struct stack *stack = netif->state;
+
+    netif->name[0] = 'p';
+    netif->name[1] = 'r';
+    netif->mtu = stack->mtu;
+    if (stack->layer == FRAME_ETHERNET) {
+        netif->hwaddr_len = 6;
+        netif->flags = NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+        netif->output = etharp_output;
+        netif->output_ip6 = output_ip6_ethernet;
+        netif->linkoutput = output_ethernet;
+    } else {
+        netif->flags = NETIF_FLAG_LINK_UP;
+        netif->output = output_ip4;
+        netif->output_ip6 = output_ip6;
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Port numbers and initial sequence numbers.
+ *
+ * A port is chosen per (source, destination, destination port): a keyed hash of these gives the
+ * start, a counter moves on from it (RFC 6056, 3.3.3), first through the range that Linux clients
+ * use, then through the rest. A tuple in TIME-WAIT for a second or more may be taken again, as
+ * RFC 6191 allows with timestamps.
+ */
+#include "stack/internal.h"
+
+#include "base/rng.h"
+
+#include "arch/hooks.h"
+
+#include <string.h>
+
+enum { EPHEMERAL_FIRST = 32768, EPHEMERAL_COUNT = 28232, LOWER_FIRST = 1024,
+       PORT_COUNT = 65536 - LOWER_FIRST };
+
+/* Position 0.. to a port: the ephemeral range, what is above it, what is below it. */
+static uint16_t port_at(uint32_t position)
+{
+    uint32_t port = EPHEMERAL_FIRST + position;
+    if (port >= 65536)
+        port = LOWER_FIRST + (port - 65536);
+    return (uint16_t)port;
+}
+
+static bool port_free(struct stack *stack, uint8_t protocol, const struct stack_tuple *tuple)
+{
+    struct stack_conn *conn = table_find(stack, protocol, tuple);
+    if (!conn)
+        return true;
+    if (!(conn->flags & CONN_TIME_WAIT))
+        return false;
+    uint32_t age = stack->now_tick - conn_tcp(conn)->tmr;
+    if ((uint64_t)age * STACK_TICK_NS < NS_PER_S)
+        return false;
+    time_wait_free(stack, conn);
+    return true;
+}
+
+/* Remembers that a tuple's ephemeral range was found full, until any connection has ended. */
+static bool port_range_full(const struct stack *stack, uint64_t key)
+{
+    const struct port_hint *hint = &stack->port_hints[key % ARRAY_SIZE(stack->port_hints)];
+    return hint->key == key && hint->removals == stack->table_removals;
+}
+
+static void port_range_set_full(struct stack *stack, uint64_t key)
+{
+    stack->port_hints[key % ARRAY_SIZE(stack->port_hints)] =
+        (struct port_hint){.key = key, .removals = stack->table_removals};
+}
+
+int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple)
+{
+    struct {
+        uint8_t local[16], remote[16];
+        uint64_t port;
+    } input = {.port = (uint64_t)tuple->remote_port << 8 | protocol};
+    memcpy(input.local, tuple->local.bytes, 16);
+    memcpy(input.remote, tuple->remote.bytes, 16);
+    uint64_t key = siphash(stack->port_key, &input, sizeof(input));
+    uint64_t start = key + stack->port_turn++;
+
+    static const struct {
+        uint32_t first, count;
+    } ranges[] = {{0, EPHEMERAL_COUNT}, {EPHEMERAL_COUNT, PORT_COUNT - EPHEMERAL_COUNT}};
+    for (size_t r = port_range_full(stack, key) ? 1 : 0; r < ARRAY_SIZE(ranges); r++) {
+        for (uint32_t i = 0; i < ranges[r].count; i++) {
+            uint32_t offset = (uint32_t)((start + i) % ranges[r].count);
+            tuple->local_port = port_at(ranges[r].first + offset);
+            if (port_free(stack, protocol, tuple))
+                return 0;
+        }
+        if (r == 0)
+            port_range_set_full(stack, key);
+    }
+    tuple->local_port = 0;
+    return -EADDRINUSE;
+}
+
+/* RFC 6528: ISN = M + F(tuple, key), M a counter that ticks every 4 us. */
+u32_t peer_hook_tcp_isn(const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *remote_ip,
+                        u16_t remote_port)
+{
+    struct stack *stack = stack_singleton;
+    struct peer_addr local, remote;
+    struct {
+        uint8_t local[16], remote[16];
+        uint16_t local_port, remote_port;
+        uint8_t zero[4];
+    } input = {.local_port = local_port, .remote_port = remote_port};
+
+    addr_from_lwip(local_ip, &local);
+    addr_from_lwip(remote_ip, &remote);
+    memcpy(input.local, local.bytes, 16);
+    memcpy(input.remote, remote.bytes, 16);
+    uint64_t hash = siphash(stack->isn_key, &input, sizeof(input));
+    return (u32_t)(stack->now_ns / 4000 + hash);
+}
+
+uint32_t peer_lwip_random(void)
+{
+    struct stack *stack = stack_singleton;
+    if (!stack)
+        return 0; /* lwip_init asks for a first port, which we never use */
+    uint64_t input = stack->random++;
+    return (uint32_t)siphash(stack->port_key, &input, sizeof(input));
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The stack as a whole: birth, time, delivery of events, death. See context.c for how lwIP is
+ * called, input.c and output.c for the ways of a frame.
+ */
+#include "stack/internal.h"
+
+#include "base/rng.h"
+
+#include "lwip/etharp.h"
+#include "lwip/init.h"
+#include "lwip/stats.h"
+#include "lwip/sys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn void peer_lwip_assert(const char *message, const char *file, int line)
+{
+    fprintf(stderr, "peer: lwIP: %s (%s:%d)\n", message, file, line);
+    abort();
+}
+
+/* For lwIP's timestamps option: milliseconds. */
+u32_t sys_now(void)
+{
+    return stack_singleton ? (u32_t)(stack_singleton->now_ns / NS_PER_MS) : 0;
+}
+
+static void derive_keys(struct stack *stack, uint64_t seed)
+{
+    struct rng rng;
+
+    rng_derive(&rng, seed, 0x5354ACC);
+    for (int i = 0; i < 2; i++) {
+        stack->isn_key[i] = rng_next(&rng);
+        stack->table_key[i] = rng_next(&rng);
+        stack->port_key[i] = rng_next(&rng);
+    }
+}
+
+static int netif_start(struct stack *stack)
+{
+    static bool initialised; /* lwIP's state is global and has no way back */
+    if (!initialised)
+        lwip_init();
+    initialised = true;
+
+    if (!netif_add(&stack->netif, NULL, NULL, NULL, stack, output_init, NULL))
+        return -EINVAL;
+    netif_set_default(&stack->netif);
+    netif_set_up(&stack->netif);
+    context_identity(stack, 0);
+    input_init(stack);
+    return 0;
+}
+
+int stack_new(const struct stack_config *config, struct stack **ret_stack)
+{
+    if (stack_singleton)
+        return -EBUSY;
+    struct stack *stack = calloc(1, sizeof(*stack));
+    if (!stack)
+        return -ENOMEM;
+
+    stack->ops = config->ops;
+    stack->user = config->user;
+    stack->layer = config->layer;
+    stack->mtu = (uint16_t)MIN(config->mtu, 65535u);
+    stack->peers = config->peers;
+    stack->first_mac = config->first_mac;
+    stack->local_mac = config->local_mac;
+    stack->super_segments = config->super_segments;
+    stack->frames = config->frames;
+    stack->timers = config->timers;
+    stack->max_conns = config->max_conns ? config->max_conns : UINT64_MAX;
+    stack->peer = UINT64_MAX;
+    list_init(&stack->listeners);
+    list_init(&stack->ready);
+    list_init(&stack->time_wait);
+    list_init(&stack->pings);
+    derive_keys(stack, config->seed);
+    stack_set_now(stack, config->now_ns);
+
+    stack_singleton = stack;
+    int status = netif_start(stack);
+    if (status < 0) {
+        stack_free(stack);
+        return status;
+    }
+    *ret_stack = stack;
+    return 0;
+}
+
+static void free_conns(struct stack *stack)
+{
+    uint64_t buckets = stack->table ? (uint64_t)1 << stack->table_bits : 0;
+
+    for (uint64_t i = 0; i < buckets; i++) {
+        while (stack->table[i]) {
+            struct stack_conn *conn = stack->table[i];
+            if (conn->flags & CONN_TIME_WAIT)
+                time_wait_free(stack, conn);
+            else
+                stack_conn_done(stack, conn);
+        }
+    }
+    free(stack->table);
+}
+
+struct stack *stack_free(struct stack *stack)
+{
+    if (!stack)
+        return NULL;
+    free_conns(stack);
+    struct list *node, *after;
+    list_each_safe(node, after, &stack->listeners)
+        stack_listener_free(stack, list_entry(node, struct stack_listener, node));
+    input_done(stack);
+    icmp_done(stack);
+    if (stack->netif.state)
+        netif_remove(&stack->netif); /* empties the ARP table too */
+    stack_singleton = NULL;
+    free(stack);
+    return NULL;
+}
+
+void stack_set_now(struct stack *stack, uint64_t now_ns)
+{
+    stack->now_ns = now_ns;
+    stack->now_tick = (uint32_t)(now_ns / STACK_TICK_NS) + 1; /* 0 means "not timed" to lwIP */
+    tcp_ticks = stack->now_tick;
+}
+
+int stack_deliver(struct stack *stack)
+{
+    struct list *node;
+    int count = 0;
+
+    icmp_deliver(stack, &count);
+    while ((node = list_pop(&stack->ready))) {
+        struct stack_conn *conn = list_entry(node, struct stack_conn, ready);
+        unsigned events = conn->events;
+        conn->events = 0;
+        stack->ops->event(stack->user, conn, events);
+        count++;
+    }
+    return count;
+}
+
+void stack_get_stats(const struct stack *stack, struct stack_stats *ret_stats)
+{
+    *ret_stats = stack->stats;
+}
+
+uint64_t stack_pool_used(void)
+{
+    uint64_t used = 0;
+
+    for (int i = 0; i < MEMP_MAX; i++)
+        used += lwip_stats.memp[i]->used;
+    return used;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * UDP flows: one connected lwIP control block a flow, found by the 5-tuple table like TCP. A
+ * listener has none: the first datagram of a caller makes a flow of its own.
+ *
+ * What nobody takes is bounded: beyond UDP_QUEUE_BYTES further datagrams are lost, as they are in
+ * a socket's receive buffer.
+ */
+#include "stack/internal.h"
+
+#include <stdlib.h>
+
+enum { UDP_QUEUE_BYTES = 1024 * 1024 };
+
+/* Called by lwIP. */
+static void udp_received(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from,
+                         u16_t port)
+{
+    struct stack *stack = stack_singleton;
+    struct stack_conn *conn = arg;
+
+    (void)pcb;
+    (void)from;
+    (void)port;
+    if (conn->rx_bytes + p->tot_len > UDP_QUEUE_BYTES) {
+        stack->stats.ignored++;
+        pbuf_free(p);
+        return;
+    }
+    if (conn->rx_tail)
+        ((struct pbuf *)conn->rx_tail)->next = p;
+    else
+        conn->rx_head = p;
+    conn->rx_bytes += p->tot_len;
+    while (p->next)
+        p = p->next;
+    conn->rx_tail = p;
+    conn_mark(stack, conn, STACK_READABLE);
+}
+
+static int udp_open(struct stack *stack, struct stack_conn *conn, const struct stack_tuple *tuple)
+{
+    struct udp_pcb *pcb = udp_new();
+    if (!pcb)
+        return -ENOMEM;
+    addr_to_lwip(&tuple->local, &pcb->local_ip);
+    addr_to_lwip(&tuple->remote, &pcb->remote_ip);
+    pcb->local_port = tuple->local_port;
+    pcb->remote_port = tuple->remote_port;
+    pcb->flags |= UDP_FLAGS_CONNECTED;
+    udp_recv(pcb, udp_received, conn);
+    conn->pcb = pcb;
+    conn->protocol = IPPROTO_UDP;
+    conn->flags |= CONN_OPEN;
+    list_init(&conn->ready);
+    table_add(stack, conn, table_hash(stack, IPPROTO_UDP, tuple));
+    stack->stats.conns++;
+    return 0;
+}
+
+int stack_udp_connect(struct stack *stack, struct stack_conn *conn, struct stack_tuple *tuple)
+{
+    int64_t peer = addr_set_find(stack->peers, &tuple->local);
+    if (peer < 0)
+        return -EADDRNOTAVAIL;
+    if (tuple->local.family != tuple->remote.family)
+        return -EAFNOSUPPORT;
+    if (stack->stats.conns >= stack->max_conns)
+        return -ENOSPC;
+    int status = table_reserve(stack);
+    if (status == 0 && tuple->local_port == 0)
+        status = port_choose(stack, IPPROTO_UDP, tuple);
+    else if (status == 0 && table_find(stack, IPPROTO_UDP, tuple))
+        status = -EADDRINUSE;
+    if (status < 0)
+        return status;
+    conn->peer = (uint64_t)peer;
+    return udp_open(stack, conn, tuple);
+}
+
+struct stack_conn *udp_adopt(struct stack *stack, struct stack_listener *listener,
+                             struct stack_tuple *tuple)
+{
+    if (table_reserve(stack) < 0)
+        return NULL;
+    struct stack_conn *conn = stack->ops->accept(stack->user, listener, tuple);
+    if (!conn)
+        return NULL;
+    conn->peer = stack->peer;
+    conn->flags = CONN_PASSIVE;
+    if (udp_open(stack, conn, tuple) < 0) {
+        list_init(&conn->ready);
+        conn->end = PEER_END_RESET;
+        conn_mark(stack, conn, STACK_CLOSED);
+        return NULL;
+    }
+    conn_mark(stack, conn, STACK_ACCEPTED);
+    return conn;
+}
+
+int stack_udp_send(struct stack *stack, struct stack_conn *conn, const void *data, size_t len)
+{
+    if (!conn->pcb)
+        return -EPIPE;
+    struct udp_pcb *pcb = conn_udp(conn);
+    uint32_t ip_header = IP_IS_V6_VAL(pcb->local_ip) ? 40 : 20;
+    if (len > 0xffffu - UDP_HLEN - (ip_header == 20 ? ip_header : 0))
+        return -EMSGSIZE;
+    struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, (u16_t)len, PBUF_RAM);
+    if (!p)
+        return -ENOMEM;
+
+    if (len)
+        pbuf_take(p, data, (u16_t)len);
+    context_enter(stack, conn);
+    bool whole = len + UDP_HLEN + ip_header <= stack->mtu;
+    NETIF_SET_CHECKSUM_CTRL(&stack->netif,
+                            whole ? NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_UDP
+                                  : NETIF_CHECKSUM_ENABLE_ALL);
+    err_t error = udp_sendto_if_src(pcb, p, &pcb->remote_ip, pcb->remote_port, &stack->netif,
+                                    &pcb->local_ip);
+    context_leave(stack);
+    pbuf_free(p);
+    return errno_from_lwip(error);
+}
