@@ -2,6 +2,7 @@
 #ifndef PEER_ADDR_H
 #define PEER_ADDR_H
 
+#include <peer/export.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,16 +22,16 @@ struct peer_mac {
 enum { PEER_ADDR_TEXT = 46, PEER_MAC_TEXT = 18, PEER_ENDPOINT_TEXT = 56 };
 
 /** Numeric text to address. Returns 0 or -EINVAL; no zone ids, no host names. */
-int peer_addr_parse(const char *text, struct peer_addr *ret_addr);
+PEER_EXPORT int peer_addr_parse(const char *text, struct peer_addr *ret_addr);
 /** Writes the canonical text (RFC 5952 for IPv6) and returns `buf`. */
-const char *peer_addr_format(const struct peer_addr *addr, char buf[PEER_ADDR_TEXT]);
+PEER_EXPORT const char *peer_addr_format(const struct peer_addr *addr, char buf[PEER_ADDR_TEXT]);
 /** "192.0.2.1:80" or "[2001:db8::1]:80"; returns `buf`. */
-const char *peer_endpoint_format(const struct peer_addr *addr, uint16_t port,
-                                 char buf[PEER_ENDPOINT_TEXT]);
-bool peer_addr_equal(const struct peer_addr *a, const struct peer_addr *b);
+PEER_EXPORT const char *peer_endpoint_format(const struct peer_addr *addr, uint16_t port,
+                                             char buf[PEER_ENDPOINT_TEXT]);
+PEER_EXPORT bool peer_addr_equal(const struct peer_addr *a, const struct peer_addr *b);
 
 /** "02:00:00:00:00:01" (':' or '-'). Returns 0 or -EINVAL; refuses group addresses and all zeros. */
-int peer_mac_parse(const char *text, struct peer_mac *ret_mac);
-const char *peer_mac_format(const struct peer_mac *mac, char buf[PEER_MAC_TEXT]);
+PEER_EXPORT int peer_mac_parse(const char *text, struct peer_mac *ret_mac);
+PEER_EXPORT const char *peer_mac_format(const struct peer_mac *mac, char buf[PEER_MAC_TEXT]);
 
 #endif

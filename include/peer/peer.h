@@ -27,16 +27,11 @@
 
 #include <peer/addr.h>
 #include <peer/error.h>
+#include <peer/export.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-#if defined(__GNUC__)
-#define PEER_EXPORT __attribute__((visibility("default")))
-#else
-#define PEER_EXPORT
 #endif
 
 /** Version of the library, "0.1.0". */

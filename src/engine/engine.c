@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * See engine.h for the order of an iteration.
+ *
+ * Waiting: engine_wait computes its timeout from the timers and needs no timerfd; one is kept for
+ * callers that poll engine_fd in a loop of their own, and set only when the next deadline moved to
+ * an earlier time than it is set for.
+ *
+ * The receive buffer is one large frame that is filled again and again: the stack copies short
+ * frames out of it and puts it back, so that it stays warm, and keeps it only when it is long.
+ */
+#include "engine/engine.h"
+
+#include "base/macro.h"
+#include "packet/segment.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROUND_FRAMES = 64, ROUNDS = 64, TIMERS_AT_ONCE = 1024 };
+
+struct engine {
+    struct device *device;
+    struct pcapng *pcapng;
+    struct frame_pool frames;
+    struct timers timers;
+    struct stack *stack;
+    struct flows flows;
+    bool real_size;
+    bool clocked; /* reads the clock itself */
+    int epoll_fd, timer_fd;
+    uint64_t now_ns, timer_set_ns;
+    struct flow *(*accept)(void *user, struct stack_listener *listener,
+                           const struct stack_tuple *tuple);
+    void (*ping)(void *user, const struct stack_icmp *icmp);
+    void *user;
+    struct engine_stats stats;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static void set_now(struct engine *engine, uint64_t now_ns)
+{
+    engine->now_ns = now_ns;
+    stack_set_now(engine->stack, now_ns);
+    flows_set_now(&engine->flows, now_ns);
+}
+
+/* ---- frames out ---- */
+
+static void capture(struct engine *engine, enum pcapng_direction direction, const struct iovec *iov,
+                    int count, const struct frame_offload *offload)
+{
+    if (!engine->pcapng)
+        return;
+    uint64_t wall_ns = engine->clocked ? clock_ns(CLOCK_REALTIME) : engine->now_ns;
+    pcapng_write(engine->pcapng, wall_ns, direction, iov, count, offload, NULL);
+}
+
+static void send_frame(struct engine *engine, const struct iovec *iov, int count,
+                       const struct frame_offload *offload)
+{
+    capture(engine, PCAPNG_INBOUND, iov, count, offload);
+    engine->stats.frames_sent++;
+    engine->stats.bytes_sent += iov_total(iov, count);
+    (void)device_send(engine->device, iov, count, offload);
+}
+
+static void send_real_size(void *user, struct frame *frame)
+{
+    struct iovec iov = {frame->data, frame->len};
+
+    send_frame(user, &iov, 1, &frame->offload);
+    frame_put(frame);
+}
+
+static void on_output(void *user, uint64_t peer, const struct iovec *iov, int count,
+                      const struct frame_offload *offload)
+{
+    struct engine *engine = user;
+
+    (void)peer;
+    if (engine->real_size)
+        (void)segment_split(iov, count, offload, engine->device->layer, &engine->frames,
+                            send_real_size, engine);
+    else
+        send_frame(engine, iov, count, offload);
+}
+
+/* ---- the stack's other calls ---- */
+
+static struct stack_conn *on_accept(void *user, struct stack_listener *listener,
+                                    const struct stack_tuple *tuple)
+{
+    struct engine *engine = user;
+    struct flow *flow = engine->accept ? engine->accept(engine->user, listener, tuple) : NULL;
+
+    return flow ? &flow->conn : NULL;
+}
+
+static void on_event(void *user, struct stack_conn *conn, unsigned events)
+{
+    (void)user;
+    flows_event(conn, events);
+}
+
+static void on_ping(void *user, const struct stack_icmp *icmp)
+{
+    struct engine *engine = user;
+
+    if (engine->ping)
+        engine->ping(engine->user, icmp);
+}
+
+static bool on_real_size(void *user, uint64_t peer)
+{
+    const struct engine *engine = user;
+
+    (void)peer;
+    return engine->real_size;
+}
+
+/* ---- birth and death ---- */
+
+static int make_stack(struct engine *engine, const struct engine_config *config)
+{
+    static const struct stack_ops ops = {.output = on_output,
+                                         .accept = on_accept,
+                                         .event = on_event,
+                                         .ping = on_ping,
+                                         .real_size = on_real_size};
+    struct stack_config stack = {
+        .ops = &ops,
+        .user = engine,
+        .layer = engine->device->layer,
+        .mtu = engine->device->mtu,
+        .peers = config->peers,
+        .first_mac = config->first_mac,
+        .local_mac = engine->device->local_mac,
+        .super_segments = engine->device->offload_tcp && !config->real_size,
+        .frames = &engine->frames,
+        .timers = &engine->timers,
+        .seed = config->seed,
+        .now_ns = engine->now_ns,
+        .max_conns = config->max_flows,
+    };
+    return stack_new(&stack, &engine->stack);
+}
+
+static int add_to_epoll(struct engine *engine, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    return epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int make_descriptors(struct engine *engine)
+{
+    engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    engine->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (engine->epoll_fd < 0 || engine->timer_fd < 0)
+        return -errno;
+    int status = add_to_epoll(engine, engine->timer_fd);
+    if (status == 0 && engine->clocked)
+        status = add_to_epoll(engine, device_fd(engine->device));
+    return status;
+}
+
+int engine_new(const struct engine_config *config, struct engine **ret_engine)
+{
+    struct engine *engine = calloc(1, sizeof(*engine));
+    if (!engine) {
+        device_free(config->device);
+        pcapng_free(config->pcapng);
+        return -ENOMEM;
+    }
+    engine->device = config->device;
+    engine->pcapng = config->pcapng;
+    engine->real_size = config->real_size;
+    engine->accept = config->accept;
+    engine->ping = config->ping;
+    engine->user = config->user;
+    engine->epoll_fd = engine->timer_fd = -1;
+    engine->timer_set_ns = TIMER_NEVER;
+    engine->clocked = device_fd(engine->device) >= 0;
+    engine->now_ns = engine->clocked ? clock_ns(CLOCK_MONOTONIC) : config->now_ns;
+    frame_pool_init(&engine->frames);
+    timers_init(&engine->timers);
+    list_init(&engine->flows.all);
+    list_init(&engine->flows.dead);
+
+    int status = make_descriptors(engine);
+    if (status == 0)
+        status = make_stack(engine, config);
+    if (status < 0) {
+        engine_free(engine);
+        return status;
+    }
+    flows_init(&engine->flows, engine->stack, &engine->timers);
+    set_now(engine, engine->now_ns);
+    *ret_engine = engine;
+    return 0;
+}
+
+struct engine *engine_free(struct engine *engine)
+{
+    if (!engine)
+        return NULL;
+    flows_done(&engine->flows);
+    stack_free(engine->stack);
+    pcapng_free(engine->pcapng);
+    device_free(engine->device);
+    timers_done(&engine->timers);
+    frame_pool_done(&engine->frames);
+    if (engine->epoll_fd >= 0)
+        close(engine->epoll_fd);
+    if (engine->timer_fd >= 0)
+        close(engine->timer_fd);
+    free(engine);
+    return NULL;
+}
+
+/* ---- the iteration ---- */
+
+static void take_frame(struct engine *engine, struct frame *frame)
+{
+    struct iovec iov = {frame->data, frame->len};
+
+    engine->stats.frames_received++;
+    engine->stats.bytes_received += frame->len;
+    capture(engine, PCAPNG_OUTBOUND, &iov, 1, &frame->offload);
+    stack_input(engine->stack, frame);
+}
+
+/* Reads up to ROUND_FRAMES; returns how many or -errno. */
+static int read_frames(struct engine *engine)
+{
+    int count = 0;
+
+    while (count < ROUND_FRAMES) {
+        struct frame *frame = frame_get(&engine->frames, FRAME_LARGE_BYTES);
+        if (!frame)
+            return -ENOMEM;
+        int status = device_recv(engine->device, frame);
+        if (status <= 0) {
+            frame_put(frame);
+            return status < 0 ? status : count;
+        }
+        if (engine->clocked)
+            set_now(engine, clock_ns(CLOCK_MONOTONIC));
+        take_frame(engine, frame);
+        count++;
+    }
+    return count;
+}
+
+static int iterate(struct engine *engine)
+{
+    int frames = 0;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        frames = read_frames(engine);
+        int fired = timers_run(&engine->timers, engine->now_ns, TIMERS_AT_ONCE);
+        int delivered = stack_deliver(engine->stack);
+        flows_reap(&engine->flows);
+        if (frames < 0)
+            return frames;
+        if (frames == 0 && fired == 0 && delivered == 0)
+            break;
+        if (engine->clocked)
+            set_now(engine, clock_ns(CLOCK_MONOTONIC));
+    }
+    if (engine->pcapng && frames == 0)
+        pcapng_flush(engine->pcapng);
+    return 0;
+}
+
+int engine_step(struct engine *engine, uint64_t now_ns)
+{
+    set_now(engine, now_ns);
+    return iterate(engine);
+}
+
+static void set_timer_fd(struct engine *engine)
+{
+    uint64_t next = timers_next(&engine->timers);
+    if (next == TIMER_NEVER || (next >= engine->timer_set_ns && engine->timer_set_ns > engine->now_ns))
+        return;
+    struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(next / NS_PER_S),
+                                           .tv_nsec = (long)(next % NS_PER_S)}};
+    if (timerfd_settime(engine->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0)
+        engine->timer_set_ns = next;
+}
+
+int engine_dispatch(struct engine *engine)
+{
+    uint64_t expirations;
+
+    if (read(engine->timer_fd, &expirations, sizeof(expirations)) == sizeof(expirations))
+        engine->timer_set_ns = TIMER_NEVER;
+    int status = engine_step(engine, clock_ns(CLOCK_MONOTONIC));
+    set_timer_fd(engine);
+    return status;
+}
+
+int engine_wait(struct engine *engine, uint64_t timeout_ns)
+{
+    uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+    uint64_t next_ns = timers_next(&engine->timers);
+    uint64_t delay_ns = next_ns > now_ns ? next_ns - now_ns : 0;
+    struct epoll_event events[4];
+
+    if (next_ns == TIMER_NEVER || delay_ns > timeout_ns)
+        delay_ns = timeout_ns;
+    struct timespec timeout = {.tv_sec = (time_t)(delay_ns / NS_PER_S),
+                               .tv_nsec = (long)(delay_ns % NS_PER_S)};
+    int count = epoll_pwait2(engine->epoll_fd, events, ARRAY_SIZE(events),
+                             delay_ns == UINT64_MAX ? NULL : &timeout, NULL);
+    if (count < 0)
+        return -errno;
+    return engine_dispatch(engine);
+}
+
+uint64_t engine_next_ns(const struct engine *engine)
+{
+    return timers_next(&engine->timers);
+}
+
+int engine_fd(const struct engine *engine)
+{
+    return engine->epoll_fd;
+}
+
+uint64_t engine_now_ns(const struct engine *engine)
+{
+    return engine->now_ns;
+}
+
+struct stack *engine_stack(struct engine *engine)
+{
+    return engine->stack;
+}
+
+struct flows *engine_flows(struct engine *engine)
+{
+    return &engine->flows;
+}
+
+struct timers *engine_timers(struct engine *engine)
+{
+    return &engine->timers;
+}
+
+struct device *engine_device(struct engine *engine)
+{
+    return engine->device;
+}
+
+void engine_get_stats(const struct engine *engine, struct engine_stats *ret_stats)
+{
+    *ret_stats = engine->stats;
+    ret_stats->pcap_error = engine->pcapng ? pcapng_error(engine->pcapng) : 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "device/device.h"
+#include "flow/flow.h"
+#include "packet/pcapng.h"
+#include "stack/stack.h"
+
+/**
+ * Joins device, stack and flows, and is the only code that waits and the only reader of the clock.
+ *
+ * One iteration:
+ *   1. the clock is read;
+ *   2. frames are read from the device, each given to the stack with the time of its reading;
+ *   3. timers that are due fire;
+ *   4. the stack's events are delivered to the flows' owners, who write, close, connect;
+ *   5. again from 2 while the device has more, up to a limit;
+ *   6. flows that were given up are released.
+ * What the stack sends in any of these steps is written to the device at once: the kernel runs its
+ * receive path in that call.
+ *
+ * With a device that has no descriptor (tests), engine_step takes the time as an argument.
+ */
+struct engine;
+
+struct engine_config {
+    struct device *device;        /* owned by the engine from now on, also on error */
+    const struct addr_set *peers; /* outlives the engine */
+    struct peer_mac first_mac;
+    struct pcapng *pcapng;        /* owned likewise; may be NULL */
+    uint64_t seed;
+    uint64_t max_flows;
+    bool real_size;               /* only frames of real size, with complete checksums */
+    /** A caller of a listener: zeroed memory with a flow that was given to flow_init_accepted, or
+     *  NULL to refuse. */
+    struct flow *(*accept)(void *user, struct stack_listener *listener,
+                           const struct stack_tuple *tuple);
+    void (*ping)(void *user, const struct stack_icmp *icmp);
+    void *user;
+    uint64_t now_ns;              /* start of virtual time; used when the device has no descriptor */
+};
+
+int engine_new(const struct engine_config *config, struct engine **ret_engine);
+/** Resets all flows, then closes the device. Returns NULL. */
+struct engine *engine_free(struct engine *engine);
+
+/** An epoll descriptor, readable when engine_dispatch has something to do. */
+int engine_fd(const struct engine *engine);
+/** One iteration, no waiting. 0 or -errno (the device is gone). */
+int engine_dispatch(struct engine *engine);
+/** Waits until something is due, at most `timeout_ns`, and does one iteration. -EINTR. */
+int engine_wait(struct engine *engine, uint64_t timeout_ns);
+/** One iteration at a given time (virtual). */
+int engine_step(struct engine *engine, uint64_t now_ns);
+/** When the next timer is due, or TIMER_NEVER. */
+uint64_t engine_next_ns(const struct engine *engine);
+
+uint64_t engine_now_ns(const struct engine *engine);
+struct stack *engine_stack(struct engine *engine);
+struct flows *engine_flows(struct engine *engine);
+struct timers *engine_timers(struct engine *engine);
+struct device *engine_device(struct engine *engine);
+
+struct engine_stats {
+    uint64_t frames_sent, frames_received, bytes_sent, bytes_received;
+    int pcap_error;
+};
+void engine_get_stats(const struct engine *engine, struct engine_stats *ret_stats);
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a flow. State changes go through flow_set_state alone, which knows the legal ones;
+ * everything else here is counting and passing on.
+ *
+ * Memory: an owner gives a flow up by flow_free, at any time, from within any event. It is put on
+ * the list of the dead and released by flows_reap at the end of the iteration, when nothing can
+ * hold a pointer to it any more. A flow that is closing in order when it is given up stays, as an
+ * orphan, until its end, as a socket does after close(2).
+ */
+#include "flow/flow.h"
+
+#include "base/macro.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define BIT(state) (1u << (state))
+
+/* For each state the states that may follow. */
+static const uint8_t allowed[FLOW_STATES] = {
+    [FLOW_NEW] = BIT(FLOW_CONNECTING) | BIT(FLOW_OPEN),
+    [FLOW_CONNECTING] = BIT(FLOW_OPEN) | BIT(FLOW_CLOSING) | BIT(FLOW_ENDED),
+    [FLOW_OPEN] =
+        BIT(FLOW_REMOTE_DONE) | BIT(FLOW_LOCAL_DONE) | BIT(FLOW_CLOSING) | BIT(FLOW_ENDED),
+    [FLOW_REMOTE_DONE] = BIT(FLOW_CLOSING) | BIT(FLOW_ENDED),
+    [FLOW_LOCAL_DONE] = BIT(FLOW_CLOSING) | BIT(FLOW_ENDED),
+    [FLOW_CLOSING] = BIT(FLOW_ENDED),
+    [FLOW_ENDED] = 0,
+};
+
+static const char *const names[] = {
+    [FLOW_NEW] = "new",
+    [FLOW_CONNECTING] = "connecting",
+    [FLOW_OPEN] = "open",
+    [FLOW_REMOTE_DONE] = "remote-done",
+    [FLOW_LOCAL_DONE] = "local-done",
+    [FLOW_CLOSING] = "closing",
+    [FLOW_ENDED] = "ended",
+};
+static_assert(ARRAY_SIZE(names) == FLOW_STATES, "every state has a name");
+
+const char *flow_state_name(enum flow_state state)
+{
+    return names[state];
+}
+
+static void flow_set_state(struct flow *flow, enum flow_state state)
+{
+    if (flow->state == state)
+        return;
+    assert(allowed[flow->state] & BIT(state));
+    flow->state = (uint8_t)state;
+}
+
+void flows_init(struct flows *flows, struct stack *stack, struct timers *timers)
+{
+    *flows = (struct flows){.stack = stack, .timers = timers};
+    list_init(&flows->all);
+    list_init(&flows->dead);
+}
+
+void flows_set_now(struct flows *flows, uint64_t now_ns)
+{
+    flows->now_ns = now_ns;
+}
+
+/* Off the books; the memory follows at the end of the iteration. */
+static void flow_bury(struct flow *flow)
+{
+    struct flows *flows = flow->flows;
+
+    timer_cancel(flows->timers, &flow->deadline);
+    stack_conn_done(flows->stack, &flow->conn);
+    list_remove(&flow->node);
+    list_add_tail(&flows->dead, &flow->node);
+    flows->count--;
+}
+
+void flows_reap(struct flows *flows)
+{
+    struct list *node;
+
+    while ((node = list_pop(&flows->dead))) {
+        struct flow *flow = list_entry(node, struct flow, node);
+        flow->ops->release(flow);
+    }
+}
+
+void flows_done(struct flows *flows)
+{
+    while (!list_empty(&flows->all))
+        flow_bury(list_entry(flows->all.next, struct flow, node));
+    flows_reap(flows);
+}
+
+static void deadline_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct flow *flow = list_entry(timer, struct flow, deadline);
+
+    (void)now_ns;
+    if (flow->state != FLOW_CONNECTING)
+        return;
+    stack_abort(flow->flows->stack, &flow->conn, true);
+    flow->conn.end = PEER_END_TIMEOUT;
+    flows_event(&flow->conn, FLOW_END);
+}
+
+void flow_init(struct flow *flow, struct flows *flows, const struct flow_ops *ops)
+{
+    flow->flows = flows;
+    flow->ops = ops;
+    timer_init(&flow->deadline, deadline_fire);
+    list_add_tail(&flows->all, &flow->node);
+    flows->count++;
+}
+
+void flow_init_accepted(struct flow *flow, struct flows *flows, const struct flow_ops *ops)
+{
+    flow_init(flow, flows, ops);
+    flow->opened_ns = flows->now_ns;
+    flow_set_state(flow, FLOW_CONNECTING);
+}
+
+int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
+                 uint64_t timeout_ns)
+{
+    struct flows *flows = flow->flows;
+    bool udp = protocol == IPPROTO_UDP;
+    int status = udp ? stack_udp_connect(flows->stack, &flow->conn, tuple)
+                     : stack_tcp_connect(flows->stack, &flow->conn, tuple);
+    if (status < 0)
+        return status;
+    flow->opened_ns = flows->now_ns;
+    flow_set_state(flow, udp ? FLOW_OPEN : FLOW_CONNECTING);
+    if (timeout_ns && !udp)
+        status = timer_arm(flows->timers, &flow->deadline, flows->now_ns + timeout_ns);
+    return status;
+}
+
+/* What an event does to the state, in the order of the bits. */
+static void flow_advance(struct flow *flow, unsigned events)
+{
+    if (events & (FLOW_CONNECTED | FLOW_ACCEPTED) && flow->state == FLOW_CONNECTING) {
+        timer_cancel(flow->flows->timers, &flow->deadline);
+        flow->handshake_us = flow->conn.srtt_us;
+        flow_set_state(flow, FLOW_OPEN);
+    }
+    if (events & FLOW_EOF) {
+        if (flow->state == FLOW_OPEN)
+            flow_set_state(flow, FLOW_REMOTE_DONE);
+        else if (flow->state == FLOW_LOCAL_DONE)
+            flow_set_state(flow, FLOW_CLOSING);
+    }
+    if (events & FLOW_END && flow->state != FLOW_NEW)
+        flow_set_state(flow, FLOW_ENDED);
+}
+
+void flows_event(struct stack_conn *conn, unsigned events)
+{
+    struct flow *flow = (struct flow *)(void *)conn;
+
+    flow_advance(flow, events);
+    if (flow->orphan) {
+        if (events & FLOW_READABLE) /* nobody reads: as a closed socket does */
+            stack_abort(flow->flows->stack, conn, true);
+        if (events & FLOW_END || !conn->pcb)
+            flow_bury(flow);
+        return;
+    }
+    if (events & FLOW_END)
+        timer_cancel(flow->flows->timers, &flow->deadline);
+    flow->ops->event(flow, events);
+}
+
+ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags)
+{
+    ssize_t done;
+
+    if (flow->conn.protocol == IPPROTO_UDP) {
+        int status = stack_udp_send(flow->flows->stack, &flow->conn, data, len);
+        done = status < 0 ? status : (ssize_t)len;
+    } else {
+        done = stack_tcp_write(flow->flows->stack, &flow->conn, data, len, flags);
+    }
+    if (done > 0)
+        flow->written += (uint64_t)done;
+    return done;
+}
+
+size_t flow_write_room(const struct flow *flow)
+{
+    if (flow->conn.protocol == IPPROTO_UDP)
+        return flow->conn.pcb ? 65507 : 0;
+    return stack_tcp_write_room(&flow->conn);
+}
+
+int flow_peek(const struct flow *flow, struct iovec *iov, int count)
+{
+    return stack_peek(&flow->conn, iov, count);
+}
+
+void flow_consume(struct flow *flow, size_t len)
+{
+    uint32_t before = flow->conn.rx_bytes;
+
+    stack_consume(flow->flows->stack, &flow->conn, len);
+    flow->consumed += before - flow->conn.rx_bytes;
+}
+
+int flow_shutdown(struct flow *flow)
+{
+    if (flow->conn.protocol == IPPROTO_UDP)
+        return 0;
+    int status = stack_tcp_shutdown(flow->flows->stack, &flow->conn);
+    if (status == 0 && flow->state == FLOW_OPEN)
+        flow_set_state(flow, FLOW_LOCAL_DONE);
+    else if (status == 0 && flow->state == FLOW_REMOTE_DONE)
+        flow_set_state(flow, FLOW_CLOSING);
+    return status;
+}
+
+void flow_close(struct flow *flow)
+{
+    if (flow->state == FLOW_NEW || flow->state == FLOW_ENDED)
+        return;
+    if (flow->state != FLOW_CLOSING)
+        flow_set_state(flow, FLOW_CLOSING);
+    stack_close(flow->flows->stack, &flow->conn);
+}
+
+void flow_reset(struct flow *flow)
+{
+    if (flow->state == FLOW_NEW || flow->state == FLOW_ENDED)
+        return;
+    stack_abort(flow->flows->stack, &flow->conn, true);
+    flow->conn.end = PEER_END_LOCAL;
+    flows_event(&flow->conn, FLOW_END);
+}
+
+void flow_free(struct flow *flow)
+{
+    if (flow->state == FLOW_CLOSING && flow->conn.pcb) {
+        flow->orphan = true;
+        return;
+    }
+    flow_bury(flow);
+}
+
+void flow_info(const struct flow *flow, struct peer_flow_info *ret_info)
+{
+    struct stack_tuple tuple;
+
+    memset(ret_info, 0, sizeof(*ret_info));
+    stack_conn_info(flow->flows->stack, &flow->conn, ret_info);
+    if (stack_conn_tuple(&flow->conn, &tuple)) {
+        ret_info->from = tuple.local;
+        ret_info->to = tuple.remote;
+        ret_info->from_port = tuple.local_port;
+        ret_info->to_port = tuple.remote_port;
+    }
+    ret_info->handshake_ns = (uint64_t)flow->handshake_us * NS_PER_US;
+    ret_info->bytes_sent = flow->written - ret_info->queued;
+    ret_info->bytes_received = flow->consumed + flow->conn.rx_bytes;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FLOW_FLOW_H
+#define FLOW_FLOW_H
+
+#include "stack/stack.h"
+
+#include <peer/flow.h>
+
+/**
+ * One TCP connection or UDP flow as its owner sees it: a state, counters, a deadline for the
+ * handshake. Embedded in the owner's struct. Owners hear of everything by `event`, called when the
+ * stack has unwound, and may do anything to any flow from there: memory goes back only at the end
+ * of the iteration (flows_reap).
+ */
+struct flow;
+
+/** Each state says what leaves it and what may be done in it. */
+enum flow_state {
+    /** Made, nothing sent. Leaves by flow_connect, or by the stack's accept. */
+    FLOW_NEW,
+    /** The handshake runs. Leaves by FLOW_CONNECTED to OPEN, by the end to ENDED. No writes. */
+    FLOW_CONNECTING,
+    /** Both directions are open. Leaves by EOF, flow_shutdown, flow_close, the end. */
+    FLOW_OPEN,
+    /** The application sent FIN: no more comes in, writing goes on. */
+    FLOW_REMOTE_DONE,
+    /** We sent FIN: reading goes on. */
+    FLOW_LOCAL_DONE,
+    /** flow_close was called, or both sides sent FIN. Only the end is still reported. */
+    FLOW_CLOSING,
+    /** Over, `flow_end` tells how. What was received may still be read. Nothing leaves it. */
+    FLOW_ENDED,
+    FLOW_STATES,
+};
+
+/** Bits of `events`, in the order in which an owner should look at them. */
+enum {
+    FLOW_CONNECTED = STACK_CONNECTED,
+    FLOW_ACCEPTED = STACK_ACCEPTED,
+    FLOW_READABLE = STACK_READABLE,
+    FLOW_WRITABLE = STACK_WRITABLE, /* bytes were acknowledged */
+    FLOW_EOF = STACK_EOF,
+    FLOW_UNREACHABLE = STACK_UNREACHABLE,
+    FLOW_END = STACK_CLOSED,        /* the last event */
+};
+
+struct flow_ops {
+    void (*event)(struct flow *flow, unsigned events);
+    /** The memory goes back to the owner. */
+    void (*release)(struct flow *flow);
+};
+
+struct flow {
+    struct stack_conn conn; /* first: the stack's view of this struct */
+    struct flows *flows;
+    const struct flow_ops *ops;
+    struct list node;       /* of flows->all, then of flows->dead */
+    struct timer deadline;  /* of the handshake */
+    uint64_t opened_ns;     /* when the first SYN left */
+    uint32_t handshake_us;  /* SYN to SYN-ACK, rounded up; 0 while unknown */
+    uint8_t state;
+    bool orphan;            /* flow_free came before the end */
+    uint64_t written, consumed; /* payload bytes */
+};
+
+/** All flows of one stack. */
+struct flows {
+    struct stack *stack;
+    struct timers *timers;
+    struct list all, dead;
+    uint64_t count;
+    uint64_t now_ns;
+};
+
+void flows_init(struct flows *flows, struct stack *stack, struct timers *timers);
+/** Resets every flow and gives their memory back. */
+void flows_done(struct flows *flows);
+void flows_set_now(struct flows *flows, uint64_t now_ns);
+/** The stack's event callback leads here. */
+void flows_event(struct stack_conn *conn, unsigned events);
+/** End of an iteration: releases what flow_free gave up. */
+void flows_reap(struct flows *flows);
+
+/** `flow` is zeroed memory. */
+void flow_init(struct flow *flow, struct flows *flows, const struct flow_ops *ops);
+/** For the stack's accept: the flow is CONNECTING until FLOW_ACCEPTED. */
+void flow_init_accepted(struct flow *flow, struct flows *flows, const struct flow_ops *ops);
+/** See stack_tcp_connect. `timeout_ns` 0: until the stack gives up. On error the flow is still NEW. */
+int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
+                 uint64_t timeout_ns);
+
+ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags);
+size_t flow_write_room(const struct flow *flow);
+int flow_peek(const struct flow *flow, struct iovec *iov, int count);
+void flow_consume(struct flow *flow, size_t len);
+int flow_shutdown(struct flow *flow);
+void flow_close(struct flow *flow);
+/** RST; the end (PEER_END_LOCAL) is reported like any other. */
+void flow_reset(struct flow *flow);
+/** No more events. An open flow is reset; one that is CLOSING lives on, unseen, until its end. */
+void flow_free(struct flow *flow);
+
+static inline enum peer_end flow_end(const struct flow *flow)
+{
+    return (enum peer_end)flow->conn.end;
+}
+const char *flow_state_name(enum flow_state state);
+void flow_info(const struct flow *flow, struct peer_flow_info *ret_info);
+
+#endif
