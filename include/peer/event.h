@@ -15,8 +15,8 @@ enum peer_event_type {
     PEER_EVENT_NONE,
     PEER_EVENT_CONNECTED, /* the handshake is done */
     PEER_EVENT_ACCEPTED,  /* a new flow of a listener (TCP: open; UDP: with its first datagram) */
-    PEER_EVENT_READABLE,  /* bytes or datagrams wait; level-triggered per dispatch */
-    PEER_EVENT_WRITABLE,  /* there is room again after -EAGAIN, or all written bytes are acknowledged */
+    PEER_EVENT_READABLE,  /* bytes or datagrams came in since the last such event */
+    PEER_EVENT_WRITABLE,  /* written bytes were acknowledged: there is room again */
     PEER_EVENT_EOF,       /* the application sent FIN: no more bytes will come */
     PEER_EVENT_CLOSED,    /* the end, `end` tells how. Always the last event of a flow */
     PEER_EVENT_PING,      /* an echo reply or an error about an echo request */

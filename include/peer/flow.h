@@ -35,13 +35,25 @@ struct peer_listen_config {
     bool udp;
     struct peer_addr at; /* one of the peers; family 0: every peer */
     uint16_t port;
+    const char *serve;   /* the library answers by itself, no events: "echo", "discard" or "http" */
     void *user;          /* of the listener and, at first, of its flows */
 };
-/** Peers accept at `port`: each caller is a PEER_EVENT_ACCEPTED. -EADDRINUSE, -EADDRNOTAVAIL. */
+/**
+ * Peers accept at `port`: each caller is a PEER_EVENT_ACCEPTED. -EADDRINUSE, -EADDRNOTAVAIL (`at` is
+ * no peer), -EINVAL (no such `serve`, or http over UDP), -ENOMEM.
+ */
 PEER_EXPORT int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
                             struct peer_listener **ret_listener);
 PEER_EXPORT struct peer_listener *peer_listener_free(struct peer_listener *listener);
 PEER_EXPORT void *peer_listener_user(const struct peer_listener *listener);
+/** What a listener with `serve` did so far. */
+struct peer_serve_stats {
+    uint64_t accepted, open; /* flows */
+    uint64_t requests;       /* HTTP */
+    uint64_t bytes_received, bytes_sent;
+};
+PEER_EXPORT void peer_listener_get_stats(const struct peer_listener *listener,
+                                         struct peer_serve_stats *ret_stats);
 
 PEER_EXPORT void *peer_flow_user(const struct peer_flow *flow);
 PEER_EXPORT void peer_flow_set_user(struct peer_flow *flow, void *user);

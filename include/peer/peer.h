@@ -56,14 +56,14 @@ struct peer_net_config {
     const char *mac;          /* of the first peer; the following ones count up */
     uint32_t mtu;             /* 0: 1500 */
     const char *dev;          /* device name, default "peer%d" */
-    const char *local;        /* ADDR[/LEN] to give the local side of the device */
-    bool local_needed;        /* give the local side a default address: local programs call peers */
+    const char *local;        /* ADDR[/LEN] to give the local side of the device; in isolation the
+                               * target is the default */
+    bool local_needed;        /* local programs call peers: give the local side an address when it
+                               * has none to call from */
     const char *netns;        /* NAME, PID or PATH of a network namespace for the device */
     bool isolate;             /* a fresh user and network namespace instead */
     char *const *isolate_argv; /* the program to run in it (peer_net_start_program), or NULL */
     const char *pcap;         /* capture file, "-" for standard output */
-    const char *uplink;       /* impairments from the peers to the local side, see peer(1) */
-    const char *downlink;     /* and the other way */
     uint64_t seed;            /* every random choice derives from it; 0: a random one */
     uint64_t max_flows;       /* 0: 2 000 000; beyond it opening is -ENOSPC, callers are refused */
     const char *device_node;  /* default /dev/net/tun */

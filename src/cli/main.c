@@ -1,1 +1,90 @@
-int main(void){return 0;}
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * peer COMMAND [options] ARGUMENTS: finds the command in the table and lets it run.
+ */
+#include "cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command *const commands[] = {
+    &command_connect,
+    &command_listen,
+    &command_ping,
+    &command_doctor,
+};
+
+static void print_usage(FILE *out)
+{
+    fputs("usage: peer COMMAND [options] ARGUMENTS\n\n"
+          "Remote machines beside this host: their TCP/IP runs in this process, behind a TUN or\n"
+          "TAP device, and talks to the applications here from addresses that exist nowhere.\n\n",
+          out);
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(commands); i++)
+        fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n\"peer COMMAND --help\" lists the options of a command, \"peer --version\" the version.\n"
+          "First: \"peer doctor\" tells whether this machine can run it.\n",
+          out);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(commands); i++) {
+        if (strcmp(name, commands[i]->name) == 0)
+            return commands[i];
+    }
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[CLI_ARRAY_SIZE(commands) + 1] = {0};
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(commands); i++)
+        names[i] = commands[i]->name;
+    const char *meant = suggest(name, names);
+    if (meant)
+        say("unknown command \"%s\"; did you mean \"peer %s\"?", name, meant);
+    else
+        say("unknown command \"%s\"; see \"peer --help\"", name);
+    return STATUS_USAGE;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    struct common_options *options = calloc(1, command->options_size);
+    if (!options)
+        return STATUS_MACHINE;
+    int status = options_parse(command, argc, argv, options, &argc, &argv);
+    if (status == 0 && options->help) {
+        options_print_help(command);
+        status = flush_output(STATUS_DONE);
+    } else if (status == 0) {
+        status = command->run(options, argc, argv);
+    }
+    free(options);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return STATUS_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
+        if (command)
+            options_print_help(command);
+        else
+            print_usage(stdout);
+        return flush_output(STATUS_DONE);
+    }
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+        printf("peer %s\n", peer_version());
+        return flush_output(STATUS_DONE);
+    }
+    const struct command *command = find_command(word);
+    return command ? run_command(command, argc - 1, argv + 1) : unknown_command(word);
+}

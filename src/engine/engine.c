@@ -346,6 +346,13 @@ uint64_t engine_now_ns(const struct engine *engine)
     return engine->now_ns;
 }
 
+uint64_t engine_now_fresh_ns(struct engine *engine)
+{
+    if (engine->clocked)
+        set_now(engine, clock_ns(CLOCK_MONOTONIC));
+    return engine->now_ns;
+}
+
 struct stack *engine_stack(struct engine *engine)
 {
     return engine->stack;

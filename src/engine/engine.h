@@ -56,7 +56,10 @@ int engine_step(struct engine *engine, uint64_t now_ns);
 /** When the next timer is due, or TIMER_NEVER. */
 uint64_t engine_next_ns(const struct engine *engine);
 
+/** The time of this iteration. */
 uint64_t engine_now_ns(const struct engine *engine);
+/** Reads the clock first: for what begins between two iterations. */
+uint64_t engine_now_fresh_ns(struct engine *engine);
 struct stack *engine_stack(struct engine *engine);
 struct flows *engine_flows(struct engine *engine);
 struct timers *engine_timers(struct engine *engine);

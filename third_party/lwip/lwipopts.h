@@ -95,6 +95,9 @@
 /* An upper bound only: what a SYN announces comes from the MTU, and a connection's `mss` may
    then be raised to a multiple of the real one (super-segments). */
 #define TCP_MSS                         65280
+/* lwIP's checks of these values want a small maximum segment, for sums in 16 bits that our values of
+   TCP_SNDLOWAT and the buffers do not reach. */
+#define LWIP_DISABLE_TCP_SANITY_CHECKS  1
 #define TCP_CALCULATE_EFF_SEND_MSS      1
 #define LWIP_WND_SCALE                  1
 #define TCP_RCV_SCALE                   7
@@ -113,11 +116,11 @@
 #define TCP_QUEUE_OOSEQ                 1
 /* The coarse tick is twice this: 10 ms. RTO, RTT and the like count in it. */
 #define TCP_TMR_INTERVAL                5
-/* As Linux: first SYN again after 1 s (RFC 6298), 6 times; data 15 times; TIME-WAIT and
-   FIN-WAIT-2 for 60 s. */
+/* As Linux: first SYN again after 1 s (RFC 6298), 6 times; TIME-WAIT and FIN-WAIT-2 for 60 s. Data
+   12 times (Linux: 15), which is as far as lwIP's table of back-offs goes. */
 #define LWIP_TCP_RTO_TIME               1000
 #define TCP_SYNMAXRTX                   6
-#define TCP_MAXRTX                      15
+#define TCP_MAXRTX                      12
 #define TCP_MSL                         30000UL
 #define TCP_FIN_WAIT_TIMEOUT            60000
 #define TCP_SYN_RCVD_TIMEOUT            30000

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <peer/peer.h>
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Exit statuses, as every man page lists them. */
+enum {
+    STATUS_DONE = 0,
+    STATUS_REMOTE = 1,  /* the application refused, reset, timed out, or answered wrongly */
+    STATUS_USAGE = 2,
+    STATUS_MACHINE = 3, /* this machine cannot do it */
+};
+
+#define CLI_ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define CLI_NS_PER_S          UINT64_C(1000000000)
+#define CLI_NS_PER_MS         UINT64_C(1000000)
+
+/* ---- options: one table drives parsing, --help, and the agreement with the man pages ---- */
+
+/** Puts `text` (NULL for a flag) into the field `option->offset` of `options`. Returns 0, or -EINVAL
+ *  with a reason in `why` ("is no number"). */
+struct option_def;
+typedef int option_set(void *options, const struct option_def *option, const char *text,
+                       char why[128]);
+
+struct option_def {
+    char letter;          /* 0: none */
+    const char *name;     /* long name */
+    const char *argument; /* what --help calls it; NULL: a flag */
+    const char *help;
+    option_set *set;
+    size_t offset;
+    uint64_t min, max;    /* option_set_number; `max` is what option_set_choice puts */
+};
+
+option_set option_set_flag;   /* bool = true */
+option_set option_set_count;  /* int += 1 */
+option_set option_set_choice; /* int = max */
+option_set option_set_string; /* const char * */
+option_set option_set_number; /* uint64_t in min..max, suffixes k, m, g */
+option_set option_set_time;   /* uint64_t nanoseconds: "3", "0.2", "200ms", "1m" */
+option_set option_set_size;   /* uint64_t bytes: "64", "4k", "1MiB" */
+
+/** What every command knows. First member of each command's options. */
+struct common_options {
+    const char *from, *mac, *dev, *local, *netns, *pcap;
+    int kind;             /* enum peer_device_kind */
+    int family;           /* 4, 6, 0 */
+    uint64_t mtu, seed;
+    bool isolate, allow_forward, no_offload, json, udp;
+    int verbose;
+    uint64_t timeout_ns;  /* -w */
+    bool help;
+    char *const *program; /* after "--", NULL when there is none */
+};
+
+struct command {
+    const char *name;
+    const char *arguments; /* for the usage line */
+    const char *summary;
+    const char *about;     /* a paragraph for --help */
+    const struct option_def *const *tables; /* NULL-terminated list of tables */
+    size_t options_size;   /* sizeof its options, which begin with struct common_options */
+    int (*run)(void *options, int argc, char **argv);
+};
+extern const struct command command_connect, command_listen, command_ping, command_doctor;
+
+/** Tables that commands share; each ends with a zeroed entry. */
+extern const struct option_def options_net[], options_udp[], options_wait[], options_json[],
+    options_verbose[], options_help[];
+
+/**
+ * Parses argv (argv[0] is the command) into zeroed `options`; arguments are left in argv from
+ * *ret_first on. 0, or STATUS_USAGE after a message.
+ */
+int options_parse(const struct command *command, int argc, char **argv, void *options,
+                  int *ret_argc, char ***ret_argv);
+void options_print_help(const struct command *command);
+/** The entry of `names` that `text` may have meant, or NULL. */
+const char *suggest(const char *text, const char *const *names);
+
+/* ---- messages ---- */
+
+/** "peer: ..." on stderr, one line. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** Says it, with a hint at --help, and returns STATUS_USAGE. */
+int usage_error(const struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/** Says it and returns the exit status of its kind. */
+int report_error(const struct peer_error *error);
+/** "0.21 ms", "1.20 s"; returns `buf`. */
+const char *format_time(uint64_t ns, char buf[32]);
+const char *format_bytes(uint64_t bytes, char buf[32]);
+/** Words for an end: "refused", "reset by the application", ... */
+const char *end_text(enum peer_end end);
+/** Words for an ICMP error: "port unreachable", ... */
+const char *icmp_text(uint8_t family, uint8_t type, uint8_t code, char buf[64]);
+
+/* ---- arguments ---- */
+
+/** A port number, 1 to 65535 (or -1 after a message). */
+int parse_port(const struct command *command, const char *text);
+struct target {
+    struct peer_addr addr;
+    uint16_t port;
+};
+/** "HOST PORT", "HOST:PORT" or "[V6]:PORT"; resolves names. 0 or an exit status after a message. */
+int parse_target(const struct command *command, const struct common_options *common, int argc,
+                 char **argv, struct target *ret_target);
+
+/* ---- the net ---- */
+
+/** Makes the net for a command; target may be NULL. 0 or an exit status after a message. */
+int open_net(const struct common_options *common, const struct target *target, bool local_needed,
+             struct peer_net **ret_net);
+/** Starts the program of --isolate and waits until somebody listens at `target` (NULL: does not
+ *  wait). 0 or an exit status after a message. */
+int start_program(struct peer_net *net, const struct common_options *common,
+                  const struct target *target);
+/** Frees the net and says what went wrong with the capture, if anything. Passes `status` on. */
+int close_net(struct peer_net *net, const struct common_options *common, int status);
+
+/* ---- waiting ---- */
+
+/** SIGINT, SIGTERM and SIGHUP as a descriptor; SIGPIPE is ignored. -1 after a message. */
+int signals_open(void);
+/** 1 when one came, 0 when none. */
+int signals_take(int fd);
+/** Waits for the net and signals. 1: a signal came, 0, or -errno of the dispatch. */
+int wait_net(struct peer_net *net, int signal_fd, uint64_t timeout_ns);
+
+/* ---- JSON ---- */
+
+/** The document that all commands begin with: version, seed, command, target, from, device. */
+json_t *json_report(const char *command, struct peer_net *net, const struct target *target);
+/** Prints and frees it. STATUS_MACHINE when stdout does not take it, else `status`. */
+int json_print(json_t *document, int status);
+/** Flushes stdout: STATUS_MACHINE after a message when it does not take what was printed. */
+int flush_output(int status);
+
+#endif

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What all commands share: the option tables of the network, targets, making and ending the net,
+ * words for what happens.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FIELD(member) .offset = offsetof(struct common_options, member)
+
+const struct option_def options_net[] = {
+    {'s', "from", "ADDRS", "the peers: ADDR, ADDR/LEN, ADDR-ADDR, or a comma list of those",
+     option_set_string, FIELD(from)},
+    {'4', "ipv4", NULL, "IPv4 only", option_set_choice, FIELD(family), .max = 4},
+    {'6', "ipv6", NULL, "IPv6 only", option_set_choice, FIELD(family), .max = 6},
+    {0, "tun", NULL, "TUN device: the peers are far away, behind a router (default)",
+     option_set_choice, FIELD(kind), .max = PEER_TUN},
+    {0, "tap", NULL, "TAP device: the peers are on the local Ethernet segment", option_set_choice,
+     FIELD(kind), .max = PEER_TAP},
+    {0, "mac", "ADDR", "with --tap: MAC of the first peer, the following ones count up",
+     option_set_string, FIELD(mac)},
+    {0, "mtu", "N", "MTU of the device (1500)", option_set_number, FIELD(mtu), .min = 1,
+     .max = UINT32_MAX},
+    {0, "dev", "NAME", "name of the device (peer%d)", option_set_string, FIELD(dev)},
+    {0, "local", "ADDR[/LEN]", "address to give the local side of the device", option_set_string,
+     FIELD(local)},
+    {0, "netns", "NAME|PID|PATH", "put the device into that network namespace", option_set_string,
+     FIELD(netns)},
+    {0, "isolate", NULL, "a fresh user and network namespace; \"-- PROGRAM\" is started in it",
+     option_set_flag, FIELD(isolate)},
+    {0, "allow-forward", NULL, "take a HOST that is no address of this machine", option_set_flag,
+     FIELD(allow_forward)},
+    {0, "no-offload", NULL, "frames of real size only, complete checksums", option_set_flag,
+     FIELD(no_offload)},
+    {0, "pcap", "FILE", "capture what crosses the device (pcapng; \"-\": standard output)",
+     option_set_string, FIELD(pcap)},
+    {0, "seed", "N", "every random choice derives from it", option_set_number, FIELD(seed),
+     .min = 1, .max = UINT64_MAX},
+    {0},
+};
+const struct option_def options_udp[] = {
+    {'u', "udp", NULL, "UDP instead of TCP", option_set_flag, FIELD(udp)},
+    {0},
+};
+const struct option_def options_wait[] = {
+    {'w', "timeout", "TIME", "give up when nothing came for so long (seconds, or with a unit)",
+     option_set_time, FIELD(timeout_ns), .min = 1},
+    {0},
+};
+const struct option_def options_json[] = {
+    {0, "json", NULL, "one JSON document on standard output", option_set_flag, FIELD(json)},
+    {0},
+};
+const struct option_def options_verbose[] = {
+    {'v', "verbose", NULL, "tell on standard error what happens", option_set_count, FIELD(verbose)},
+    {0},
+};
+const struct option_def options_help[] = {
+    {'h', "help", NULL, "this list", option_set_flag, FIELD(help)},
+    {0},
+};
+
+/* ---- messages ---- */
+
+static void say_list(const char *format, va_list arguments)
+{
+    char line[1024];
+
+    vsnprintf(line, sizeof(line), format, arguments);
+    fprintf(stderr, "peer: %s\n", line);
+}
+
+void say(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    say_list(format, arguments);
+    va_end(arguments);
+}
+
+int usage_error(const struct command *command, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    say("%s (see \"peer %s --help\")", text, command->name);
+    return STATUS_USAGE;
+}
+
+int report_error(const struct peer_error *error)
+{
+    static const int statuses[] = {[PEER_ERROR_USAGE] = STATUS_USAGE,
+                                   [PEER_ERROR_MACHINE] = STATUS_MACHINE,
+                                   [PEER_ERROR_REMOTE] = STATUS_REMOTE};
+
+    say("%s", error->text);
+    return statuses[error->kind];
+}
+
+const char *format_time(uint64_t ns, char buf[32])
+{
+    static const struct {
+        double below, unit;
+        const char *name;
+    } scales[] = {{1e6, 1e3, "us"}, {1e9, 1e6, "ms"}, {120e9, 1e9, "s"}, {1e300, 60e9, "min"}};
+    size_t i = 0;
+
+    while ((double)ns >= scales[i].below)
+        i++;
+    double value = (double)ns / scales[i].unit;
+    snprintf(buf, 32, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, scales[i].name);
+    return buf;
+}
+
+const char *format_bytes(uint64_t bytes, char buf[32])
+{
+    static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes;
+    size_t i = 0;
+
+    for (; value >= 1024 && i + 1 < CLI_ARRAY_SIZE(names); i++)
+        value /= 1024;
+    snprintf(buf, 32, i ? "%.2f %s" : "%.0f %s", value, names[i]);
+    return buf;
+}
+
+const char *end_text(enum peer_end end)
+{
+    static const char *const texts[] = {
+        [PEER_END_NONE] = "not over",
+        [PEER_END_CLOSED] = "closed",
+        [PEER_END_REFUSED] = "connection refused: nobody listens there",
+        [PEER_END_RESET] = "connection reset by the application's side",
+        [PEER_END_TIMEOUT] = "timed out",
+        [PEER_END_UNREACHABLE] = "unreachable",
+        [PEER_END_LOCAL] = "reset by this peer",
+    };
+    return texts[end];
+}
+
+const char *icmp_text(uint8_t family, uint8_t type, uint8_t code, char buf[64])
+{
+    static const struct {
+        uint8_t family, type, code;
+        const char *text;
+    } names[] = {
+        {4, 3, 0, "network unreachable"},
+        {4, 3, 1, "host unreachable"},
+        {4, 3, 2, "protocol unreachable"},
+        {4, 3, 3, "port unreachable"},
+        {4, 3, 4, "fragmentation needed"},
+        {4, 3, 9, "network administratively prohibited"},
+        {4, 3, 10, "host administratively prohibited"},
+        {4, 3, 13, "administratively prohibited"},
+        {4, 11, 0, "time to live exceeded"},
+        {6, 1, 0, "no route to destination"},
+        {6, 1, 1, "administratively prohibited"},
+        {6, 1, 3, "address unreachable"},
+        {6, 1, 4, "port unreachable"},
+        {6, 2, 0, "packet too big"},
+        {6, 3, 0, "hop limit exceeded"},
+    };
+
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(names); i++) {
+        if (names[i].family == family && names[i].type == type && names[i].code == code)
+            return names[i].text;
+    }
+    snprintf(buf, 64, "ICMP%s type %d code %d", family == 6 ? "v6" : "", type, code);
+    return buf;
+}
+
+/* ---- arguments ---- */
+
+int parse_port(const struct command *command, const char *text)
+{
+    char *end;
+
+    unsigned long port = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || port < 1 || port > 65535) {
+        usage_error(command, "\"%s\" is no port: 1 to 65535", text);
+        return -1;
+    }
+    return (int)port;
+}
+
+/* Splits "HOST:PORT" and "[V6]:PORT" in place; a bare IPv6 address has no port in it. */
+static char *split_port(char *text)
+{
+    char *colon = strrchr(text, ':');
+    size_t len = strlen(text);
+
+    if (*text == '[') {
+        char *bracket = strchr(text, ']');
+        if (!bracket || bracket[1] != ':')
+            return NULL;
+        *bracket = 0;
+        memmove(text, text + 1, len); /* the terminating zero too */
+        return bracket + 1;
+    }
+    if (!colon || strchr(text, ':') != colon)
+        return NULL;
+    *colon = 0;
+    return colon + 1;
+}
+
+int parse_target(const struct command *command, const struct common_options *common, int argc,
+                 char **argv, struct target *ret_target)
+{
+    struct peer_error error;
+    char host[256], port_text[32];
+
+    if (argc < 1)
+        return usage_error(command, "HOST and PORT are missing");
+    if (argc > 2)
+        return usage_error(command, "too many arguments: \"%s\"", argv[2]);
+    if (snprintf(host, sizeof(host), "%s", argv[0]) >= (int)sizeof(host))
+        return usage_error(command, "the host name is too long");
+    if (argc == 2) {
+        snprintf(port_text, sizeof(port_text), "%s", argv[1]);
+        size_t len = strlen(host);
+        if (host[0] == '[' && host[len - 1] == ']') {
+            host[len - 1] = 0;
+            memmove(host, host + 1, len);
+        }
+    } else {
+        char *split = split_port(host);
+        if (!split)
+            return usage_error(command, "the port is missing: HOST PORT, HOST:PORT or [IPV6]:PORT");
+        snprintf(port_text, sizeof(port_text), "%s", host[0] == 0 ? "" : split);
+    }
+    int port = parse_port(command, port_text);
+    if (port < 0)
+        return STATUS_USAGE;
+    if (peer_resolve(host, (uint8_t)common->family, &ret_target->addr, &error) < 0)
+        return report_error(&error);
+    ret_target->port = (uint16_t)port;
+    return 0;
+}
+
+/* ---- the net ---- */
+
+int open_net(const struct common_options *common, const struct target *target, bool local_needed,
+             struct peer_net **ret_net)
+{
+    struct peer_error error = {0};
+    struct peer_net_config config = {
+        .kind = (enum peer_device_kind)common->kind,
+        .from = common->from,
+        .family = (uint8_t)common->family,
+        .allow_forward = common->allow_forward,
+        .mac = common->mac,
+        .mtu = (uint32_t)common->mtu,
+        .dev = common->dev,
+        .local = common->local,
+        .local_needed = local_needed,
+        .netns = common->netns,
+        .isolate = common->isolate,
+        .isolate_argv = common->program,
+        .pcap = common->pcap,
+        .seed = common->seed,
+        .no_offload = common->no_offload,
+    };
+    if (target)
+        config.target = target->addr;
+    return peer_net_new(&config, ret_net, &error) < 0 ? report_error(&error) : 0;
+}
+
+static int program_is_over(const struct common_options *common, int wait_status)
+{
+    if (WIFSIGNALED(wait_status))
+        say("\"%s\" was ended by signal %d before it listened", common->program[0],
+            WTERMSIG(wait_status));
+    else
+        say("\"%s\" ended with status %d before it listened", common->program[0],
+            WEXITSTATUS(wait_status));
+    return STATUS_REMOTE;
+}
+
+/* Looks every 10 ms, for 30 s at the most, whether the program listens by now. */
+static int wait_for_listener(struct peer_net *net, const struct common_options *common,
+                             const struct target *target)
+{
+    char endpoint[PEER_ENDPOINT_TEXT];
+    int protocol = common->udp ? IPPROTO_UDP : IPPROTO_TCP, wait_status;
+
+    for (int i = 0; i < 3000; i++) {
+        if (peer_net_has_listener(net, protocol, &target->addr, target->port) == 1)
+            return 0;
+        if (peer_net_program_ended(net, &wait_status) == 1)
+            return program_is_over(common, wait_status);
+        int status = peer_net_wait(net, 10 * CLI_NS_PER_MS);
+        if (status == -EINTR)
+            return STATUS_REMOTE;
+    }
+    say("\"%s\" does not listen at %s after 30 s", common->program[0],
+        peer_endpoint_format(&target->addr, target->port, endpoint));
+    return STATUS_REMOTE;
+}
+
+int start_program(struct peer_net *net, const struct common_options *common,
+                  const struct target *target)
+{
+    struct peer_error error = {0};
+
+    if (!common->program)
+        return 0;
+    if (peer_net_start_program(net, &error) < 0)
+        return report_error(&error);
+    return target ? wait_for_listener(net, common, target) : 0;
+}
+
+int close_net(struct peer_net *net, const struct common_options *common, int status)
+{
+    struct peer_net_stats stats;
+
+    if (net && common->pcap && peer_net_get_stats(net, &stats) == 0 && stats.pcap_error &&
+        !(strcmp(common->pcap, "-") == 0 && stats.pcap_error == -EPIPE)) {
+        say("the capture \"%s\" is incomplete: %s", common->pcap, strerror(-stats.pcap_error));
+        if (status == STATUS_DONE)
+            status = STATUS_MACHINE;
+    }
+    peer_net_free(net);
+    return status;
+}
+
+/* ---- waiting ---- */
+
+int signals_open(void)
+{
+    sigset_t set;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0)
+        say("no signalfd: %s", strerror(errno));
+    return fd;
+}
+
+int signals_take(int fd)
+{
+    struct signalfd_siginfo info;
+    int count = 0;
+
+    while (read(fd, &info, sizeof(info)) == sizeof(info))
+        count = 1;
+    return count;
+}
+
+int wait_net(struct peer_net *net, int signal_fd, uint64_t timeout_ns)
+{
+    struct pollfd fds[] = {{.fd = peer_net_fd(net), .events = POLLIN},
+                           {.fd = signal_fd, .events = POLLIN}};
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / CLI_NS_PER_S),
+                               .tv_nsec = (long)(timeout_ns % CLI_NS_PER_S)};
+
+    if (ppoll(fds, 2, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL) < 0 && errno != EINTR)
+        return -errno;
+    int status = peer_net_dispatch(net);
+    if (status < 0)
+        return status;
+    return signals_take(signal_fd);
+}
+
+/* ---- output ---- */
+
+int flush_output(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    if (errno != EPIPE)
+        say("cannot write to standard output: %s", strerror(errno));
+    return status == STATUS_DONE ? STATUS_MACHINE : status;
+}
+
+json_t *json_report(const char *command, struct peer_net *net, const struct target *target)
+{
+    char peer[PEER_ADDR_TEXT], endpoint[PEER_ENDPOINT_TEXT];
+    struct peer_net_info info;
+    json_t *document = json_pack("{s:s, s:s}", "version", peer_version(), "command", command);
+
+    if (target)
+        json_object_set_new(document, "target",
+                            json_string(peer_endpoint_format(&target->addr, target->port, endpoint)));
+    if (net) {
+        peer_net_get_info(net, &info);
+        json_object_set_new(document, "seed", json_integer((json_int_t)info.seed));
+        json_object_set_new(document, "from", json_string(peer_addr_format(&info.first_peer, peer)));
+        json_object_set_new(document, "peers", json_integer((json_int_t)info.peers));
+        json_object_set_new(
+            document, "device",
+            json_pack("{s:s, s:s, s:i, s:b}", "name", info.device, "kind",
+                      info.kind == PEER_TAP ? "tap" : "tun", "mtu", (int)info.mtu, "offload",
+                      info.offload));
+    }
+    return document;
+}
+
+int json_print(json_t *document, int status)
+{
+    json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(document);
+    return flush_output(status);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * peer doctor: prints the library's checks, a line each.
+ */
+#include "cli.h"
+
+#include <peer/doctor.h>
+#include <stdio.h>
+#include <string.h>
+
+struct doctor_options {
+    struct common_options common;
+};
+
+static const struct option_def doctor_table[] = {
+    {'s', "from", "ADDRS", "addresses to look for conflicting routes for", option_set_string,
+     .offset = offsetof(struct common_options, from)},
+    {0},
+};
+
+static const char *const status_names[] = {
+    [PEER_CHECK_OK] = "ok", [PEER_CHECK_NOTE] = "note", [PEER_CHECK_PROBLEM] = "problem"};
+
+static void print_check(void *user, const struct peer_check *check)
+{
+    (void)user;
+    printf("%-8s %-18s %s\n", status_names[check->status], check->name, check->text);
+    if (check->mend[0])
+        printf("%-8s %-18s   %s\n", "", "", check->mend);
+}
+
+static void collect_check(void *user, const struct peer_check *check)
+{
+    json_t *entry = json_pack("{s:s, s:s, s:s}", "name", check->name, "status",
+                              status_names[check->status], "text", check->text);
+    if (check->mend[0])
+        json_object_set_new(entry, "mend", json_string(check->mend));
+    json_array_append_new(user, entry);
+}
+
+static int run_doctor(void *options, int argc, char **argv)
+{
+    struct doctor_options *doctor = options;
+    struct peer_doctor_config config = {.from = doctor->common.from};
+
+    if (argc > 0)
+        return usage_error(&command_doctor, "too many arguments: \"%s\"", argv[0]);
+    if (doctor->common.json) {
+        json_t *checks = json_array();
+        int problems = peer_doctor(&config, collect_check, checks);
+        json_t *document = json_report("doctor", NULL, NULL);
+        json_object_set_new(document, "problems", json_integer(problems));
+        json_object_set_new(document, "checks", checks);
+        return json_print(document, problems ? STATUS_MACHINE : STATUS_DONE);
+    }
+    int problems = peer_doctor(&config, print_check, NULL);
+    if (problems)
+        printf("\n%d problem%s\n", problems, problems == 1 ? "" : "s");
+    else
+        printf("\nThis machine can run peer.\n");
+    return flush_output(problems ? STATUS_MACHINE : STATUS_DONE);
+}
+
+static const struct option_def *const tables[] = {doctor_table, options_json, options_help, NULL};
+const struct command command_doctor = {
+    .name = "doctor",
+    .arguments = "",
+    .summary = "can this machine run peer, and what to change",
+    .about = "Checks what peer needs of this machine. Reads only; changes nothing.",
+    .tables = tables,
+    .options_size = sizeof(struct doctor_options),
+    .run = run_doctor,
+};

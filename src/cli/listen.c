@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * peer listen: a peer is the server, local applications call it.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct listen_options {
+    struct common_options common;
+    const char *serve;
+    bool keep;
+};
+
+static const struct option_def listen_table[] = {
+    {'k', "keep", NULL, "go on listening after a caller has gone", option_set_flag,
+     .offset = offsetof(struct listen_options, keep)},
+    {0, "serve", "WHAT", "answer callers here, any number at once: echo, discard or http",
+     option_set_string, .offset = offsetof(struct listen_options, serve)},
+    {0},
+};
+
+struct listening {
+    const struct listen_options *options;
+    struct peer_net *net;
+    struct peer_listener *listener;
+    uint16_t port;
+    int signal_fd;
+};
+
+static int listen_error(const struct listening *listening, int status)
+{
+    const char *serve = listening->options->serve;
+
+    if (status == -EINVAL && serve && strcmp(serve, "http") == 0)
+        return usage_error(&command_listen, "--serve http needs TCP");
+    if (status == -EINVAL)
+        return usage_error(&command_listen, "--serve: \"%s\" is none of echo, discard, http", serve);
+    say("cannot listen at port %u: %s", listening->port, strerror(-status));
+    return STATUS_MACHINE;
+}
+
+static void say_listening(const struct listening *listening)
+{
+    struct peer_net_info info;
+    char endpoint[PEER_ENDPOINT_TEXT], local[PEER_ADDR_TEXT];
+
+    peer_net_get_info(listening->net, &info);
+    say("listening at %s%s on %s%s%s", peer_endpoint_format(&info.first_peer, listening->port, endpoint),
+        info.peers > 1 ? " and the following addresses" : "", info.device,
+        info.local.family ? ", local side " : "",
+        info.local.family ? peer_addr_format(&info.local, local) : "");
+}
+
+/* Until a signal. */
+static int serve_callers(struct listening *listening)
+{
+    struct peer_serve_stats stats;
+    char in[32], out[32];
+    int status;
+
+    do {
+        status = wait_net(listening->net, listening->signal_fd, UINT64_MAX);
+    } while (status == 0);
+    if (status < 0) {
+        say("the device is gone: %s", strerror(-status));
+        return STATUS_MACHINE;
+    }
+    peer_listener_get_stats(listening->listener, &stats);
+    say("%llu callers, %llu requests, %s received, %s sent", (unsigned long long)stats.accepted,
+        (unsigned long long)stats.requests, format_bytes(stats.bytes_received, in),
+        format_bytes(stats.bytes_sent, out));
+    return STATUS_DONE;
+}
+
+/* 1 with a caller, 0 after a signal or -errno. -w bounds the wait. */
+static int wait_for_caller(struct listening *listening, struct peer_flow **ret_flow)
+{
+    uint64_t timeout_ns = listening->options->common.timeout_ns;
+    uint64_t start_ns = peer_net_now_ns(listening->net), delay_ns = UINT64_MAX;
+    struct peer_event event;
+
+    for (;;) {
+        while (peer_net_pop_event(listening->net, &event)) {
+            if (event.type == PEER_EVENT_ACCEPTED) {
+                *ret_flow = event.flow;
+                return 1;
+            }
+        }
+        if (timeout_ns) {
+            uint64_t waited_ns = peer_net_now_ns(listening->net) - start_ns;
+            if (waited_ns >= timeout_ns)
+                return -ETIMEDOUT;
+            delay_ns = timeout_ns - waited_ns;
+        }
+        int status = wait_net(listening->net, listening->signal_fd, delay_ns);
+        if (status != 0)
+            return status < 0 ? status : 0;
+    }
+}
+
+static int talk_to_callers(struct listening *listening)
+{
+    const struct listen_options *options = listening->options;
+    bool interrupted = false;
+    int status;
+
+    do {
+        struct session_config session = {
+            .net = listening->net,
+            .signal_fd = listening->signal_fd,
+            .udp = options->common.udp,
+            .verbose = options->common.verbose,
+            .idle_ns = options->common.timeout_ns,
+            .connected = true,
+        };
+        int got = wait_for_caller(listening, &session.flow);
+        if (got == -ETIMEDOUT) {
+            say("timed out: nobody called");
+            return STATUS_REMOTE;
+        }
+        if (got < 0) {
+            say("the device is gone: %s", strerror(-got));
+            return STATUS_MACHINE;
+        }
+        if (got == 0)
+            return STATUS_DONE;
+        status = session_run(&session, &interrupted);
+    } while (options->keep && !interrupted && status != STATUS_MACHINE);
+    return status;
+}
+
+static int listen_in(struct listening *listening)
+{
+    const struct listen_options *options = listening->options;
+    struct peer_listen_config config = {
+        .udp = options->common.udp, .port = listening->port, .serve = options->serve};
+
+    listening->signal_fd = signals_open();
+    if (listening->signal_fd < 0)
+        return STATUS_MACHINE;
+    int status = peer_listen(listening->net, &config, &listening->listener);
+    if (status < 0)
+        return listen_error(listening, status);
+    say_listening(listening);
+    status = start_program(listening->net, &options->common, NULL);
+    if (status != 0)
+        return status;
+    return options->serve ? serve_callers(listening) : talk_to_callers(listening);
+}
+
+static int run_listen(void *options, int argc, char **argv)
+{
+    struct listen_options *listen = options;
+    struct listening listening = {.options = listen, .signal_fd = -1};
+
+    if (argc < 1)
+        return usage_error(&command_listen, "the PORT is missing");
+    if (argc > 1)
+        return usage_error(&command_listen, "too many arguments: \"%s\"", argv[1]);
+    int port = parse_port(&command_listen, argv[0]);
+    if (port < 0)
+        return STATUS_USAGE;
+    if (listen->common.pcap && strcmp(listen->common.pcap, "-") == 0 && !listen->serve)
+        return usage_error(&command_listen,
+                           "--pcap - needs --serve: standard output carries the caller's bytes");
+    listening.port = (uint16_t)port;
+    int status = open_net(&listen->common, NULL, true, &listening.net);
+    if (status != 0)
+        return status;
+    status = listen_in(&listening);
+    if (listening.signal_fd >= 0)
+        close(listening.signal_fd);
+    return close_net(listening.net, &listen->common, status);
+}
+
+static const struct option_def *const tables[] = {listen_table, options_udp,     options_wait,
+                                                  options_net,  options_verbose, options_help,
+                                                  NULL};
+const struct command command_listen = {
+    .name = "listen",
+    .arguments = "PORT [-- PROGRAM ...]",
+    .summary = "a peer is the server: applications here connect to it",
+    .about = "A remote machine accepts connections (datagrams with -u) at PORT from applications on\n"
+             "this host, and joins the first caller to standard input and output, or serves all.",
+    .tables = tables,
+    .options_size = sizeof(struct listen_options),
+    .run = run_listen,
+};

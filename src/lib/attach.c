@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device and what the local machine needs to know about it. Checks come first: nothing is made
+ * before it is known that the target is local and the peers' addresses are free.
+ *
+ *   target    asked of the kernel (RTM_GETROUTE): only RTN_LOCAL will do
+ *   peers     no address of this machine, no route that leads elsewhere
+ *   device    TUN or TAP, queue length, MTU, up
+ *   local     its address, when wanted; on TAP with IPv6 a link-local one, without which the kernel
+ *             sends no neighbour solicitation
+ *   routes    the fewest prefixes that cover the peers
+ *
+ * All of it hangs on the device, so the kernel takes it back whatever way the process ends.
+ */
+#include "lib/attach.h"
+
+#include "base/error.h"
+#include "base/macro.h"
+#include "kernel/diag.h"
+#include "kernel/rtnl.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TX_QUEUE_LEN = 20000, CANDIDATES = 4096 };
+
+struct attach {
+    const struct attach_plan *plan;
+    struct rtnl *rtnl;
+    struct diag *diag;
+    struct attach_outcome out;
+    struct addr_set peers; /* the plan's, or one chosen address */
+    bool peers_chosen;
+};
+
+/* ---- the target ---- */
+
+struct own_addresses {
+    char text[200];
+    size_t len;
+    uint8_t family;
+    int count;
+};
+
+static int list_own_address(void *user, int ifindex, const struct addr_prefix *prefix)
+{
+    struct own_addresses *own = user;
+    char text[PEER_ADDR_TEXT];
+
+    (void)ifindex;
+    if (prefix->addr.family != own->family || addr_is_loopback(&prefix->addr) ||
+        addr_is_link_local(&prefix->addr))
+        return 0;
+    int len = snprintf(own->text + own->len, sizeof(own->text) - own->len, "%s%s",
+                       own->count ? ", " : "", peer_addr_format(&prefix->addr, text));
+    own->len += (size_t)len;
+    return ++own->count == 3;
+}
+
+/* What this machine could be reached at instead. */
+static const char *own_addresses(struct attach *attach, struct own_addresses *own)
+{
+    *own = (struct own_addresses){.family = attach->plan->family};
+    (void)rtnl_addr_each(attach->rtnl, list_own_address, own, NULL);
+    if (!own->count)
+        snprintf(own->text, sizeof(own->text), "give the device one with --local");
+    return own->text;
+}
+
+static int refuse_loopback(struct attach *attach, struct peer_error *error)
+{
+    struct own_addresses own;
+    char target[PEER_ADDR_TEXT];
+
+    return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
+                     "%s is loopback, which no remote machine can reach: the kernel drops packets to it "
+                     "that come from a device; let the application listen on another address of this "
+                     "machine (or on all) and name that: %s",
+                     peer_addr_format(&attach->plan->config->target, target),
+                     own_addresses(attach, &own));
+}
+
+static int refuse_foreign(struct attach *attach, struct peer_error *error)
+{
+    struct own_addresses own;
+    char target[PEER_ADDR_TEXT];
+
+    return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
+                     "%s is no address of this machine, so packets would be forwarded to a real "
+                     "network with a made-up source; use an address of this machine: %s (or "
+                     "--allow-forward, if forwarding is what you want)",
+                     peer_addr_format(&attach->plan->config->target, target),
+                     own_addresses(attach, &own));
+}
+
+static int check_target(struct attach *attach, struct peer_error *error)
+{
+    const struct attach_plan *plan = attach->plan;
+    const struct peer_addr *target = &plan->config->target;
+    struct rtnl_lookup lookup = {.dst = *target};
+    struct rtnl_route route;
+
+    if (!target->family)
+        return 0;
+    if (addr_is_loopback(target))
+        return refuse_loopback(attach, error);
+    if (plan->config->allow_forward || peer_addr_equal(target, &plan->local.addr))
+        return 0;
+    int status = rtnl_route_lookup(attach->rtnl, &lookup, &route, NULL);
+    return status == 0 && route.type == RTN_LOCAL ? 0 : refuse_foreign(attach, error);
+}
+
+/* ---- the peers' addresses ---- */
+
+struct owned {
+    const struct addr_set *peers;
+    struct peer_addr addr;
+    int ifindex;
+};
+
+static int find_owned(void *user, int ifindex, const struct addr_prefix *prefix)
+{
+    struct owned *owned = user;
+
+    if (addr_set_find(owned->peers, &prefix->addr) < 0)
+        return 0;
+    owned->addr = prefix->addr;
+    owned->ifindex = ifindex;
+    return 1;
+}
+
+static int check_not_owned(struct attach *attach, const struct addr_set *peers,
+                           struct peer_error *error)
+{
+    struct owned owned = {.peers = peers};
+    struct rtnl_link link = {.name = "?"};
+    char text[PEER_ADDR_TEXT];
+
+    if (attach->plan->local.addr.family && addr_set_find(peers, &attach->plan->local.addr) >= 0)
+        return error_set(error, PEER_ERROR_USAGE, EADDRINUSE,
+                         "%s would be the local side's and a peer's address; choose another with --from "
+                         "or --local",
+                         peer_addr_format(&attach->plan->local.addr, text));
+    int status = rtnl_addr_each(attach->rtnl, find_owned, &owned, error);
+    if (status <= 0)
+        return status;
+    (void)rtnl_link_get(attach->rtnl, owned.ifindex, NULL, &link, NULL);
+    return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
+                     "%s is this machine's own address, on %s; choose other addresses with --from",
+                     peer_addr_format(&owned.addr, text), link.name);
+}
+
+static int check_not_routed(struct attach *attach, const struct addr_prefix *prefixes, int count,
+                            struct peer_error *error)
+{
+    struct rtnl_route route;
+    char peers[PEER_ADDR_TEXT], text[160];
+
+    for (int i = 0; i < count; i++) {
+        int status = rtnl_route_conflict(attach->rtnl, &prefixes[i], &route, error);
+        if (status < 0)
+            return status;
+        if (status > 0)
+            return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
+                             "%s/%d is routed elsewhere already (%s); choose other addresses with "
+                             "--from, or remove that route",
+                             peer_addr_format(&prefixes[i].addr, peers), prefixes[i].length,
+                             rtnl_route_format(&route, text, sizeof(text)));
+    }
+    return 0;
+}
+
+static int check_peers(struct attach *attach, const struct addr_set *peers, struct peer_error *error)
+{
+    struct addr_prefix *prefixes;
+    int status = check_not_owned(attach, peers, error);
+    if (status < 0)
+        return status;
+    int count = addr_set_prefixes(peers, &prefixes);
+    if (count < 0)
+        return error_set(error, PEER_ERROR_USAGE, -count,
+                         "the peers' addresses need too many routes; give whole prefixes, such as "
+                         "198.18.0.0/16");
+    status = check_not_routed(attach, prefixes, count, error);
+    free(prefixes);
+    return status;
+}
+
+/* The n-th address to try for a peer whose address nobody gave: inside the local side's subnet when it
+   has one, else in the ranges for benchmarks (RFC 2544, RFC 5180). */
+static struct peer_addr candidate(const struct attach_plan *plan, uint32_t n)
+{
+    static const struct peer_addr bases[] = {
+        {4, {198, 18, 0, 2}},
+        {6, {0x20, 0x01, 0x00, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}},
+    };
+    struct peer_addr addr = bases[plan->family == 6];
+    int last = plan->family == 6 ? 15 : 3;
+    int room = (plan->family == 6 ? 128 : 32) - plan->local.length;
+
+    if (plan->config->local && room >= 2) {
+        addr = plan->local.addr;
+        n += 1; /* the ones after the local side's own */
+        uint32_t mask = room >= 16 ? 0xffff : (1u << room) - 1;
+        uint32_t low = ((uint32_t)addr.bytes[last - 1] << 8 | addr.bytes[last]);
+        low = (low & ~mask) | ((low + n) & mask);
+        addr.bytes[last - 1] = (uint8_t)(low >> 8);
+        addr.bytes[last] = (uint8_t)low;
+        return addr;
+    }
+    addr.bytes[last - 1] = (uint8_t)(addr.bytes[last - 1] + (n + 2) / 256);
+    addr.bytes[last] = (uint8_t)(n + 2);
+    return addr;
+}
+
+static int choose_peer(struct attach *attach, uint32_t *turn, struct peer_error *error)
+{
+    struct peer_error last = {0};
+    char text[PEER_ADDR_TEXT];
+
+    for (; *turn < CANDIDATES; ++*turn) {
+        struct peer_addr addr = candidate(attach->plan, *turn);
+        struct addr_set set;
+        if (addr_set_parse(peer_addr_format(&addr, text), &set, NULL) < 0)
+            continue;
+        if (check_peers(attach, &set, &last) == 0) {
+            attach->peers = set;
+            attach->peers_chosen = true;
+            attach->out.chosen = addr;
+            return 0;
+        }
+        addr_set_done(&set);
+    }
+    return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
+                     "no free address for a peer was found; name some with --from");
+}
+
+/* ---- the device ---- */
+
+static int make_device(struct attach *attach, struct peer_error *error)
+{
+    const struct peer_net_config *config = attach->plan->config;
+    struct tun_config tun = {.node = config->device_node,
+                             .name = config->dev,
+                             .tap = config->kind == PEER_TAP,
+                             .offload = !config->no_offload};
+    struct rtnl_link_change change = {.up = true,
+                                      .mtu = attach->plan->mtu,
+                                      .txqueuelen = TX_QUEUE_LEN,
+                                      .no_ipv6_autoconf = true};
+
+    int status = tun_open(&tun, &attach->out.tun, error);
+    if (status < 0)
+        return status;
+    status = rtnl_link_set(attach->rtnl, attach->out.tun.ifindex, &change, error);
+    if (status == -EAFNOSUPPORT || status == -EOPNOTSUPP) { /* a kernel without IPv6 */
+        change.no_ipv6_autoconf = false;
+        status = rtnl_link_set(attach->rtnl, attach->out.tun.ifindex, &change, error);
+    }
+    return status;
+}
+
+/* RFC 4291, appendix A. */
+static struct addr_prefix link_local(const struct peer_mac *mac)
+{
+    const uint8_t *m = mac->bytes;
+
+    return (struct addr_prefix){
+        .addr = {6,
+                 {0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}},
+        .length = 64};
+}
+
+static int add_local(struct attach *attach, struct peer_error *error)
+{
+    const struct attach_plan *plan = attach->plan;
+    int ifindex = attach->out.tun.ifindex;
+    int status = 0;
+
+    if (plan->family == 6 && plan->config->kind == PEER_TAP) {
+        struct addr_prefix prefix = link_local(&attach->out.tun.mac);
+        status = rtnl_addr_add(attach->rtnl, ifindex, &prefix, error);
+    }
+    if (status == 0 && plan->local.addr.family) {
+        status = rtnl_addr_add(attach->rtnl, ifindex, &plan->local, error);
+        attach->out.local = plan->local;
+    }
+    return status;
+}
+
+static int add_routes(struct attach *attach, struct peer_error *error)
+{
+    const struct addr_prefix *local = &attach->plan->local;
+    struct addr_prefix *prefixes;
+    int count = addr_set_prefixes(&attach->peers, &prefixes);
+    int status = 0;
+
+    if (count < 0)
+        return error_set(error, PEER_ERROR_MACHINE, -count, "cannot plan routes: %s",
+                         error_text(-count));
+    for (int i = 0; i < count && status == 0; i++) {
+        /* The subnet of the local address has its route by that address. */
+        if (local->addr.family && local->length <= prefixes[i].length &&
+            addr_prefix_contains(local, &prefixes[i].addr))
+            continue;
+        status = rtnl_route_add(attach->rtnl, attach->out.tun.ifindex, &prefixes[i], NULL,
+                                local->addr.family ? &local->addr : NULL, error);
+    }
+    free(prefixes);
+    return status;
+}
+
+/* Local programs need an address to call from: does the kernel find one? */
+static int ensure_caller_address(struct attach *attach, struct peer_error *error)
+{
+    const struct attach_plan *plan = attach->plan;
+    struct rtnl_lookup lookup = {.dst = addr_set_at(&attach->peers, 0)};
+    struct rtnl_route route;
+
+    if (!plan->config->local_needed || plan->local.addr.family)
+        return 0;
+    if (rtnl_route_lookup(attach->rtnl, &lookup, &route, NULL) == 0 && route.prefsrc.family &&
+        !addr_is_loopback(&route.prefsrc) && !addr_is_link_local(&route.prefsrc))
+        return 0;
+    for (uint32_t n = 0; n < CANDIDATES; n++) {
+        struct addr_prefix prefix = {.addr = candidate(plan, n),
+                                     .length = plan->family == 6 ? 128 : 32};
+        int on;
+        prefix.addr.bytes[1] |= plan->family == 4; /* 198.19.0.0/16, so that peers keep 198.18 */
+        if (plan->family == 6)
+            prefix.addr.bytes[5] = 1;
+        if (addr_set_find(&attach->peers, &prefix.addr) >= 0 ||
+            rtnl_addr_owned(attach->rtnl, &prefix.addr, &on, NULL) != 0)
+            continue;
+        attach->out.local = prefix;
+        return rtnl_addr_add(attach->rtnl, attach->out.tun.ifindex, &prefix, error);
+    }
+    return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
+                     "no free address for the local side was found; give one with --local");
+}
+
+/* ---- in order ---- */
+
+/* Another peer may take a chosen address between the look and the grab: then the next one. */
+static int add_routes_or_choose_again(struct attach *attach, uint32_t *turn,
+                                      struct peer_error *error)
+{
+    int status = add_routes(attach, error);
+
+    while (status == -EEXIST && attach->peers_chosen) {
+        addr_set_done(&attach->peers);
+        attach->peers_chosen = false;
+        ++*turn;
+        status = choose_peer(attach, turn, error);
+        if (status == 0)
+            status = add_routes(attach, error);
+    }
+    return status;
+}
+
+static int attach_steps(struct attach *attach, struct peer_error *error)
+{
+    uint32_t turn = 0;
+    int status = rtnl_open(&attach->rtnl, error);
+    if (status == 0)
+        status = diag_open(&attach->diag, error);
+    if (status == 0)
+        status = check_target(attach, error);
+    if (status == 0 && attach->plan->peers.family)
+        status = check_peers(attach, &attach->peers, error);
+    else if (status == 0)
+        status = choose_peer(attach, &turn, error);
+    if (status == 0)
+        status = make_device(attach, error);
+    if (status == 0)
+        status = add_local(attach, error);
+    if (status == 0)
+        status = add_routes_or_choose_again(attach, &turn, error);
+    if (status == 0)
+        status = ensure_caller_address(attach, error);
+    return status;
+}
+
+int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
+               struct peer_error *error)
+{
+    struct attach attach = {.plan = plan, .peers = plan->peers, .out = {.tun = {.fd = -1}}};
+    int status = attach_steps(&attach, error);
+
+    if (status == 0) {
+        attach.out.rtnl_fd = dup(rtnl_fd(attach.rtnl));
+        attach.out.diag_fd = dup(diag_fd(attach.diag));
+        *ret_outcome = attach.out;
+    } else if (attach.out.tun.fd >= 0) {
+        close(attach.out.tun.fd);
+    }
+    if (attach.peers_chosen)
+        addr_set_done(&attach.peers);
+    rtnl_free(attach.rtnl);
+    diag_free(attach.diag);
+    return status;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LIB_ATTACH_H
+#define LIB_ATTACH_H
+
+#include "base/addr_set.h"
+#include "kernel/tun.h"
+
+#include <peer/peer.h>
+
+/**
+ * From a configuration to a device with addresses and routes. Two steps: attach_plan checks what can
+ * be checked without the kernel; attach_run does the rest, in the namespace of the calling thread
+ * (a short-lived helper process when that is not our own).
+ */
+struct attach_plan {
+    const struct peer_net_config *config;
+    uint8_t family;
+    struct addr_set peers; /* empty (family 0) when they are to be chosen */
+    struct peer_mac first_mac;
+    uint32_t mtu;
+    struct addr_prefix local; /* family 0: none wanted */
+    uint64_t seed;
+};
+int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_plan,
+                struct peer_error *error);
+void attach_plan_done(struct attach_plan *plan);
+
+/** Plain data: it crosses a process boundary. Descriptors travel beside it. */
+struct attach_outcome {
+    struct tun tun;             /* `fd` is of the process that ran */
+    int rtnl_fd, diag_fd;
+    struct peer_addr chosen;    /* the peer, when the plan had none */
+    struct addr_prefix local;   /* given to the local side, family 0 when none */
+};
+int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
+               struct peer_error *error);
+
+#endif

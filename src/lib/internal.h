@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LIB_INTERNAL_H
+#define LIB_INTERNAL_H
+
+#include "base/addr_set.h"
+#include "base/error.h"
+#include "base/macro.h"
+#include "engine/engine.h"
+#include "kernel/diag.h"
+#include "kernel/netns.h"
+#include "kernel/rtnl.h"
+#include "lib/attach.h"
+#include "workload/serve.h"
+
+#include <peer/peer.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+
+struct peer_net {
+    struct addr_set peers;
+    struct peer_mac first_mac;
+    enum peer_device_kind kind;
+    char device[IF_NAMESIZE];
+    int ifindex;
+    uint32_t mtu;
+    struct peer_addr local;
+    uint64_t seed;
+    bool offload;
+    struct rtnl *rtnl; /* of the device's namespace */
+    struct diag *diag;
+    bool isolate;
+    struct netns_isolated isolated;
+    bool has_program, program_started;
+    struct engine *engine;
+    struct list pending;   /* flows with events to take */
+    struct list pings;     /* results to take */
+    struct list sent_pings; /* requests without an answer yet */
+    struct list listeners;
+    struct list handles;   /* flows whose owner is the caller */
+    uint64_t peer_turn;    /* whose turn it is when `from` is not given */
+};
+
+/* A flow whose owner is the caller of the library. */
+struct peer_flow {
+    struct flow flow; /* first */
+    struct peer_net *net;
+    struct peer_listener *listener;
+    struct list node;    /* of net->handles */
+    struct list pending; /* of net->pending while `events` is not 0 */
+    unsigned events;     /* FLOW_* that were not taken yet */
+    bool gone;           /* freed by the caller; may live on as an orphan */
+    void *user;
+};
+
+struct peer_listener {
+    struct peer_net *net;
+    struct list node;
+    struct stack_listener *stack;
+    struct serve serve;
+    bool serving;
+    void *user;
+};
+
+/* net.c */
+/** Whom `from` means: itself, or the next in turn when its family is 0. */
+int net_choose_peer(struct peer_net *net, const struct peer_addr *from, struct peer_addr *ret_peer);
+
+/* flow.c */
+struct flow *flow_accept(void *user, struct stack_listener *listener,
+                         const struct stack_tuple *tuple);
+
+/* ping.c */
+void ping_result(void *user, const struct stack_icmp *icmp);
+int ping_pop(struct peer_net *net, struct peer_event *ret_event);
+void ping_done(struct peer_net *net);
+
+#endif

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a peer_net: plan, namespace, device, engine, in this order; and back.
+ *
+ * The device is made in the namespace it is wanted in. When that is not our own, a helper process
+ * enters it, does the work and passes the descriptors home, so that this process never moves.
+ */
+#include "lib/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef PEER_VERSION
+#error "PEER_VERSION comes from the build"
+#endif
+
+const char *peer_version(void)
+{
+    return PEER_VERSION;
+}
+
+/* ---- the way to the namespace ---- */
+
+struct errand {
+    const struct attach_plan *plan;
+    struct attach_outcome outcome;
+};
+
+/* In the helper process. */
+static int errand_work(void *arg, struct netns_result *result)
+{
+    struct errand *errand = arg;
+    int status = attach_run(errand->plan, &errand->outcome, &result->error);
+
+    if (status == 0) {
+        result->fds[result->fd_count++] = errand->outcome.tun.fd;
+        result->fds[result->fd_count++] = errand->outcome.rtnl_fd;
+        result->fds[result->fd_count++] = errand->outcome.diag_fd;
+    }
+    return status;
+}
+
+static int attach_in_namespace(int netns_fd, pid_t owner, const struct attach_plan *plan,
+                               struct attach_outcome *ret_outcome, struct peer_error *error)
+{
+    struct errand errand = {.plan = plan};
+    struct netns_result result = {0};
+    int status = netns_run(netns_fd, owner, errand_work, &errand, &errand.outcome,
+                           sizeof(errand.outcome), &result, error);
+    if (status < 0)
+        return status;
+    *ret_outcome = errand.outcome;
+    ret_outcome->tun.fd = result.fds[0];
+    ret_outcome->rtnl_fd = result.fds[1];
+    ret_outcome->diag_fd = result.fds[2];
+    return 0;
+}
+
+static int attach_by_name(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
+                          struct peer_error *error)
+{
+    pid_t owner = 0;
+    int netns_fd = netns_open(plan->config->netns, &owner, error);
+    if (netns_fd < 0)
+        return netns_fd;
+    int status = attach_in_namespace(netns_fd, owner, plan, ret_outcome, error);
+    close(netns_fd);
+    return status;
+}
+
+static int attach_isolated(struct peer_net *net, const struct attach_plan *plan,
+                           struct attach_outcome *ret_outcome, struct peer_error *error)
+{
+    int status = netns_isolate(plan->config->isolate_argv, &net->isolated, error);
+    if (status < 0)
+        return status;
+    net->isolate = true;
+    net->has_program = plan->config->isolate_argv != NULL;
+    return attach_in_namespace(net->isolated.netns_fd, net->isolated.holder, plan, ret_outcome,
+                               error);
+}
+
+static int attach_anywhere(struct peer_net *net, const struct attach_plan *plan,
+                           struct attach_outcome *ret_outcome, struct peer_error *error)
+{
+    if (plan->config->isolate)
+        return attach_isolated(net, plan, ret_outcome, error);
+    if (plan->config->netns)
+        return attach_by_name(plan, ret_outcome, error);
+    return attach_run(plan, ret_outcome, error);
+}
+
+/* ---- birth ---- */
+
+/* The peers move from the plan (or from what was chosen) into the net. */
+static int take_peers(struct peer_net *net, struct attach_plan *plan,
+                      const struct attach_outcome *outcome, struct peer_error *error)
+{
+    char text[PEER_ADDR_TEXT];
+
+    if (!plan->peers.family)
+        return addr_set_parse(peer_addr_format(&outcome->chosen, text), &net->peers, error);
+    net->peers = plan->peers;
+    memset(&plan->peers, 0, sizeof(plan->peers));
+    return 0;
+}
+
+static int make_engine(struct peer_net *net, const struct peer_net_config *config,
+                       const struct attach_outcome *outcome, struct peer_error *error)
+{
+    struct device_tun_config tun = {
+        .fd = outcome->tun.fd,
+        .layer = config->kind == PEER_TAP ? FRAME_ETHERNET : FRAME_IP,
+        .name = outcome->tun.name,
+        .mtu = net->mtu,
+        .local_mac = outcome->tun.mac,
+        .offload_tcp = outcome->tun.offload_tcp,
+        .offload_udp = outcome->tun.offload_udp,
+    };
+    struct engine_config engine = {
+        .peers = &net->peers,
+        .first_mac = net->first_mac,
+        .seed = net->seed,
+        .max_flows = config->max_flows ? config->max_flows : 2000000,
+        .real_size = config->no_offload,
+        .accept = flow_accept,
+        .ping = ping_result,
+        .user = net,
+    };
+
+    int status = device_tun_new(&tun, &engine.device);
+    if (status == 0 && config->pcap) {
+        status = pcapng_open(config->pcap, outcome->tun.name, tun.layer, &engine.pcapng, error);
+        if (status < 0) {
+            device_free(engine.device);
+            return status;
+        }
+    }
+    if (status == 0)
+        status = engine_new(&engine, &net->engine);
+    if (status == -EBUSY)
+        return error_set(error, PEER_ERROR_MACHINE, EBUSY,
+                         "this process has a peer_net already; there can be one");
+    if (status < 0)
+        return error_set(error, PEER_ERROR_MACHINE, -status, "cannot start the stack: %s",
+                         error_text(-status));
+    return 0;
+}
+
+static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer_error *error)
+{
+    struct attach_outcome outcome;
+    int status = attach_anywhere(net, plan, &outcome, error);
+    if (status < 0)
+        return status;
+
+    net->kind = plan->config->kind;
+    net->mtu = plan->mtu;
+    net->seed = plan->seed;
+    net->first_mac = plan->first_mac;
+    net->ifindex = outcome.tun.ifindex;
+    net->offload = outcome.tun.offload_tcp && !plan->config->no_offload;
+    net->local = outcome.local.addr;
+    snprintf(net->device, sizeof(net->device), "%s", outcome.tun.name);
+    status = rtnl_adopt(outcome.rtnl_fd, &net->rtnl, error);
+    if (status == 0)
+        status = diag_adopt(outcome.diag_fd, &net->diag, error);
+    else
+        close(outcome.diag_fd);
+    if (status == 0)
+        status = take_peers(net, plan, &outcome, error);
+    if (status < 0) {
+        close(outcome.tun.fd);
+        return status;
+    }
+    return make_engine(net, plan->config, &outcome, error);
+}
+
+int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
+                 struct peer_error *error)
+{
+    struct attach_plan plan;
+    int status = attach_plan(config, &plan, error);
+    if (status < 0)
+        return status;
+    struct peer_net *net = calloc(1, sizeof(*net));
+    if (!net) {
+        attach_plan_done(&plan);
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    }
+    list_init(&net->pending);
+    list_init(&net->pings);
+    list_init(&net->sent_pings);
+    list_init(&net->listeners);
+    list_init(&net->handles);
+
+    status = net_start(net, &plan, error);
+    attach_plan_done(&plan);
+    if (status < 0) {
+        peer_net_free(net);
+        return status;
+    }
+    *ret_net = net;
+    return 0;
+}
+
+struct peer_net *peer_net_free(struct peer_net *net)
+{
+    if (!net)
+        return NULL;
+    while (!list_empty(&net->listeners))
+        peer_listener_free(list_entry(net->listeners.next, struct peer_listener, node));
+    engine_free(net->engine); /* resets the flows, which gives back their memory */
+    ping_done(net);
+    rtnl_free(net->rtnl);
+    diag_free(net->diag);
+    if (net->isolate)
+        netns_isolate_end(&net->isolated, 2000);
+    if (net->peers.family)
+        addr_set_done(&net->peers);
+    free(net);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+int peer_net_fd(const struct peer_net *net)
+{
+    return engine_fd(net->engine);
+}
+
+int peer_net_dispatch(struct peer_net *net)
+{
+    return engine_dispatch(net->engine);
+}
+
+int peer_net_wait(struct peer_net *net, uint64_t timeout_ns)
+{
+    return engine_wait(net->engine, timeout_ns);
+}
+
+uint64_t peer_net_now_ns(const struct peer_net *net)
+{
+    return engine_now_ns(net->engine);
+}
+
+int net_choose_peer(struct peer_net *net, const struct peer_addr *from, struct peer_addr *ret_peer)
+{
+    if (from->family) {
+        *ret_peer = *from;
+        return addr_set_find(&net->peers, from) < 0 ? -EADDRNOTAVAIL : 0;
+    }
+    *ret_peer = addr_set_at(&net->peers, net->peer_turn);
+    net->peer_turn = (net->peer_turn + 1) % net->peers.count;
+    return 0;
+}
+
+int peer_net_start_program(struct peer_net *net, struct peer_error *error)
+{
+    if (!net->isolate || !net->has_program || net->program_started)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "there is no program to start");
+    int status = netns_isolate_start(&net->isolated, error);
+    net->program_started = status == 0;
+    return status;
+}
+
+int peer_net_program_ended(struct peer_net *net, int *ret_status)
+{
+    return net->program_started ? netns_isolate_ended(&net->isolated, ret_status) : 0;
+}
+
+int peer_net_has_listener(struct peer_net *net, int protocol, const struct peer_addr *addr,
+                          uint16_t port)
+{
+    struct peer_addr peer = addr_set_at(&net->peers, 0);
+    struct diag_socket socket;
+    int status = diag_lookup(net->diag, (uint8_t)protocol, addr, port, &peer, 1, net->ifindex,
+                             &socket, NULL);
+    if (status == -ENOENT)
+        return 0;
+    return status < 0 ? status : 1;
+}
+
+void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info)
+{
+    *ret_info = (struct peer_net_info){
+        .device = net->device,
+        .kind = net->kind,
+        .mtu = net->mtu,
+        .first_peer = addr_set_at(&net->peers, 0),
+        .peers = net->peers.count,
+        .local = net->local,
+        .seed = net->seed,
+        .offload = net->offload,
+        .program = net->program_started ? net->isolated.program : 0,
+    };
+    if (net->kind == PEER_TAP) {
+        ret_info->first_mac = net->first_mac;
+        ret_info->local_mac = engine_device(net->engine)->local_mac;
+    }
+}
+
+int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
+{
+    struct engine_stats engine;
+    struct stack_stats stack;
+    struct rtnl_link link;
+
+    int status = rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL);
+    if (status < 0)
+        return status;
+    engine_get_stats(net->engine, &engine);
+    stack_get_stats(engine_stack(net->engine), &stack);
+    *ret_stats = (struct peer_net_stats){
+        .frames_sent = engine.frames_sent,
+        .frames_received = engine.frames_received,
+        .bytes_sent = engine.bytes_sent,
+        .bytes_received = engine.bytes_received,
+        .frames_ignored = stack.ignored,
+        .frames_bad = stack.bad,
+        .send_drops = engine_device(net->engine)->send_drops,
+        .device_drops = link.tx_dropped,
+        .flows = engine_flows(net->engine)->count,
+        .flows_refused = stack.refused,
+        .retransmits = stack.retransmits,
+        .pcap_error = engine.pcap_error,
+    };
+    return 0;
+}

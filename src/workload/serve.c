@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Bytes go straight from the receive queue into the send queue; what does not fit stays received and
+ * unread, so that the window closes on a caller who does not read. http answers are made into `out`,
+ * and no further request is parsed while an answer waits there.
+ *
+ * A UDP flow has no end of its own: it is given up when it was silent for UDP_IDLE_NS.
+ */
+#include "workload/serve.h"
+
+#include "base/macro.h"
+
+#include <http_parser.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OUT_BYTES = 1024, PEEK_VECTORS = 16 };
+#define UDP_IDLE_NS (30 * NS_PER_S)
+
+struct serve_flow {
+    struct flow flow; /* first */
+    struct serve *serve;
+    struct list node;
+    struct stack_tuple tuple;
+    struct timer idle;   /* UDP */
+    struct http *http;   /* http only */
+    bool eof;
+};
+
+struct http {
+    http_parser parser;
+    bool close;          /* after what is in `out` */
+    uint64_t requests;   /* on this connection */
+    size_t out_len, out_at;
+    char out[OUT_BYTES];
+};
+
+enum serve_kind serve_kind_parse(const char *text)
+{
+    static const struct {
+        const char *name;
+        enum serve_kind kind;
+    } kinds[] = {{"echo", SERVE_ECHO}, {"discard", SERVE_DISCARD}, {"http", SERVE_HTTP}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        if (strcmp(text, kinds[i].name) == 0)
+            return kinds[i].kind;
+    }
+    return SERVE_NONE;
+}
+
+void serve_init(struct serve *serve, struct flows *flows, enum serve_kind kind)
+{
+    *serve = (struct serve){.flows = flows, .kind = kind};
+    list_init(&serve->open);
+}
+
+static void serve_end(struct serve_flow *served)
+{
+    if (list_empty(&served->node))
+        return;
+    list_remove(&served->node);
+    served->serve->open_count--;
+    timer_cancel(served->serve->flows->timers, &served->idle);
+    served->serve = NULL;
+    flow_free(&served->flow);
+}
+
+void serve_done(struct serve *serve)
+{
+    while (!list_empty(&serve->open))
+        serve_end(list_entry(serve->open.next, struct serve_flow, node));
+}
+
+static void serve_release(struct flow *flow)
+{
+    struct serve_flow *served = (struct serve_flow *)(void *)flow;
+
+    free(served->http);
+    free(served);
+}
+
+/* Takes up to what `take` accepts of the received bytes. `take` returns the count, <= 0: stop. */
+static void each_received(struct serve_flow *served,
+                          ssize_t (*take)(struct serve_flow *served, const struct iovec *iov))
+{
+    struct iovec iov[PEEK_VECTORS];
+    int count;
+
+    while ((count = flow_peek(&served->flow, iov, PEEK_VECTORS)) > 0) {
+        size_t taken = 0;
+        bool stop = false;
+        for (int i = 0; i < count && !stop; i++) {
+            ssize_t done = take(served, &iov[i]);
+            taken += done > 0 ? (size_t)done : 0;
+            stop = done < (ssize_t)iov[i].iov_len;
+        }
+        served->serve->bytes_received += taken;
+        flow_consume(&served->flow, taken);
+        if (stop)
+            return;
+    }
+}
+
+static ssize_t count_sent(struct serve_flow *served, ssize_t done)
+{
+    if (done > 0)
+        served->serve->bytes_sent += (uint64_t)done;
+    return done;
+}
+
+static ssize_t take_discard(struct serve_flow *served, const struct iovec *iov)
+{
+    (void)served;
+    return (ssize_t)iov->iov_len;
+}
+
+static ssize_t take_echo(struct serve_flow *served, const struct iovec *iov)
+{
+    return count_sent(served, flow_write(&served->flow, iov->iov_base, iov->iov_len, 0));
+}
+
+/* ---- http ---- */
+
+static void http_answer(struct serve_flow *served)
+{
+    struct http *http = served->http;
+    char peer[PEER_ENDPOINT_TEXT], caller[PEER_ENDPOINT_TEXT], body[OUT_BYTES / 2];
+    bool head = http->parser.method == HTTP_HEAD;
+
+    http->close = !http_should_keep_alive(&http->parser);
+    peer_endpoint_format(&served->tuple.local, served->tuple.local_port, peer);
+    peer_endpoint_format(&served->tuple.remote, served->tuple.remote_port, caller);
+    int body_len = snprintf(body, sizeof(body),
+                            "Hello from the peer at %s.\nYou are %s, this is your request %llu.\n", peer,
+                            caller, (unsigned long long)++http->requests);
+    int len = snprintf(http->out, sizeof(http->out),
+                       "HTTP/1.1 200 OK\r\nServer: peer\r\nContent-Type: text/plain\r\n"
+                       "Content-Length: %d\r\n%s\r\n%s",
+                       body_len, http->close ? "Connection: close\r\n" : "", head ? "" : body);
+    http->out_len = (size_t)len;
+    http->out_at = 0;
+    served->serve->requests++;
+}
+
+static int on_message_complete(http_parser *parser)
+{
+    http_answer(parser->data);
+    http_parser_pause(parser, 1); /* one at a time */
+    return 0;
+}
+
+static void http_bad_request(struct http *http)
+{
+    int len = snprintf(http->out, sizeof(http->out),
+                       "HTTP/1.1 400 Bad Request\r\nServer: peer\r\nContent-Length: 0\r\n"
+                       "Connection: close\r\n\r\n");
+    http->out_len = (size_t)len;
+    http->out_at = 0;
+    http->close = true;
+}
+
+/* Sends what is in `out`; true when all of it went. */
+static bool http_flush(struct serve_flow *served)
+{
+    struct http *http = served->http;
+
+    while (http->out_at < http->out_len) {
+        ssize_t done = count_sent(served, flow_write(&served->flow, http->out + http->out_at,
+                                                     http->out_len - http->out_at, 0));
+        if (done <= 0)
+            return false;
+        http->out_at += (size_t)done;
+    }
+    if (http->close && http->out_len) {
+        http->out_len = http->out_at = 0;
+        flow_shutdown(&served->flow);
+    }
+    return true;
+}
+
+static ssize_t take_http(struct serve_flow *served, const struct iovec *iov)
+{
+    static const http_parser_settings settings = {.on_message_complete = on_message_complete};
+    struct http *http = served->http;
+    const char *data = iov->iov_base;
+    size_t at = 0;
+
+    while (at < iov->iov_len) {
+        if (http->close) /* whatever still comes is not answered */
+            return (ssize_t)iov->iov_len;
+        if (!http_flush(served))
+            break;
+        at += http_parser_execute(&http->parser, &settings, data + at, iov->iov_len - at);
+        if (HTTP_PARSER_ERRNO(&http->parser) == HPE_PAUSED)
+            http_parser_pause(&http->parser, 0);
+        else if (HTTP_PARSER_ERRNO(&http->parser) != HPE_OK || http->parser.upgrade)
+            http_bad_request(http);
+        (void)http_flush(served);
+    }
+    return (ssize_t)at;
+}
+
+/* ---- events ---- */
+
+static void serve_read(struct serve_flow *served)
+{
+    static ssize_t (*const takes[])(struct serve_flow *, const struct iovec *) = {
+        [SERVE_ECHO] = take_echo, [SERVE_DISCARD] = take_discard, [SERVE_HTTP] = take_http};
+
+    if (served->http)
+        (void)http_flush(served);
+    each_received(served, takes[served->serve->kind]);
+}
+
+static void serve_read_datagrams(struct serve_flow *served)
+{
+    struct iovec iov[PEEK_VECTORS];
+    uint8_t datagram[65536];
+    int count;
+
+    while ((count = flow_peek(&served->flow, iov, PEEK_VECTORS)) > 0) {
+        size_t len = MIN(iov_total(iov, count), sizeof(datagram));
+        if (served->serve->kind == SERVE_ECHO) {
+            iov_gather(iov, count, datagram);
+            (void)count_sent(served, flow_write(&served->flow, datagram, len, 0));
+        }
+        served->serve->bytes_received += len;
+        flow_consume(&served->flow, len);
+    }
+    struct timers *timers = served->serve->flows->timers;
+    (void)timer_arm(timers, &served->idle, served->serve->flows->now_ns + UDP_IDLE_NS);
+}
+
+static void serve_event(struct flow *flow, unsigned events)
+{
+    struct serve_flow *served = (struct serve_flow *)(void *)flow;
+
+    if (!served->serve)
+        return;
+    if (flow->conn.protocol == IPPROTO_UDP) {
+        serve_read_datagrams(served);
+        return;
+    }
+    served->eof |= (events & FLOW_EOF) != 0;
+    if (events & FLOW_END) {
+        serve_end(served);
+        return;
+    }
+    if (events & (FLOW_READABLE | FLOW_WRITABLE | FLOW_EOF))
+        serve_read(served);
+    if (served->eof && !flow->conn.rx_bytes &&
+        (!served->http || served->http->out_at == served->http->out_len))
+        flow_shutdown(flow);
+}
+
+static void idle_fire(struct timer *timer, uint64_t now_ns)
+{
+    (void)now_ns;
+    serve_end(list_entry(timer, struct serve_flow, idle));
+}
+
+static const struct flow_ops serve_ops = {.event = serve_event, .release = serve_release};
+
+struct flow *serve_accept(struct serve *serve, const struct stack_tuple *tuple)
+{
+    struct serve_flow *served = calloc(1, sizeof(*served));
+    struct http *http = serve->kind == SERVE_HTTP ? calloc(1, sizeof(*http)) : NULL;
+
+    if (!served || (serve->kind == SERVE_HTTP && !http)) {
+        free(served);
+        free(http);
+        return NULL;
+    }
+    if (http) {
+        http_parser_init(&http->parser, HTTP_REQUEST);
+        http->parser.data = served;
+    }
+    served->serve = serve;
+    served->tuple = *tuple;
+    served->http = http;
+    timer_init(&served->idle, idle_fire);
+    list_add_tail(&serve->open, &served->node);
+    serve->accepted++;
+    serve->open_count++;
+    flow_init_accepted(&served->flow, serve->flows, &serve_ops);
+    return &served->flow;
+}
