@@ -19,7 +19,11 @@ uint64_t checksum_pseudo(const struct peer_addr *src, const struct peer_addr *ds
  */
 int checksum_complete(void *data, size_t len, struct frame_offload *offload);
 
-/** Whether IPv4 header and TCP/UDP/ICMP/ICMPv6 checksum are right (UDP over IPv4: 0 is right). */
+/**
+ * Whether IPv4 header and TCP/UDP/ICMP/ICMPv6 checksum are right (UDP over IPv4: 0 is right).
+ * `packet` is what packet_parse made of this frame. Of a fragment only the IPv4 header is checked,
+ * what has no checksum is right, and a frame shorter than its packet is wrong.
+ */
 bool checksum_verify(const void *data, size_t len, const struct packet *packet);
 
 #endif

@@ -10,7 +10,9 @@
 /**
  * Reads the headers of a frame from outside; believes no length in it. Offsets are from the start
  * of the frame. Returns 0, or -EBADMSG when a length does not fit (what was read so far is in
- * `ret`, `kind` tells how far that is).
+ * `ret`, `kind` tells how far that is: PACKET_IP when the IP header is sound but what is above it
+ * is not). Of a packet that was cut, as an ICMP error quotes it, addresses, protocol and, with 8
+ * bytes of transport, `transport_at` and ports are in `ret` although the result is -EBADMSG.
  */
 enum packet_kind {
     PACKET_OTHER, /* not IP, not ARP, or broken */

@@ -12,13 +12,16 @@
  * direction (epb_flags, as seen from the local machine: what the peers send is inbound) and an
  * optional comment. Buffered; a full disk or a closed pipe is remembered and reported once by
  * pcapng_error, and writing stops: capturing never ends a run.
+ *
+ * Writes with write(2): the program must ignore SIGPIPE, or a closed pipe kills it. A target that
+ * does not take data at once makes the caller wait.
  */
 struct pcapng;
 
 enum pcapng_direction { PCAPNG_INBOUND = 1, PCAPNG_OUTBOUND = 2 };
 
 /**
- * `path` "-" is standard output. `ifname` is copied. Errors: the system's, with the path named.
+ * `path` "-" is standard output (duplicated). `ifname` is copied. Errors: the system's, with the path named.
  * The file is created (mode 0666 less the umask) or cut to zero.
  */
 int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
@@ -28,7 +31,7 @@ struct pcapng *pcapng_free(struct pcapng *pcapng);
 /**
  * Writes one frame. `wall_ns` is CLOCK_REALTIME. Incomplete checksums are completed in the copy
  * that is written; a super-segment is written whole, its checksum completed over the whole.
- * `comment` may be NULL.
+ * `comment` may be NULL; what is over 1024 bytes of it is cut. At most FRAME_LARGE_BYTES in all.
  */
 void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction direction,
                   const struct iovec *iov, int iov_count, const struct frame_offload *offload,
