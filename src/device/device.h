@@ -36,14 +36,19 @@ struct device_ops {
 
 /**
  * Sends one frame, `iov` without offload header (count <= DEVICE_IOV_MAX). Returns 0, -EAGAIN (not
- * taken now), -EINVAL (the kernel refuses this frame), -EBADFD (device is gone).
+ * taken now: no memory, interface down), -EINVAL (the kernel refuses this frame), -EBADFD (device is
+ * gone). Every failure counts in `send_drops`.
  */
 static inline int device_send(struct device *device, const struct iovec *iov, int count,
                               const struct frame_offload *offload)
 {
     return device->ops->send(device, iov, count, offload);
 }
-/** Fetches one frame into `frame` (its room must be FRAME_LARGE_BYTES). Returns 1, 0 when there is none now, -errno. */
+/**
+ * Fetches one frame into `frame`, fresh from the pool (its room must be FRAME_LARGE_BYTES). Sets len
+ * and offload, which fits the frame. Returns 1, 0 when there is none now, -EBADFD when the device is
+ * gone, another -errno.
+ */
 static inline int device_recv(struct device *device, struct frame *frame)
 {
     return device->ops->recv(device, frame);
@@ -71,7 +76,10 @@ int device_tun_new(const struct device_tun_config *config, struct device **ret_d
 
 /**
  * Two ends in memory, for tests: what is sent at one end is received at the other, in order; each
- * direction queues at most `limit` frames, above that send is -EAGAIN.
+ * direction queues at most `limit` frames, above that send is -EAGAIN. Without `offload` a
+ * super-segment is -EINVAL and checksums arrive complete. On FRAME_ETHERNET `local_mac` is
+ * 02:00:00:00:00:fe at both ends. The ends are freed in any order; at the one that is left, send is
+ * -EBADFD, and recv too once its queue is empty.
  */
 int device_mem_pair(enum frame_layer layer, uint32_t mtu, bool offload, size_t limit,
                     struct device **ret_a, struct device **ret_b);
