@@ -36,8 +36,8 @@ struct device_ops {
 
 /**
  * Sends one frame, `iov` without offload header (count <= DEVICE_IOV_MAX). Returns 0, -EAGAIN (not
- * taken now: no memory, interface down), -EINVAL (the kernel refuses this frame), -EBADFD (device is
- * gone). Every failure counts in `send_drops`.
+ * taken now: no memory, interface down), -EINVAL (the kernel refuses this frame), -EBADFD (device
+ * is gone). Every failure counts in `send_drops`.
  */
 static inline int device_send(struct device *device, const struct iovec *iov, int count,
                               const struct frame_offload *offload)
@@ -45,9 +45,9 @@ static inline int device_send(struct device *device, const struct iovec *iov, in
     return device->ops->send(device, iov, count, offload);
 }
 /**
- * Fetches one frame into `frame`, fresh from the pool (its room must be FRAME_LARGE_BYTES). Sets len
- * and offload, which fits the frame. Returns 1, 0 when there is none now, -EBADFD when the device is
- * gone, another -errno.
+ * Fetches one frame into `frame`, fresh from the pool (its room must be FRAME_LARGE_BYTES). Sets
+ * len and offload, which fits the frame. Returns 1, 0 when there is none now, -EBADFD when the
+ * device is gone, another -errno.
  */
 static inline int device_recv(struct device *device, struct frame *frame)
 {
@@ -65,7 +65,7 @@ enum { DEVICE_IOV_MAX = 64 };
 
 /** TUN or TAP: wraps a descriptor that kernel/tun.h opened. */
 struct device_tun_config {
-    int fd;             /* owned from now on, also on error */
+    int fd; /* owned from now on, also on error */
     enum frame_layer layer;
     const char *name;
     uint32_t mtu;

@@ -25,16 +25,21 @@ struct frame_offload {
 };
 
 enum { FRAME_NEEDS_CSUM = 1, FRAME_DATA_VALID = 2 };
-enum { FRAME_GSO_NONE = 0, FRAME_GSO_TCPV4 = 1, FRAME_GSO_TCPV6 = 4, FRAME_GSO_UDP_L4 = 5,
-       FRAME_GSO_ECN = 0x80 };
+enum {
+    FRAME_GSO_NONE = 0,
+    FRAME_GSO_TCPV4 = 1,
+    FRAME_GSO_TCPV6 = 4,
+    FRAME_GSO_UDP_L4 = 5,
+    FRAME_GSO_ECN = 0x80
+};
 
 /** Layer of the frames: TUN carries IP packets, TAP Ethernet frames. */
 enum frame_layer { FRAME_IP, FRAME_ETHERNET };
 
 enum {
-    FRAME_SMALL_BYTES = 2048,              /* room of a small frame */
-    FRAME_LARGE_BYTES = 65536 + 256,       /* room of a large frame: a super-segment with headers */
-    FRAME_PRIVATE_BYTES = 64,              /* for whoever holds the frame (the stack's pbuf) */
+    FRAME_SMALL_BYTES = 2048,        /* room of a small frame */
+    FRAME_LARGE_BYTES = 65536 + 256, /* room of a large frame: a super-segment with headers */
+    FRAME_PRIVATE_BYTES = 64,        /* for whoever holds the frame (the stack's pbuf) */
 };
 
 /**
@@ -46,7 +51,7 @@ struct frame {
     struct frame_pool *pool;
     uint8_t *data;
     uint32_t len;
-    uint32_t room;      /* FRAME_SMALL_BYTES or FRAME_LARGE_BYTES */
+    uint32_t room; /* FRAME_SMALL_BYTES or FRAME_LARGE_BYTES */
     struct frame_offload offload;
     _Alignas(16) uint8_t private[FRAME_PRIVATE_BYTES];
     _Alignas(16) uint8_t bytes[];

@@ -19,21 +19,21 @@ enum packet_kind {
     PACKET_ARP,   /* src/dst = sender and target protocol address */
     PACKET_TCP,
     PACKET_UDP,
-    PACKET_ICMP,      /* ICMP or ICMPv6 */
-    PACKET_ND_SOLICIT, /* neighbour solicitation: dst = the TARGET address, not the multicast group */
-    PACKET_IP,        /* another protocol above IP, or a fragment that is not the first */
+    PACKET_ICMP,       /* ICMP or ICMPv6 */
+    PACKET_ND_SOLICIT, /* neighbour solicitation: dst = the TARGET, not the multicast group */
+    PACKET_IP,         /* another protocol above IP, or a fragment that is not the first */
 };
 
 struct packet {
     enum packet_kind kind;
-    bool fragment;        /* part of a fragmented IP packet (first part too) */
-    uint8_t ip_version;   /* 4, 6, 0 */
-    uint8_t protocol;     /* IPPROTO_* of the transport, extension headers skipped */
-    uint8_t tcp_flags;    /* TCP only */
-    uint16_t ip_at;       /* offset of the IP header; 0 on TUN, 14 on TAP */
+    bool fragment;         /* part of a fragmented IP packet (first part too) */
+    uint8_t ip_version;    /* 4, 6, 0 */
+    uint8_t protocol;      /* IPPROTO_* of the transport, extension headers skipped */
+    uint8_t tcp_flags;     /* TCP only */
+    uint16_t ip_at;        /* offset of the IP header; 0 on TUN, 14 on TAP */
     uint16_t transport_at; /* offset of the transport header, 0 when there is none */
-    uint16_t payload_at;  /* offset of the payload (TCP, UDP) */
-    uint32_t ip_len;      /* bytes of the IP packet by its own header (<= frame) */
+    uint16_t payload_at;   /* offset of the payload (TCP, UDP) */
+    uint32_t ip_len;       /* bytes of the IP packet by its own header (<= frame) */
     uint32_t payload_len;
     uint16_t src_port, dst_port; /* TCP, UDP; host order */
     uint16_t arp_op;
@@ -43,7 +43,10 @@ struct packet {
 
 int packet_parse(const void *data, size_t len, enum frame_layer layer, struct packet *ret);
 
-/** One line such as tcpdump prints: "198.18.0.2.40000 > 192.0.2.1.80: Flags [S], seq 1, ..., length 0". */
+/**
+ * One line such as tcpdump prints: "198.18.0.2.40000 > 192.0.2.1.80: Flags [S], seq 1, win 64240,
+ * length 0". Cut to `room`. Returns `buf`, or "" when there is no room at all.
+ */
 const char *packet_format(const void *data, size_t len, enum frame_layer layer, char *buf,
                           size_t room);
 
