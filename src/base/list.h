@@ -5,14 +5,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** Intrusive doubly linked list, circular with a head. A node that is on no list points to itself.
- */
+/** Intrusive doubly linked list, circular with a head. A node on no list points to itself. */
 struct list {
     struct list *next, *prev;
 };
 
 #define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
-#define list_each(node, head)          for ((node) = (head)->next; (node) != (head); (node) = (node)->next)
+
+/** Walks from the first node to the last; the second form allows removing the node at hand. */
+#define list_each(node, head) for ((node) = (head)->next; (node) != (head); (node) = (node)->next)
 #define list_each_safe(node, after, head)                                                          \
     for ((node) = (head)->next, (after) = (node)->next; (node) != (head);                          \
          (node) = (after), (after) = (node)->next)
