@@ -15,16 +15,17 @@ struct diag *diag_free(struct diag *diag);
 
 /** A socket that would take what is sent to (addr, port). */
 struct diag_socket {
-    struct peer_addr local;   /* unspecified for a wildcard */
+    struct peer_addr local; /* unspecified for a wildcard */
     uint16_t port;
-    int bound_ifindex;        /* SO_BINDTODEVICE, 0 when not */
+    int bound_ifindex;             /* SO_BINDTODEVICE, 0 when not */
     uint32_t queue_now, queue_max; /* LISTEN: accept queue; UDP: bytes queued and limit */
-    uint32_t drops;           /* SK_MEMINFO_DROPS */
+    uint32_t drops;                /* SK_MEMINFO_DROPS */
     uint32_t uid;
     uint32_t inode;
     bool v6only;
 };
-/** All listeners (TCP) or bound sockets (UDP) on `port`, both families. Until `each` returns non-zero. */
+/** All listeners (TCP) or bound sockets (UDP) on `port`, both families. Until `each` returns
+ * non-zero. */
 int diag_listeners(struct diag *diag, uint8_t protocol, uint16_t port,
                    int (*each)(void *user, const struct diag_socket *socket), void *user,
                    struct peer_error *error);

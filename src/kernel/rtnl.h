@@ -14,12 +14,14 @@
  */
 struct rtnl;
 int rtnl_open(struct rtnl **ret_rtnl, struct peer_error *error);
-/** Takes over a netlink route socket that another process opened (and passed). */
+/** Takes over a netlink route socket that another process opened (and passed). On failure `fd`
+ * stays the caller's. */
 int rtnl_adopt(int fd, struct rtnl **ret_rtnl, struct peer_error *error);
 int rtnl_fd(const struct rtnl *rtnl);
 struct rtnl *rtnl_free(struct rtnl *rtnl);
 
-/** Changes of a link; a field left zero (or mac NULL) stays. One request. */
+/** Changes of a link; a field left zero (or mac NULL) stays. IPv6 autoconfiguration is off before
+ * the link comes up. */
 struct rtnl_link_change {
     bool up;
     uint32_t mtu;
@@ -33,51 +35,70 @@ struct rtnl_link {
     int ifindex;
     char name[IF_NAMESIZE];
     uint32_t mtu;
-    unsigned flags; /* IFF_* */
+    unsigned flags;                                          /* IFF_* */
     uint64_t rx_packets, tx_packets, rx_dropped, tx_dropped; /* as the local machine counts */
-    bool is_tun; /* IFLA_INFO_KIND is "tun" */
+    bool is_tun;                                             /* IFLA_INFO_KIND is "tun" */
 };
 /** By index (> 0) or by name. -ENODEV when there is none. */
 int rtnl_link_get(struct rtnl *rtnl, int ifindex, const char *name, struct rtnl_link *ret_link,
                   struct peer_error *error);
 
-/** IPv6 without duplicate address detection. */
+/**
+ * IPv6 without duplicate address detection. On a link that is up the address serves when this
+ * returns; so bring the link up first (the kernel works on IPv6 addresses in the background).
+ */
 int rtnl_addr_add(struct rtnl *rtnl, int ifindex, const struct addr_prefix *prefix,
                   struct peer_error *error);
-/** Is `addr` an address of this machine, and on which interface (index)? 1, 0, -errno. */
+/**
+ * Is `addr` an address of this machine, and on which interface (index)? 1, 0, -errno. Addresses
+ * that only a local route claims (127.0.0.5, "ip route add local") are the machine's own as well.
+ */
 int rtnl_addr_owned(struct rtnl *rtnl, const struct peer_addr *addr, int *ret_ifindex,
                     struct peer_error *error);
 /** Calls `each` for each address of the namespace until it returns non-zero. */
-int rtnl_addr_each(struct rtnl *rtnl, int (*each)(void *user, int ifindex, const struct addr_prefix *prefix),
+int rtnl_addr_each(struct rtnl *rtnl,
+                   int (*each)(void *user, int ifindex, const struct addr_prefix *prefix),
                    void *user, struct peer_error *error);
 
-/** Unicast route to `prefix` by `ifindex`, by gateway when given (on-link). -EEXIST when there is one. */
+/** Unicast route to `prefix` by `ifindex`, by gateway when given (on-link). -EEXIST when there is
+ * one. */
 int rtnl_route_add(struct rtnl *rtnl, int ifindex, const struct addr_prefix *prefix,
                    const struct peer_addr *gateway, const struct peer_addr *prefsrc,
                    struct peer_error *error);
 /** A permanent neighbour. Not for TUN. */
 int rtnl_neigh_add(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr,
                    const struct peer_mac *mac, struct peer_error *error);
-/** Many permanent neighbours in batched requests: index i has `addr_set_at(set, i)` and `mac_add(first, i)`, for i < count. */
+/** Many permanent neighbours in batched requests: index i has `addr_set_at(set, i)` and
+ * `mac_add(first, i)`, for i < count. */
 int rtnl_neigh_add_set(struct rtnl *rtnl, int ifindex, const struct addr_set *set, uint64_t count,
                        struct peer_mac first, struct peer_error *error);
 
 /** A route as the kernel has it. */
 struct rtnl_route {
-    struct addr_prefix dst; /* length 0: the default route */
+    struct addr_prefix dst;            /* length 0: the default route */
     struct peer_addr gateway, prefsrc; /* family 0 when there is none */
     int oif;
     char oif_name[IF_NAMESIZE];
-    uint32_t table;
-    uint8_t type; /* RTN_* */
+    uint32_t table; /* a look-up may say main for local: they are one until there is an IPv4 rule */
+    uint8_t type;   /* RTN_* */
     uint8_t scope;
 };
 /** Human text: "192.0.2.0/24 dev eth0", "default via 192.0.2.1 dev eth0"; returns `buf`. */
 const char *rtnl_route_format(const struct rtnl_route *route, char *buf, size_t room);
-/** All routes (every table) of the family 4 or 6, until `each` returns non-zero (which is returned). */
+/** All routes (every table) of the family 4 or 6, until `each` returns non-zero (which is
+ * returned). */
 int rtnl_route_each(struct rtnl *rtnl, uint8_t family,
                     int (*each)(void *user, const struct rtnl_route *route), void *user,
                     struct peer_error *error);
+
+/**
+ * Is there a route that shares addresses with `prefix`, so that a route to `prefix` would take
+ * something away from it or not get everything? Any table and type counts, except default routes,
+ * the table `local` (see rtnl_addr_each), fe80::/10 and ff00::/8. Returns 1 with the most specific
+ * one, 0 when there is none, or -errno.
+ */
+int rtnl_route_conflict(struct rtnl *rtnl, const struct addr_prefix *prefix,
+                        struct rtnl_route *ret_route, struct peer_error *error);
 
 /**
  * Asks the kernel: where would a packet to `dst` go (from `src`, arriving on `iif`; both optional)?

@@ -7,19 +7,20 @@
 #include <net/if.h>
 #include <stdbool.h>
 
-/** Opening of TUN/TAP devices in the namespace of the calling thread. Everything dies with the descriptor. */
+/** Opening of TUN/TAP devices in the namespace of the calling thread. Everything dies with the
+ * descriptor. */
 struct tun_config {
     const char *node; /* device node, NULL for /dev/net/tun */
     const char *name; /* wanted name, may hold one %d; NULL for "peer%d" */
     bool tap;
-    bool offload;     /* try IFF_VNET_HDR and TSO/USO; without it the header is there all the same */
+    bool offload; /* try IFF_VNET_HDR and TSO/USO; without it the header is there all the same */
 };
 struct tun {
-    int fd;            /* non-blocking, close-on-exec */
+    int fd; /* non-blocking, close-on-exec */
     char name[IF_NAMESIZE];
     int ifindex;
     bool offload_tcp, offload_udp; /* granted */
-    struct peer_mac mac; /* TAP: the local side's */
+    struct peer_mac mac;           /* TAP: the local side's */
 };
 /**
  * Opens and creates. Errors with text and mend: ENOENT (no node: modprobe tun / mknod), EACCES and
