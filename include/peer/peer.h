@@ -110,6 +110,13 @@ PEER_EXPORT int peer_net_program_ended(struct peer_net *net, int *ret_status);
 PEER_EXPORT int peer_net_has_listener(struct peer_net *net, int protocol,
                                       const struct peer_addr *addr, uint16_t port);
 
+/** How the local kernel finds the MACs of peers on TAP: its neighbour table is small. */
+enum peer_neighbours {
+    PEER_NEIGHBOURS_ASK,       /* by ARP and ND, which every peer answers */
+    PEER_NEIGHBOURS_PERMANENT, /* more peers than the table takes: entries that do not count */
+    PEER_NEIGHBOURS_GATEWAY,   /* still more: the first peer is the gateway of all */
+};
+
 /** What came out of the config. Strings live as long as the net. */
 struct peer_net_info {
     const char *device;
@@ -120,6 +127,7 @@ struct peer_net_info {
     struct peer_mac local_mac; /* TAP only */
     uint64_t peers;           /* how many addresses */
     struct peer_addr local;   /* given to the local side, or family 0 */
+    enum peer_neighbours neighbours;
     uint64_t seed;
     bool offload;             /* super-segments both ways */
     pid_t program;            /* isolated program, 0 when none runs */

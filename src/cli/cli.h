@@ -69,7 +69,8 @@ struct command {
     size_t options_size;   /* sizeof its options, which begin with struct common_options */
     int (*run)(void *options, int argc, char **argv);
 };
-extern const struct command command_connect, command_listen, command_ping, command_doctor;
+extern const struct command command_connect, command_listen, command_ping, command_soak,
+    command_doctor, command_application;
 
 /** Tables that commands share; each ends with a zeroed entry. */
 extern const struct option_def options_net[], options_udp[], options_wait[], options_json[],

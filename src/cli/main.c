@@ -12,7 +12,9 @@ static const struct command *const commands[] = {
     &command_connect,
     &command_listen,
     &command_ping,
+    &command_soak,
     &command_doctor,
+    &command_application,
 };
 
 static void print_usage(FILE *out)

@@ -27,6 +27,8 @@
 #include <unistd.h>
 
 enum { TX_QUEUE_LEN = 20000, CANDIDATES = 4096 };
+/* The kernel's neighbour table holds 1024 by default, for all namespaces together. */
+enum { NEIGHBOURS_ASKED = 512, NEIGHBOURS_PERMANENT = 131072 };
 
 struct attach {
     const struct attach_plan *plan;
@@ -292,8 +294,26 @@ static int add_local(struct attach *attach, struct peer_error *error)
     return status;
 }
 
+static enum peer_neighbours choose_neighbours(const struct attach *attach)
+{
+    if (attach->plan->config->kind != PEER_TAP || attach->peers.count <= NEIGHBOURS_ASKED)
+        return PEER_NEIGHBOURS_ASK;
+    return attach->peers.count <= NEIGHBOURS_PERMANENT ? PEER_NEIGHBOURS_PERMANENT
+                                                       : PEER_NEIGHBOURS_GATEWAY;
+}
+
+static int add_neighbours(struct attach *attach, struct peer_error *error)
+{
+    if (attach->out.neighbours != PEER_NEIGHBOURS_PERMANENT)
+        return 0;
+    return rtnl_neigh_add_set(attach->rtnl, attach->out.tun.ifindex, &attach->peers,
+                              attach->peers.count, attach->plan->first_mac, error);
+}
+
 static int add_routes(struct attach *attach, struct peer_error *error)
 {
+    struct peer_addr gateway = addr_set_at(&attach->peers, 0);
+    bool by_gateway = attach->out.neighbours == PEER_NEIGHBOURS_GATEWAY;
     const struct addr_prefix *local = &attach->plan->local;
     struct addr_prefix *prefixes;
     int count = addr_set_prefixes(&attach->peers, &prefixes);
@@ -307,7 +327,8 @@ static int add_routes(struct attach *attach, struct peer_error *error)
         if (local->addr.family && local->length <= prefixes[i].length &&
             addr_prefix_contains(local, &prefixes[i].addr))
             continue;
-        status = rtnl_route_add(attach->rtnl, attach->out.tun.ifindex, &prefixes[i], NULL,
+        status = rtnl_route_add(attach->rtnl, attach->out.tun.ifindex, &prefixes[i],
+                                by_gateway ? &gateway : NULL,
                                 local->addr.family ? &local->addr : NULL, error);
     }
     free(prefixes);
@@ -376,10 +397,13 @@ static int attach_steps(struct attach *attach, struct peer_error *error)
         status = choose_peer(attach, &turn, error);
     if (status == 0)
         status = make_device(attach, error);
+    attach->out.neighbours = choose_neighbours(attach);
     if (status == 0)
         status = add_local(attach, error);
     if (status == 0)
         status = add_routes_or_choose_again(attach, &turn, error);
+    if (status == 0)
+        status = add_neighbours(attach, error);
     if (status == 0)
         status = ensure_caller_address(attach, error);
     return status;

@@ -31,6 +31,7 @@ struct attach_outcome {
     int rtnl_fd, diag_fd;
     struct peer_addr chosen;    /* the peer, when the plan had none */
     struct addr_prefix local;   /* given to the local side, family 0 when none */
+    enum peer_neighbours neighbours;
 };
 int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
                struct peer_error *error);

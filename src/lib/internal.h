@@ -25,10 +25,13 @@ struct peer_net {
     int ifindex;
     uint32_t mtu;
     struct peer_addr local;
+    enum peer_neighbours neighbours;
     uint64_t seed;
     bool offload;
     struct rtnl *rtnl; /* of the device's namespace */
     struct diag *diag;
+    int netns_fd; /* of the namespace the device is in, -1: our own */
+    pid_t netns_owner;
     bool isolate;
     struct netns_isolated isolated;
     bool has_program, program_started;

@@ -58,16 +58,13 @@ static int attach_in_namespace(int netns_fd, pid_t owner, const struct attach_pl
     return 0;
 }
 
-static int attach_by_name(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
-                          struct peer_error *error)
+static int attach_by_name(struct peer_net *net, const struct attach_plan *plan,
+                          struct attach_outcome *ret_outcome, struct peer_error *error)
 {
-    pid_t owner = 0;
-    int netns_fd = netns_open(plan->config->netns, &owner, error);
-    if (netns_fd < 0)
-        return netns_fd;
-    int status = attach_in_namespace(netns_fd, owner, plan, ret_outcome, error);
-    close(netns_fd);
-    return status;
+    net->netns_fd = netns_open(plan->config->netns, &net->netns_owner, error);
+    if (net->netns_fd < 0)
+        return net->netns_fd;
+    return attach_in_namespace(net->netns_fd, net->netns_owner, plan, ret_outcome, error);
 }
 
 static int attach_isolated(struct peer_net *net, const struct attach_plan *plan,
@@ -78,8 +75,9 @@ static int attach_isolated(struct peer_net *net, const struct attach_plan *plan,
         return status;
     net->isolate = true;
     net->has_program = plan->config->isolate_argv != NULL;
-    return attach_in_namespace(net->isolated.netns_fd, net->isolated.holder, plan, ret_outcome,
-                               error);
+    net->netns_fd = dup(net->isolated.netns_fd);
+    net->netns_owner = net->isolated.holder;
+    return attach_in_namespace(net->netns_fd, net->netns_owner, plan, ret_outcome, error);
 }
 
 static int attach_anywhere(struct peer_net *net, const struct attach_plan *plan,
@@ -88,7 +86,7 @@ static int attach_anywhere(struct peer_net *net, const struct attach_plan *plan,
     if (plan->config->isolate)
         return attach_isolated(net, plan, ret_outcome, error);
     if (plan->config->netns)
-        return attach_by_name(plan, ret_outcome, error);
+        return attach_by_name(net, plan, ret_outcome, error);
     return attach_run(plan, ret_outcome, error);
 }
 
@@ -163,12 +161,15 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
     net->ifindex = outcome.tun.ifindex;
     net->offload = outcome.tun.offload_tcp && !plan->config->no_offload;
     net->local = outcome.local.addr;
+    net->neighbours = outcome.neighbours;
     snprintf(net->device, sizeof(net->device), "%s", outcome.tun.name);
     status = rtnl_adopt(outcome.rtnl_fd, &net->rtnl, error);
-    if (status == 0)
-        status = diag_adopt(outcome.diag_fd, &net->diag, error);
-    else
+    if (status < 0)
+        close(outcome.rtnl_fd);
+    int diag_status = diag_adopt(outcome.diag_fd, &net->diag, error);
+    if (diag_status < 0)
         close(outcome.diag_fd);
+    status = status < 0 ? status : diag_status;
     if (status == 0)
         status = take_peers(net, plan, &outcome, error);
     if (status < 0) {
@@ -195,6 +196,7 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     list_init(&net->sent_pings);
     list_init(&net->listeners);
     list_init(&net->handles);
+    net->netns_fd = -1;
 
     status = net_start(net, &plan, error);
     attach_plan_done(&plan);
@@ -218,6 +220,8 @@ struct peer_net *peer_net_free(struct peer_net *net)
     diag_free(net->diag);
     if (net->isolate)
         netns_isolate_end(&net->isolated, 2000);
+    if (net->netns_fd >= 0)
+        close(net->netns_fd);
     if (net->peers.family)
         addr_set_done(&net->peers);
     free(net);
@@ -292,6 +296,7 @@ void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_inf
         .first_peer = addr_set_at(&net->peers, 0),
         .peers = net->peers.count,
         .local = net->local,
+        .neighbours = net->neighbours,
         .seed = net->seed,
         .offload = net->offload,
         .program = net->program_started ? net->isolated.program : 0,

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PEER_SOAK_H
+#define PEER_SOAK_H
+
+/**
+ * Many peers run a workload against one service: how fast, how late, how often wrong. The peers of
+ * the net take turns, a new one for each connection. See peer/peer.h for the conventions.
+ */
+
+#include <peer/peer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum peer_workload {
+    PEER_WORKLOAD_HTTP,    /* requests, one at a time on each connection */
+    PEER_WORKLOAD_ECHO,    /* messages that must come back unchanged, TCP or UDP */
+    PEER_WORKLOAD_SEND,    /* as many bytes as go, TCP or UDP */
+    PEER_WORKLOAD_RECEIVE, /* takes all that comes, TCP */
+    PEER_WORKLOAD_IDLE,    /* opens connections and holds them, TCP */
+};
+
+/** Zero is the default everywhere. Strings are copied. */
+struct peer_soak_config {
+    enum peer_workload workload;
+    bool udp;
+    struct peer_addr to;
+    uint16_t to_port;
+    uint64_t flows;           /* connections at once; default 1 */
+    uint64_t total;           /* requests (idle: connections) in all; 0: until `duration_ns` */
+    uint64_t duration_ns;     /* 0 with total 0: 10 s */
+    uint64_t warmup_ns;       /* measured from then on only */
+    uint64_t ramp_ns;         /* the connections are opened one by one over this time */
+    uint64_t think_ns;        /* between an answer and the next request of a connection */
+    double rate;              /* requests a second, an open schedule; 0: as fast as answers come */
+    double connect_rate;      /* connections a second, an open schedule */
+    uint64_t requests_per_connection; /* 0: no limit */
+    uint64_t timeout_ns;      /* for a handshake, and for an answer; default 10 s */
+    uint64_t interval_ns;     /* of the series; default 1 s */
+    bool close_with_reset;    /* RST instead of FIN */
+    uint64_t message_bytes;   /* echo and UDP send; default 64 */
+    const char *host;         /* HTTP: the Host header; default the address */
+    const char *path;         /* HTTP: default "/" */
+    const char *method;       /* HTTP: default "GET", or "POST" with a body */
+    const char *const *headers; /* HTTP: "Name: value", ends with NULL */
+    const void *body;         /* HTTP */
+    size_t body_len;
+};
+
+struct peer_soak;
+
+/** Starts. It goes on in peer_net_dispatch. -EINVAL with text for what does not go together. */
+PEER_EXPORT int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
+                                struct peer_soak **ret_soak, struct peer_error *error);
+/** No more requests; what is under way may end within `grace_ns`. */
+PEER_EXPORT void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns);
+/** Whether it is over: nothing is under way any more. */
+PEER_EXPORT bool peer_soak_is_over(const struct peer_soak *soak);
+/** Resets what is open. Takes NULL, returns NULL. Before peer_net_free. */
+PEER_EXPORT struct peer_soak *peer_soak_free(struct peer_soak *soak);
+
+/** Microseconds, from a histogram with three significant digits. All zero when `count` is. */
+struct peer_latency {
+    uint64_t count;
+    double min, mean, p50, p90, p99, p999, max;
+};
+enum { PEER_STATUS_CLASSES = 6 }; /* by hundreds, 1xx to 5xx; [0]: none of these */
+
+struct peer_soak_counts {
+    uint64_t opened, established, closed;     /* connections (UDP: flows) */
+    uint64_t requests, completed;             /* messages, with echo */
+    uint64_t statuses[PEER_STATUS_CLASSES];
+    uint64_t bytes_sent, bytes_received;      /* payload */
+    uint64_t refused, reset, timeout, bad_answer, closed_early; /* errors, each once */
+    uint64_t duplicates, late;                /* UDP: answers that came twice, or after the timeout */
+};
+static inline uint64_t peer_soak_errors(const struct peer_soak_counts *counts)
+{
+    return counts->refused + counts->reset + counts->timeout + counts->bad_answer +
+           counts->closed_early;
+}
+
+/** One interval of the series. */
+struct peer_soak_interval {
+    uint64_t start_ns, length_ns; /* since the start */
+    struct peer_soak_counts counts; /* of this interval */
+    uint64_t open;                  /* connections at its end */
+    double p50_us, p99_us;          /* of requests */
+};
+
+/** What the local kernel lost on the way: differences since the start. */
+struct peer_soak_local {
+    uint64_t listen_overflows, listen_drops; /* of the namespace */
+    uint64_t listener_drops;                 /* of the sockets at the target's port */
+    uint64_t udp_receive_errors;             /* receive buffers that were full */
+    uint64_t retransmits;                    /* segments the kernel sent again */
+    uint64_t device_drops;                   /* the device's queue was full */
+    uint64_t conntrack_count, conntrack_max; /* now; 0: not loaded */
+};
+
+struct peer_soak_report {
+    struct peer_soak_counts counts;   /* after the warm-up */
+    uint64_t duration_ns;             /* measured time, without the warm-up */
+    uint64_t open;                    /* connections now */
+    uint64_t open_most;               /* at once */
+    double asked_rate;                /* 0: none was asked for */
+    bool corrected;                   /* latencies count from when the schedule wanted the request */
+    uint64_t behind;                  /* requests that the schedule wanted and that did not start */
+    struct peer_latency handshake, first_byte, request;
+    struct peer_soak_local local;
+    uint64_t retransmits;             /* segments the peers sent again */
+    double cpu_user_s, cpu_sys_s;     /* of this process since the start */
+    uint64_t rss_bytes;
+    const char *first_error;          /* what the first bad answer was, or NULL */
+};
+/** Cheap, for a line of progress: counts since the start of the measured time, and what is open. */
+PEER_EXPORT void peer_soak_get_counts(const struct peer_soak *soak,
+                                      struct peer_soak_counts *ret_counts, uint64_t *ret_open);
+PEER_EXPORT void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_report);
+/** Takes the next complete interval of the series: 1, or 0 when there is none yet. */
+PEER_EXPORT int peer_soak_pop_interval(struct peer_soak *soak,
+                                       struct peer_soak_interval *ret_interval);
+
+enum peer_soak_histogram { PEER_HISTOGRAM_HANDSHAKE, PEER_HISTOGRAM_FIRST_BYTE, PEER_HISTOGRAM_REQUEST };
+/** Writes a histogram in HdrHistogram's text format (microseconds). 0 or -errno. */
+PEER_EXPORT int peer_soak_print_histogram(const struct peer_soak *soak,
+                                          enum peer_soak_histogram which, int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

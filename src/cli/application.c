@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * peer application KIND:PORT ...: a small server on kernel sockets, the embedded application that
+ * peers talk to when no other is named. One thread, epoll, any number of callers.
+ *
+ *   http     answers every request with a line about the caller
+ *   echo     what comes goes back
+ *   discard  takes all and answers nothing
+ *   source   sends without end
+ *
+ * TCP but for echo, which serves UDP at the same port too. A caller who does not read is not read
+ * from either: at most OUT_MAX bytes wait for him.
+ */
+#include "cli.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <http_parser.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BUFFER_BYTES = 256 * 1024, OUT_MAX = 4096, BACKLOG = 65535, EVENTS = 256, KINDS_MAX = 16 };
+
+struct application_options {
+    struct common_options common;
+    bool log;
+};
+
+struct application;
+struct caller;
+
+struct kind {
+    const char *name;
+    /** What is readable; false: the caller is to be closed. */
+    bool (*readable)(struct application *application, struct caller *caller);
+    bool (*writable)(struct application *application, struct caller *caller);
+};
+
+struct caller {
+    int fd;
+    bool listens, datagrams;
+    const struct kind *kind;
+    bool close; /* after what is in `out` */
+    http_parser parser;
+    char name[PEER_ENDPOINT_TEXT];
+    size_t out_len;
+    char *out;  /* OUT_MAX, made when something had to wait */
+};
+
+struct application {
+    int epoll_fd;
+    bool log;
+    char *buffer; /* BUFFER_BYTES, shared by all */
+};
+
+/* ---- answers ---- */
+
+static bool watch(struct application *application, struct caller *caller, bool add, bool writing)
+{
+    struct epoll_event event = {.events = writing ? EPOLLOUT : EPOLLIN,
+                                .data.ptr = caller};
+    return epoll_ctl(application->epoll_fd, add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, caller->fd, &event) == 0;
+}
+
+/* Sends, and keeps what does not go now. */
+static bool answer(struct application *application, struct caller *caller, const char *data,
+                   size_t len)
+{
+    ssize_t done = caller->out_len ? 0 : send(caller->fd, data, len, MSG_NOSIGNAL);
+
+    if (done < 0 && errno != EAGAIN)
+        return false;
+    size_t left = len - (size_t)(done > 0 ? done : 0);
+    if (!left)
+        return true;
+    if (!caller->out)
+        caller->out = malloc(OUT_MAX);
+    if (!caller->out || caller->out_len + left > OUT_MAX)
+        return false;
+    memcpy(caller->out + caller->out_len, data + len - left, left);
+    caller->out_len += left;
+    return watch(application, caller, false, true);
+}
+
+static bool flush_out(struct application *application, struct caller *caller)
+{
+    ssize_t done = send(caller->fd, caller->out, caller->out_len, MSG_NOSIGNAL);
+
+    if (done < 0)
+        return errno == EAGAIN;
+    caller->out_len -= (size_t)done;
+    memmove(caller->out, caller->out + done, caller->out_len);
+    if (caller->out_len)
+        return true;
+    return !caller->close && watch(application, caller, false, false);
+}
+
+static int on_message_complete(http_parser *parser)
+{
+    http_parser_pause(parser, 1);
+    return 0;
+}
+
+static bool http_answer(struct application *application, struct caller *caller)
+{
+    char text[512], body[128];
+    bool keep = http_should_keep_alive(&caller->parser);
+
+    int body_len = snprintf(body, sizeof(body), "Hello %s, this is the application.\n", caller->name);
+    int len = snprintf(text, sizeof(text),
+                       "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s",
+                       body_len, keep ? "" : "Connection: close\r\n",
+                       caller->parser.method == HTTP_HEAD ? "" : body);
+    if (application->log)
+        say("application: %s from %s", http_method_str((enum http_method)caller->parser.method),
+            caller->name);
+    if (!answer(application, caller, text, (size_t)len))
+        return false;
+    caller->close = !keep;
+    return keep || caller->out_len;
+}
+
+static bool http_readable(struct application *application, struct caller *caller)
+{
+    static const http_parser_settings settings = {.on_message_complete = on_message_complete};
+    ssize_t len = recv(caller->fd, application->buffer, BUFFER_BYTES, 0);
+    size_t at = 0;
+
+    if (len <= 0)
+        return len < 0 && errno == EAGAIN;
+    while (at < (size_t)len) {
+        at += http_parser_execute(&caller->parser, &settings, application->buffer + at,
+                                  (size_t)len - at);
+        if (HTTP_PARSER_ERRNO(&caller->parser) != HPE_PAUSED)
+            return HTTP_PARSER_ERRNO(&caller->parser) == HPE_OK && at == (size_t)len;
+        http_parser_pause(&caller->parser, 0);
+        if (!http_answer(application, caller))
+            return false;
+    }
+    return true;
+}
+
+static bool echo_readable(struct application *application, struct caller *caller)
+{
+    ssize_t len = recv(caller->fd, application->buffer, OUT_MAX, 0);
+
+    if (len <= 0)
+        return len < 0 && errno == EAGAIN;
+    return answer(application, caller, application->buffer, (size_t)len);
+}
+
+static bool discard_readable(struct application *application, struct caller *caller)
+{
+    ssize_t len = recv(caller->fd, application->buffer, BUFFER_BYTES, MSG_TRUNC); /* uncopied */
+
+    return len > 0 || (len < 0 && errno == EAGAIN);
+}
+
+static bool source_writable(struct application *application, struct caller *caller)
+{
+    ssize_t len = send(caller->fd, application->buffer, BUFFER_BYTES, MSG_NOSIGNAL);
+
+    return len > 0 || errno == EAGAIN;
+}
+
+static const struct kind kinds[] = {
+    {"http", http_readable, flush_out},
+    {"echo", echo_readable, flush_out},
+    {"discard", discard_readable, flush_out},
+    {"source", discard_readable, source_writable},
+};
+
+static bool echo_datagrams(struct application *application, struct caller *caller)
+{
+    struct sockaddr_storage from;
+    socklen_t size = sizeof(from);
+    ssize_t len;
+
+    while ((len = recvfrom(caller->fd, application->buffer, BUFFER_BYTES, 0,
+                           (struct sockaddr *)&from, &size)) >= 0) {
+        (void)sendto(caller->fd, application->buffer, (size_t)len, 0, (struct sockaddr *)&from, size);
+        size = sizeof(from);
+    }
+    return true;
+}
+
+/* ---- callers ---- */
+
+static void caller_free(struct caller *caller)
+{
+    close(caller->fd);
+    free(caller->out);
+    free(caller);
+}
+
+static void name_caller(struct caller *caller, const struct sockaddr_in6 *from)
+{
+    struct peer_addr addr = {.family = 6};
+    const uint8_t *bytes = from->sin6_addr.s6_addr;
+
+    if (IN6_IS_ADDR_V4MAPPED(&from->sin6_addr)) {
+        addr.family = 4;
+        memcpy(addr.bytes, bytes + 12, 4);
+    } else {
+        memcpy(addr.bytes, bytes, 16);
+    }
+    peer_endpoint_format(&addr, ntohs(from->sin6_port), caller->name);
+}
+
+static void accept_all(struct application *application, const struct caller *listener)
+{
+    struct sockaddr_in6 from;
+    socklen_t size = sizeof(from);
+    int fd, one = 1;
+
+    while ((fd = accept4(listener->fd, (struct sockaddr *)&from, &size,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        struct caller *caller = calloc(1, sizeof(*caller));
+        size = sizeof(from);
+        if (!caller) {
+            close(fd);
+            return;
+        }
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        caller->fd = fd;
+        caller->kind = listener->kind;
+        name_caller(caller, &from);
+        http_parser_init(&caller->parser, HTTP_REQUEST);
+        if (!watch(application, caller, true, caller->kind->writable == source_writable))
+            caller_free(caller);
+    }
+}
+
+static void handle(struct application *application, const struct epoll_event *event)
+{
+    struct caller *caller = event->data.ptr;
+    bool fine;
+
+    if (caller->listens) {
+        accept_all(application, caller);
+        return;
+    }
+    if (caller->datagrams)
+        fine = echo_datagrams(application, caller);
+    else if (event->events & EPOLLOUT)
+        fine = caller->kind->writable(application, caller);
+    else
+        fine = caller->kind->readable(application, caller);
+    if (!fine)
+        caller_free(caller);
+}
+
+/* ---- listening ---- */
+
+static int open_socket(int type, uint16_t port)
+{
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    int fd = socket(AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, zero = 0;
+
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
+    if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+        (type == SOCK_STREAM && listen(fd, BACKLOG) < 0)) {
+        int code = errno;
+        close(fd);
+        return -code;
+    }
+    return fd;
+}
+
+static int add_listener(struct application *application, const struct kind *kind, uint16_t port,
+                        int type)
+{
+    struct caller *listener = calloc(1, sizeof(*listener));
+    if (!listener)
+        return -ENOMEM;
+    listener->fd = open_socket(type, port);
+    if (listener->fd < 0) {
+        int status = listener->fd;
+        free(listener);
+        return status;
+    }
+    listener->kind = kind;
+    listener->listens = type == SOCK_STREAM;
+    listener->datagrams = type == SOCK_DGRAM;
+    return watch(application, listener, true, false) ? 0 : -errno;
+}
+
+static int add_word(struct application *application, const char *word)
+{
+    const char *colon = strchr(word, ':');
+    int port = colon ? parse_port(&command_application, colon + 1) : -1;
+
+    if (colon && port < 0)
+        return STATUS_USAGE;
+    for (size_t i = 0; colon && i < CLI_ARRAY_SIZE(kinds); i++) {
+        if (strncmp(word, kinds[i].name, (size_t)(colon - word)) != 0 ||
+            kinds[i].name[colon - word] != 0)
+            continue;
+        int status = add_listener(application, &kinds[i], (uint16_t)port, SOCK_STREAM);
+        if (status == 0 && strcmp(kinds[i].name, "echo") == 0)
+            status = add_listener(application, &kinds[i], (uint16_t)port, SOCK_DGRAM);
+        if (status < 0)
+            say("cannot listen at port %d: %s", port, strerror(-status));
+        return status < 0 ? STATUS_MACHINE : 0;
+    }
+    return usage_error(&command_application,
+                       "\"%s\" is no KIND:PORT; kinds are http, echo, discard, source", word);
+}
+
+static int run_application(void *options, int argc, char **argv)
+{
+    struct application_options *wanted = options;
+    struct application application = {.epoll_fd = epoll_create1(EPOLL_CLOEXEC), .log = wanted->log};
+    struct epoll_event events[EVENTS];
+
+    if (argc < 1)
+        return usage_error(&command_application, "KIND:PORT is missing");
+    application.buffer = calloc(1, BUFFER_BYTES);
+    if (application.epoll_fd < 0 || !application.buffer)
+        return STATUS_MACHINE;
+    for (int i = 0; i < argc; i++) {
+        int status = add_word(&application, argv[i]);
+        if (status != 0)
+            return status;
+    }
+    for (;;) { /* until a signal */
+        int count = epoll_wait(application.epoll_fd, events, EVENTS, -1);
+        for (int i = 0; i < count; i++)
+            handle(&application, &events[i]);
+    }
+}
+
+static const struct option_def application_table[] = {
+    {0, "log", NULL, "a line on standard error for each request", option_set_flag,
+     .offset = offsetof(struct application_options, log)},
+    {0},
+};
+static const struct option_def *const tables[] = {application_table, options_help, NULL};
+const struct command command_application = {
+    .name = "application",
+    .arguments = "KIND:PORT ...",
+    .summary = "a small server on kernel sockets, to try peers on",
+    .about = "Serves http, echo (TCP and UDP), discard or source at ports of all local addresses, until\n"
+             "it is ended: something for peers to talk to.",
+    .tables = tables,
+    .options_size = sizeof(struct application_options),
+    .run = run_application,
+};

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * peer soak: many peers run a workload against one service. Without a target they soak an application
+ * of peer's own, in a namespace of its own.
+ */
+#include "soak.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIELD(member) .offset = offsetof(struct soak_options, member)
+
+static int add_header(void *options, const struct option_def *option, const char *text,
+                      char why[128])
+{
+    struct soak_options *soak = options;
+
+    (void)option;
+    if (soak->header_count == HEADERS_MAX) {
+        snprintf(why, 128, "is one header too many");
+        return -EINVAL;
+    }
+    soak->headers[soak->header_count++] = text;
+    return 0;
+}
+
+static int set_rate(void *options, const struct option_def *option, const char *text, char why[128])
+{
+    char *end;
+    double rate = strtod(text, &end);
+
+    if (strcmp(end, "k") == 0)
+        rate *= 1000, end++;
+    if (end == text || *end || !(rate > 0) || rate > 1e9) {
+        snprintf(why, 128, "is no rate a second such as 500 or 20k");
+        return -EINVAL;
+    }
+    *(double *)(void *)((char *)options + option->offset) = rate;
+    return 0;
+}
+
+static const struct option_def soak_table[] = {
+    {'c', "connections", "N", "flows at once (1)", option_set_number, FIELD(soak.flows), .min = 1,
+     .max = 10000000},
+    {'d', "duration", "TIME", "how long (10s)", option_set_time, FIELD(soak.duration_ns), .min = 1},
+    {'n', "requests", "N", "end after so many requests", option_set_number, FIELD(soak.total),
+     .min = 1, .max = UINT64_MAX},
+    {'R', "rate", "N", "requests a second, on an open schedule", set_rate, FIELD(soak.rate)},
+    {0, "connect-rate", "N", "connections a second, on an open schedule", set_rate,
+     FIELD(soak.connect_rate)},
+    {0, "requests-per-connection", "N", "then a new connection (no limit)", option_set_number,
+     FIELD(soak.requests_per_connection), .min = 1, .max = UINT32_MAX},
+    {0, "no-keep-alive", NULL, "a new connection for each request", option_set_flag,
+     FIELD(no_keep_alive)},
+    {0, "warmup", "TIME", "measure from then on only", option_set_time, FIELD(soak.warmup_ns)},
+    {0, "ramp", "TIME", "open the flows one by one over this time", option_set_time,
+     FIELD(soak.ramp_ns)},
+    {0, "think", "TIME", "between an answer and the next request", option_set_time,
+     FIELD(soak.think_ns)},
+    {0, "close", "fin|rst", "how connections end (fin)", option_set_string, FIELD(close)},
+    {0, "idle", NULL, "open the connections and hold them", option_set_flag, FIELD(idle)},
+    {0, "workload", "NAME", "tcp, udp: echo, send or receive (echo)", option_set_string,
+     FIELD(workload)},
+    {0, "size", "BYTES", "of an echo's message or a datagram (64)", option_set_size,
+     FIELD(soak.message_bytes), .min = 1, .max = 1 << 30},
+    {'H', "header", "\"NAME: VALUE\"", "http: a header, may be repeated", add_header, .offset = 0},
+    {0, "method", "NAME", "http: GET, HEAD, POST ... (GET; POST with --body)", option_set_string,
+     FIELD(soak.method)},
+    {0, "body", "TEXT|@FILE", "http: body of the request", option_set_string, FIELD(body)},
+    {0, "interval", "TIME", "of the series (1s)", option_set_time, FIELD(soak.interval_ns),
+     .min = CLI_NS_PER_MS},
+    {0, "json-stream", NULL, "one JSON object a line: each interval, then the report",
+     option_set_flag, FIELD(json_stream)},
+    {0, "latency", NULL, "more percentiles in the summary", option_set_flag, FIELD(latency)},
+    {0, "hdr", "FILE", "request latencies in HdrHistogram's text format", option_set_string,
+     FIELD(hdr)},
+    {0, "tolerate", NULL, "exit status 0 even when errors were counted", option_set_flag,
+     FIELD(tolerate)},
+    {0},
+};
+
+/* ---- the target ---- */
+
+struct scheme {
+    const char *prefix;
+    enum peer_workload workload;
+    bool udp;
+    int port; /* 0: must be given */
+};
+static const struct scheme schemes[] = {
+    {"http://", PEER_WORKLOAD_HTTP, false, 80},
+    {"tcp://", PEER_WORKLOAD_ECHO, false, 0},
+    {"udp://", PEER_WORKLOAD_ECHO, true, 0},
+};
+
+static const struct scheme *find_scheme(const char *text)
+{
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(schemes); i++) {
+        if (strncmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) == 0)
+            return &schemes[i];
+    }
+    return NULL;
+}
+
+/* "HOST:PORT/PATH" behind the scheme. */
+static int parse_authority(struct soak_options *options, const struct scheme *scheme, char *text)
+{
+    char port_text[8], *words[] = {text, port_text};
+    char *slash = strchr(text, '/');
+    bool bracket = *text == '[';
+    const char *after = bracket ? strchr(text, ']') : text;
+
+    if (slash && scheme->workload == PEER_WORKLOAD_HTTP) {
+        options->path = strdup(slash);
+        *slash = 0;
+    } else if (slash) {
+        return usage_error(&command_soak, "only http targets have a path: \"%s\"", slash);
+    }
+    options->authority = strdup(text);
+    bool has_port = after && strchr(after, ':') != NULL;
+    if (!has_port && !scheme->port)
+        return usage_error(&command_soak, "the target has no port: %sHOST:PORT", scheme->prefix);
+    snprintf(port_text, sizeof(port_text), "%d", scheme->port);
+    return parse_target(&command_soak, &options->common, has_port ? 1 : 2, words, &options->target);
+}
+
+static int parse_url(struct soak_options *options, const char *url)
+{
+    const struct scheme *scheme = find_scheme(url);
+
+    if (!scheme)
+        return usage_error(&command_soak,
+                           "\"%s\" is no target: http://HOST:PORT/PATH, tcp://HOST:PORT or "
+                           "udp://HOST:PORT", url);
+    char *rest = strdup(url + strlen(scheme->prefix));
+    if (!rest)
+        return STATUS_MACHINE;
+    options->soak.workload = scheme->workload;
+    options->soak.udp = options->common.udp = scheme->udp;
+    int status = parse_authority(options, scheme, rest);
+    free(rest);
+    return status;
+}
+
+/* No target: an application of our own, in isolation. */
+static void use_embedded(struct soak_options *options)
+{
+    static char *const program[] = {"/proc/self/exe", "application", "http:80", NULL};
+    bool v6 = options->common.family == 6;
+
+    options->common.isolate = true;
+    options->common.program = program;
+    if (!options->common.from)
+        options->common.from = v6 ? "2001:2::/112" : "198.18.0.0/16";
+    peer_addr_parse(v6 ? "2001:2:0:ffff::1" : "198.19.0.1", &options->target.addr);
+    options->target.port = 80;
+}
+
+/* ---- what the options mean together ---- */
+
+static int choose_workload(struct soak_options *options)
+{
+    static const struct {
+        const char *name;
+        enum peer_workload workload;
+    } names[] = {{"echo", PEER_WORKLOAD_ECHO},
+                 {"send", PEER_WORKLOAD_SEND},
+                 {"receive", PEER_WORKLOAD_RECEIVE}};
+
+    if (options->idle)
+        options->soak.workload = PEER_WORKLOAD_IDLE;
+    if (!options->workload)
+        return 0;
+    if (options->idle || options->soak.workload == PEER_WORKLOAD_HTTP)
+        return usage_error(&command_soak, "--workload goes with tcp:// and udp:// targets");
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(names); i++) {
+        if (strcmp(options->workload, names[i].name) == 0) {
+            options->soak.workload = names[i].workload;
+            return 0;
+        }
+    }
+    return usage_error(&command_soak, "--workload: \"%s\" is none of echo, send, receive",
+                       options->workload);
+}
+
+static int read_body(struct soak_options *options)
+{
+    const char *body = options->body;
+
+    if (!body)
+        return 0;
+    if (*body != '@') {
+        options->soak.body = body;
+        options->soak.body_len = strlen(body);
+        return 0;
+    }
+    FILE *file = fopen(body + 1, "re");
+    char chunk[4096];
+    size_t len, total = 0;
+    FILE *out = open_memstream(&options->body_read, &total);
+    while (file && out && (len = fread(chunk, 1, sizeof(chunk), file)) > 0)
+        fwrite(chunk, 1, len, out);
+    bool failed = !file || ferror(file);
+    if (out)
+        fclose(out);
+    if (failed)
+        say("cannot read the body \"%s\": %s", body + 1, strerror(errno));
+    if (file)
+        fclose(file);
+    options->soak.body = options->body_read;
+    options->soak.body_len = total;
+    return failed ? STATUS_USAGE : 0;
+}
+
+static int settle_options(struct soak_options *options)
+{
+    struct peer_soak_config *soak = &options->soak;
+    bool http = soak->workload == PEER_WORKLOAD_HTTP;
+
+    if (!http && (options->header_count || soak->method || options->body))
+        return usage_error(&command_soak, "-H, --method and --body go with http:// targets");
+    if (options->no_keep_alive)
+        soak->requests_per_connection = 1;
+    if (options->close && strcmp(options->close, "rst") == 0)
+        soak->close_with_reset = true;
+    else if (options->close && strcmp(options->close, "fin") != 0)
+        return usage_error(&command_soak, "--close: \"%s\" is none of fin, rst", options->close);
+    int status = choose_workload(options);
+    if (status == 0)
+        status = read_body(options);
+    soak->timeout_ns = options->common.timeout_ns;
+    soak->headers = options->headers;
+    soak->path = options->path;
+    soak->host = options->authority;
+    soak->to = options->target.addr;
+    soak->to_port = options->target.port;
+    return status;
+}
+
+/* ---- the run ---- */
+
+static void show_progress(struct soak_run *run)
+{
+    struct peer_soak_counts counts;
+    uint64_t open, now_ns = peer_net_now_ns(run->net);
+
+    if (!run->progress || now_ns < run->progress_ns)
+        return;
+    run->progress_ns = now_ns + 250 * CLI_NS_PER_MS;
+    peer_soak_get_counts(run->soak, &counts, &open);
+    double elapsed = (double)(now_ns - run->start_ns) / 1e9;
+    fprintf(stderr, "\r\033[K%.1f s  %llu open  %llu completed  %llu errors", elapsed,
+            (unsigned long long)open, (unsigned long long)counts.completed,
+            (unsigned long long)peer_soak_errors(&counts));
+    fflush(stderr);
+}
+
+static int soak_loop(struct soak_run *run)
+{
+    struct peer_soak_interval interval;
+    bool stopped = false;
+
+    run->start_ns = peer_net_now_ns(run->net);
+    while (!peer_soak_is_over(run->soak)) {
+        int status = wait_net(run->net, run->signal_fd, 250 * CLI_NS_PER_MS);
+        if (status < 0)
+            return status;
+        if (status == 1) {
+            peer_soak_stop(run->soak, stopped ? 0 : CLI_NS_PER_S);
+            stopped = true;
+        }
+        while (peer_soak_pop_interval(run->soak, &interval))
+            report_interval(run, &interval);
+        show_progress(run);
+    }
+    while (peer_soak_pop_interval(run->soak, &interval))
+        report_interval(run, &interval);
+    if (run->progress)
+        fputs("\r\033[K", stderr);
+    return 0;
+}
+
+static int write_hdr(struct soak_run *run)
+{
+    const char *path = run->options->hdr;
+    if (!path)
+        return STATUS_DONE;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int status = fd < 0 ? -errno : peer_soak_print_histogram(run->soak, PEER_HISTOGRAM_REQUEST, fd);
+    if (fd >= 0)
+        close(fd);
+    if (status < 0)
+        say("cannot write \"%s\": %s", path, strerror(-status));
+    return status < 0 ? STATUS_MACHINE : STATUS_DONE;
+}
+
+static int soak_in(struct soak_run *run)
+{
+    struct soak_options *options = run->options;
+    struct peer_error error = {0};
+    struct peer_soak_report report;
+
+    int status = start_program(run->net, &options->common, &options->target);
+    if (status != 0)
+        return status;
+    run->signal_fd = signals_open();
+    if (run->signal_fd < 0)
+        return STATUS_MACHINE;
+    if (peer_soak_start(run->net, &options->soak, &run->soak, &error) < 0)
+        return report_error(&error);
+    status = soak_loop(run);
+    if (status < 0) {
+        say("the device is gone: %s", strerror(-status));
+        return STATUS_MACHINE;
+    }
+    peer_soak_get_report(run->soak, &report);
+    status = write_hdr(run);
+    if (peer_soak_errors(&report.counts) && !options->tolerate && status == STATUS_DONE)
+        status = STATUS_REMOTE;
+    return report_soak(run, &report, status);
+}
+
+static int soak_with(struct soak_options *options, int argc, char **argv)
+{
+    struct soak_run run = {.options = options, .signal_fd = -1};
+    int status = 0;
+
+    if (argc > 1)
+        return usage_error(&command_soak, "too many arguments: \"%s\"", argv[1]);
+    if (argc == 1)
+        status = parse_url(options, argv[0]);
+    else
+        use_embedded(options);
+    if (status == 0)
+        status = settle_options(options);
+    if (status == 0 && options->common.pcap && strcmp(options->common.pcap, "-") == 0)
+        status = usage_error(&command_soak, "--pcap - does not go with the report on standard output");
+    if (status == 0)
+        status = open_net(&options->common, &options->target, false, &run.net);
+    if (status != 0)
+        return status;
+    run.progress = isatty(STDERR_FILENO) && !options->json_stream;
+    status = soak_in(&run);
+    peer_soak_free(run.soak);
+    json_decref(run.series);
+    if (run.signal_fd >= 0)
+        close(run.signal_fd);
+    return close_net(run.net, &options->common, status);
+}
+
+static int run_soak(void *options, int argc, char **argv)
+{
+    struct soak_options *soak = options;
+    int status = soak_with(soak, argc, argv);
+
+    free(soak->path);
+    free(soak->authority);
+    free(soak->body_read);
+    return status;
+}
+
+static const struct option_def *const tables[] = {soak_table,   options_wait, options_net,
+                                                  options_json, options_help, NULL};
+const struct command command_soak = {
+    .name = "soak",
+    .arguments = "[TARGET] [-- PROGRAM ...]",
+    .summary = "many peers run a workload against a service",
+    .about = "TARGET is http://HOST:PORT/PATH, tcp://HOST:PORT or udp://HOST:PORT. The peers of --from\n"
+             "take turns, a new one for each connection. Without TARGET an application of peer's own is\n"
+             "soaked, in a namespace of its own.",
+    .tables = tables,
+    .options_size = sizeof(struct soak_options),
+    .run = run_soak,
+};

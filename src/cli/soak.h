@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef CLI_SOAK_H
+#define CLI_SOAK_H
+
+#include "cli.h"
+
+#include <peer/soak.h>
+
+enum { HEADERS_MAX = 64 };
+
+struct soak_options {
+    struct common_options common;
+    struct peer_soak_config soak;
+    struct target target;
+    const char *workload, *close, *body, *hdr;
+    const char *headers[HEADERS_MAX + 1];
+    int header_count;
+    bool idle, no_keep_alive, json_stream, latency, tolerate;
+    char *path, *authority, *body_read; /* owned */
+};
+
+struct soak_run {
+    struct soak_options *options;
+    struct peer_net *net;
+    struct peer_soak *soak;
+    int signal_fd;
+    bool progress;
+    uint64_t start_ns, progress_ns;
+    json_t *series; /* of --json, NULL until the first interval */
+};
+
+/* soak_report.c */
+void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
+/** Prints the report in the form that was asked for. Passes `status` on. */
+int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a soak found, as text like wrk's and as JSON. Losses in the local kernel stand beside the
+ * result, since most "network" trouble turns out to be those.
+ */
+#include "soak.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const status_classes[PEER_STATUS_CLASSES] = {"other", "1xx", "2xx",
+                                                                "3xx",   "4xx", "5xx"};
+
+static double per_s(uint64_t count, uint64_t duration_ns)
+{
+    return duration_ns ? (double)count / ((double)duration_ns / 1e9) : 0;
+}
+
+/* ---- JSON ---- */
+
+static json_int_t integer(uint64_t value)
+{
+    return (json_int_t)value;
+}
+
+static json_t *json_latency(const struct peer_latency *latency)
+{
+    if (!latency->count)
+        return json_null();
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "min", latency->min, "mean",
+                     latency->mean, "p50", latency->p50, "p90", latency->p90, "p99", latency->p99,
+                     "p999", latency->p999, "max", latency->max);
+}
+
+static void json_add_counts(json_t *document, const struct peer_soak_counts *counts,
+                            uint64_t duration_ns)
+{
+    json_t *statuses = json_object();
+
+    for (size_t i = 0; i < PEER_STATUS_CLASSES; i++) {
+        if (counts->statuses[i])
+            json_object_set_new(statuses, status_classes[i], json_integer(integer(counts->statuses[i])));
+    }
+    json_object_set_new(
+        document, "connections",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "opened", integer(counts->opened),
+                  "established", integer(counts->established), "refused", integer(counts->refused),
+                  "reset", integer(counts->reset), "timeout", integer(counts->timeout), "closed",
+                  integer(counts->closed), "per_s", per_s(counts->established, duration_ns)));
+    json_object_set_new(document, "requests",
+                        json_pack("{s:I, s:I, s:f, s:o}", "sent", integer(counts->requests),
+                                  "completed", integer(counts->completed), "per_s",
+                                  per_s(counts->completed, duration_ns), "status", statuses));
+    json_object_set_new(document, "bytes",
+                        json_pack("{s:I, s:I, s:f}", "sent", integer(counts->bytes_sent), "received",
+                                  integer(counts->bytes_received), "per_s",
+                                  per_s(counts->bytes_sent + counts->bytes_received, duration_ns)));
+    json_object_set_new(
+        document, "errors",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "total", integer(peer_soak_errors(counts)),
+                  "refused", integer(counts->refused), "reset", integer(counts->reset), "timeout",
+                  integer(counts->timeout), "bad_answer", integer(counts->bad_answer),
+                  "closed_early", integer(counts->closed_early)));
+}
+
+static json_t *json_interval(const struct peer_soak_interval *interval)
+{
+    json_t *entry = json_pack("{s:f, s:f, s:I}", "start_s", (double)interval->start_ns / 1e9,
+                              "duration_s", (double)interval->length_ns / 1e9, "open",
+                              integer(interval->open));
+
+    json_add_counts(entry, &interval->counts, interval->length_ns);
+    json_object_set_new(entry, "latency_us",
+                        json_pack("{s:{s:f, s:f}}", "request", "p50", interval->p50_us, "p99",
+                                  interval->p99_us));
+    return entry;
+}
+
+static json_t *json_local(const struct peer_soak_local *local)
+{
+    json_t *entry = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I}", "listen_overflows", integer(local->listen_overflows),
+        "listen_drops", integer(local->listen_drops), "listener_drops",
+        integer(local->listener_drops), "udp_receive_errors", integer(local->udp_receive_errors),
+        "retransmits", integer(local->retransmits), "device_drops", integer(local->device_drops));
+
+    if (local->conntrack_max)
+        json_object_set_new(entry, "conntrack",
+                            json_pack("{s:I, s:I}", "count", integer(local->conntrack_count), "max",
+                                      integer(local->conntrack_max)));
+    return entry;
+}
+
+static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
+{
+    json_t *document = json_report("soak", run->net, &run->options->target);
+
+    json_add_counts(document, &report->counts, report->duration_ns);
+    if (report->asked_rate > 0)
+        json_object_set_new(document, "rate",
+                            json_pack("{s:f, s:f, s:I}", "asked", report->asked_rate, "reached",
+                                      per_s(report->counts.completed, report->duration_ns), "behind",
+                                      integer(report->behind)));
+    json_object_set_new(document, "corrected", json_boolean(report->corrected));
+    json_object_set_new(document, "latency_us",
+                        json_pack("{s:o, s:o, s:o}", "handshake", json_latency(&report->handshake),
+                                  "first_byte", json_latency(&report->first_byte), "request",
+                                  json_latency(&report->request)));
+    json_object_set_new(document, "tcp",
+                        json_pack("{s:I}", "retransmits", integer(report->retransmits)));
+    json_object_set_new(document, "local", json_local(&report->local));
+    json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
+    json_object_set_new(document, "open", json_integer(integer(report->open_most)));
+    json_object_set_new(document, "cpu_s",
+                        json_pack("{s:f, s:f}", "user", report->cpu_user_s, "sys",
+                                  report->cpu_sys_s));
+    json_object_set_new(document, "rss_bytes", json_integer(integer(report->rss_bytes)));
+    if (report->first_error)
+        json_object_set_new(document, "first_error", json_string(report->first_error));
+    return document;
+}
+
+static void print_line(json_t *entry)
+{
+    json_dumpf(entry, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    fflush(stdout);
+    json_decref(entry);
+}
+
+void report_interval(struct soak_run *run, const struct peer_soak_interval *interval)
+{
+    if (run->options->json_stream) {
+        json_t *entry = json_interval(interval);
+        json_object_set_new(entry, "type", json_string("interval"));
+        print_line(entry);
+    } else if (run->options->common.json) {
+        if (!run->series)
+            run->series = json_array();
+        json_array_append_new(run->series, json_interval(interval));
+    }
+}
+
+/* ---- text ---- */
+
+static void print_latency(const char *name, const struct peer_latency *latency, bool more)
+{
+    char mean[32], p50[32], p90[32], p99[32], p999[32], max[32], min[32];
+#define NS(us) ((uint64_t)((us) * 1e3))
+
+    if (!latency->count)
+        return;
+    printf("  %-11s %9s %9s %9s %9s", name, format_time(NS(latency->mean), mean),
+           format_time(NS(latency->p50), p50), format_time(NS(latency->p99), p99),
+           format_time(NS(latency->max), max));
+    if (more)
+        printf(" %9s %9s %9s", format_time(NS(latency->min), min),
+               format_time(NS(latency->p90), p90), format_time(NS(latency->p999), p999));
+    putchar('\n');
+#undef NS
+}
+
+static void print_latencies(const struct peer_soak_report *report, bool more)
+{
+    if (!report->handshake.count && !report->request.count)
+        return;
+    printf("  %-11s %9s %9s %9s %9s", "latency", "mean", "p50", "p99", "max");
+    printf("%s%s\n", more ? "       min       p90      p999" : "",
+           report->corrected ? "   (from when the schedule wanted the request)" : "");
+    print_latency("handshake", &report->handshake, more);
+    print_latency("first byte", &report->first_byte, more);
+    print_latency("request", &report->request, more);
+}
+
+static void print_errors(const struct peer_soak_report *report)
+{
+    const struct peer_soak_counts *counts = &report->counts;
+    const struct {
+        const char *name;
+        uint64_t count;
+    } kinds[] = {{"refused", counts->refused},
+                 {"reset", counts->reset},
+                 {"timeout", counts->timeout},
+                 {"bad answer", counts->bad_answer},
+                 {"closed early", counts->closed_early},
+                 {"late", counts->late},
+                 {"twice", counts->duplicates}};
+    bool any = false;
+
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(kinds); i++) {
+        if (!kinds[i].count)
+            continue;
+        printf("%s%llu %s", any ? ", " : "  errors: ", (unsigned long long)kinds[i].count,
+               kinds[i].name);
+        any = true;
+    }
+    if (any)
+        putchar('\n');
+    if (report->first_error)
+        printf("  the first: %s\n", report->first_error);
+    for (size_t i = 0; i < PEER_STATUS_CLASSES; i++) {
+        if (counts->statuses[i] && i != 2)
+            printf("  answers with status %s: %llu\n", status_classes[i],
+                   (unsigned long long)counts->statuses[i]);
+    }
+}
+
+/* What the kernel lost, only when it did. */
+static void print_local(const struct peer_soak_report *report)
+{
+    const struct peer_soak_local *local = &report->local;
+    const struct {
+        uint64_t count;
+        const char *text;
+    } losses[] = {
+        {local->listen_overflows, "connections lost because the accept queue was full"},
+        {local->listener_drops, "packets dropped by the listening socket"},
+        {local->udp_receive_errors, "datagrams lost because a receive buffer was full"},
+        {local->device_drops, "packets lost in the device's queue (peer read too late)"},
+        {local->retransmits, "segments sent again by the local kernel"},
+        {report->retransmits, "segments sent again by the peers"},
+    };
+
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(losses); i++) {
+        if (losses[i].count)
+            printf("  %llu %s\n", (unsigned long long)losses[i].count, losses[i].text);
+    }
+    if (local->conntrack_max && local->conntrack_count >= local->conntrack_max)
+        printf("  connection tracking is full: %llu\n", (unsigned long long)local->conntrack_max);
+}
+
+static void print_rate(const struct peer_soak_report *report)
+{
+    double reached = per_s(report->counts.completed, report->duration_ns);
+
+    if (report->asked_rate > 0 && report->behind * 100 > report->counts.requests)
+        printf("  asked %.0f/s, reached %.0f/s: limited by %s\n", report->asked_rate, reached,
+               report->local.listen_overflows ? "the application's accept queue"
+               : report->cpu_user_s + report->cpu_sys_s > 0.95 * (double)report->duration_ns / 1e9
+                   ? "this process's CPU time"
+                   : "answers: more flows (-c), or a faster application");
+}
+
+static void print_head(const struct soak_run *run)
+{
+    struct peer_net_info info;
+    char target[PEER_ENDPOINT_TEXT], peer[PEER_ADDR_TEXT];
+
+    peer_net_get_info(run->net, &info);
+    printf("%llu flow%s from %llu peer%s (%s%s) to %s, seed %llu\n",
+           (unsigned long long)run->options->soak.flows + !run->options->soak.flows,
+           run->options->soak.flows > 1 ? "s" : "", (unsigned long long)info.peers,
+           info.peers == 1 ? "" : "s", peer_addr_format(&info.first_peer, peer),
+           info.peers > 1 ? " and on" : "",
+           peer_endpoint_format(&run->options->target.addr, run->options->target.port, target),
+           (unsigned long long)info.seed);
+    if (info.neighbours != PEER_NEIGHBOURS_ASK)
+        printf("  neighbours: %s\n", info.neighbours == PEER_NEIGHBOURS_PERMANENT
+                                         ? "permanent entries, since the table has no room for so many"
+                                         : "one peer is the gateway of the others");
+}
+
+static void print_text(const struct soak_run *run, const struct peer_soak_report *report)
+{
+    const struct peer_soak_counts *counts = &report->counts;
+    char time[32], sent[32], received[32], rss[32];
+    double duration = (double)report->duration_ns / 1e9;
+
+    print_head(run);
+    print_latencies(report, run->options->latency);
+    printf("  %llu requests, %llu connections in %s, %s sent, %s received\n",
+           (unsigned long long)counts->completed, (unsigned long long)counts->established,
+           format_time(report->duration_ns, time), format_bytes(counts->bytes_sent, sent),
+           format_bytes(counts->bytes_received, received));
+    print_errors(report);
+    print_local(report);
+    print_rate(report);
+    if (counts->completed)
+        printf("Requests/sec:    %.2f\n", per_s(counts->completed, report->duration_ns));
+    printf("Connections/sec: %.2f\n", per_s(counts->established, report->duration_ns));
+    printf("Throughput:      %.2f Mbit/s up, %.2f Mbit/s down\n",
+           duration > 0 ? (double)counts->bytes_sent * 8 / 1e6 / duration : 0,
+           duration > 0 ? (double)counts->bytes_received * 8 / 1e6 / duration : 0);
+    printf("CPU of peer:     %.2f s user, %.2f s system; %s resident\n", report->cpu_user_s,
+           report->cpu_sys_s, format_bytes(report->rss_bytes, rss));
+}
+
+int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status)
+{
+    if (!run->options->json_stream && !run->options->common.json) {
+        print_text(run, report);
+        return flush_output(status);
+    }
+    json_t *document = json_soak(run, report);
+    if (run->options->json_stream) {
+        json_object_set_new(document, "type", json_string("report"));
+        print_line(document);
+        return flush_output(status);
+    }
+    json_object_set(document, "intervals", run->series ? run->series : json_array());
+    return json_print(document, status);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Soaks as callers of the library hold them: the run itself is src/workload; here it is joined with
+ * what the local kernel counted meanwhile, and with what it cost this process.
+ */
+#include "lib/internal.h"
+
+#include "kernel/sysctl.h"
+#include "workload/soak.h"
+
+#include <hdr/hdr_histogram.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+struct peer_soak {
+    struct peer_net *net;
+    struct soak *run;
+    struct peer_soak_local before;
+    struct rusage usage_before;
+    uint64_t retransmits_before;
+    struct peer_addr to;
+    uint16_t port;
+    bool udp;
+};
+
+/* ---- the kernel's counters ---- */
+
+static const struct {
+    const char *group, *name;
+    size_t offset;
+} counters[] = {
+    {"TcpExt", "ListenOverflows", offsetof(struct peer_soak_local, listen_overflows)},
+    {"TcpExt", "ListenDrops", offsetof(struct peer_soak_local, listen_drops)},
+    {"Udp", "RcvbufErrors", offsetof(struct peer_soak_local, udp_receive_errors)},
+    {"Tcp", "RetransSegs", offsetof(struct peer_soak_local, retransmits)},
+};
+
+static void read_sysctl(const char *path, uint64_t *value)
+{
+    int64_t number;
+
+    if (sysctl_read(path, &number) == 0)
+        *value = (uint64_t)number;
+}
+
+static void read_counters(struct peer_soak_local *local)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
+        (void)snmp_read(0, counters[i].group, counters[i].name,
+                        (uint64_t *)(void *)((char *)local + counters[i].offset));
+    read_sysctl("net/netfilter/nf_conntrack_count", &local->conntrack_count);
+    read_sysctl("net/netfilter/nf_conntrack_max", &local->conntrack_max);
+}
+
+static int read_counters_there(void *arg, struct netns_result *result)
+{
+    (void)result;
+    read_counters(arg);
+    return 0;
+}
+
+static int add_drops(void *user, const struct diag_socket *socket)
+{
+    struct peer_soak_local *local = user;
+
+    local->listener_drops += socket->drops;
+    return 0;
+}
+
+/* Totals as they are now; what cannot be read stays 0. */
+static void read_local(struct peer_soak *soak, struct peer_soak_local *local)
+{
+    struct peer_net *net = soak->net;
+    struct rtnl_link link;
+
+    memset(local, 0, sizeof(*local));
+    if (net->netns_fd < 0)
+        read_counters(local);
+    else
+        (void)netns_run(net->netns_fd, net->netns_owner, read_counters_there, local, local,
+                        sizeof(*local), NULL, NULL);
+    (void)diag_listeners(net->diag, soak->udp ? IPPROTO_UDP : IPPROTO_TCP, soak->port, add_drops,
+                         local, NULL);
+    if (rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL) == 0)
+        local->device_drops = link.tx_dropped;
+}
+
+static uint64_t since(uint64_t now, uint64_t before)
+{
+    return now > before ? now - before : 0; /* a listener may have been replaced */
+}
+
+static void report_local(struct peer_soak *soak, struct peer_soak_local *ret_local)
+{
+    const struct peer_soak_local *before = &soak->before;
+    struct peer_soak_local now;
+
+    read_local(soak, &now);
+    *ret_local = (struct peer_soak_local){
+        .listen_overflows = since(now.listen_overflows, before->listen_overflows),
+        .listen_drops = since(now.listen_drops, before->listen_drops),
+        .listener_drops = since(now.listener_drops, before->listener_drops),
+        .udp_receive_errors = since(now.udp_receive_errors, before->udp_receive_errors),
+        .retransmits = since(now.retransmits, before->retransmits),
+        .device_drops = since(now.device_drops, before->device_drops),
+        .conntrack_count = now.conntrack_count,
+        .conntrack_max = now.conntrack_max,
+    };
+}
+
+/* ---- this process ---- */
+
+static double seconds(const struct timeval *time)
+{
+    return (double)time->tv_sec + (double)time->tv_usec / 1e6;
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+
+    if (!file)
+        return 0;
+    if (fscanf(file, "%*u %llu", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void report_cost(const struct peer_soak *soak, struct peer_soak_report *report)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    report->cpu_user_s = seconds(&usage.ru_utime) - seconds(&soak->usage_before.ru_utime);
+    report->cpu_sys_s = seconds(&usage.ru_stime) - seconds(&soak->usage_before.ru_stime);
+    report->rss_bytes = resident_bytes();
+}
+
+static uint64_t retransmits(const struct peer_net *net)
+{
+    struct stack_stats stats;
+
+    stack_get_stats(engine_stack(net->engine), &stats);
+    return stats.retransmits;
+}
+
+/* ---- the run ---- */
+
+int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
+                    struct peer_soak **ret_soak, struct peer_error *error)
+{
+    struct peer_soak *soak = calloc(1, sizeof(*soak));
+    if (!soak)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    soak->net = net;
+    soak->to = config->to;
+    soak->port = config->to_port;
+    soak->udp = config->udp;
+    read_local(soak, &soak->before);
+    getrusage(RUSAGE_SELF, &soak->usage_before);
+    soak->retransmits_before = retransmits(net);
+    engine_now_fresh_ns(net->engine);
+    int status = soak_start(config, engine_flows(net->engine), &net->peers, net->seed, &soak->run, error);
+    if (status < 0) {
+        free(soak);
+        return status;
+    }
+    *ret_soak = soak;
+    return 0;
+}
+
+void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
+{
+    engine_now_fresh_ns(soak->net->engine);
+    soak_stop(soak->run, grace_ns);
+}
+
+bool peer_soak_is_over(const struct peer_soak *soak)
+{
+    return soak->run->over;
+}
+
+struct peer_soak *peer_soak_free(struct peer_soak *soak)
+{
+    if (!soak)
+        return NULL;
+    engine_now_fresh_ns(soak->net->engine);
+    soak_free(soak->run);
+    free(soak);
+    return NULL;
+}
+
+void peer_soak_get_counts(const struct peer_soak *soak, struct peer_soak_counts *ret_counts,
+                          uint64_t *ret_open)
+{
+    *ret_counts = soak->run->measure.counts;
+    *ret_open = soak->run->open;
+}
+
+void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_report)
+{
+    const struct soak *run = soak->run;
+    const struct measure *measure = &run->measure;
+    uint64_t end_ns = run->over ? measure->interval_start_ns : engine_now_ns(soak->net->engine);
+
+    *ret_report = (struct peer_soak_report){
+        .counts = measure->counts,
+        .duration_ns = end_ns - measure->start_ns,
+        .open = run->open,
+        .open_most = run->open_most,
+        .asked_rate = run->config.rate,
+        .corrected = run->config.rate > 0,
+        .behind = run->over ? run->behind : soak_behind(run),
+        .retransmits = retransmits(soak->net) - soak->retransmits_before,
+        .first_error = run->first_error[0] ? run->first_error : NULL,
+    };
+    measure_summary(measure, PEER_HISTOGRAM_HANDSHAKE, &ret_report->handshake);
+    measure_summary(measure, PEER_HISTOGRAM_FIRST_BYTE, &ret_report->first_byte);
+    measure_summary(measure, PEER_HISTOGRAM_REQUEST, &ret_report->request);
+    report_local(soak, &ret_report->local);
+    report_cost(soak, ret_report);
+}
+
+int peer_soak_pop_interval(struct peer_soak *soak, struct peer_soak_interval *ret_interval)
+{
+    return measure_pop_interval(&soak->run->measure, ret_interval);
+}
+
+int peer_soak_print_histogram(const struct peer_soak *soak, enum peer_soak_histogram which, int fd)
+{
+    int copy = dup(fd);
+    FILE *file = copy < 0 ? NULL : fdopen(copy, "w");
+
+    if (!file) {
+        int code = errno;
+        if (copy >= 0)
+            close(copy);
+        return -code;
+    }
+    int status = hdr_percentiles_print(soak->run->measure.histograms[which], file, 5, 1000.0, CLASSIC);
+    if (fclose(file) != 0 || status != 0)
+        return errno ? -errno : -EIO;
+    return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WORKLOAD_MEASURE_H
+#define WORKLOAD_MEASURE_H
+
+#include <peer/soak.h>
+
+struct hdr_histogram;
+
+/**
+ * Counts and latencies of a run, and their series by intervals. Latencies are kept in nanoseconds, up
+ * to an hour, with three significant digits.
+ */
+struct measure {
+    struct peer_soak_counts counts;
+    struct hdr_histogram *histograms[3]; /* by enum peer_soak_histogram */
+    struct hdr_histogram *interval_request;
+    struct peer_soak_counts before;      /* counts at the start of this interval */
+    uint64_t start_ns, interval_start_ns;
+    struct peer_soak_interval *intervals; /* complete and not taken yet */
+    size_t interval_count, interval_room, interval_taken;
+};
+
+int measure_init(struct measure *measure, uint64_t now_ns);
+void measure_done(struct measure *measure);
+/** Forgets what was measured: the warm-up is over. */
+void measure_restart(struct measure *measure, uint64_t now_ns);
+void measure_latency(struct measure *measure, enum peer_soak_histogram which, uint64_t ns);
+/** Ends an interval; `open` connections now. Without memory it is lost from the series. */
+void measure_interval(struct measure *measure, uint64_t now_ns, uint64_t open);
+int measure_pop_interval(struct measure *measure, struct peer_soak_interval *ret_interval);
+void measure_summary(const struct measure *measure, enum peer_soak_histogram which,
+                     struct peer_latency *ret_latency);
+
+#endif

@@ -1,0 +1,757 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The schedule of a run.
+ *
+ * Closed: every flow asks again as soon as it was answered (and has thought). Open (`rate`): request
+ * k is wanted at start + k / rate; whichever flow is ready takes it, and its latency counts from the
+ * wanted time, late start and all, so that a service that stalls cannot hide the requests that it kept
+ * from being sent (coordinated omission). `issued` against `due` is the whole queue.
+ *
+ * Time-outs cost no timer a flow: every flow that waits for something is on the list of its state,
+ * oldest first, and since all have the same patience one timer watches the heads.
+ *
+ * At most CONNECTING_MAX handshakes are under way at once, less than what accept queues hold, unless
+ * a rate asks for more; after a failure openings wait, up to a second, until one succeeds again.
+ */
+#include "workload/soak.h"
+
+#include "workload/pattern.h"
+
+#include "base/error.h"
+#include "base/macro.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONNECTING_MAX = 256, OPEN_AT_ONCE = 64 };
+#define BACKOFF_FIRST_NS (5 * NS_PER_MS)
+#define BACKOFF_MOST_NS  NS_PER_S
+
+static void open_more(struct soak *soak);
+static void next_request(struct soak_flow *flow);
+
+static struct soak_flow *soak_flow_of(struct flow *flow)
+{
+    return (struct soak_flow *)(void *)flow;
+}
+
+uint64_t soak_now(const struct soak *soak)
+{
+    return soak->flows->now_ns;
+}
+
+uint64_t soak_flow_key(const struct soak_flow *flow)
+{
+    return flow->soak->seed ^ flow->id * UINT64_C(0xd1342543de82ef95);
+}
+
+static void arm(struct soak *soak, struct timer *timer, uint64_t deadline_ns)
+{
+    (void)timer_arm(soak->flows->timers, timer, deadline_ns);
+}
+
+static uint64_t elapsed_ns(const struct soak *soak)
+{
+    return soak_now(soak) - soak->start_ns;
+}
+
+/* ---- states ---- */
+
+static struct list *list_of(struct soak *soak, enum soak_state state)
+{
+    switch (state) {
+    case SOAK_CONNECTING:
+        return &soak->connecting;
+    case SOAK_READY:
+        return &soak->ready;
+    case SOAK_BUSY:
+        return &soak->busy;
+    default:
+        return &soak->thinking;
+    }
+}
+
+static void watch_timeouts(struct soak *soak)
+{
+    uint64_t next = TIMER_NEVER;
+    struct list *const lists[] = {&soak->connecting, soak->ops->answers ? &soak->busy : &soak->connecting};
+
+    if (timer_armed(&soak->sweep))
+        return; /* never later than needed: it looks again when it fires */
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        if (!list_empty(lists[i])) {
+            uint64_t at = list_entry(lists[i]->next, struct soak_flow, node)->started_ns +
+                          soak->config.timeout_ns;
+            next = MIN(next, at);
+        }
+    }
+    if (next != TIMER_NEVER)
+        arm(soak, &soak->sweep, next);
+}
+
+static void set_state(struct soak_flow *flow, enum soak_state state)
+{
+    struct soak *soak = flow->soak;
+
+    soak->in_state[flow->state]--;
+    soak->in_state[state]++;
+    list_remove(&flow->node);
+    flow->state = (uint8_t)state;
+    flow->started_ns = soak_now(soak);
+    if (state == SOAK_CLOSED)
+        return;
+    list_add_tail(list_of(soak, state), &flow->node);
+    if (state == SOAK_CONNECTING || state == SOAK_BUSY)
+        watch_timeouts(soak);
+}
+
+/* Takes the flow off the books; its memory follows when the stack is done with it. */
+static void let_go(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    set_state(flow, SOAK_CLOSED);
+    soak->open--;
+    soak->measure.counts.closed++;
+    flow_free(&flow->flow);
+}
+
+static void close_in_order(struct soak_flow *flow)
+{
+    if (flow->soak->config.close_with_reset || flow->flow.conn.protocol == IPPROTO_UDP)
+        flow_reset(&flow->flow);
+    else
+        flow_close(&flow->flow);
+    if (flow->state != SOAK_CLOSED) /* a reset reports its end at once */
+        let_go(flow);
+}
+
+static void maybe_over(struct soak *soak)
+{
+    if (!soak->stopping || soak->over || soak->open > 0)
+        return;
+    soak->over = true;
+    struct timer *const timers[] = {&soak->due,      &soak->opening, &soak->sweep, &soak->think,
+                                    &soak->interval, &soak->warm,    &soak->end};
+    if (soak_now(soak) > soak->measure.interval_start_ns)
+        measure_interval(&soak->measure, soak_now(soak), soak->open);
+    for (size_t i = 0; i < ARRAY_SIZE(timers); i++)
+        timer_cancel(soak->flows->timers, timers[i]);
+}
+
+static bool exhausted(const struct soak *soak)
+{
+    return soak->stopping || (soak->config.total && soak->issued >= soak->config.total);
+}
+
+/* Something ended: is it the end of all, or is there room for another? */
+static void after_end(struct soak *soak)
+{
+    if (exhausted(soak) && soak->open == 0)
+        soak->stopping = true;
+    maybe_over(soak);
+    if (!soak->over)
+        open_more(soak);
+}
+
+/* ---- errors ---- */
+
+static void count_error(struct soak *soak, enum soak_error kind)
+{
+    struct peer_soak_counts *counts = &soak->measure.counts;
+    uint64_t *const counters[] = {[SOAK_REFUSED] = &counts->refused,
+                                  [SOAK_RESET] = &counts->reset,
+                                  [SOAK_TIMEOUT] = &counts->timeout,
+                                  [SOAK_BAD_ANSWER] = &counts->bad_answer,
+                                  [SOAK_CLOSED_EARLY] = &counts->closed_early};
+    ++*counters[kind];
+}
+
+static void back_off(struct soak *soak)
+{
+    uint64_t delay_ns = BACKOFF_FIRST_NS << MIN(soak->failures, 8u);
+
+    soak->failures++;
+    soak->backoff_until_ns = soak_now(soak) + MIN(delay_ns, BACKOFF_MOST_NS);
+}
+
+void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
+{
+    struct soak *soak = flow->soak;
+    bool connecting = flow->state == SOAK_CONNECTING;
+    va_list arguments;
+
+    if (flow->state == SOAK_CLOSED)
+        return;
+    if (!soak->first_error[0]) {
+        va_start(arguments, format);
+        vsnprintf(soak->first_error, sizeof(soak->first_error), format, arguments);
+        va_end(arguments);
+    }
+    count_error(soak, kind);
+    if (connecting) {
+        soak->issued++; /* the request it was opened for is lost with it */
+        back_off(soak);
+    }
+    let_go(flow);
+    after_end(soak);
+}
+
+void soak_lose(struct soak_flow *flow, enum soak_error kind)
+{
+    count_error(flow->soak, kind);
+    next_request(flow);
+}
+
+/* ---- requests ---- */
+
+static double due_now(const struct soak *soak)
+{
+    return (double)elapsed_ns(soak) / 1e9 * soak->config.rate + 1; /* the first one at once */
+}
+
+static uint64_t intended_ns(const struct soak *soak, uint64_t k)
+{
+    return soak->start_ns + (uint64_t)((double)k / soak->config.rate * 1e9);
+}
+
+uint64_t soak_behind(const struct soak *soak)
+{
+    if (soak->config.rate <= 0)
+        return 0;
+    uint64_t due = (uint64_t)due_now(soak);
+    if (soak->config.total)
+        due = MIN(due, soak->config.total);
+    return due > soak->issued ? due - soak->issued : 0;
+}
+
+static void start_request(struct soak_flow *flow, uint64_t wanted_ns)
+{
+    struct soak *soak = flow->soak;
+
+    set_state(flow, SOAK_BUSY);
+    flow->intended_ns = wanted_ns;
+    flow->first_byte = false;
+    flow->out_at = 0;
+    flow->requests++;
+    soak->issued++;
+    soak->measure.counts.requests++;
+    flow->last = soak->config.requests_per_connection &&
+                 flow->requests >= soak->config.requests_per_connection;
+    soak->ops->request(flow);
+}
+
+/* Hands out what is due to flows that are ready; sets the timer when some are left over. */
+static void serve_due(struct soak *soak)
+{
+    while (!list_empty(&soak->ready) && !exhausted(soak) && soak_behind(soak) > 0) {
+        struct soak_flow *flow = list_entry(soak->ready.next, struct soak_flow, node);
+        start_request(flow, intended_ns(soak, soak->issued));
+    }
+    if (!list_empty(&soak->ready) && !exhausted(soak))
+        arm(soak, &soak->due, intended_ns(soak, soak->issued));
+}
+
+/* One connection a request on an open schedule: the opening is what is scheduled. */
+static bool opens_by_rate(const struct soak *soak)
+{
+    return soak->config.rate > 0 && soak->config.requests_per_connection == 1;
+}
+
+static void ask(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    if (soak->config.rate <= 0) {
+        start_request(flow, soak_now(soak));
+    } else if (opens_by_rate(soak)) {
+        start_request(flow, flow->intended_ns);
+    } else {
+        set_state(flow, SOAK_READY);
+        serve_due(soak);
+    }
+}
+
+static void next_request(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    if (exhausted(soak) || flow->last) {
+        close_in_order(flow);
+        after_end(soak);
+    } else if (soak->config.think_ns && flow->requests) {
+        set_state(flow, SOAK_THINKING);
+        if (!timer_armed(&soak->think))
+            arm(soak, &soak->think, soak_now(soak) + soak->config.think_ns);
+    } else {
+        ask(flow);
+    }
+}
+
+void soak_first_byte(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    if (flow->first_byte)
+        return;
+    flow->first_byte = true;
+    measure_latency(&soak->measure, PEER_HISTOGRAM_FIRST_BYTE, soak_now(soak) - flow->intended_ns);
+}
+
+void soak_complete(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    soak->measure.counts.completed++;
+    measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST, soak_now(soak) - flow->intended_ns);
+    next_request(flow);
+}
+
+ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int flags)
+{
+    ssize_t done = flow_write(&flow->flow, data, len, flags);
+
+    if (done > 0)
+        flow->soak->measure.counts.bytes_sent += (uint64_t)done;
+    return done;
+}
+
+/* ---- events ---- */
+
+static void on_connected(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    soak->failures = 0;
+    soak->measure.counts.established++;
+    if (flow->flow.conn.protocol == IPPROTO_TCP)
+        measure_latency(&soak->measure, PEER_HISTOGRAM_HANDSHAKE,
+                        (uint64_t)flow->flow.handshake_us * NS_PER_US);
+    set_state(flow, SOAK_READY);
+    next_request(flow);
+}
+
+static void on_end(struct soak_flow *flow)
+{
+    static const struct {
+        enum soak_error kind;
+        const char *text;
+    } errors[] = {
+        [PEER_END_NONE] = {SOAK_CLOSED_EARLY, "the connection ended"},
+        [PEER_END_CLOSED] = {SOAK_CLOSED_EARLY, "closed before the answer was complete"},
+        [PEER_END_REFUSED] = {SOAK_REFUSED, "connection refused"},
+        [PEER_END_RESET] = {SOAK_RESET, "connection reset"},
+        [PEER_END_TIMEOUT] = {SOAK_TIMEOUT, "timed out"},
+        [PEER_END_UNREACHABLE] = {SOAK_REFUSED, "unreachable"},
+        [PEER_END_LOCAL] = {SOAK_CLOSED_EARLY, "reset by this peer"},
+    };
+    enum peer_end end = flow_end(&flow->flow);
+
+    if (flow->state == SOAK_CLOSED)
+        return;
+    if (flow->state == SOAK_CONNECTING || flow->state == SOAK_BUSY) {
+        soak_fail(flow, errors[end].kind, "%s", errors[end].text);
+    } else {
+        let_go(flow);
+        after_end(flow->soak);
+    }
+}
+
+static void on_eof(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    if (flow->state == SOAK_BUSY && soak->ops->eof) {
+        soak->ops->eof(flow);
+    } else if (flow->state == SOAK_BUSY) {
+        soak_fail(flow, SOAK_CLOSED_EARLY, "closed before the answer was complete");
+    } else if (flow->state != SOAK_CLOSED) { /* the application closes an idle connection */
+        close_in_order(flow);
+        after_end(soak);
+    }
+}
+
+static void soak_event(struct flow *base, unsigned events)
+{
+    struct soak_flow *flow = soak_flow_of(base);
+    const struct soak_ops *ops = flow->soak->ops;
+
+    if (events & FLOW_CONNECTED) {
+        on_connected(flow);
+        if (!flow->soak->over)
+            open_more(flow->soak);
+    }
+    if (events & FLOW_READABLE && flow->state != SOAK_CLOSED)
+        ops->readable(flow);
+    if (events & FLOW_WRITABLE && flow->state == SOAK_BUSY && ops->writable)
+        ops->writable(flow);
+    if (events & FLOW_UNREACHABLE && flow->state == SOAK_BUSY)
+        soak_lose(flow, SOAK_REFUSED);
+    if (events & FLOW_EOF && flow->state != SOAK_CLOSED)
+        on_eof(flow);
+    if (events & FLOW_END)
+        on_end(flow);
+}
+
+static void soak_release(struct flow *flow)
+{
+    free(soak_flow_of(flow));
+}
+
+/* ---- opening ---- */
+
+/* How many may have been opened by now, and when the next one may. */
+static uint64_t opening_allowed(const struct soak *soak, uint64_t *ret_next_ns)
+{
+    const struct peer_soak_config *config = &soak->config;
+    double elapsed = (double)elapsed_ns(soak) / 1e9;
+    double per_s = opens_by_rate(soak) ? config->rate : config->connect_rate;
+
+    *ret_next_ns = TIMER_NEVER;
+    if (per_s > 0) {
+        *ret_next_ns = soak->start_ns + (uint64_t)((double)soak->opened / per_s * 1e9) + 1;
+        return (uint64_t)(elapsed * per_s) + 1;
+    }
+    uint64_t ramp_ns = config->ramp_ns;
+    if (ramp_ns && soak->opened < config->flows) {
+        *ret_next_ns = soak->start_ns + (uint64_t)((double)soak->opened / (double)config->flows *
+                                                   (double)ramp_ns) + 1;
+        return (uint64_t)((double)elapsed_ns(soak) / (double)ramp_ns * (double)config->flows) + 1;
+    }
+    return UINT64_MAX;
+}
+
+/* How many connections there is work for. */
+static uint64_t wanted(const struct soak *soak)
+{
+    uint64_t left = soak->config.total ? soak->config.total - soak->issued : UINT64_MAX;
+
+    if (exhausted(soak))
+        return 0;
+    if (left < soak->config.flows) /* those that are busy will not take what is left */
+        return MIN(soak->config.flows, left + soak->in_state[SOAK_BUSY]);
+    return soak->config.flows;
+}
+
+static int open_one(struct soak *soak)
+{
+    struct soak_flow *flow = calloc(1, sizeof(*flow));
+    static const struct flow_ops ops = {.event = soak_event, .release = soak_release};
+    struct stack_tuple tuple = {.remote = soak->config.to, .remote_port = soak->config.to_port};
+
+    if (!flow)
+        return -ENOMEM;
+    flow->soak = soak;
+    flow->id = soak->next_id++;
+    flow->state = SOAK_CLOSED;
+    list_init(&flow->node);
+    tuple.local = addr_set_at(soak->peers, soak->next_peer);
+    flow_init(&flow->flow, soak->flows, &ops);
+    int status = flow_connect(&flow->flow, soak->config.udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple, 0);
+    soak->next_peer = (soak->next_peer + 1) % soak->peers->count;
+    if (status < 0) {
+        flow_free(&flow->flow);
+        return status;
+    }
+    flow->intended_ns = opens_by_rate(soak) ? intended_ns(soak, soak->opened) : soak_now(soak);
+    soak->opened++;
+    soak->open++;
+    soak->open_most = MAX(soak->open_most, soak->open);
+    soak->measure.counts.opened++;
+    set_state(flow, SOAK_CONNECTING);
+    if (soak->config.udp)
+        on_connected(flow);
+    return 0;
+}
+
+static void opening_failed(struct soak *soak, int status)
+{
+    if (!soak->first_error[0])
+        snprintf(soak->first_error, sizeof(soak->first_error), "cannot open more flows: %s",
+                 status == -EADDRINUSE ? "every port of every peer is in use" : error_text(-status));
+    soak->ports_exhausted = true;
+    back_off(soak);
+}
+
+static void open_more(struct soak *soak)
+{
+    uint64_t next_ns, allowed = opening_allowed(soak, &next_ns), want = wanted(soak);
+    int batch = 0;
+
+    while (soak->open < want && soak->opened < allowed && !soak->over) {
+        if (soak_now(soak) < soak->backoff_until_ns) {
+            next_ns = soak->backoff_until_ns;
+            break;
+        }
+        if (soak->in_state[SOAK_CONNECTING] >= CONNECTING_MAX && soak->config.connect_rate <= 0)
+            return; /* the next one that is connected calls again */
+        if (batch++ == OPEN_AT_ONCE) {
+            next_ns = soak_now(soak) + 1; /* let the answers in */
+            break;
+        }
+        int status = open_one(soak);
+        if (status < 0) {
+            opening_failed(soak, status);
+            next_ns = soak->backoff_until_ns;
+            break;
+        }
+        want = wanted(soak);
+    }
+    if (soak->open < want && next_ns != TIMER_NEVER)
+        arm(soak, &soak->opening, MAX(next_ns, soak_now(soak) + 1));
+}
+
+/* ---- timers ---- */
+
+static void due_fire(struct timer *timer, uint64_t now_ns)
+{
+    (void)now_ns;
+    serve_due(list_entry(timer, struct soak, due));
+}
+
+static void opening_fire(struct timer *timer, uint64_t now_ns)
+{
+    (void)now_ns;
+    open_more(list_entry(timer, struct soak, opening));
+}
+
+static void expire(struct soak *soak, struct list *list, uint64_t now_ns)
+{
+    while (!list_empty(list)) {
+        struct soak_flow *flow = list_entry(list->next, struct soak_flow, node);
+        if (flow->started_ns + soak->config.timeout_ns > now_ns)
+            return;
+        if (soak->config.udp)
+            soak_lose(flow, SOAK_TIMEOUT);
+        else
+            soak_fail(flow, SOAK_TIMEOUT, flow->state == SOAK_CONNECTING ? "no answer to the handshake"
+                                                                         : "no answer in time");
+    }
+}
+
+static void sweep_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct soak *soak = list_entry(timer, struct soak, sweep);
+
+    expire(soak, &soak->connecting, now_ns);
+    if (soak->ops->answers)
+        expire(soak, &soak->busy, now_ns);
+    if (!soak->over)
+        watch_timeouts(soak);
+}
+
+static void think_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct soak *soak = list_entry(timer, struct soak, think);
+
+    while (!list_empty(&soak->thinking)) {
+        struct soak_flow *flow = list_entry(soak->thinking.next, struct soak_flow, node);
+        uint64_t at = flow->started_ns + soak->config.think_ns;
+        if (at > now_ns) {
+            arm(soak, &soak->think, at);
+            return;
+        }
+        if (exhausted(soak)) {
+            close_in_order(flow);
+            after_end(soak);
+        } else {
+            ask(flow);
+        }
+    }
+}
+
+static void interval_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct soak *soak = list_entry(timer, struct soak, interval);
+
+    measure_interval(&soak->measure, now_ns, soak->open);
+    arm(soak, timer, soak->measure.interval_start_ns + soak->config.interval_ns);
+}
+
+static void warm_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct soak *soak = list_entry(timer, struct soak, warm);
+
+    measure_restart(&soak->measure, now_ns);
+    arm(soak, &soak->interval, now_ns + soak->config.interval_ns);
+}
+
+/* Gives up what is open, in whatever state. */
+static void cut(struct soak *soak, enum soak_state state)
+{
+    struct list *list = list_of(soak, state);
+
+    while (!list_empty(list)) {
+        struct soak_flow *flow = list_entry(list->next, struct soak_flow, node);
+        if (state == SOAK_CONNECTING)
+            let_go(flow);
+        else
+            close_in_order(flow);
+    }
+}
+
+static void end_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct soak *soak = list_entry(timer, struct soak, end);
+
+    (void)now_ns;
+    if (!soak->stopping) {
+        soak_stop(soak, soak->config.timeout_ns);
+        return;
+    }
+    for (int state = SOAK_CONNECTING; state <= SOAK_THINKING; state++)
+        cut(soak, (enum soak_state)state);
+    maybe_over(soak);
+}
+
+void soak_stop(struct soak *soak, uint64_t grace_ns)
+{
+    soak->behind = soak_behind(soak);
+    soak->stopping = true;
+    cut(soak, SOAK_CONNECTING);
+    cut(soak, SOAK_READY);
+    cut(soak, SOAK_THINKING);
+    if (!soak->ops->answers || grace_ns == 0)
+        cut(soak, SOAK_BUSY);
+    maybe_over(soak);
+    if (!soak->over)
+        arm(soak, &soak->end, soak_now(soak) + grace_ns);
+}
+
+/* ---- birth and death ---- */
+
+static const struct soak_ops *choose_ops(const struct peer_soak_config *config)
+{
+    static const struct soak_ops *const ops[][2] = {
+        [PEER_WORKLOAD_HTTP] = {&soak_http, NULL},
+        [PEER_WORKLOAD_ECHO] = {&soak_echo, &soak_echo_udp},
+        [PEER_WORKLOAD_SEND] = {&soak_send, &soak_send_udp},
+        [PEER_WORKLOAD_RECEIVE] = {&soak_receive, NULL},
+        [PEER_WORKLOAD_IDLE] = {&soak_idle, NULL},
+    };
+    return ops[config->workload][config->udp];
+}
+
+static int refuse(struct peer_error *error, const char *text)
+{
+    return error_set(error, PEER_ERROR_USAGE, EINVAL, "%s", text);
+}
+
+static int check(const struct peer_soak_config *config, const struct addr_set *peers,
+                 struct peer_error *error)
+{
+    bool asks = config->workload == PEER_WORKLOAD_HTTP || config->workload == PEER_WORKLOAD_ECHO;
+
+    if (!choose_ops(config))
+        return refuse(error, "this workload needs TCP");
+    if (config->to.family != peers->family)
+        return refuse(error, "the peers and the target are of different families");
+    if (config->rate < 0 || config->connect_rate < 0)
+        return refuse(error, "a rate cannot be negative");
+    if (config->rate > 0 && !asks && !config->udp)
+        return refuse(error, "a rate of requests needs a workload of requests: http or echo");
+    if (config->udp && config->workload == PEER_WORKLOAD_SEND && config->rate <= 0)
+        return refuse(error, "sending UDP needs a rate (-R): nothing else would slow it down");
+    if (config->udp && config->message_bytes > 65507)
+        return refuse(error, "a datagram has at most 65507 bytes");
+    if (config->flows > peers->count * 64512)
+        return refuse(error, "more flows than the peers have ports (64512 each): give more addresses "
+                             "with --from");
+    return 0;
+}
+
+static void fill_defaults(struct peer_soak_config *config)
+{
+    if (!config->flows)
+        config->flows = 1;
+    bool endless = config->workload >= PEER_WORKLOAD_SEND && !config->udp;
+    if (!config->duration_ns && (!config->total || endless))
+        config->duration_ns = 10 * NS_PER_S;
+    if (!config->timeout_ns)
+        config->timeout_ns = config->udp ? NS_PER_S : 10 * NS_PER_S;
+    if (!config->interval_ns)
+        config->interval_ns = NS_PER_S;
+    if (!config->message_bytes)
+        config->message_bytes = 64;
+}
+
+static void init_timers(struct soak *soak)
+{
+    timer_init(&soak->due, due_fire);
+    timer_init(&soak->opening, opening_fire);
+    timer_init(&soak->sweep, sweep_fire);
+    timer_init(&soak->think, think_fire);
+    timer_init(&soak->interval, interval_fire);
+    timer_init(&soak->warm, warm_fire);
+    timer_init(&soak->end, end_fire);
+    list_init(&soak->connecting);
+    list_init(&soak->ready);
+    list_init(&soak->busy);
+    list_init(&soak->thinking);
+}
+
+static int prepare(struct soak *soak, struct peer_error *error)
+{
+    int status = measure_init(&soak->measure, soak_now(soak));
+
+    soak->scratch = malloc(SOAK_SCRATCH_BYTES);
+    if (status < 0 || !soak->scratch)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
+    return soak->config.workload == PEER_WORKLOAD_HTTP ? soak_http_prepare(soak, error) : 0;
+}
+
+int soak_start(const struct peer_soak_config *config, struct flows *flows,
+               const struct addr_set *peers, uint64_t seed, struct soak **ret_soak,
+               struct peer_error *error)
+{
+    int status = check(config, peers, error);
+    if (status < 0)
+        return status;
+    struct soak *soak = calloc(1, sizeof(*soak));
+    if (!soak)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    soak->config = *config;
+    fill_defaults(&soak->config);
+    soak->ops = choose_ops(config);
+    soak->flows = flows;
+    soak->peers = peers;
+    soak->seed = seed;
+    soak->start_ns = soak_now(soak);
+    init_timers(soak);
+    status = prepare(soak, error);
+    if (status < 0) {
+        soak_free(soak);
+        return status;
+    }
+    uint64_t warm_ns = soak->start_ns + soak->config.warmup_ns;
+    if (config->warmup_ns)
+        arm(soak, &soak->warm, warm_ns);
+    arm(soak, &soak->interval, soak->start_ns + soak->config.interval_ns);
+    if (soak->config.duration_ns)
+        arm(soak, &soak->end, warm_ns + soak->config.duration_ns);
+    open_more(soak);
+    *ret_soak = soak;
+    return 0;
+}
+
+struct soak *soak_free(struct soak *soak)
+{
+    if (!soak)
+        return NULL;
+    soak->stopping = true;
+    soak->config.close_with_reset = true;
+    for (int state = SOAK_CONNECTING; state <= SOAK_THINKING; state++)
+        cut(soak, (enum soak_state)state);
+    maybe_over(soak);
+    measure_done(&soak->measure);
+    free(soak->request);
+    free(soak->last_request);
+    free(soak->scratch);
+    free(soak);
+    return NULL;
+}

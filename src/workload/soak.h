@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WORKLOAD_SOAK_H
+#define WORKLOAD_SOAK_H
+
+#include "base/rng.h"
+#include "flow/flow.h"
+#include "workload/measure.h"
+
+#include <http_parser.h>
+#include <peer/soak.h>
+
+/**
+ * A run of one workload by many flows. soak.c has the schedule: when to open, when to ask, when to
+ * give up; a workload (struct soak_ops) has the bytes.
+ *
+ *   CONNECTING -> READY -> BUSY -> READY ... -> closed, and another is opened in its place
+ *                      \-> THINKING -/
+ */
+enum soak_state { SOAK_CONNECTING, SOAK_READY, SOAK_BUSY, SOAK_THINKING, SOAK_CLOSED };
+
+struct soak_flow {
+    struct flow flow; /* first */
+    struct soak *soak;
+    struct list node;      /* the list of its state */
+    uint64_t intended_ns;  /* when the schedule wanted the request */
+    uint64_t started_ns;   /* when its state began: time-outs */
+    uint64_t id;           /* counts up; key of the pattern */
+    uint32_t requests;     /* begun on this connection */
+    uint8_t state;
+    bool first_byte;       /* of the answer was seen */
+    bool last;             /* no request after this one */
+    uint64_t out_at;       /* bytes of this request that were written (bulk: acknowledged) */
+    union {
+        http_parser http;
+        struct {
+            uint64_t base, received; /* of the stream: start of this message, taken so far */
+        } echo;
+    };
+};
+
+/** What the bytes mean. All run with the stack unwound and may close the flow. */
+struct soak_ops {
+    /** A request has an answer, which is waited for; otherwise it lasts until the end of the run. */
+    bool answers;
+    /** Begins a request on a READY flow. */
+    void (*request)(struct soak_flow *flow);
+    void (*readable)(struct soak_flow *flow);
+    /** May be NULL, like the following. */
+    void (*writable)(struct soak_flow *flow);
+    /** The application sent FIN while a request was under way. */
+    void (*eof)(struct soak_flow *flow);
+};
+extern const struct soak_ops soak_http, soak_echo, soak_echo_udp, soak_send, soak_send_udp,
+    soak_receive, soak_idle;
+
+struct soak {
+    struct peer_soak_config config; /* with defaults filled in; strings are the soak's */
+    const struct soak_ops *ops;
+    struct flows *flows;
+    const struct addr_set *peers;
+    uint64_t seed;
+    struct measure measure;
+
+    struct list connecting, ready, busy, thinking; /* of flows, oldest first */
+    uint64_t in_state[SOAK_CLOSED + 1];
+    uint64_t open, open_most;
+    uint64_t opened, issued, next_id, next_peer;
+    uint64_t start_ns, backoff_until_ns;
+    uint64_t behind;   /* requests that were due when the run was stopped, and had not started */
+    uint32_t failures; /* in a row */
+    bool stopping, over, ports_exhausted;
+
+    struct timer due, opening, sweep, think, interval, warm, end;
+    char first_error[160];
+
+    /* HTTP: the request, and the one that asks to close. */
+    char *request, *last_request;
+    size_t request_len, last_request_len;
+    bool head; /* answers have no body */
+    uint8_t *scratch; /* SOAK_SCRATCH_BYTES of pattern */
+};
+enum { SOAK_SCRATCH_BYTES = 256 * 1024 };
+
+/** `config` as given by the caller; 0, -EINVAL with text, -ENOMEM. */
+int soak_start(const struct peer_soak_config *config, struct flows *flows,
+               const struct addr_set *peers, uint64_t seed, struct soak **ret_soak,
+               struct peer_error *error);
+void soak_stop(struct soak *soak, uint64_t grace_ns);
+struct soak *soak_free(struct soak *soak);
+uint64_t soak_now(const struct soak *soak);
+/** Requests that the schedule has wanted by now and that did not start. */
+uint64_t soak_behind(const struct soak *soak);
+
+/* For the workloads. */
+/** The first byte of an answer came. */
+void soak_first_byte(struct soak_flow *flow);
+/** The answer is complete and right. */
+void soak_complete(struct soak_flow *flow);
+enum soak_error { SOAK_REFUSED, SOAK_RESET, SOAK_TIMEOUT, SOAK_BAD_ANSWER, SOAK_CLOSED_EARLY };
+/** Counts an error and gives the flow up. */
+void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/** UDP: this request is lost, the flow goes on. */
+void soak_lose(struct soak_flow *flow, enum soak_error kind);
+/** Writes on; STACK_WRITE_* flags. Counts, and returns as flow_write. */
+ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int flags);
+/** HTTP: builds the requests. */
+int soak_http_prepare(struct soak *soak, struct peer_error *error);
+uint64_t soak_flow_key(const struct soak_flow *flow);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Workloads without answers: as many bytes as go, one way or the other, or none at all.
+ */
+#include "workload/soak.h"
+
+#include "base/macro.h"
+
+#include <errno.h>
+
+enum { PEEK_VECTORS = 64 };
+
+/* The same pattern again and again, never copied: it stays where it is as long as the run. */
+static void send_on(struct soak_flow *flow)
+{
+    uint64_t *acknowledged = &flow->out_at;
+    ssize_t done;
+
+    do {
+        done = flow_write(&flow->flow, flow->soak->scratch, SOAK_SCRATCH_BYTES, STACK_WRITE_STABLE);
+    } while (done > 0);
+    uint64_t now = flow->flow.written - stack_tcp_queued(&flow->flow.conn);
+    flow->soak->measure.counts.bytes_sent += now - *acknowledged;
+    *acknowledged = now;
+}
+
+/* What comes while we send is not asked for, but no harm. */
+static void take_all(struct soak_flow *flow)
+{
+    struct iovec iov[PEEK_VECTORS];
+    int count;
+
+    while ((count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
+        size_t len = iov_total(iov, count);
+        if (flow->state == SOAK_BUSY)
+            soak_first_byte(flow);
+        flow->soak->measure.counts.bytes_received += len;
+        flow_consume(&flow->flow, len);
+    }
+}
+
+static void nothing(struct soak_flow *flow)
+{
+    (void)flow;
+}
+
+/* The application has sent all it has: that is what was waited for. */
+static void received_all(struct soak_flow *flow)
+{
+    flow->last = true;
+    soak_complete(flow);
+}
+
+static void send_datagram(struct soak_flow *flow)
+{
+    (void)soak_write(flow, flow->soak->scratch, (size_t)flow->soak->config.message_bytes, 0);
+    soak_complete(flow);
+}
+
+const struct soak_ops soak_send = {.request = send_on, .readable = take_all, .writable = send_on};
+const struct soak_ops soak_send_udp = {
+    .answers = true, .request = send_datagram, .readable = take_all};
+const struct soak_ops soak_receive = {
+    .request = nothing, .readable = take_all, .eof = received_all};
+const struct soak_ops soak_idle = {.request = nothing, .readable = take_all};

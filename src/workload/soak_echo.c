@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Messages that must come back unchanged. Every byte is a function of the run's seed, the flow and
+ * its place in the stream, so what the application loses, doubles or reorders is found at the first
+ * wrong byte.
+ *
+ * A datagram is the part of the stream that begins at (its number * its size): an answer that is older
+ * than the request under way is told apart from a wrong one.
+ */
+#include "workload/pattern.h"
+#include "workload/soak.h"
+
+#include "base/macro.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { PEEK_VECTORS = 16 };
+
+/* ---- TCP ---- */
+
+static void echo_send(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+    uint64_t size = soak->config.message_bytes;
+
+    while (flow->state == SOAK_BUSY && flow->out_at < size) {
+        size_t len = (size_t)MIN(size - flow->out_at, (uint64_t)SOAK_SCRATCH_BYTES);
+        len = MIN(len, flow_write_room(&flow->flow));
+        if (!len)
+            return;
+        pattern_fill(soak_flow_key(flow), flow->echo.base + flow->out_at, soak->scratch, len);
+        ssize_t done = soak_write(flow, soak->scratch, len, 0);
+        if (done < 0 && done != -EAGAIN)
+            soak_fail(flow, SOAK_CLOSED_EARLY, "closed before the message was sent");
+        if (done <= 0)
+            return;
+        flow->out_at += (uint64_t)done;
+    }
+}
+
+static void echo_request(struct soak_flow *flow)
+{
+    flow->echo.base = flow->echo.received;
+    echo_send(flow);
+}
+
+static bool echo_take(struct soak_flow *flow, const struct iovec *iov)
+{
+    uint64_t end = flow->echo.base + flow->out_at;
+
+    if (flow->echo.received + iov->iov_len > end) {
+        soak_fail(flow, SOAK_BAD_ANSWER, "more came back than was sent");
+        return false;
+    }
+    int64_t wrong = pattern_check(soak_flow_key(flow), flow->echo.received, iov->iov_base,
+                                  iov->iov_len);
+    if (wrong >= 0) {
+        soak_fail(flow, SOAK_BAD_ANSWER, "byte %lld of what came back differs from what was sent",
+                  (long long)wrong);
+        return false;
+    }
+    flow->echo.received += iov->iov_len;
+    flow->soak->measure.counts.bytes_received += iov->iov_len;
+    return true;
+}
+
+static void echo_readable(struct soak_flow *flow)
+{
+    struct iovec iov[PEEK_VECTORS];
+    int count;
+
+    while ((count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
+        size_t taken = 0;
+        if (flow->state != SOAK_BUSY) {
+            soak_fail(flow, SOAK_BAD_ANSWER, "bytes came that nobody asked for");
+            return;
+        }
+        soak_first_byte(flow);
+        for (int i = 0; i < count; i++) {
+            if (!echo_take(flow, &iov[i]))
+                return;
+            taken += iov[i].iov_len;
+        }
+        flow_consume(&flow->flow, taken);
+    }
+    if (flow->state == SOAK_BUSY &&
+        flow->echo.received == flow->echo.base + flow->soak->config.message_bytes)
+        soak_complete(flow);
+}
+
+const struct soak_ops soak_echo = {
+    .answers = true, .request = echo_request, .readable = echo_readable, .writable = echo_send};
+
+/* ---- UDP ---- */
+
+static void datagram_send(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+    size_t size = (size_t)soak->config.message_bytes;
+
+    flow->echo.base = (uint64_t)(flow->requests - 1) * size;
+    pattern_fill(soak_flow_key(flow), flow->echo.base, soak->scratch, size);
+    (void)soak_write(flow, soak->scratch, size, 0); /* a datagram that is not sent is lost */
+}
+
+/* Which earlier datagram is it? Those of the last 64 requests are looked for. */
+static bool is_older(const struct soak_flow *flow, const void *data, size_t len)
+{
+    size_t size = (size_t)flow->soak->config.message_bytes;
+
+    for (uint64_t back = 1; back <= 64 && back < flow->requests; back++) {
+        uint64_t base = (flow->requests - 1 - back) * size;
+        if (pattern_check(soak_flow_key(flow), base, data, len) < 0)
+            return true;
+    }
+    return false;
+}
+
+static void datagram_take(struct soak_flow *flow, const void *data, size_t len)
+{
+    struct peer_soak_counts *counts = &flow->soak->measure.counts;
+    bool whole = len == flow->soak->config.message_bytes;
+
+    counts->bytes_received += len;
+    if (whole && pattern_check(soak_flow_key(flow), flow->echo.base, data, len) < 0) {
+        if (flow->state != SOAK_BUSY) {
+            counts->duplicates++;
+            return;
+        }
+        soak_first_byte(flow);
+        soak_complete(flow);
+    } else if (whole && is_older(flow, data, len)) {
+        counts->late++;
+    } else if (flow->state == SOAK_BUSY) {
+        soak_lose(flow, SOAK_BAD_ANSWER);
+    } else {
+        counts->bad_answer++;
+    }
+}
+
+static void datagram_readable(struct soak_flow *flow)
+{
+    struct iovec iov[PEEK_VECTORS];
+    uint8_t datagram[65536];
+    int count;
+
+    while (flow->state != SOAK_CLOSED &&
+           (count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
+        size_t len = iov_gather(iov, count, datagram);
+        flow_consume(&flow->flow, len);
+        datagram_take(flow, datagram, len);
+    }
+}
+
+const struct soak_ops soak_echo_udp = {
+    .answers = true, .request = datagram_send, .readable = datagram_readable};
