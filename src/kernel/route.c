@@ -225,13 +225,17 @@ struct conflict {
     bool found;
 };
 
-/** Routes that every device has and that take nothing from anybody. */
+/** Routes that every device has and that take nothing from anybody. A whole prefix that is local
+ *  (every address on lo has its subnet so) is none of those. */
 static bool is_housekeeping(const struct rtnl_route *route)
 {
     const uint8_t *b = route->dst.addr.bytes;
+    const int bits = route->dst.addr.family == 6 ? 128 : 32;
 
-    if (route->table == RT_TABLE_LOCAL || route->dst.length == 0)
+    if (route->dst.length == 0)
         return true;
+    if (route->table == RT_TABLE_LOCAL)
+        return route->type != RTN_LOCAL || route->dst.length == bits;
     if (route->dst.addr.family != 6)
         return false;
     return (route->dst.length >= 10 && b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||

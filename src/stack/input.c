@@ -276,13 +276,15 @@ static void arp_input(struct stack *stack, struct frame *frame)
         ethernet_input(p, &stack->netif);
 }
 
-/* TAP: is the frame for this peer's MAC, or for everybody? */
+/* TAP: is the frame for this peer's MAC, for everybody, or for the first peer, who may be the gateway
+   of all others? */
 static bool ethernet_for_us(const struct stack *stack, const struct frame *frame, uint64_t peer)
 {
     if (frame->data[0] & 1)
         return true;
     struct peer_mac mac = mac_add(stack->first_mac, peer);
-    return memcmp(frame->data, mac.bytes, sizeof(mac.bytes)) == 0;
+    return memcmp(frame->data, mac.bytes, sizeof(mac.bytes)) == 0 ||
+           memcmp(frame->data, stack->first_mac.bytes, sizeof(mac.bytes)) == 0;
 }
 
 void stack_input(struct stack *stack, struct frame *frame)

@@ -21,13 +21,14 @@
 #include "base/macro.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECTING_MAX = 256, OPEN_AT_ONCE = 64 };
+enum { CONNECTING_MAX = 256, AT_ONCE = 64 };
 #define BACKOFF_FIRST_NS (5 * NS_PER_MS)
 #define BACKOFF_MOST_NS  NS_PER_S
 
@@ -175,6 +176,8 @@ static void back_off(struct soak *soak)
 {
     uint64_t delay_ns = BACKOFF_FIRST_NS << MIN(soak->failures, 8u);
 
+    if (soak_now(soak) < soak->backoff_until_ns)
+        return; /* others of the same round failed too */
     soak->failures++;
     soak->backoff_until_ns = soak_now(soak) + MIN(delay_ns, BACKOFF_MOST_NS);
 }
@@ -489,7 +492,7 @@ static void open_more(struct soak *soak)
         }
         if (soak->in_state[SOAK_CONNECTING] >= CONNECTING_MAX && soak->config.connect_rate <= 0)
             return; /* the next one that is connected calls again */
-        if (batch++ == OPEN_AT_ONCE) {
+        if (batch++ == AT_ONCE) {
             next_ns = soak_now(soak) + 1; /* let the answers in */
             break;
         }
@@ -513,10 +516,17 @@ static void due_fire(struct timer *timer, uint64_t now_ns)
     serve_due(list_entry(timer, struct soak, due));
 }
 
+static void close_some(struct soak *soak);
+
 static void opening_fire(struct timer *timer, uint64_t now_ns)
 {
+    struct soak *soak = list_entry(timer, struct soak, opening);
+
     (void)now_ns;
-    open_more(list_entry(timer, struct soak, opening));
+    if (soak->stopping)
+        close_some(soak);
+    else
+        open_more(soak);
 }
 
 static void expire(struct soak *soak, struct list *list, uint64_t now_ns)
@@ -580,18 +590,36 @@ static void warm_fire(struct timer *timer, uint64_t now_ns)
     arm(soak, &soak->interval, now_ns + soak->config.interval_ns);
 }
 
-/* Gives up what is open, in whatever state. */
-static void cut(struct soak *soak, enum soak_state state)
+/* Gives up to `most` flows of a state up; returns how many that were. */
+static int cut(struct soak *soak, enum soak_state state, int most)
 {
     struct list *list = list_of(soak, state);
+    int count = 0;
 
-    while (!list_empty(list)) {
+    while (count < most && !list_empty(list)) {
         struct soak_flow *flow = list_entry(list->next, struct soak_flow, node);
         if (state == SOAK_CONNECTING)
             let_go(flow);
         else
             close_in_order(flow);
+        count++;
     }
+    return count;
+}
+
+/* What is not waiting for an answer is closed, AT_ONCE in a round: the local kernel answers each FIN,
+   and its answers must be read before the device's queue is full. */
+static void close_some(struct soak *soak)
+{
+    static const enum soak_state states[] = {SOAK_CONNECTING, SOAK_READY, SOAK_THINKING, SOAK_BUSY};
+    size_t last = ARRAY_SIZE(states) - (soak->ops->answers && !soak->hurry ? 1 : 0);
+    int left = AT_ONCE;
+
+    for (size_t i = 0; i < last && left > 0; i++)
+        left -= cut(soak, states[i], left);
+    if (left == 0)
+        arm(soak, &soak->opening, soak_now(soak) + 1);
+    maybe_over(soak);
 }
 
 static void end_fire(struct timer *timer, uint64_t now_ns)
@@ -603,23 +631,19 @@ static void end_fire(struct timer *timer, uint64_t now_ns)
         soak_stop(soak, soak->config.timeout_ns);
         return;
     }
-    for (int state = SOAK_CONNECTING; state <= SOAK_THINKING; state++)
-        cut(soak, (enum soak_state)state);
-    maybe_over(soak);
+    soak->hurry = true;
+    close_some(soak);
 }
 
 void soak_stop(struct soak *soak, uint64_t grace_ns)
 {
-    soak->behind = soak_behind(soak);
+    if (!soak->stopping)
+        soak->behind = soak_behind(soak);
     soak->stopping = true;
-    cut(soak, SOAK_CONNECTING);
-    cut(soak, SOAK_READY);
-    cut(soak, SOAK_THINKING);
-    if (!soak->ops->answers || grace_ns == 0)
-        cut(soak, SOAK_BUSY);
-    maybe_over(soak);
-    if (!soak->over)
+    soak->hurry |= grace_ns == 0;
+    if (grace_ns)
         arm(soak, &soak->end, soak_now(soak) + grace_ns);
+    close_some(soak);
 }
 
 /* ---- birth and death ---- */
@@ -746,7 +770,7 @@ struct soak *soak_free(struct soak *soak)
     soak->stopping = true;
     soak->config.close_with_reset = true;
     for (int state = SOAK_CONNECTING; state <= SOAK_THINKING; state++)
-        cut(soak, (enum soak_state)state);
+        cut(soak, (enum soak_state)state, INT_MAX);
     maybe_over(soak);
     measure_done(&soak->measure);
     free(soak->request);

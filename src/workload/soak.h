@@ -68,7 +68,7 @@ struct soak {
     uint64_t start_ns, backoff_until_ns;
     uint64_t behind;   /* requests that were due when the run was stopped, and had not started */
     uint32_t failures; /* in a row */
-    bool stopping, over, ports_exhausted;
+    bool stopping, hurry, over, ports_exhausted;
 
     struct timer due, opening, sweep, think, interval, warm, end;
     char first_error[160];
