@@ -370,6 +370,10 @@ void context_timer_fire(struct timer *timer, uint64_t now_ns)
         stack_set_now(stack, now_ns);
     if (!conn->pcb)
         return;
+    if (fast_due(stack, conn) > 0 && slow_due(stack, conn) > 0) {
+        tcp_schedule(stack, conn); /* the deadline has moved away since */
+        return;
+    }
     context_enter(stack, conn);
     if (fast_due(stack, conn) <= 0) {
         conn_tcp(conn)->last_timer = stack->timer_calls++;
