@@ -148,6 +148,7 @@ static int make_stack(struct engine *engine, const struct engine_config *config)
         .first_mac = config->first_mac,
         .local_mac = engine->device->local_mac,
         .super_segments = engine->device->offload_tcp && !config->real_size,
+        .udp_segments = engine->device->offload_udp && !config->real_size,
         .frames = &engine->frames,
         .timers = &engine->timers,
         .seed = config->seed,

@@ -190,6 +190,15 @@ ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags)
     return done;
 }
 
+ssize_t flow_write_burst(struct flow *flow, const void *data, size_t len, size_t segment)
+{
+    int status = stack_udp_send_burst(flow->flows->stack, &flow->conn, data, len, segment);
+    if (status < 0)
+        return status;
+    flow->written += len;
+    return (ssize_t)len;
+}
+
 size_t flow_write_room(const struct flow *flow)
 {
     if (flow->conn.protocol == IPPROTO_UDP)

@@ -90,6 +90,8 @@ int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
                  uint64_t timeout_ns);
 
 ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags);
+/** UDP: several datagrams of `segment` bytes at once, see stack_udp_send_burst. */
+ssize_t flow_write_burst(struct flow *flow, const void *data, size_t len, size_t segment);
 size_t flow_write_room(const struct flow *flow);
 int flow_peek(const struct flow *flow, struct iovec *iov, int count);
 void flow_consume(struct flow *flow, size_t len);

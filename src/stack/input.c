@@ -16,6 +16,8 @@
  */
 #include "stack/internal.h"
 
+#include "packet/segment.h"
+
 #include "lwip/etharp.h"
 #include "lwip/ip4_frag.h"
 #include "lwip/ip6_frag.h"
@@ -218,6 +220,17 @@ static void run_with_raw(struct stack *stack, struct frame *frame, const struct 
     }
 }
 
+/* lwIP wrote a new IPv4 header for the whole, without its checksum. */
+static void mend_header(struct frame *frame)
+{
+    uint8_t *ip = frame->data;
+    if (ip[0] >> 4 != 4)
+        return;
+    memset(ip + 10, 0, 2);
+    uint16_t sum = checksum_finish(checksum_add(0, ip, (size_t)(ip[0] & 15) * 4));
+    memcpy(ip + 10, &sum, sizeof(sum));
+}
+
 static void fragment_input(struct stack *stack, struct frame *frame, const struct packet *packet)
 {
     run_with_raw(stack, frame, packet);
@@ -227,6 +240,7 @@ static void fragment_input(struct stack *stack, struct frame *frame, const struc
     stack->reassembled = NULL;
     if (!frame)
         return;
+    mend_header(frame);
     struct packet whole;
     if (packet_parse(frame->data, frame->len, FRAME_IP, &whole) < 0 || whole.fragment) {
         stack->stats.bad++;
@@ -287,11 +301,10 @@ static bool ethernet_for_us(const struct stack *stack, const struct frame *frame
            memcmp(frame->data, stack->first_mac.bytes, sizeof(mac.bytes)) == 0;
 }
 
-void stack_input(struct stack *stack, struct frame *frame)
+static void frame_input(struct stack *stack, struct frame *frame)
 {
     struct packet packet;
 
-    assert(!stack->current);
     if (packet_parse(frame->data, frame->len, stack->layer, &packet) < 0) {
         stack->stats.bad++;
         frame_put(frame);
@@ -309,6 +322,25 @@ void stack_input(struct stack *stack, struct frame *frame)
         arp_input(stack, frame);
     else
         packet_input(stack, frame, &packet);
+}
+
+static void segment_input(void *user, struct frame *frame)
+{
+    frame_input(user, frame);
+}
+
+/* TCP takes a super-segment whole; datagrams have borders, so a burst of them is cut first. */
+void stack_input(struct stack *stack, struct frame *frame)
+{
+    assert(!stack->current);
+    if ((frame->offload.gso_type & ~FRAME_GSO_ECN) != FRAME_GSO_UDP_L4) {
+        frame_input(stack, frame);
+        return;
+    }
+    struct iovec iov = {frame->data, frame->len};
+    if (segment_split(&iov, 1, &frame->offload, stack->layer, stack->frames, segment_input, stack) < 0)
+        stack->stats.bad++;
+    frame_put(frame);
 }
 
 void input_init(struct stack *stack)

@@ -81,6 +81,15 @@ static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t
     }
 }
 
+static void offload_udp(const struct stack *stack, uint32_t udp_len,
+                        struct frame_offload *offload)
+{
+    if (!stack->burst_segment || udp_len <= (uint32_t)stack->burst_segment + UDP_HLEN)
+        return;
+    offload->gso_type = FRAME_GSO_UDP_L4;
+    offload->gso_size = stack->burst_segment;
+}
+
 static uint16_t fold(uint64_t sum)
 {
     return (uint16_t)~checksum_finish(sum);
@@ -132,6 +141,7 @@ static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint3
         offload_tcp(stack, ip, transport, len - header, offload);
         request_checksum(frame, transport, 16, &src, &dst, protocol, len - header, offload);
     } else if (protocol == IPPROTO_UDP && !fragment && !transport[6] && !transport[7]) {
+        offload_udp(stack, len - header, offload);
         request_checksum(frame, transport, 6, &src, &dst, protocol, len - header, offload);
     }
     return addr_set_find(stack->peers, &src);

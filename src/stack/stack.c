@@ -71,6 +71,7 @@ int stack_new(const struct stack_config *config, struct stack **ret_stack)
     stack->first_mac = config->first_mac;
     stack->local_mac = config->local_mac;
     stack->super_segments = config->super_segments;
+    stack->udp_segments = config->udp_segments;
     stack->frames = config->frames;
     stack->timers = config->timers;
     stack->max_conns = config->max_conns ? config->max_conns : UINT64_MAX;

@@ -76,6 +76,7 @@ struct stack_config {
     struct peer_mac first_mac;    /* TAP: of peer 0, the others count up */
     struct peer_mac local_mac;    /* TAP: of the local machine */
     bool super_segments;          /* send frames of up to 64 KiB with gso_size */
+    bool udp_segments;            /* likewise for bursts of datagrams */
     struct frame_pool *frames;
     struct timers *timers;
     uint64_t seed;
@@ -146,6 +147,14 @@ size_t stack_tcp_write_room(const struct stack_conn *conn);
 size_t stack_tcp_queued(const struct stack_conn *conn);
 /** One datagram. 0, -EMSGSIZE, -ENOMEM, -EPIPE. */
 int stack_udp_send(struct stack *stack, struct stack_conn *conn, const void *data, size_t len);
+/**
+ * Datagrams of `segment` bytes each (the last may be shorter) that lie one behind the other: as one
+ * frame where the device cuts them (USO), else one by one. At most STACK_UDP_BURST datagrams and
+ * 65 000 bytes. 0, -EMSGSIZE, -ENOMEM, -EPIPE.
+ */
+enum { STACK_UDP_BURST = 64 };
+int stack_udp_send_burst(struct stack *stack, struct stack_conn *conn, const void *data, size_t len,
+                         size_t segment);
 /** See peer_flow_peek and peer_flow_consume. */
 int stack_peek(const struct stack_conn *conn, struct iovec *iov, int count);
 void stack_consume(struct stack *stack, struct stack_conn *conn, size_t len);

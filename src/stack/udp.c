@@ -52,6 +52,8 @@ static int udp_open(struct stack *stack, struct stack_conn *conn, const struct s
     conn->pcb = pcb;
     conn->protocol = IPPROTO_UDP;
     conn->flags |= CONN_OPEN;
+    if (stack->ops->real_size && stack->ops->real_size(stack->user, conn->peer))
+        conn->flags |= CONN_REAL_SIZE;
     list_init(&conn->ready);
     table_add(stack, conn, table_hash(stack, IPPROTO_UDP, tuple));
     stack->stats.conns++;
@@ -98,14 +100,18 @@ struct stack_conn *udp_adopt(struct stack *stack, struct stack_listener *listene
     return conn;
 }
 
-int stack_udp_send(struct stack *stack, struct stack_conn *conn, const void *data, size_t len)
+/* Where the payload of one packet ends: IPv6's length does not count its own header. */
+static size_t payload_most(const struct udp_pcb *pcb)
 {
-    if (!conn->pcb)
-        return -EPIPE;
+    return 0xffffu - UDP_HLEN - (IP_IS_V6_VAL(pcb->local_ip) ? 0 : IP_HLEN);
+}
+
+/* `segment` is not 0 for a burst, which leaves whole. */
+static int udp_send_packet(struct stack *stack, struct stack_conn *conn, const void *data, size_t len,
+                           size_t segment)
+{
     struct udp_pcb *pcb = conn_udp(conn);
-    uint32_t ip_header = IP_IS_V6_VAL(pcb->local_ip) ? 40 : 20;
-    if (len > 0xffffu - UDP_HLEN - (ip_header == 20 ? ip_header : 0))
-        return -EMSGSIZE;
+    size_t ip_header = IP_IS_V6_VAL(pcb->local_ip) ? 40 : IP_HLEN;
     struct pbuf *p = pbuf_alloc(PBUF_TRANSPORT, (u16_t)len, PBUF_RAM);
     if (!p)
         return -ENOMEM;
@@ -113,13 +119,50 @@ int stack_udp_send(struct stack *stack, struct stack_conn *conn, const void *dat
     if (len)
         pbuf_take(p, data, (u16_t)len);
     context_enter(stack, conn);
-    bool whole = len + UDP_HLEN + ip_header <= stack->mtu;
+    bool whole = segment || len + UDP_HLEN + ip_header <= stack->mtu;
+    if (segment)
+        stack->netif.mtu = 0xffff;
+    stack->burst_segment = (uint16_t)segment;
     NETIF_SET_CHECKSUM_CTRL(&stack->netif,
                             whole ? NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_UDP
                                   : NETIF_CHECKSUM_ENABLE_ALL);
     err_t error = udp_sendto_if_src(pcb, p, &pcb->remote_ip, pcb->remote_port, &stack->netif,
                                     &pcb->local_ip);
+    stack->burst_segment = 0;
     context_leave(stack);
     pbuf_free(p);
     return errno_from_lwip(error);
+}
+
+int stack_udp_send(struct stack *stack, struct stack_conn *conn, const void *data, size_t len)
+{
+    if (!conn->pcb)
+        return -EPIPE;
+    if (len > payload_most(conn_udp(conn)))
+        return -EMSGSIZE;
+    return udp_send_packet(stack, conn, data, len, 0);
+}
+
+int stack_udp_send_burst(struct stack *stack, struct stack_conn *conn, const void *data, size_t len,
+                         size_t segment)
+{
+    size_t ip_header, done = 0;
+
+    if (!conn->pcb)
+        return -EPIPE;
+    ip_header = IP_IS_V6_VAL(conn_udp(conn)->local_ip) ? 40 : IP_HLEN;
+    bool cut = stack->udp_segments && !(conn->flags & CONN_REAL_SIZE) && len > segment &&
+               segment + UDP_HLEN + ip_header <= stack->mtu;
+    if (!segment || len > 65000 || len > segment * STACK_UDP_BURST)
+        return -EMSGSIZE;
+    if (cut)
+        return udp_send_packet(stack, conn, data, len, segment);
+    while (done < len) {
+        size_t piece = MIN(segment, len - done);
+        int status = stack_udp_send(stack, conn, (const char *)data + done, piece);
+        if (status < 0)
+            return status;
+        done += piece;
+    }
+    return 0;
 }

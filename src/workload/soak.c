@@ -123,12 +123,9 @@ static void let_go(struct soak_flow *flow)
 
 static void close_in_order(struct soak_flow *flow)
 {
-    if (flow->soak->config.close_with_reset || flow->flow.conn.protocol == IPPROTO_UDP)
-        flow_reset(&flow->flow);
-    else
+    if (!flow->soak->config.close_with_reset && flow->flow.conn.protocol == IPPROTO_TCP)
         flow_close(&flow->flow);
-    if (flow->state != SOAK_CLOSED) /* a reset reports its end at once */
-        let_go(flow);
+    let_go(flow); /* what is still open is reset */
 }
 
 static void maybe_over(struct soak *soak)
@@ -303,6 +300,17 @@ void soak_first_byte(struct soak_flow *flow)
         return;
     flow->first_byte = true;
     measure_latency(&soak->measure, PEER_HISTOGRAM_FIRST_BYTE, soak_now(soak) - flow->intended_ns);
+}
+
+void soak_also(struct soak *soak, uint64_t count)
+{
+    for (; count; count--) {
+        measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST,
+                        soak_now(soak) - intended_ns(soak, soak->issued));
+        soak->issued++;
+        soak->measure.counts.requests++;
+        soak->measure.counts.completed++;
+    }
 }
 
 void soak_complete(struct soak_flow *flow)

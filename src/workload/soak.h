@@ -94,6 +94,8 @@ uint64_t soak_behind(const struct soak *soak);
 /* For the workloads. */
 /** The first byte of an answer came. */
 void soak_first_byte(struct soak_flow *flow);
+/** `count` more requests were done together with this one. */
+void soak_also(struct soak *soak, uint64_t count);
 /** The answer is complete and right. */
 void soak_complete(struct soak_flow *flow);
 enum soak_error { SOAK_REFUSED, SOAK_RESET, SOAK_TIMEOUT, SOAK_BAD_ANSWER, SOAK_CLOSED_EARLY };
