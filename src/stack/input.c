@@ -220,12 +220,18 @@ static void run_with_raw(struct stack *stack, struct frame *frame, const struct 
     }
 }
 
-/* lwIP wrote a new IPv4 header for the whole, without its checksum. */
+/* lwIP wrote a new IP header for the whole: IPv4's has no checksum yet, IPv6's has a length that is
+   short by the 8 bytes of the fragment header, which are gone already. */
 static void mend_header(struct frame *frame)
 {
     uint8_t *ip = frame->data;
-    if (ip[0] >> 4 != 4)
+
+    if (ip[0] >> 4 == 6) {
+        uint32_t payload = frame->len - IP6_HLEN;
+        ip[4] = (uint8_t)(payload >> 8);
+        ip[5] = (uint8_t)payload;
         return;
+    }
     memset(ip + 10, 0, 2);
     uint16_t sum = checksum_finish(checksum_add(0, ip, (size_t)(ip[0] & 15) * 4));
     memcpy(ip + 10, &sum, sizeof(sum));
