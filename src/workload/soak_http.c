@@ -64,7 +64,8 @@ static int make_request(const struct soak *soak, bool last, char **ret_request, 
     if (!out)
         return -ENOMEM;
     print_head(soak, last, out);
-    fwrite(soak->config.body, 1, soak->config.body_len, out);
+    if (soak->config.body_len)
+        fwrite(soak->config.body, 1, soak->config.body_len, out);
     return fclose(out) == 0 ? 0 : -ENOMEM;
 }
 
