@@ -39,7 +39,9 @@ struct peer_soak_config {
     uint64_t timeout_ns;      /* for a handshake, and for an answer; default 10 s */
     uint64_t interval_ns;     /* of the series; default 1 s */
     bool close_with_reset;    /* RST instead of FIN */
-    uint64_t message_bytes;   /* echo and UDP send; default 64 */
+    uint64_t message_bytes;   /* echo, UDP send and `touch`; default 64 */
+    uint64_t touch;           /* idle: once all are open, a message on so many of them; done when the
+                               * application's kernel has acknowledged it */
     const char *host;         /* HTTP: the Host header; default the address */
     const char *path;         /* HTTP: default "/" */
     const char *method;       /* HTTP: default "GET", or "POST" with a body */

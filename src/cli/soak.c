@@ -65,6 +65,8 @@ static const struct option_def soak_table[] = {
      FIELD(soak.think_ns)},
     {0, "close", "fin|rst", "how connections end (fin)", option_set_string, FIELD(close)},
     {0, "idle", NULL, "open the connections and hold them", option_set_flag, FIELD(idle)},
+    {0, "touch", "N", "with --idle: once all are open, a message on N of them", option_set_number,
+     FIELD(soak.touch), .min = 1, .max = 10000000},
     {0, "workload", "NAME", "tcp, udp: echo, send or receive (echo)", option_set_string,
      FIELD(workload)},
     {0, "size", "BYTES", "of an echo's message or a datagram (64)", option_set_size,
@@ -173,6 +175,8 @@ static int choose_workload(struct soak_options *options)
                  {"send", PEER_WORKLOAD_SEND},
                  {"receive", PEER_WORKLOAD_RECEIVE}};
 
+    if (options->soak.touch && !options->idle)
+        return usage_error(&command_soak, "--touch goes with --idle");
     if (options->idle)
         options->soak.workload = PEER_WORKLOAD_IDLE;
     if (!options->workload)

@@ -28,7 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECTING_MAX = 256, AT_ONCE = 64 };
+enum { CONNECTING_MAX = 256, AT_ONCE = 64, TOUCH_LOOKS = 4096 };
 #define BACKOFF_FIRST_NS (5 * NS_PER_MS)
 #define BACKOFF_MOST_NS  NS_PER_S
 
@@ -313,12 +313,17 @@ void soak_also(struct soak *soak, uint64_t count)
     }
 }
 
-void soak_complete(struct soak_flow *flow)
+void soak_done(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
     soak->measure.counts.completed++;
     measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST, soak_now(soak) - flow->intended_ns);
+}
+
+void soak_complete(struct soak_flow *flow)
+{
+    soak_done(flow);
     next_request(flow);
 }
 
@@ -333,6 +338,37 @@ ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int fla
 
 /* ---- events ---- */
 
+/* Idle flows, all of them open: a look at each, a round at a time, and a message on every n-th. */
+static void touch_some(struct soak *soak)
+{
+    uint64_t step = MAX(soak->config.flows / soak->config.touch, 1u);
+    int messages = 0;
+
+    for (int i = 0; i < TOUCH_LOOKS && soak->touch_left && messages < AT_ONCE; i++) {
+        if (list_empty(&soak->busy))
+            return;
+        struct list *node = list_pop(&soak->busy);
+        struct soak_flow *flow = list_entry(node, struct soak_flow, node);
+        list_add_tail(&soak->busy, node);
+        soak->touch_left--;
+        if (flow->id % step == 0) {
+            soak_touch(flow);
+            messages++;
+        }
+    }
+    if (soak->touch_left)
+        arm(soak, &soak->due, soak_now(soak) + 1);
+}
+
+static void maybe_touch(struct soak *soak)
+{
+    if (!soak->config.touch || soak->touch_begun || soak->in_state[SOAK_BUSY] < soak->config.flows)
+        return;
+    soak->touch_begun = true;
+    soak->touch_left = soak->config.flows;
+    touch_some(soak);
+}
+
 static void on_connected(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
@@ -344,6 +380,8 @@ static void on_connected(struct soak_flow *flow)
                         (uint64_t)flow->flow.handshake_us * NS_PER_US);
     set_state(flow, SOAK_READY);
     next_request(flow);
+    if (soak->ops == &soak_idle)
+        maybe_touch(soak);
 }
 
 static void on_end(struct soak_flow *flow)
@@ -520,8 +558,13 @@ static void open_more(struct soak *soak)
 
 static void due_fire(struct timer *timer, uint64_t now_ns)
 {
+    struct soak *soak = list_entry(timer, struct soak, due);
+
     (void)now_ns;
-    serve_due(list_entry(timer, struct soak, due));
+    if (soak->ops == &soak_idle)
+        touch_some(soak);
+    else
+        serve_due(soak);
 }
 
 static void close_some(struct soak *soak);

@@ -67,6 +67,8 @@ struct soak {
     uint64_t opened, issued, next_id, next_peer;
     uint64_t start_ns, backoff_until_ns;
     uint64_t behind;   /* requests that were due when the run was stopped, and had not started */
+    uint64_t touch_left; /* idle flows still to be looked at */
+    bool touch_begun;
     uint32_t failures; /* in a row */
     bool stopping, hurry, over, ports_exhausted;
 
@@ -102,6 +104,10 @@ enum soak_error { SOAK_REFUSED, SOAK_RESET, SOAK_TIMEOUT, SOAK_BAD_ANSWER, SOAK_
 /** Counts an error and gives the flow up. */
 void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/** Idle: a message on this flow. */
+void soak_touch(struct soak_flow *flow);
+/** Something that counts as a request was done, and the flow goes on as it is. */
+void soak_done(struct soak_flow *flow);
 /** UDP: this request is lost, the flow goes on. */
 void soak_lose(struct soak_flow *flow, enum soak_error kind);
 /** Writes on; STACK_WRITE_* flags. Counts, and returns as flow_write. */

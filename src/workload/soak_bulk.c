@@ -39,6 +39,25 @@ static void take_all(struct soak_flow *flow)
     }
 }
 
+void soak_touch(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+    size_t len = (size_t)MIN(soak->config.message_bytes, (uint64_t)SOAK_SCRATCH_BYTES);
+
+    flow->intended_ns = soak_now(soak);
+    ssize_t done = soak_write(flow, soak->scratch, len, STACK_WRITE_STABLE);
+    flow->out_at = done > 0 ? (uint64_t)done : 0;
+}
+
+/* All of the message is acknowledged. */
+static void touched(struct soak_flow *flow)
+{
+    if (!flow->out_at || stack_tcp_queued(&flow->flow.conn))
+        return;
+    flow->out_at = 0;
+    soak_done(flow);
+}
+
 static void nothing(struct soak_flow *flow)
 {
     (void)flow;
@@ -72,4 +91,5 @@ const struct soak_ops soak_send_udp = {
     .answers = true, .request = send_datagrams, .readable = take_all};
 const struct soak_ops soak_receive = {
     .request = nothing, .readable = take_all, .eof = received_all};
-const struct soak_ops soak_idle = {.request = nothing, .readable = take_all};
+const struct soak_ops soak_idle = {
+    .request = nothing, .readable = take_all, .writable = touched};
