@@ -62,7 +62,8 @@ struct peer_net_config {
                                * has none to call from */
     const char *netns;        /* NAME, PID or PATH of a network namespace for the device */
     bool isolate;             /* a fresh user and network namespace instead */
-    char *const *isolate_argv; /* the program to run in it (peer_net_start_program), or NULL */
+    char *const *isolate_argv; /* the program to run in it (peer_net_start_program), or NULL; its
+                                * stdin is empty and its stdout goes to our stderr */
     const char *pcap;         /* capture file, "-" for standard output */
     uint64_t seed;            /* every random choice derives from it; 0: a random one */
     uint64_t max_flows;       /* 0: 2 000 000; beyond it opening is -ENOSPC, callers are refused */

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,7 +159,20 @@ static int await_ready(struct netns_isolated *isolated, struct peer_error *error
     return 0;
 }
 
-int netns_isolate(char *const argv[], struct netns_isolated *ret, struct peer_error *error)
+/* In the child: the caller goes on using its stdin and stdout alone. */
+static void stdio_aside(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (fd > STDIN_FILENO) {
+        dup2(fd, STDIN_FILENO);
+        close(fd);
+    }
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+int netns_isolate(char *const argv[], enum netns_stdio stdio, struct netns_isolated *ret,
+                  struct peer_error *error)
 {
     struct netns_isolated isolated = {.netns_fd = -1};
     int ends[2];
@@ -170,8 +184,11 @@ int netns_isolate(char *const argv[], struct netns_isolated *ret, struct peer_er
                          error_text(-status));
     isolated.control = ends[0];
     isolated.holder = child_fork();
-    if (isolated.holder == 0)
+    if (isolated.holder == 0) {
+        if (stdio == NETNS_STDIO_ASIDE)
+            stdio_aside();
         holder_run(ends[1], self, argv && argv[0] ? argv : NULL);
+    }
     close(ends[1]);
     if (isolated.holder < 0) {
         close(ends[0]);

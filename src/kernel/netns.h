@@ -83,10 +83,15 @@ struct netns_isolated {
  * Close with netns_isolate_end. Errors: EPERM, ENOSPC, EINVAL, ENOSYS: namespaces are refused to
  * us; the text names the sysctl or the policy to change.
  */
-int netns_isolate(char *const argv[], struct netns_isolated *ret, struct peer_error *error);
+enum netns_stdio {
+    NETNS_STDIO_SHARED, /* the program has the caller's stdin, stdout, stderr */
+    NETNS_STDIO_ASIDE,  /* stdin is empty, stdout goes to the caller's stderr: the caller needs both */
+};
+int netns_isolate(char *const argv[], enum netns_stdio stdio, struct netns_isolated *ret,
+                  struct peer_error *error);
 /**
  * Starts the program in the namespace: in the caller's process group (so Ctrl-C reaches it), with
- * its stdin, stdout, stderr and no other descriptor, no signal blocked, SIGPIPE not ignored.
+ * stdio as netns_isolate was told and no other descriptor, no signal blocked, SIGPIPE not ignored.
  * argv[0] is looked up in PATH. Errors: the errno of execve with text; EALREADY, started before;
  * EINVAL, there was no argv; EPIPE, the holder is gone.
  */

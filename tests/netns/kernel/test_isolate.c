@@ -87,7 +87,7 @@ static int isolate_with_output(char *const argv[], struct netns_isolated *ret)
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     int before = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     assert_true(dup2(ends[1], STDOUT_FILENO) >= 0);
-    int status = netns_isolate(argv, ret, &error);
+    int status = netns_isolate(argv, NETNS_STDIO_SHARED, ret, &error);
     assert_true(dup2(before, STDOUT_FILENO) >= 0);
     close(before);
     close(ends[1]);
@@ -169,7 +169,7 @@ static void namespace_is_fresh_with_loopback_up(void **state)
     int fds = count_fds();
 
     (void)state;
-    assert_int_equal(netns_isolate(NULL, &isolated, &error), 0);
+    assert_int_equal(netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, &error), 0);
     int seen = netns_run(isolated.netns_fd, isolated.holder, look_at_interfaces, NULL, NULL, 0,
                          NULL, &error);
     assert_string_equal(error.text, "");
@@ -186,7 +186,7 @@ static void namespace_is_that_of_the_holder_in_proc(void **state)
     char spec[16];
 
     (void)state;
-    assert_int_equal(netns_isolate(NULL, &isolated, NULL), 0);
+    assert_int_equal(netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, NULL), 0);
     snprintf(spec, sizeof(spec), "%d", isolated.holder);
     int fd = netns_open(spec, NULL, NULL);
     assert_true(fd >= 0);
@@ -383,7 +383,7 @@ static void start_fails(char *name, int code, const char *text)
     struct peer_error error = {0};
     int status, fds = count_fds();
 
-    assert_int_equal(netns_isolate(argv, &isolated, NULL), 0);
+    assert_int_equal(netns_isolate(argv, NETNS_STDIO_SHARED, &isolated, NULL), 0);
     assert_int_equal(netns_isolate_start(&isolated, &error), -code);
     assert_int_equal(error.code, code);
     assert_text(&error, text);
@@ -443,7 +443,7 @@ static void start_without_program_or_twice_is_refused(void **state)
     struct peer_error error = {0};
 
     (void)state;
-    assert_int_equal(netns_isolate(nothing, &isolated, NULL), 0);
+    assert_int_equal(netns_isolate(nothing, NETNS_STDIO_SHARED, &isolated, NULL), 0);
     assert_int_equal(netns_isolate_start(&isolated, &error), -EINVAL);
     assert_string_equal(error.text, "there is no program to start");
     netns_isolate_end(&isolated, 0);
@@ -701,7 +701,7 @@ static struct refusal refusal_after(int (*forbid)(void))
         int fds = count_fds();
         if (forbid() < 0)
             _exit(EXIT_FAILURE);
-        refusal.status = netns_isolate(NULL, &isolated, &refusal.error);
+        refusal.status = netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, &refusal.error);
         if (count_fds() != fds || waitpid(-1, NULL, 0) >= 0)
             _exit(EXIT_FAILURE);
         _exit(write(ends[1], &refusal, sizeof(refusal)) == sizeof(refusal) ? 0 : 1);
@@ -775,7 +775,7 @@ static void skip_where_refused(void)
     struct netns_isolated isolated;
     struct peer_error error;
 
-    if (netns_isolate(NULL, &isolated, &error) == 0) {
+    if (netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, &error) == 0) {
         netns_isolate_end(&isolated, 0);
         return;
     }
