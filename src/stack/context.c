@@ -230,7 +230,7 @@ static void rtt_update(struct stack *stack, struct stack_conn *conn, const struc
 {
     if (!(conn->flags & CONN_RTT_RUNS) || !TCP_SEQ_GEQ(pcb->lastack, conn->rtt_seq))
         return;
-    conn->flags &= (uint8_t)~CONN_RTT_RUNS;
+    conn->flags &= (uint16_t)~CONN_RTT_RUNS;
     uint64_t sample = MIN((stack->now_ns - conn->rtt_start_ns) / 1000, (uint64_t)UINT32_MAX / 8);
     conn->srtt_us = conn->srtt_us ? (uint32_t)((conn->srtt_us * 7ull + sample) / 8)
                                   : (uint32_t)MAX(sample, 1u);
@@ -248,13 +248,13 @@ static void tcp_save(struct stack *stack, struct stack_conn *conn)
     if (pcb->rtime >= 0)
         conn->rtime_tick = stack->now_tick - (uint16_t)pcb->rtime;
     if (pcb->persist_backoff == 0) {
-        conn->flags &= (uint8_t)~CONN_PERSISTS;
+        conn->flags &= (uint16_t)~CONN_PERSISTS;
     } else if (!(conn->flags & CONN_PERSISTS)) {
         conn->flags |= CONN_PERSISTS;
         conn->persist_tick = stack->now_tick;
     }
     if (!(pcb->flags & TF_ACK_DELAY)) {
-        conn->flags &= (uint8_t)~CONN_ACK_WAITS;
+        conn->flags &= (uint16_t)~CONN_ACK_WAITS;
     } else if (!(conn->flags & CONN_ACK_WAITS)) {
         conn->flags |= CONN_ACK_WAITS;
         conn->ack_tick = stack->now_tick;
@@ -356,7 +356,7 @@ static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
         bool due = (int32_t)(conn->persist_tick + persist_ticks(pcb) - stack->now_tick) <= 0;
         pcb->persist_cnt = due ? UINT8_MAX : 0;
         if (due)
-            conn->flags &= (uint8_t)~CONN_PERSISTS;
+            conn->flags &= (uint16_t)~CONN_PERSISTS;
     }
     tcp_slowtmr();
 }
@@ -392,5 +392,7 @@ void conn_mark(struct stack *stack, struct stack_conn *conn, unsigned events)
         list_init(&conn->ready);
     if (!conn->events)
         list_add_tail(&stack->ready, &conn->ready);
+    if (conn == stack->current && events & (STACK_READABLE | STACK_CONNECTED | STACK_EOF))
+        stack->progress = true;
     conn->events |= (uint8_t)events;
 }

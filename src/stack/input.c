@@ -96,7 +96,10 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
                      const struct packet *packet)
 {
     context_enter(stack, conn);
+    stack->receiving = true;
+    stack->progress = false;
     ip_run(stack, frame, packet);
+    stack->receiving = false;
     context_leave(stack);
 }
 

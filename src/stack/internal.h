@@ -42,7 +42,10 @@ enum {
     CONN_RTT_RUNS = 1 << 5,
     CONN_ACK_WAITS = 1 << 6, /* a delayed acknowledgement, since ack_tick */
     CONN_PERSISTS = 1 << 7,  /* the persist timer runs, since persist_tick */
+    CONN_ACK_HELD = 1 << 8,  /* see output.c */
 };
+/* A bit of stack_conn.events that is no event: an acknowledgement is held. */
+enum { STACK_HELD = 1 << 7 };
 
 struct stack_listener {
     struct list node;
@@ -81,6 +84,8 @@ struct stack {
     struct netif netif;
     uint64_t peer;              /* whom the netif is at the moment */
     struct stack_conn *current; /* whose lists lwIP has at the moment */
+    bool receiving;             /* a frame for `current` is worked on */
+    bool progress;              /* and it brought something that the owner will hear of */
     struct stack_conn **table;
     uint32_t table_bits;
     uint64_t table_used, table_removals;
@@ -122,6 +127,7 @@ int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple
 /* output.c */
 err_t output_init(struct netif *netif);
 void output_apply_segment_size(struct stack *stack, struct stack_conn *conn);
+void output_held_ack(struct stack *stack, struct stack_conn *conn);
 
 /* tcp.c */
 struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listener,

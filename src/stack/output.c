@@ -13,6 +13,12 @@
  * offered, or it would have to wait for all of it: a quarter of the largest window seen. `mss`
  * only ever grows, since lwIP requires queued segments to fit.
  *
+ * Acknowledgements: lwIP sends one as soon as a segment is worked on, before the owner knows of it;
+ * then the owner answers, with a segment that acknowledges the same. So a bare acknowledgement of news
+ * for the owner is held back until he has heard them (stack_deliver, in the same iteration), and goes
+ * out only when nothing else did. One in two at the most is held, since a sender may wait for them;
+ * one that tells of a gap, or nothing new, never is.
+ *
  * On TAP the Ethernet source is written from the IP source: lwIP may send a packet that waited for
  * an ARP answer long after its netif has become another peer.
  */
@@ -41,6 +47,38 @@ void output_apply_segment_size(struct stack *stack, struct stack_conn *conn)
         pcb->mss = (u16_t)(payload + options);
 }
 
+/* Is this packet an acknowledgement to be held back? Whatever else leaves says all that one said. */
+static bool holds_ack(struct stack *stack, const uint8_t *ip, uint32_t len)
+{
+    struct stack_conn *conn = stack->current;
+    if (!conn || conn->protocol != IPPROTO_TCP)
+        return false;
+    uint32_t header = ip[0] >> 4 == 6 ? IP6_HLEN : (uint32_t)(ip[0] & 15) * 4;
+    const uint8_t *tcp = ip + header;
+    bool bare = tcp[13] == TCP_ACK && len == header + (uint32_t)(tcp[12] >> 4) * 4;
+    bool held = conn->flags & CONN_ACK_HELD;
+    enum tcp_state state = conn_tcp(conn)->state;
+
+    conn->flags &= (uint16_t)~CONN_ACK_HELD;
+    if (!bare || held || !stack->receiving || !stack->progress ||
+        (state != ESTABLISHED && state != CLOSE_WAIT))
+        return false;
+    conn->flags |= CONN_ACK_HELD;
+    conn_mark(stack, conn, STACK_HELD);
+    return true;
+}
+
+/* The owner has heard the news; has he answered? */
+void output_held_ack(struct stack *stack, struct stack_conn *conn)
+{
+    conn->flags &= (uint16_t)~CONN_ACK_HELD;
+    if (!conn->pcb || conn->flags & CONN_TIME_WAIT)
+        return;
+    context_enter(stack, conn);
+    (void)tcp_send_empty_ack(conn_tcp(conn));
+    context_leave(stack);
+}
+
 /* Counts what leaves twice and starts timing what leaves first. */
 static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t payload)
 {
@@ -55,7 +93,7 @@ static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
     if (!first) {
         conn->retransmits++;
         stack->stats.retransmits++;
-        conn->flags &= (uint8_t)~CONN_RTT_RUNS; /* Karn */
+        conn->flags &= (uint16_t)~CONN_RTT_RUNS; /* Karn */
     } else if (payload && !(conn->flags & CONN_RTT_RUNS)) {
         conn->flags |= CONN_RTT_RUNS;
         conn->rtt_seq = seq + payload;
@@ -177,6 +215,8 @@ static err_t output_packet(struct netif *netif, struct pbuf *p)
 {
     struct stack *stack = netif->state;
     struct frame_offload offload = {0};
+    if (holds_ack(stack, p->payload, p->tot_len))
+        return ERR_OK;
     int64_t peer = finish_ip(stack, p->payload, p->payload, p->tot_len, &offload);
 
     emit(stack, p, peer < 0 ? stack->peer : (uint64_t)peer, &offload);
@@ -222,6 +262,8 @@ static err_t output_ethernet(struct netif *netif, struct pbuf *p)
         memcpy(sender.bytes, frame + 14 + 14, 4);
         peer = addr_set_find(stack->peers, &sender);
     } else {
+        if (holds_ack(stack, frame + 14, p->tot_len - 14u))
+            return ERR_OK;
         peer = finish_ip(stack, frame, frame + 14, p->tot_len - 14u, &offload);
     }
     if (peer < 0)

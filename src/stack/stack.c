@@ -141,9 +141,12 @@ int stack_deliver(struct stack *stack)
     icmp_deliver(stack, &count);
     while ((node = list_pop(&stack->ready))) {
         struct stack_conn *conn = list_entry(node, struct stack_conn, ready);
-        unsigned events = conn->events;
+        unsigned events = conn->events & ~(unsigned)STACK_HELD;
         conn->events = 0;
-        stack->ops->event(stack->user, conn, events);
+        if (events)
+            stack->ops->event(stack->user, conn, events);
+        if (conn->flags & CONN_ACK_HELD)
+            output_held_ack(stack, conn);
         count++;
     }
     return count;

@@ -113,7 +113,7 @@ struct stack_conn {
     uint32_t srtt_us;
     uint32_t retransmits;
     uint16_t segment_bytes; /* payload of a segment on the wire */
-    uint8_t flags;
+    uint16_t flags;
     uint8_t events;
     uint8_t end;          /* enum peer_end */
     uint8_t protocol;     /* IPPROTO_TCP or IPPROTO_UDP */

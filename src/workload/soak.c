@@ -71,6 +71,8 @@ static struct list *list_of(struct soak *soak, enum soak_state state)
         return &soak->ready;
     case SOAK_BUSY:
         return &soak->busy;
+    case SOAK_ENDING:
+        return &soak->ending;
     default:
         return &soak->thinking;
     }
@@ -79,7 +81,8 @@ static struct list *list_of(struct soak *soak, enum soak_state state)
 static void watch_timeouts(struct soak *soak)
 {
     uint64_t next = TIMER_NEVER;
-    struct list *const lists[] = {&soak->connecting, soak->ops->answers ? &soak->busy : &soak->connecting};
+    struct list *const lists[] = {&soak->connecting, &soak->ending,
+                                  soak->ops->answers ? &soak->busy : &soak->connecting};
 
     if (timer_armed(&soak->sweep))
         return; /* never later than needed: it looks again when it fires */
@@ -106,7 +109,7 @@ static void set_state(struct soak_flow *flow, enum soak_state state)
     if (state == SOAK_CLOSED)
         return;
     list_add_tail(list_of(soak, state), &flow->node);
-    if (state == SOAK_CONNECTING || state == SOAK_BUSY)
+    if (state != SOAK_READY && state != SOAK_THINKING)
         watch_timeouts(soak);
 }
 
@@ -280,7 +283,10 @@ static void next_request(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
-    if (exhausted(soak) || flow->last) {
+    if (flow->last && flow->remote_closes && flow->flow.state == FLOW_OPEN &&
+        !soak->config.close_with_reset) {
+        set_state(flow, SOAK_ENDING); /* one FIN answers the other, and no TIME-WAIT is ours */
+    } else if (exhausted(soak) || flow->last) {
         close_in_order(flow);
         after_end(soak);
     } else if (soak->config.think_ns && flow->requests) {
@@ -601,6 +607,13 @@ static void sweep_fire(struct timer *timer, uint64_t now_ns)
     expire(soak, &soak->connecting, now_ns);
     if (soak->ops->answers)
         expire(soak, &soak->busy, now_ns);
+    while (!list_empty(&soak->ending)) { /* no error: the answer was complete */
+        struct soak_flow *flow = list_entry(soak->ending.next, struct soak_flow, node);
+        if (flow->started_ns + soak->config.timeout_ns > now_ns)
+            break;
+        close_in_order(flow);
+        after_end(soak);
+    }
     if (!soak->over)
         watch_timeouts(soak);
 }
@@ -662,7 +675,8 @@ static int cut(struct soak *soak, enum soak_state state, int most)
    and its answers must be read before the device's queue is full. */
 static void close_some(struct soak *soak)
 {
-    static const enum soak_state states[] = {SOAK_CONNECTING, SOAK_READY, SOAK_THINKING, SOAK_BUSY};
+    static const enum soak_state states[] = {SOAK_CONNECTING, SOAK_READY, SOAK_THINKING,
+                                             SOAK_ENDING, SOAK_BUSY};
     size_t last = ARRAY_SIZE(states) - (soak->ops->answers && !soak->hurry ? 1 : 0);
     int left = AT_ONCE;
 
@@ -767,6 +781,7 @@ static void init_timers(struct soak *soak)
     list_init(&soak->ready);
     list_init(&soak->busy);
     list_init(&soak->thinking);
+    list_init(&soak->ending);
 }
 
 static int prepare(struct soak *soak, struct peer_error *error)
@@ -820,7 +835,7 @@ struct soak *soak_free(struct soak *soak)
         return NULL;
     soak->stopping = true;
     soak->config.close_with_reset = true;
-    for (int state = SOAK_CONNECTING; state <= SOAK_THINKING; state++)
+    for (int state = SOAK_CONNECTING; state < SOAK_CLOSED; state++)
         cut(soak, (enum soak_state)state, INT_MAX);
     maybe_over(soak);
     measure_done(&soak->measure);

@@ -16,7 +16,14 @@
  *   CONNECTING -> READY -> BUSY -> READY ... -> closed, and another is opened in its place
  *                      \-> THINKING -/
  */
-enum soak_state { SOAK_CONNECTING, SOAK_READY, SOAK_BUSY, SOAK_THINKING, SOAK_CLOSED };
+enum soak_state {
+    SOAK_CONNECTING,
+    SOAK_READY,
+    SOAK_BUSY,
+    SOAK_THINKING,
+    SOAK_ENDING, /* the application said that it will close: its FIN is waited for */
+    SOAK_CLOSED,
+};
 
 struct soak_flow {
     struct flow flow; /* first */
@@ -29,6 +36,8 @@ struct soak_flow {
     uint8_t state;
     bool first_byte;       /* of the answer was seen */
     bool last;             /* no request after this one */
+    bool early;            /* the first request went along with the handshake */
+    bool remote_closes;    /* the answer said so */
     uint64_t out_at;       /* bytes of this request that were written (bulk: acknowledged) */
     union {
         http_parser http;
@@ -61,7 +70,7 @@ struct soak {
     uint64_t seed;
     struct measure measure;
 
-    struct list connecting, ready, busy, thinking; /* of flows, oldest first */
+    struct list connecting, ready, busy, thinking, ending; /* of flows, oldest first */
     uint64_t in_state[SOAK_CLOSED + 1];
     uint64_t open, open_most;
     uint64_t opened, issued, next_id, next_peer;

@@ -159,7 +159,8 @@ static void http_answered(struct soak_flow *flow)
         return;
     }
     soak->measure.counts.statuses[status / 100 < PEER_STATUS_CLASSES ? status / 100 : 0]++;
-    flow->last |= !http_should_keep_alive(&flow->http);
+    flow->remote_closes = !http_should_keep_alive(&flow->http);
+    flow->last |= flow->remote_closes;
     soak_complete(flow);
 }
 
