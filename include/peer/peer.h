@@ -65,6 +65,8 @@ struct peer_net_config {
     char *const *isolate_argv; /* the program to run in it (peer_net_start_program), or NULL; its
                                 * stdin is empty and its stdout goes to our stderr */
     const char *pcap;         /* capture file, "-" for standard output */
+    const char *uplink;       /* impairments from the peers to the local side, in tc-netem's words */
+    const char *downlink;     /* and the other way, see peer(1); NULL: none */
     uint64_t seed;            /* every random choice derives from it; 0: a random one */
     uint64_t max_flows;       /* 0: 2 000 000; beyond it opening is -ENOSPC, callers are refused */
     const char *device_node;  /* default /dev/net/tun */
@@ -77,9 +79,10 @@ struct peer_net;
  * Makes the device and brings it up, with routes to the peers.
  *
  * Actionable errors (all with text):
- *  -EINVAL  a string in the config is wrong (kind USAGE)
+ *  -EINVAL  a string in the config is wrong; -ENOENT, -ESRCH it names a namespace, process or
+ *           directory that is not there (kind USAGE)
  *  -ENETUNREACH the target is no address of this machine, -EADDRINUSE a `from` address is taken or
- *           routed already, -EPERM, -EACCES, -ENOENT (device node or namespace), -EBUSY (device
+ *           routed already, -EPERM, -EACCES, -ENOENT (device node), -EBUSY (device
  *           name taken, or a second peer_net in this process)  (kind MACHINE)
  */
 PEER_EXPORT int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
@@ -118,6 +121,23 @@ enum peer_neighbours {
     PEER_NEIGHBOURS_GATEWAY,   /* still more: the first peer is the gateway of all */
 };
 
+/**
+ * Changes all links from now on; NULL leaves a direction as it is. -EINVAL with text. Frames have
+ * real size from the first impairment on.
+ */
+PEER_EXPORT int peer_net_set_link(struct peer_net *net, const char *uplink, const char *downlink,
+                                  struct peer_error *error);
+/** Pulls a peer's cable, or plugs it in again. -EADDRNOTAVAIL, -ENOMEM. */
+PEER_EXPORT int peer_net_unplug(struct peer_net *net, const struct peer_addr *peer, bool unplugged);
+PEER_EXPORT bool peer_net_is_unplugged(struct peer_net *net, const struct peer_addr *peer);
+
+/** Named links. */
+struct peer_link_profile {
+    const char *name, *uplink, *downlink, *about;
+};
+/** The `index`-th profile: 1, or 0 when there are no more. */
+PEER_EXPORT int peer_link_profile(size_t index, struct peer_link_profile *ret_profile);
+
 /** What came out of the config. Strings live as long as the net. */
 struct peer_net_info {
     const char *device;
@@ -135,6 +155,17 @@ struct peer_net_info {
 };
 PEER_EXPORT void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info);
 
+/** What an impaired link did, all peers together. */
+struct peer_link_stats {
+    uint64_t sent, delivered;
+    uint64_t lost;        /* by `loss` */
+    uint64_t overflowed;  /* by `limit` */
+    uint64_t discarded;   /* the cable was pulled */
+    uint64_t duplicated, corrupted, reordered, delayed;
+    uint64_t delay_mean_ns, delay_max_ns;
+    uint64_t queued, queued_max; /* under way now, and the most on one link */
+};
+
 /** Counters since the start. */
 struct peer_net_stats {
     uint64_t frames_sent, frames_received; /* by the peers; super-segments count once */
@@ -146,6 +177,7 @@ struct peer_net_stats {
     uint64_t flows;             /* open now */
     uint64_t flows_refused;     /* callers refused by max_flows */
     uint64_t retransmits;       /* segments the peers sent again */
+    struct peer_link_stats uplink, downlink;
     int pcap_error;             /* 0, or -errno that ended the capture */
 };
 PEER_EXPORT int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats);

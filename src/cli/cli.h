@@ -50,6 +50,7 @@ option_set option_set_size;   /* uint64_t bytes: "64", "4k", "1MiB" */
 /** What every command knows. First member of each command's options. */
 struct common_options {
     const char *from, *mac, *dev, *local, *netns, *pcap;
+    const char *link, *uplink, *downlink;
     int kind;             /* enum peer_device_kind */
     int family;           /* 4, 6, 0 */
     uint64_t mtu, seed;
@@ -117,6 +118,8 @@ int parse_target(const struct command *command, const struct common_options *com
 
 /* ---- the net ---- */
 
+/** Prints the grammar and profiles of links when they were asked for. */
+bool link_help(const struct common_options *common);
 /** Makes the net for a command; target may be NULL. 0 or an exit status after a message. */
 int open_net(const struct common_options *common, const struct target *target, bool local_needed,
              struct peer_net **ret_net);

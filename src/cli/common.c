@@ -5,6 +5,7 @@
  */
 #include "cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -41,6 +42,11 @@ const struct option_def options_net[] = {
      option_set_flag, FIELD(isolate)},
     {0, "allow-forward", NULL, "take a HOST that is no address of this machine", option_set_flag,
      FIELD(allow_forward)},
+    {0, "link", "SPEC", "impair both directions: \"delay 50ms 10ms loss 1%\", a profile, or help",
+     option_set_string, FIELD(link)},
+    {0, "uplink", "SPEC", "from the peers to this machine only", option_set_string, FIELD(uplink)},
+    {0, "downlink", "SPEC", "from this machine to the peers only", option_set_string,
+     FIELD(downlink)},
     {0, "no-offload", NULL, "frames of real size only, complete checksums", option_set_flag,
      FIELD(no_offload)},
     {0, "pcap", "FILE", "capture what crosses the device (pcapng; \"-\": standard output)",
@@ -78,6 +84,10 @@ static void say_list(const char *format, va_list arguments)
     char line[1024];
 
     vsnprintf(line, sizeof(line), format, arguments);
+    for (char *at = line; *at; at++) { /* of words from the command line: one line stays one */
+        if (iscntrl((unsigned char)*at))
+            *at = '?';
+    }
     fprintf(stderr, "peer: %s\n", line);
 }
 
@@ -222,7 +232,8 @@ int parse_target(const struct command *command, const struct common_options *com
                  char **argv, struct target *ret_target)
 {
     struct peer_error error;
-    char host[256], port_text[32];
+    const char *port_text;
+    char host[256];
 
     if (argc < 1)
         return usage_error(command, "HOST and PORT are missing");
@@ -231,17 +242,16 @@ int parse_target(const struct command *command, const struct common_options *com
     if (snprintf(host, sizeof(host), "%s", argv[0]) >= (int)sizeof(host))
         return usage_error(command, "the host name is too long");
     if (argc == 2) {
-        snprintf(port_text, sizeof(port_text), "%s", argv[1]);
+        port_text = argv[1];
         size_t len = strlen(host);
         if (host[0] == '[' && host[len - 1] == ']') {
             host[len - 1] = 0;
             memmove(host, host + 1, len);
         }
     } else {
-        char *split = split_port(host);
-        if (!split)
+        port_text = split_port(host);
+        if (!port_text)
             return usage_error(command, "the port is missing: HOST PORT, HOST:PORT or [IPV6]:PORT");
-        snprintf(port_text, sizeof(port_text), "%s", host[0] == 0 ? "" : split);
     }
     int port = parse_port(command, port_text);
     if (port < 0)
@@ -253,6 +263,30 @@ int parse_target(const struct command *command, const struct common_options *com
 }
 
 /* ---- the net ---- */
+
+static bool is_help(const char *text)
+{
+    return text && strcmp(text, "help") == 0;
+}
+
+/* `--link help`: nothing else is done then. */
+bool link_help(const struct common_options *common)
+{
+    struct peer_link_profile profile;
+
+    if (!is_help(common->link) && !is_help(common->uplink) && !is_help(common->downlink))
+        return false;
+    printf("delay TIME [JITTER [CORRELATION]]   distribution uniform|normal|pareto\n"
+           "loss P [CORRELATION]                loss gemodel p [r [1-h [1-k]]]\n"
+           "duplicate P   corrupt P             reorder P [gap N]   (needs delay)\n"
+           "rate RATE     limit PACKETS\n\n"
+           "in any order, after at most one of these profiles:\n\n");
+    for (size_t i = 0; peer_link_profile(i, &profile); i++) {
+        printf("%s  (%s)\n", profile.name, profile.about);
+        printf("    up:   %s\n    down: %s\n", profile.uplink, profile.downlink);
+    }
+    return true;
+}
 
 int open_net(const struct common_options *common, const struct target *target, bool local_needed,
              struct peer_net **ret_net)
@@ -272,6 +306,8 @@ int open_net(const struct common_options *common, const struct target *target, b
         .isolate = common->isolate,
         .isolate_argv = common->program,
         .pcap = common->pcap,
+        .uplink = common->uplink ? common->uplink : common->link,
+        .downlink = common->downlink ? common->downlink : common->link,
         .seed = common->seed,
         .no_offload = common->no_offload,
     };

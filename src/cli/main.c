@@ -4,9 +4,12 @@
  */
 #include "cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {
     &command_connect,
@@ -61,6 +64,8 @@ static int run_command(const struct command *command, int argc, char **argv)
     if (status == 0 && options->help) {
         options_print_help(command);
         status = flush_output(STATUS_DONE);
+    } else if (status == 0 && link_help(options)) {
+        status = flush_output(STATUS_DONE);
     } else if (status == 0) {
         status = command->run(options, argc, argv);
     }
@@ -68,8 +73,25 @@ static int run_command(const struct command *command, int argc, char **argv)
     return status;
 }
 
+/*
+ * A descriptor that the caller closed ("<&-", ">&-") would become that of a device or socket, and
+ * its number is where we read and print. What stands in for it reads as empty and refuses writing.
+ */
+static bool hold_standard_descriptors(void)
+{
+    static const int modes[] = {O_RDONLY, O_RDONLY, O_RDWR};
+
+    for (int fd = 0; fd < (int)CLI_ARRAY_SIZE(modes); fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", modes[fd]) != fd)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!hold_standard_descriptors())
+        return STATUS_MACHINE;
     if (argc < 2) {
         print_usage(stderr);
         return STATUS_USAGE;

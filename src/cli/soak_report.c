@@ -91,6 +91,28 @@ static json_t *json_local(const struct peer_soak_local *local)
     return entry;
 }
 
+static json_t *json_link(const struct peer_link_stats *link)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "sent",
+                     integer(link->sent), "delivered", integer(link->delivered), "lost",
+                     integer(link->lost), "overflowed", integer(link->overflowed), "discarded",
+                     integer(link->discarded), "duplicated", integer(link->duplicated), "corrupted",
+                     integer(link->corrupted), "reordered", integer(link->reordered), "delayed",
+                     integer(link->delayed), "delay_mean_us", (double)link->delay_mean_ns / 1e3,
+                     "queued_max", integer(link->queued_max));
+}
+
+static void json_add_links(json_t *document, const struct soak_run *run)
+{
+    struct peer_net_stats stats;
+
+    if (peer_net_get_stats(run->net, &stats) < 0 || (!stats.uplink.sent && !stats.downlink.sent))
+        return;
+    json_object_set_new(document, "link",
+                        json_pack("{s:o, s:o}", "uplink", json_link(&stats.uplink), "downlink",
+                                  json_link(&stats.downlink)));
+}
+
 static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
 {
     json_t *document = json_report("soak", run->net, &run->options->target);
@@ -109,6 +131,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     json_object_set_new(document, "tcp",
                         json_pack("{s:I}", "retransmits", integer(report->retransmits)));
     json_object_set_new(document, "local", json_local(&report->local));
+    json_add_links(document, run);
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
     json_object_set_new(document, "open", json_integer(integer(report->open_most)));
     json_object_set_new(document, "cpu_s",
@@ -260,6 +283,39 @@ static void print_head(const struct soak_run *run)
                                          : "one peer is the gateway of the others");
 }
 
+static void print_link(const char *name, const struct peer_link_stats *link)
+{
+    const struct {
+        uint64_t count;
+        const char *what;
+    } parts[] = {{link->lost, "lost"},           {link->overflowed, "overflowed the queue"},
+                 {link->duplicated, "doubled"},  {link->corrupted, "corrupted"},
+                 {link->reordered, "reordered"}, {link->discarded, "discarded"}};
+    char delay[32];
+
+    if (!link->sent)
+        return;
+    printf("  %s: %llu packets", name, (unsigned long long)link->sent);
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(parts); i++) {
+        if (parts[i].count)
+            printf(", %llu %s", (unsigned long long)parts[i].count, parts[i].what);
+    }
+    if (link->delayed)
+        printf(", delayed by %s on average, at most %llu on the way at once",
+               format_time(link->delay_mean_ns, delay), (unsigned long long)link->queued_max);
+    putchar('\n');
+}
+
+static void print_links(const struct soak_run *run)
+{
+    struct peer_net_stats stats;
+
+    if (peer_net_get_stats(run->net, &stats) < 0)
+        return;
+    print_link("uplink", &stats.uplink);
+    print_link("downlink", &stats.downlink);
+}
+
 static void print_text(const struct soak_run *run, const struct peer_soak_report *report)
 {
     const struct peer_soak_counts *counts = &report->counts;
@@ -274,6 +330,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
            format_bytes(counts->bytes_received, received));
     print_errors(report);
     print_local(report);
+    print_links(run);
     print_rate(report);
     if (counts->completed)
         printf("Requests/sec:    %.2f\n", per_s(counts->completed, report->duration_ns));

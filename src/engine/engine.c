@@ -6,12 +6,16 @@
  * callers that poll engine_fd in a loop of their own, and set only when the next deadline moved to
  * an earlier time than it is set for.
  *
+ * Wires: when a link is impaired every frame is cut to real size first and goes through the wire of
+ * its peer, in both directions; else frames go straight.
+ *
  * The receive buffer is one large frame that is filled again and again: the stack copies short
  * frames out of it and puts it back, so that it stays warm, and keeps it only when it is long.
  */
 #include "engine/engine.h"
 
 #include "base/macro.h"
+#include "packet/parse.h"
 #include "packet/segment.h"
 
 #include <errno.h>
@@ -31,6 +35,10 @@ struct engine {
     struct stack *stack;
     struct flows flows;
     bool real_size;
+    struct wires *wires;
+    uint64_t seed;
+    const struct addr_set *peers;
+    uint64_t sender; /* of what is being split for its wire */
     bool clocked; /* reads the clock itself */
     int epoll_fd, timer_fd;
     uint64_t now_ns, timer_set_ns;
@@ -59,18 +67,18 @@ static void set_now(struct engine *engine, uint64_t now_ns)
 /* ---- frames out ---- */
 
 static void capture(struct engine *engine, enum pcapng_direction direction, const struct iovec *iov,
-                    int count, const struct frame_offload *offload)
+                    int count, const struct frame_offload *offload, const char *comment)
 {
     if (!engine->pcapng)
         return;
     uint64_t wall_ns = engine->clocked ? clock_ns(CLOCK_REALTIME) : engine->now_ns;
-    pcapng_write(engine->pcapng, wall_ns, direction, iov, count, offload, NULL);
+    pcapng_write(engine->pcapng, wall_ns, direction, iov, count, offload, comment);
 }
 
 static void send_frame(struct engine *engine, const struct iovec *iov, int count,
-                       const struct frame_offload *offload)
+                       const struct frame_offload *offload, const char *comment)
 {
-    capture(engine, PCAPNG_INBOUND, iov, count, offload);
+    capture(engine, PCAPNG_INBOUND, iov, count, offload, comment);
     engine->stats.frames_sent++;
     engine->stats.bytes_sent += iov_total(iov, count);
     (void)device_send(engine->device, iov, count, offload);
@@ -80,8 +88,15 @@ static void send_real_size(void *user, struct frame *frame)
 {
     struct iovec iov = {frame->data, frame->len};
 
-    send_frame(user, &iov, 1, &frame->offload);
+    send_frame(user, &iov, 1, &frame->offload, NULL);
     frame_put(frame);
+}
+
+static void send_by_wire(void *user, struct frame *frame)
+{
+    struct engine *engine = user;
+
+    wires_send(engine->wires, engine->sender, LINK_UPLINK, frame, engine->now_ns);
 }
 
 static void on_output(void *user, uint64_t peer, const struct iovec *iov, int count,
@@ -89,12 +104,66 @@ static void on_output(void *user, uint64_t peer, const struct iovec *iov, int co
 {
     struct engine *engine = user;
 
-    (void)peer;
-    if (engine->real_size)
+    if (engine->wires || engine->real_size) {
+        engine->sender = peer;
         (void)segment_split(iov, count, offload, engine->device->layer, &engine->frames,
-                            send_real_size, engine);
-    else
-        send_frame(engine, iov, count, offload);
+                            engine->wires ? send_by_wire : send_real_size, engine);
+    } else {
+        send_frame(engine, iov, count, offload, NULL);
+    }
+}
+
+/* ---- wires ---- */
+
+static void on_arrive(void *user, enum link_direction direction, struct frame *frame,
+                      const char *comment)
+{
+    struct engine *engine = user;
+    struct iovec iov = {frame->data, frame->len};
+
+    if (direction == LINK_UPLINK) {
+        send_frame(engine, &iov, 1, &frame->offload, comment);
+        frame_put(frame);
+        return;
+    }
+    capture(engine, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, comment);
+    stack_input(engine->stack, frame);
+}
+
+/* It is in the capture all the same: that is where one looks for it. */
+static void on_lost(void *user, enum link_direction direction, const struct frame *frame,
+                    const char *comment)
+{
+    struct iovec iov = {frame->data, frame->len};
+
+    capture(user, direction == LINK_UPLINK ? PCAPNG_INBOUND : PCAPNG_OUTBOUND, &iov, 1,
+            &frame->offload, comment);
+}
+
+static int make_wires(struct engine *engine, const struct link_spec specs[2])
+{
+    static const struct wires_ops ops = {.arrive = on_arrive, .lost = on_lost};
+    struct wires_config config = {
+        .ops = &ops,
+        .user = engine,
+        .timers = &engine->timers,
+        .layer = engine->device->layer,
+        .seed = engine->seed,
+        .specs = {specs[LINK_UPLINK], specs[LINK_DOWNLINK]},
+        .comments = engine->pcapng != NULL,
+    };
+    return wires_new(&config, &engine->wires);
+}
+
+struct wires *engine_wires(struct engine *engine)
+{
+    struct link_spec clear[2];
+
+    link_spec_clear(&clear[LINK_UPLINK]);
+    link_spec_clear(&clear[LINK_DOWNLINK]);
+    if (!engine->wires)
+        (void)make_wires(engine, clear);
+    return engine->wires;
 }
 
 /* ---- the stack's other calls ---- */
@@ -127,7 +196,7 @@ static bool on_real_size(void *user, uint64_t peer)
     const struct engine *engine = user;
 
     (void)peer;
-    return engine->real_size;
+    return engine->real_size || engine->wires;
 }
 
 /* ---- birth and death ---- */
@@ -147,8 +216,8 @@ static int make_stack(struct engine *engine, const struct engine_config *config)
         .peers = config->peers,
         .first_mac = config->first_mac,
         .local_mac = engine->device->local_mac,
-        .super_segments = engine->device->offload_tcp && !config->real_size,
-        .udp_segments = engine->device->offload_udp && !config->real_size,
+        .super_segments = engine->device->offload_tcp && !engine->real_size,
+        .udp_segments = engine->device->offload_udp && !engine->real_size,
         .frames = &engine->frames,
         .timers = &engine->timers,
         .seed = config->seed,
@@ -195,12 +264,17 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine)
     engine->timer_set_ns = TIMER_NEVER;
     engine->clocked = device_fd(engine->device) >= 0;
     engine->now_ns = engine->clocked ? clock_ns(CLOCK_MONOTONIC) : config->now_ns;
+    engine->seed = config->seed;
+    engine->peers = config->peers;
     frame_pool_init(&engine->frames);
     timers_init(&engine->timers);
     list_init(&engine->flows.all);
     list_init(&engine->flows.dead);
 
     int status = make_descriptors(engine);
+    if (status == 0 && !(link_spec_is_clear(&config->links[LINK_UPLINK]) &&
+                         link_spec_is_clear(&config->links[LINK_DOWNLINK])))
+        status = make_wires(engine, config->links);
     if (status == 0)
         status = make_stack(engine, config);
     if (status < 0) {
@@ -217,6 +291,8 @@ struct engine *engine_free(struct engine *engine)
 {
     if (!engine)
         return NULL;
+    /* The last resets go straight: nothing would carry them out of a wire any more. */
+    engine->wires = wires_free(engine->wires);
     flows_done(&engine->flows);
     stack_free(engine->stack);
     pcapng_free(engine->pcapng);
@@ -233,13 +309,41 @@ struct engine *engine_free(struct engine *engine)
 
 /* ---- the iteration ---- */
 
+static void receive_by_wire(void *user, struct frame *frame)
+{
+    struct engine *engine = user;
+
+    wires_send(engine->wires, engine->sender, LINK_DOWNLINK, frame, engine->now_ns);
+}
+
+/* Whose wire? Frames for nobody go straight, and are ignored by the stack. */
+static bool goes_by_wire(struct engine *engine, const struct frame *frame)
+{
+    struct packet packet;
+    int64_t peer;
+
+    if (!engine->wires ||
+        packet_parse(frame->data, frame->len, engine->device->layer, &packet) < 0 ||
+        packet.kind == PACKET_OTHER)
+        return false;
+    peer = addr_set_find(engine->peers, &packet.dst);
+    engine->sender = (uint64_t)peer;
+    return peer >= 0;
+}
+
 static void take_frame(struct engine *engine, struct frame *frame)
 {
     struct iovec iov = {frame->data, frame->len};
 
     engine->stats.frames_received++;
     engine->stats.bytes_received += frame->len;
-    capture(engine, PCAPNG_OUTBOUND, &iov, 1, &frame->offload);
+    if (goes_by_wire(engine, frame)) {
+        (void)segment_split(&iov, 1, &frame->offload, engine->device->layer, &engine->frames,
+                            receive_by_wire, engine);
+        frame_put(frame);
+        return;
+    }
+    capture(engine, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, NULL);
     stack_input(engine->stack, frame);
 }
 
@@ -292,13 +396,13 @@ int engine_step(struct engine *engine, uint64_t now_ns)
     return iterate(engine);
 }
 
-static void set_timer_fd(struct engine *engine)
+/* 0 is a time that has passed: the descriptor is readable at once. */
+static void set_timer_fd(struct engine *engine, uint64_t next)
 {
-    uint64_t next = timers_next(&engine->timers);
     if (next == TIMER_NEVER || (next >= engine->timer_set_ns && engine->timer_set_ns > engine->now_ns))
         return;
     struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(next / NS_PER_S),
-                                           .tv_nsec = (long)(next % NS_PER_S)}};
+                                           .tv_nsec = (long)(next % NS_PER_S + !next)}};
     if (timerfd_settime(engine->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0)
         engine->timer_set_ns = next;
 }
@@ -310,8 +414,14 @@ int engine_dispatch(struct engine *engine)
     if (read(engine->timer_fd, &expirations, sizeof(expirations)) == sizeof(expirations))
         engine->timer_set_ns = TIMER_NEVER;
     int status = engine_step(engine, clock_ns(CLOCK_MONOTONIC));
-    set_timer_fd(engine);
+    set_timer_fd(engine, timers_next(&engine->timers));
     return status;
+}
+
+void engine_touch(struct engine *engine, bool now)
+{
+    now = now || stack_pending(engine->stack);
+    set_timer_fd(engine, now ? 0 : timers_next(&engine->timers));
 }
 
 int engine_wait(struct engine *engine, uint64_t timeout_ns)
@@ -377,5 +487,9 @@ struct device *engine_device(struct engine *engine)
 void engine_get_stats(const struct engine *engine, struct engine_stats *ret_stats)
 {
     *ret_stats = engine->stats;
+    if (engine->wires) {
+        ret_stats->links[LINK_UPLINK] = *wires_counters(engine->wires, LINK_UPLINK);
+        ret_stats->links[LINK_DOWNLINK] = *wires_counters(engine->wires, LINK_DOWNLINK);
+    }
     ret_stats->pcap_error = engine->pcapng ? pcapng_error(engine->pcapng) : 0;
 }

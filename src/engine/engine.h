@@ -3,6 +3,7 @@
 #define ENGINE_ENGINE_H
 
 #include "device/device.h"
+#include "engine/wires.h"
 #include "flow/flow.h"
 #include "packet/pcapng.h"
 #include "stack/stack.h"
@@ -32,6 +33,7 @@ struct engine_config {
     uint64_t seed;
     uint64_t max_flows;
     bool real_size;               /* only frames of real size, with complete checksums */
+    struct link_spec links[2];    /* by enum link_direction; clear: no wires, nothing is split */
     /** A caller of a listener: zeroed memory with a flow that was given to flow_init_accepted, or
      *  NULL to refuse. */
     struct flow *(*accept)(void *user, struct stack_listener *listener,
@@ -47,6 +49,11 @@ struct engine *engine_free(struct engine *engine);
 
 /** An epoll descriptor, readable when engine_dispatch has something to do. */
 int engine_fd(const struct engine *engine);
+/**
+ * To be called after what is done to flows between two iterations: engine_fd becomes readable in
+ * time for what that left to do (a retransmission, an event). `now`: at once.
+ */
+void engine_touch(struct engine *engine, bool now);
 /** One iteration, no waiting. 0 or -errno (the device is gone). */
 int engine_dispatch(struct engine *engine);
 /** Waits until something is due, at most `timeout_ns`, and does one iteration. -EINTR. */
@@ -55,6 +62,10 @@ int engine_wait(struct engine *engine, uint64_t timeout_ns);
 int engine_step(struct engine *engine, uint64_t now_ns);
 /** When the next timer is due, or TIMER_NEVER. */
 uint64_t engine_next_ns(const struct engine *engine);
+
+/** The wires, made when they are first asked for: from then on frames are split to real size. NULL
+ *  without memory. */
+struct wires *engine_wires(struct engine *engine);
 
 /** The time of this iteration. */
 uint64_t engine_now_ns(const struct engine *engine);
@@ -67,6 +78,7 @@ struct device *engine_device(struct engine *engine);
 
 struct engine_stats {
     uint64_t frames_sent, frames_received, bytes_sent, bytes_received;
+    struct link_counters links[2]; /* by enum link_direction; zero without wires */
     int pcap_error;
 };
 void engine_get_stats(const struct engine *engine, struct engine_stats *ret_stats);

@@ -243,6 +243,18 @@ static int choose_peer(struct attach *attach, uint32_t *turn, struct peer_error 
 
 /* ---- the device ---- */
 
+/* TUNSETIFF would join a persistent device of that name, on which our addresses would stay. */
+static int check_name_free(struct attach *attach, struct peer_error *error)
+{
+    const char *name = attach->plan->config->dev;
+    struct rtnl_link link;
+
+    if (!name || strchr(name, '%') || rtnl_link_get(attach->rtnl, 0, name, &link, NULL) < 0)
+        return 0;
+    return error_set(error, PEER_ERROR_MACHINE, EBUSY,
+                     "there is a device %s already; choose another name with --dev", name);
+}
+
 static int make_device(struct attach *attach, struct peer_error *error)
 {
     const struct peer_net_config *config = attach->plan->config;
@@ -255,7 +267,9 @@ static int make_device(struct attach *attach, struct peer_error *error)
                                       .txqueuelen = TX_QUEUE_LEN,
                                       .no_ipv6_autoconf = true};
 
-    int status = tun_open(&tun, &attach->out.tun, error);
+    int status = check_name_free(attach, error);
+    if (status == 0)
+        status = tun_open(&tun, &attach->out.tun, error);
     if (status < 0)
         return status;
     status = rtnl_link_set(attach->rtnl, attach->out.tun.ifindex, &change, error);

@@ -4,6 +4,7 @@
 
 #include "base/addr_set.h"
 #include "kernel/tun.h"
+#include "link/spec.h"
 
 #include <peer/peer.h>
 
@@ -20,6 +21,7 @@ struct attach_plan {
     uint32_t mtu;
     struct addr_prefix local; /* family 0: none wanted */
     uint64_t seed;
+    struct link_spec links[2]; /* by enum link_direction */
 };
 int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_plan,
                 struct peer_error *error);

@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What was done to a flow has left timers and events: peer_net_fd is to tell in time. */
+static void touched(struct peer_net *net)
+{
+    engine_touch(net->engine, !list_empty(&net->pending));
+}
+
 static struct peer_flow *flow_of(struct flow *flow)
 {
     return (struct peer_flow *)(void *)flow;
@@ -75,6 +81,7 @@ int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
         flow_free(&handle->flow);
         return status;
     }
+    touched(net);
     *ret_flow = handle;
     return 0;
 }
@@ -169,7 +176,10 @@ void peer_flow_set_user(struct peer_flow *flow, void *user)
 
 ssize_t peer_flow_write(struct peer_flow *flow, const void *data, size_t len)
 {
-    return flow_write(fresh(flow), data, len, 0);
+    ssize_t done = flow_write(fresh(flow), data, len, 0);
+
+    touched(flow->net);
+    return done;
 }
 
 size_t peer_flow_write_room(const struct peer_flow *flow)
@@ -185,21 +195,27 @@ int peer_flow_peek(struct peer_flow *flow, struct iovec *iov, int count)
 void peer_flow_consume(struct peer_flow *flow, size_t len)
 {
     flow_consume(fresh(flow), len);
+    touched(flow->net);
 }
 
 int peer_flow_shutdown(struct peer_flow *flow)
 {
-    return flow_shutdown(fresh(flow));
+    int status = flow_shutdown(fresh(flow));
+
+    touched(flow->net);
+    return status;
 }
 
 void peer_flow_close(struct peer_flow *flow)
 {
     flow_close(fresh(flow));
+    touched(flow->net);
 }
 
 void peer_flow_reset(struct peer_flow *flow)
 {
     flow_reset(fresh(flow));
+    touched(flow->net);
 }
 
 struct peer_flow *peer_flow_free(struct peer_flow *flow)

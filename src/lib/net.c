@@ -105,9 +105,10 @@ static int take_peers(struct peer_net *net, struct attach_plan *plan,
     return 0;
 }
 
-static int make_engine(struct peer_net *net, const struct peer_net_config *config,
+static int make_engine(struct peer_net *net, const struct attach_plan *plan,
                        const struct attach_outcome *outcome, struct peer_error *error)
 {
+    const struct peer_net_config *config = plan->config;
     struct device_tun_config tun = {
         .fd = outcome->tun.fd,
         .layer = config->kind == PEER_TAP ? FRAME_ETHERNET : FRAME_IP,
@@ -123,6 +124,7 @@ static int make_engine(struct peer_net *net, const struct peer_net_config *confi
         .seed = net->seed,
         .max_flows = config->max_flows ? config->max_flows : 2000000,
         .real_size = config->no_offload,
+        .links = {plan->links[LINK_UPLINK], plan->links[LINK_DOWNLINK]},
         .accept = flow_accept,
         .ping = ping_result,
         .user = net,
@@ -176,7 +178,7 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
         close(outcome.tun.fd);
         return status;
     }
-    return make_engine(net, plan->config, &outcome, error);
+    return make_engine(net, plan, &outcome, error);
 }
 
 int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
@@ -307,6 +309,25 @@ void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_inf
     }
 }
 
+static struct peer_link_stats link_stats(const struct link_counters *counters)
+{
+    return (struct peer_link_stats){
+        .sent = counters->sent,
+        .delivered = counters->delivered,
+        .lost = counters->lost,
+        .overflowed = counters->overflowed + counters->no_memory,
+        .discarded = counters->discarded,
+        .duplicated = counters->duplicated,
+        .corrupted = counters->corrupted,
+        .reordered = counters->reordered,
+        .delayed = counters->delayed,
+        .delay_mean_ns = counters->delayed ? counters->delay_sum_ns / counters->delayed : 0,
+        .delay_max_ns = counters->delay_max_ns,
+        .queued = counters->queued,
+        .queued_max = counters->queued_max,
+    };
+}
+
 int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
 {
     struct engine_stats engine;
@@ -330,6 +351,8 @@ int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
         .flows = engine_flows(net->engine)->count,
         .flows_refused = stack.refused,
         .retransmits = stack.retransmits,
+        .uplink = link_stats(&engine.links[LINK_UPLINK]),
+        .downlink = link_stats(&engine.links[LINK_DOWNLINK]),
         .pcap_error = engine.pcap_error,
     };
     return 0;

@@ -45,6 +45,7 @@ int peer_ping(struct peer_net *net, const struct peer_ping_config *config)
         return status;
     }
     list_add_tail(&net->sent_pings, &sent->node);
+    engine_touch(net->engine, false);
     return 0;
 }
 

@@ -170,6 +170,7 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
         free(soak);
         return status;
     }
+    engine_touch(net->engine, false);
     *ret_soak = soak;
     return 0;
 }
@@ -178,6 +179,7 @@ void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
 {
     engine_now_fresh_ns(soak->net->engine);
     soak_stop(soak->run, grace_ns);
+    engine_touch(soak->net->engine, false);
 }
 
 bool peer_soak_is_over(const struct peer_soak *soak)

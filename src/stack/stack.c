@@ -152,6 +152,11 @@ int stack_deliver(struct stack *stack)
     return count;
 }
 
+bool stack_pending(const struct stack *stack)
+{
+    return !list_empty(&stack->ready);
+}
+
 void stack_get_stats(const struct stack *stack, struct stack_stats *ret_stats)
 {
     *ret_stats = stack->stats;

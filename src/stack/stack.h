@@ -93,6 +93,8 @@ void stack_set_now(struct stack *stack, uint64_t now_ns);
 void stack_input(struct stack *stack, struct frame *frame);
 /** Calls `event` and `ping` for all that is due; returns how many. */
 int stack_deliver(struct stack *stack);
+/** Whether stack_deliver has something to do. */
+bool stack_pending(const struct stack *stack);
 
 /**
  * A connection or UDP flow. Embedded in its owner, zeroed before the first use; the fields are the

@@ -411,6 +411,8 @@ void stack_close(struct stack *stack, struct stack_conn *conn)
     }
     conn->flags |= CONN_SHUT;
     context_enter(stack, conn);
+    /* lwIP counts FIN-WAIT-2 from the last segment, which may be long ago. */
+    conn_tcp(conn)->tmr = stack->now_tick;
     (void)tcp_close(conn_tcp(conn));
     context_leave(stack);
 }

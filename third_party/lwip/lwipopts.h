@@ -116,14 +116,13 @@
 #define TCP_QUEUE_OOSEQ                 1
 /* The coarse tick is twice this: 10 ms. RTO, RTT and the like count in it. */
 #define TCP_TMR_INTERVAL                5
-/* As Linux: first SYN again after 1 s (RFC 6298), 6 times; TIME-WAIT and FIN-WAIT-2 for 60 s. Data
-   12 times (Linux: 15), which is as far as lwIP's table of back-offs goes. */
+/* As Linux: first SYN again after 1 s (RFC 6298), 6 times; TIME-WAIT for 60 s. Data 12 times (Linux:
+   15), which is as far as lwIP's table of back-offs goes. FIN-WAIT-2 and SYN-RCVD last 20 s, which
+   lwIP fixes itself. */
 #define LWIP_TCP_RTO_TIME               1000
 #define TCP_SYNMAXRTX                   6
 #define TCP_MAXRTX                      12
 #define TCP_MSL                         30000UL
-#define TCP_FIN_WAIT_TIMEOUT            60000
-#define TCP_SYN_RCVD_TIMEOUT            30000
 #define TCP_TTL                         64
 #define UDP_TTL                         64
 #define ICMP_TTL                        64

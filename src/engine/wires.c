@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Wires are found by the peer's index in a hash table that grows with the peers that are used.
+ */
+#include "engine/wires.h"
+
+#include "base/list.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wire {
+    struct wire *next; /* of its bucket */
+    uint64_t peer;
+    struct link links[2]; /* by enum link_direction */
+    bool unplugged;
+};
+
+struct wires {
+    const struct wires_ops *ops;
+    void *user;
+    uint64_t seed;
+    bool comments;
+    struct link_host hosts[2];
+    struct link_spec specs[2];
+    struct link_counters counters[2];
+    struct wire **table;
+    uint64_t count, size; /* size: a power of two */
+    struct wires_end {    /* which direction a host is */
+        struct wires *wires;
+        enum link_direction direction;
+    } ends[2];
+};
+
+enum { TABLE_FIRST = 64 };
+
+static void on_deliver(void *user, struct link *link, struct frame *frame,
+                       const struct link_fate *fate, uint64_t now_ns)
+{
+    const struct wires_end *end = user;
+    char text[LINK_FATE_TEXT];
+    const char *comment = NULL;
+
+    (void)now_ns;
+    if (end->wires->comments && *link_fate_format(fate, link->spec, text))
+        comment = text;
+    end->wires->ops->arrive(end->wires->user, end->direction, frame, comment);
+}
+
+static void on_note(void *user, struct link *link, const struct frame *frame,
+                    const struct link_fate *fate)
+{
+    const struct wires_end *end = user;
+    char text[LINK_FATE_TEXT];
+
+    if (end->wires->comments && fate->outcome != LINK_PASSED)
+        end->wires->ops->lost(end->wires->user, end->direction, frame,
+                              link_fate_format(fate, link->spec, text));
+}
+
+int wires_new(const struct wires_config *config, struct wires **ret_wires)
+{
+    struct wires *wires = calloc(1, sizeof(*wires));
+    if (!wires)
+        return -ENOMEM;
+    wires->ops = config->ops;
+    wires->user = config->user;
+    wires->seed = config->seed;
+    wires->comments = config->comments;
+    for (int i = 0; i < 2; i++) {
+        wires->specs[i] = config->specs[i];
+        wires->ends[i] = (struct wires_end){.wires = wires, .direction = (enum link_direction)i};
+        wires->hosts[i] = (struct link_host){.timers = config->timers,
+                                             .layer = config->layer,
+                                             .user = &wires->ends[i],
+                                             .deliver = on_deliver,
+                                             .note = on_note};
+    }
+    *ret_wires = wires;
+    return 0;
+}
+
+static void wire_free(struct wire *wire)
+{
+    link_done(&wire->links[LINK_UPLINK]);
+    link_done(&wire->links[LINK_DOWNLINK]);
+    free(wire);
+}
+
+struct wires *wires_free(struct wires *wires)
+{
+    if (!wires)
+        return NULL;
+    for (uint64_t i = 0; i < wires->size; i++) {
+        struct wire *next;
+        for (struct wire *wire = wires->table[i]; wire; wire = next) {
+            next = wire->next;
+            wire_free(wire);
+        }
+    }
+    free(wires->table);
+    free(wires);
+    return NULL;
+}
+
+/* Peers that are used have indices close together: the low bits spread them well. */
+static struct wire **bucket(const struct wires *wires, uint64_t peer)
+{
+    return &wires->table[peer & (wires->size - 1)];
+}
+
+static int grow(struct wires *wires)
+{
+    uint64_t size = wires->size ? 2 * wires->size : TABLE_FIRST, before = wires->size;
+    struct wire **old = wires->table, **table = calloc(size, sizeof(struct wire *));
+    if (!table)
+        return -ENOMEM;
+    wires->table = table;
+    wires->size = size;
+    for (uint64_t i = 0; i < before; i++) {
+        struct wire *next;
+        for (struct wire *wire = old[i]; wire; wire = next) {
+            struct wire **link = bucket(wires, wire->peer);
+            next = wire->next;
+            wire->next = *link;
+            *link = wire;
+        }
+    }
+    free(old);
+    return 0;
+}
+
+static struct wire *find(const struct wires *wires, uint64_t peer)
+{
+    struct wire *wire = wires->size ? *bucket(wires, peer) : NULL;
+
+    while (wire && wire->peer != peer)
+        wire = wire->next;
+    return wire;
+}
+
+static struct wire *find_or_make(struct wires *wires, uint64_t peer)
+{
+    struct wire *wire = find(wires, peer);
+    if (wire)
+        return wire;
+    if (wires->count == wires->size && grow(wires) < 0)
+        return NULL;
+    wire = calloc(1, sizeof(*wire));
+    if (!wire)
+        return NULL;
+    wire->peer = peer;
+    for (int i = 0; i < 2; i++)
+        link_init(&wire->links[i], &wires->hosts[i], &wires->specs[i], &wires->counters[i],
+                  wires->seed, peer, (enum link_direction)i);
+    struct wire **link = bucket(wires, peer);
+    wire->next = *link;
+    *link = wire;
+    wires->count++;
+    return wire;
+}
+
+void wires_send(struct wires *wires, uint64_t peer, enum link_direction direction,
+                struct frame *frame, uint64_t now_ns)
+{
+    struct wire *wire = find_or_make(wires, peer);
+
+    if (wire && !wire->unplugged) {
+        link_send(&wire->links[direction], frame, now_ns);
+        return;
+    }
+    wires->counters[direction].sent++;
+    wires->counters[direction].sent_bytes += frame->len;
+    if (!wire)
+        wires->counters[direction].no_memory++;
+    else
+        wires->counters[direction].discarded++;
+    if (wires->comments)
+        wires->ops->lost(wires->user, direction, frame, "dropped: the cable is pulled");
+    frame_put(frame);
+}
+
+void wires_set_spec(struct wires *wires, enum link_direction direction,
+                    const struct link_spec *spec)
+{
+    wires->specs[direction] = *spec; /* which all links share */
+}
+
+int wires_unplug(struct wires *wires, uint64_t peer, bool unplugged)
+{
+    struct wire *wire = find_or_make(wires, peer);
+    if (!wire)
+        return -ENOMEM;
+    wire->unplugged = unplugged;
+    if (unplugged) {
+        link_flush(&wire->links[LINK_UPLINK]);
+        link_flush(&wire->links[LINK_DOWNLINK]);
+    }
+    return 0;
+}
+
+bool wires_is_unplugged(const struct wires *wires, uint64_t peer)
+{
+    const struct wire *wire = find(wires, peer);
+    return wire && wire->unplugged;
+}
+
+const struct link_counters *wires_counters(const struct wires *wires, enum link_direction direction)
+{
+    return &wires->counters[direction];
+}
+
+const struct link_spec *wires_spec(const struct wires *wires, enum link_direction direction)
+{
+    return &wires->specs[direction];
+}

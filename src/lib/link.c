@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Links as callers of the library change them while the net lives.
+ */
+#include "lib/internal.h"
+
+int peer_net_set_link(struct peer_net *net, const char *uplink, const char *downlink,
+                      struct peer_error *error)
+{
+    const char *const texts[2] = {[LINK_UPLINK] = uplink, [LINK_DOWNLINK] = downlink};
+    struct link_spec specs[2];
+
+    for (int i = 0; i < 2; i++) {
+        int status = texts[i] ? link_spec_parse(texts[i], (enum link_direction)i, &specs[i], error)
+                              : 0;
+        if (status < 0)
+            return status;
+    }
+    struct wires *wires = engine_wires(net->engine);
+    if (!wires)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    for (int i = 0; i < 2; i++) {
+        if (texts[i])
+            wires_set_spec(wires, (enum link_direction)i, &specs[i]);
+    }
+    return 0;
+}
+
+int peer_net_unplug(struct peer_net *net, const struct peer_addr *peer, bool unplugged)
+{
+    int64_t index = addr_set_find(&net->peers, peer);
+    if (index < 0)
+        return -EADDRNOTAVAIL;
+    struct wires *wires = engine_wires(net->engine);
+    return wires ? wires_unplug(wires, (uint64_t)index, unplugged) : -ENOMEM;
+}
+
+bool peer_net_is_unplugged(struct peer_net *net, const struct peer_addr *peer)
+{
+    int64_t index = addr_set_find(&net->peers, peer);
+    struct wires *wires = engine_wires(net->engine);
+
+    return index >= 0 && wires && wires_is_unplugged(wires, (uint64_t)index);
+}
+
+int peer_link_profile(size_t index, struct peer_link_profile *ret_profile)
+{
+    size_t count;
+    const struct link_profile *profiles = link_profiles(&count);
+
+    if (index >= count)
+        return 0;
+    *ret_profile = (struct peer_link_profile){.name = profiles[index].name,
+                                              .uplink = profiles[index].uplink,
+                                              .downlink = profiles[index].downlink,
+                                              .about = profiles[index].about};
+    return 1;
+}
