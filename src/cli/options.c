@@ -95,14 +95,18 @@ int option_set_number(void *options, const struct option_def *option, const char
         snprintf(why, 128, "is no whole number");
         return -EINVAL;
     }
-    if (value < (double)option->min || value > (double)option->max) {
+    char *end;
+    errno = 0;
+    uint64_t exact = strtoull(text, &end, 10); /* a double has but 53 bits */
+    if (*end)
+        exact = value < 0x1p64 ? (uint64_t)value : UINT64_MAX;
+    if (exact < option->min || exact > option->max || value > (double)option->max ||
+        errno == ERANGE) {
         snprintf(why, 128, "is out of range: %llu to %llu", (unsigned long long)option->min,
                  (unsigned long long)option->max);
         return -EINVAL;
     }
-    char *end;
-    uint64_t exact = strtoull(text, &end, 10); /* a double has but 53 bits */
-    *(uint64_t *)field(options, option) = *end ? (uint64_t)value : exact;
+    *(uint64_t *)field(options, option) = exact;
     return 0;
 }
 
@@ -180,6 +184,15 @@ static void notation_make(const struct command *command, struct notation *notati
     }
 }
 
+static const char *notation_name(const struct notation *notation, int value, char buf[64])
+{
+    if (value >= LONG_ONLY)
+        snprintf(buf, 64, "--%s", notation->defs[value - LONG_ONLY]->name);
+    else
+        snprintf(buf, 64, "-%c", value);
+    return buf;
+}
+
 static const struct option_def *notation_find(const struct notation *notation, int value)
 {
     if (value >= LONG_ONLY)
@@ -194,13 +207,14 @@ static const struct option_def *notation_find(const struct notation *notation, i
 static int unknown_option(const struct command *command, const struct notation *notation,
                           const char *word)
 {
-    if (strncmp(word, "--", 2) != 0)
-        return usage_error(command, "unknown option -%c", optopt);
     char name[64];
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+
     if (optopt >= LONG_ONLY)
-        return usage_error(command, "option --%s takes no value",
-                           notation->defs[optopt - LONG_ONLY]->name);
+        return usage_error(command, "option %s takes no value",
+                           notation_name(notation, optopt, name));
+    if (optopt) /* a letter, perhaps not the last of its word: `word` may be the one before */
+        return usage_error(command, "unknown option %s", notation_name(notation, optopt, name));
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
     const char *meant = suggest(name, notation->names);
     if (meant)
         return usage_error(command, "unknown option --%s; did you mean --%s?", name, meant);
@@ -234,6 +248,7 @@ int options_parse(const struct command *command, int argc, char **argv, void *op
 {
     struct common_options *common = options;
     struct notation notation;
+    char name[64];
     int value, status = 0;
 
     notation_make(command, &notation);
@@ -245,7 +260,8 @@ int options_parse(const struct command *command, int argc, char **argv, void *op
         if (value == '?')
             status = unknown_option(command, &notation, argv[optind - 1]);
         else if (value == ':')
-            status = usage_error(command, "option %s needs a value", argv[optind - 1]);
+            status = usage_error(command, "option %s needs a value",
+                                 notation_name(&notation, optopt, name));
         else
             status = set_option(command, notation_find(&notation, value), options);
     }
@@ -287,24 +303,27 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Edits (insert, delete, replace) from one word to the other. */
+/* Edits (insert, delete, replace, swap of neighbours) from one word to the other. */
 static size_t distance(const char *a, const char *b)
 {
-    size_t row[64], len = strlen(b);
-    if (len >= CLI_ARRAY_SIZE(row) - 1)
+    enum { WORD_MAX = 40 };
+    size_t edits[WORD_MAX + 1][WORD_MAX + 1], a_len = strlen(a), b_len = strlen(b);
+
+    if (a_len > WORD_MAX || b_len > WORD_MAX)
         return SIZE_MAX;
-    for (size_t j = 0; j <= len; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t corner = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < len; j++) {
-            size_t replace = corner + (a[i] != b[j]);
-            corner = row[j + 1];
-            row[j + 1] = least(replace, least(corner, row[j]) + 1);
+    for (size_t i = 0; i <= a_len; i++) {
+        for (size_t j = 0; j <= b_len; j++) {
+            if (i == 0 || j == 0) {
+                edits[i][j] = i + j;
+                continue;
+            }
+            edits[i][j] = least(edits[i - 1][j - 1] + (a[i - 1] != b[j - 1]),
+                                least(edits[i - 1][j], edits[i][j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                edits[i][j] = least(edits[i][j], edits[i - 2][j - 2] + 1);
         }
     }
-    return row[len];
+    return edits[a_len][b_len];
 }
 
 const char *suggest(const char *text, const char *const *names)

@@ -29,7 +29,7 @@ struct session {
     struct terminal *terminal;
     int out_fd;
     bool out_waits;      /* would wait if it might block: write SAFE_WRITE when poll allows */
-    bool out_blocked;
+    bool out_blocked, out_failed;
     bool connected, paused, remote_eof, in_eof, shut, closing, over, interrupted;
     enum peer_end end;
     int status;
@@ -193,6 +193,8 @@ static void out_open(struct session *session)
     session->out_fd = STDOUT_FILENO;
     if (fstat(STDOUT_FILENO, &stat) < 0 || S_ISREG(stat.st_mode))
         return;
+    if ((fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY)
+        return; /* was closed: writing is to fail */
     int fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     session->out_waits = fd < 0;
     if (fd >= 0)
@@ -202,6 +204,7 @@ static void out_open(struct session *session)
 static void out_failed(struct session *session)
 {
     say("cannot write to standard output: %s", strerror(errno));
+    session->out_failed = true;
     session->status = STATUS_MACHINE;
     session_reset(session);
 }
@@ -240,8 +243,8 @@ static bool out_flush(struct session *session)
     int count;
 
     session->out_blocked = false;
-    if (session->paused || session->over)
-        return session->over;
+    if (session->paused || session->over || session->out_failed)
+        return !session->paused;
     while ((count = peer_flow_peek(session->flow, iov, OUT_VECTORS)) > 0) {
         if (session->terminal)
             terminal_hide(session->terminal);

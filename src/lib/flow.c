@@ -73,6 +73,7 @@ int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
     struct peer_flow *handle = handle_new(net, NULL, config->user);
     if (!handle)
         return -ENOMEM;
+    handle->to = config->to;
 
     flow_init(&handle->flow, engine_flows(net->engine), &ops);
     status = flow_connect(fresh(handle), config->udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple,

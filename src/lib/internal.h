@@ -53,6 +53,7 @@ struct peer_flow {
     struct list pending; /* of net->pending while `events` is not 0 */
     unsigned events;     /* FLOW_* that were not taken yet */
     bool gone;           /* freed by the caller; may live on as an orphan */
+    struct peer_addr to; /* of peer_connect: known after the end too */
     void *user;
 };
 
