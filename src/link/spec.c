@@ -56,9 +56,22 @@ static void skip_word(struct parser *parser, struct word word)
     parser->at = word.text + word.len;
 }
 
+static const struct link_profile *find_profile(struct word word)
+{
+    static const struct link_profile none = {"none", "", "", ""};
+    size_t count;
+    const struct link_profile *profiles = link_profiles(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (word_is(word, profiles[i].name))
+            return &profiles[i];
+    return word_is(word, none.name) ? &none : NULL;
+}
+
+/* The names of some profiles begin with a digit, too. */
 static bool looks_like_value(struct word word)
 {
-    return word.len && strchr("0123456789.+-", word.text[0]);
+    return word.len && strchr("0123456789.+-", word.text[0]) && !find_profile(word);
 }
 
 /* ---- values, and what is said of wrong ones ---- */
@@ -350,18 +363,6 @@ static const struct keyword keywords[KEYWORDS] = {
 
 /* ---- the whole ---- */
 
-static const struct link_profile *find_profile(struct word word)
-{
-    static const struct link_profile none = {"none", "", "", ""};
-    size_t count;
-    const struct link_profile *profiles = link_profiles(&count);
-
-    for (size_t i = 0; i < count; i++)
-        if (word_is(word, profiles[i].name))
-            return &profiles[i];
-    return word_is(word, none.name) ? &none : NULL;
-}
-
 /* What the word at hand can have been meant to be: a profile only where one is allowed. */
 static const char *meant(const struct parser *parser, struct word word)
 {
@@ -379,6 +380,15 @@ static const char *meant(const struct parser *parser, struct word word)
     return word_suggest(word, names);
 }
 
+static bool is_value(struct word word)
+{
+    uint64_t number;
+    uint32_t share;
+
+    return value_percent(word, &share) == VALUE_OK || value_time(word, &number) == VALUE_OK ||
+           value_rate(word, &number) == VALUE_OK;
+}
+
 static int refuse_word(struct parser *parser, struct word word)
 {
     struct word before = parser->current;
@@ -392,7 +402,7 @@ static int refuse_word(struct parser *parser, struct word word)
     if (word_is(word, "correlation"))
         return REFUSE(parser, "\"correlation\" is no word here; a correlation is the percentage "
                               "after the value: loss 2%% 25%%");
-    const char *guess = meant(parser, word);
+    const char *guess = is_value(word) ? NULL : meant(parser, word);
     if (guess)
         return REFUSE(parser, "\"%.*s\" is no impairment; did you mean \"%s\"?", QUOTE(word),
                       guess);
