@@ -174,7 +174,8 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
 static uint64_t transmission_ns(struct link *link, uint32_t len)
 {
     uint64_t rate = link->spec->rate_bit;
-    uint64_t bits = len * 8 * NS_PER_S + link->rate_rest;
+    uint64_t rest = link->rate_rest < rate ? link->rate_rest : 0; /* the shared spec may change */
+    uint64_t bits = len * 8 * NS_PER_S + rest;
 
     link->rate_rest = bits % rate;
     return bits / rate;

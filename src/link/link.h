@@ -110,7 +110,10 @@ void link_init(struct link *link, const struct link_host *host, const struct lin
 void link_done(struct link *link);
 /** Discards what is under way and goes on: the cable was pulled. */
 void link_flush(struct link *link);
-/** From now on; what is under way arrives when it was to. The packet numbers go on. */
+/**
+ * From now on; what is under way arrives when it was to. The packet numbers go on. A spec that many
+ * links share may also be overwritten in place: then gemodel and gap start from where they are.
+ */
 void link_set_spec(struct link *link, const struct link_spec *spec);
 
 /** Takes the frame over. */
