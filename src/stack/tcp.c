@@ -174,6 +174,7 @@ struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listene
     conn->peer = stack->peer;
     conn->pcb = pcb;
     conn->rtt_start_ns = stack->now_ns;
+    conn->rtime_tick = stack->now_tick; /* the SYN-ACK's timer began just now */
     conn_set_size_rule(stack, conn);
     pcb->callback_arg = conn;
     tcp_nagle_disable(pcb);
