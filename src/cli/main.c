@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,7 @@ int main(int argc, char **argv)
 {
     if (!hold_standard_descriptors())
         return STATUS_MACHINE;
+    setlocale(LC_CTYPE, ""); /* for the line editor: characters of several bytes */
     if (argc < 2) {
         print_usage(stderr);
         return STATUS_USAGE;

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum { IN_BYTES = 256 * 1024, UDP_CHUNK = 16384, OUT_VECTORS = 16, SAFE_WRITE = 4096 };
-#define CLOSE_WAIT_NS (5 * CLI_NS_PER_S)
+#define CLOSE_WAIT_NS (1 * CLI_NS_PER_S)
 #define UDP_LINGER_NS (1 * CLI_NS_PER_S)
 
 struct session {
@@ -33,7 +33,8 @@ struct session {
     bool connected, paused, remote_eof, in_eof, shut, closing, over, interrupted;
     enum peer_end end;
     int status;
-    uint64_t opened_ns, active_ns, in_eof_ns, closing_ns;
+    uint64_t opened_ns, active_ns, in_eof_ns;
+    uint64_t closing_ns; /* when waiting for the application's close ends */
     size_t in_len, in_at;
     char in[IN_BYTES];
 };
@@ -101,13 +102,28 @@ bool session_pause(struct session *session)
     return session->paused;
 }
 
+/*
+ * A FIN, and a little time for the application's: what it still sends is taken meanwhile, as a closed
+ * flow would answer it with a reset.
+ */
 static void session_close(struct session *session)
 {
+    struct peer_flow_info info;
+
     if (session->closing)
         return;
+    peer_flow_get_info(session->flow, &info);
     session->closing = true;
-    session->closing_ns = peer_net_now_ns(session->net);
-    peer_flow_close(session->flow);
+    session->closing_ns = peer_net_now_ns(session->net) + CLOSE_WAIT_NS + 4 * info.rtt_ns;
+    session->paused = false;
+    session->in_eof = true;
+    session->in_at = session->in_len;
+    if (session->config->udp)
+        peer_flow_close(session->flow);
+    else if (session->connected)
+        peer_flow_shutdown(session->flow);
+    else
+        session_reset(session);
 }
 
 /* ---- stdin to the flow ---- */
@@ -236,6 +252,16 @@ static bool out_write(struct session *session, struct iovec *iov, int count)
     return true;
 }
 
+/* Nobody wants to see it any more. */
+static void out_discard(struct session *session, const struct iovec *iov, int count)
+{
+    size_t len = 0;
+
+    for (int i = 0; i < count; i++)
+        len += iov[i].iov_len;
+    peer_flow_consume(session->flow, len);
+}
+
 /* Moves received bytes on; true when all of them went. */
 static bool out_flush(struct session *session)
 {
@@ -246,6 +272,10 @@ static bool out_flush(struct session *session)
     if (session->paused || session->over || session->out_failed)
         return !session->paused;
     while ((count = peer_flow_peek(session->flow, iov, OUT_VECTORS)) > 0) {
+        if (session->closing && (session->interrupted || session->config->zero)) {
+            out_discard(session, iov, count);
+            continue;
+        }
         if (session->terminal)
             terminal_hide(session->terminal);
         bool more = out_write(session, iov, count);
@@ -290,7 +320,8 @@ static void print_end(struct session *session, const struct peer_event *event)
 
 static void on_closed(struct session *session, const struct peer_event *event)
 {
-    bool fine = event->end == PEER_END_CLOSED || event->end == PEER_END_LOCAL;
+    bool fine = session->connected &&
+                (event->end == PEER_END_CLOSED || event->end == PEER_END_LOCAL);
 
     (void)out_flush(session);
     print_end(session, event);
@@ -315,8 +346,6 @@ static void handle_event(struct session *session, const struct peer_event *event
         break;
     case PEER_EVENT_EOF:
         session->remote_eof = true;
-        if (session->terminal && !session->in_eof)
-            session_note(session, "the application closed the connection");
         break;
     case PEER_EVENT_CLOSED:
         on_closed(session, event);
@@ -357,7 +386,7 @@ static uint64_t next_deadline(const struct session *session)
         {config->udp && session->in_eof && !config->quit_given && !config->idle_ns,
          (session->active_ns > session->in_eof_ns ? session->active_ns : session->in_eof_ns) +
              UDP_LINGER_NS},
-        {session->closing, session->closing_ns + CLOSE_WAIT_NS},
+        {session->closing, session->closing_ns},
     };
 
     for (size_t i = 0; i < CLI_ARRAY_SIZE(deadlines); i++) {
@@ -416,12 +445,15 @@ static void take_signal(struct session *session)
 {
     if (!signals_take(session->config->signal_fd))
         return;
+    session->interrupted = true;
+    if (!session->connected)
+        say("interrupted before the connection was open");
     if (session->closing || !session->connected) { /* the second one, or nothing to close */
         session_reset(session);
         session_over(session, session->connected ? STATUS_DONE : STATUS_REMOTE);
+    } else {
+        session_close(session);
     }
-    session->interrupted = true;
-    session_close(session);
 }
 
 /* After whatever happened: moves bytes, and sees whether it is the end. */
@@ -437,8 +469,11 @@ static void settle(struct session *session)
             session_over(session, STATUS_DONE);
         return;
     }
-    if (session->remote_eof && drained && session->terminal)
+    if (session->remote_eof && drained && session->terminal && !session->closing) {
+        if (!session->in_eof)
+            session_note(session, "the application closed the connection");
         session_close(session);
+    }
     uint64_t deadline = next_deadline(session);
     if (deadline <= peer_net_now_ns(session->net))
         on_deadline(session);

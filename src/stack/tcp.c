@@ -31,7 +31,8 @@ static void rx_append(struct stack_conn *conn, struct pbuf *p)
     conn->rx_bytes += bytes;
 }
 
-static uint8_t end_of(const struct stack_conn *conn, err_t error)
+/* lwIP says ERR_ABRT when it gives up, and when bytes come for what the owner has closed. */
+static uint8_t end_of(const struct stack *stack, const struct stack_conn *conn, err_t error)
 {
     switch (error) {
     case ERR_RST:
@@ -39,7 +40,7 @@ static uint8_t end_of(const struct stack_conn *conn, err_t error)
     case ERR_CLSD:
         return PEER_END_CLOSED;
     default:
-        return PEER_END_TIMEOUT;
+        return stack->receiving ? PEER_END_LOCAL : PEER_END_TIMEOUT;
     }
 }
 
@@ -73,7 +74,7 @@ err_t lwip_tcp_event(void *arg, struct tcp_pcb *pcb, enum lwip_event event, stru
         break;
     case LWIP_EVENT_ERR:
         if (conn->end == PEER_END_NONE)
-            conn->end = end_of(conn, error);
+            conn->end = end_of(stack, conn, error);
         break;
     case LWIP_EVENT_POLL:
         break;
