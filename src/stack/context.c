@@ -110,6 +110,8 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
     pcb->ssthresh = TCP_SND_BUF;
     pcb->cwnd = conn->flags & CONN_REAL_SIZE ? 10u * conn->segment_bytes : TCP_SND_BUF;
     conn->flags |= CONN_OPEN;
+    if (conn->flags & CONN_MANNERED)
+        manners_after_open(conn);
     output_apply_segment_size(stack, conn);
 }
 
@@ -262,6 +264,16 @@ static void tcp_save(struct stack *stack, struct stack_conn *conn)
     tcp_schedule(stack, conn);
 }
 
+/* Off the list that it is on, with or without a control block. */
+static void time_wait_forget(struct stack *stack, struct stack_conn *conn)
+{
+    list_remove(&conn->ready);
+    if (conn->flags & CONN_VANISHED)
+        manners_ghost_gone(stack, conn);
+    else
+        stack->stats.time_wait--;
+}
+
 /* lwIP freed the control block, with or without saying so. */
 static void tcp_gone(struct stack *stack, struct stack_conn *conn)
 {
@@ -269,8 +281,7 @@ static void tcp_gone(struct stack *stack, struct stack_conn *conn)
     table_remove(stack, conn);
     timer_cancel(stack->timers, &conn->timer);
     if (conn->flags & CONN_TIME_WAIT) {
-        list_remove(&conn->ready);
-        stack->stats.time_wait--;
+        time_wait_forget(stack, conn);
         free(conn);
         return;
     }
@@ -311,10 +322,11 @@ void time_wait_free(struct stack *stack, struct stack_conn *conn)
 {
     struct tcp_pcb *tw = tcp_tw_pcbs;
 
+    if (conn->flags & CONN_VANISHED)
+        manners_ghost_reset(stack, conn);
     table_remove(stack, conn);
     timer_cancel(stack->timers, &conn->timer);
-    list_remove(&conn->ready);
-    stack->stats.time_wait--;
+    time_wait_forget(stack, conn);
     conn_tcp(conn)->next = NULL;
     tcp_tw_pcbs = conn_tcp(conn);
     tcp_abandon(conn_tcp(conn), 0);

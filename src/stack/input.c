@@ -146,6 +146,10 @@ static void transport_input(struct stack *stack, struct frame *frame, const stru
         return;
     }
     struct stack_conn *conn = table_find(stack, packet->protocol, &tuple);
+    if (conn && conn->flags & CONN_VANISHED) {
+        frame_put(frame);
+        return;
+    }
     if (conn && conn->flags & CONN_TIME_WAIT && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
         listener_find(stack, IPPROTO_TCP, &tuple)) {
         time_wait_free(stack, conn); /* a new connection from the same port (RFC 9293, 3.10.7.4) */
@@ -158,6 +162,8 @@ static void transport_input(struct stack *stack, struct frame *frame, const stru
     struct stack_listener *listener = listener_find(stack, packet->protocol, &tuple);
     if (listener)
         listener_run(stack, listener, frame, packet, &tuple);
+    else if (forge_swallows(stack, packet))
+        frame_put(frame);
     else
         ip_run(stack, frame, packet); /* lwIP answers: RST, or port unreachable */
 }
@@ -310,6 +316,15 @@ static bool ethernet_for_us(const struct stack *stack, const struct frame *frame
            memcmp(frame->data, stack->first_mac.bytes, sizeof(mac.bytes)) == 0;
 }
 
+/* Is it for no connection, but to be answered by the machine as such? */
+static bool asks_for_machine(const struct packet *packet)
+{
+    enum { ARP_REQUEST = 1 };
+
+    return packet->kind == PACKET_ICMP || packet->kind == PACKET_ND_SOLICIT ||
+           (packet->kind == PACKET_ARP && packet->arp_op == ARP_REQUEST);
+}
+
 static void frame_input(struct stack *stack, struct frame *frame)
 {
     struct packet packet;
@@ -323,6 +338,11 @@ static void frame_input(struct stack *stack, struct frame *frame)
     if (peer < 0 || (stack->layer == FRAME_ETHERNET &&
                      !ethernet_for_us(stack, frame, (uint64_t)peer))) {
         stack->stats.ignored++;
+        frame_put(frame);
+        return;
+    }
+    if (stack->unplugged && asks_for_machine(&packet) &&
+        manners_peer_is_gone(stack, (uint64_t)peer)) {
         frame_put(frame);
         return;
     }

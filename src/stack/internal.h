@@ -43,6 +43,9 @@ enum {
     CONN_ACK_WAITS = 1 << 6, /* a delayed acknowledgement, since ack_tick */
     CONN_PERSISTS = 1 << 7,  /* the persist timer runs, since persist_tick */
     CONN_ACK_HELD = 1 << 8,  /* see output.c */
+    CONN_MANNERED = 1 << 9,  /* conn->manners has a say: see manners.c */
+    CONN_VANISHED = 1 << 10, /* nothing goes out, nothing comes in */
+    CONN_UNPLUGGED = 1 << 11, /* and its machine answers nothing else either */
 };
 /* A bit of stack_conn.events that is no event: an acknowledgement is held. */
 enum { STACK_HELD = 1 << 7 };
@@ -54,6 +57,16 @@ struct stack_listener {
     uint8_t protocol;
     void *user;
     struct tcp_pcb *pcb4, *pcb6; /* TCP: one for each family */
+};
+
+/* What a connection does wrong. See manners.c. */
+struct manners {
+    unsigned mangle;        /* STACK_MANGLE_* */
+    uint32_t window_most;   /* UINT32_MAX: no limit */
+    uint32_t withheld;      /* bytes of the receive window that lwIP is not told of */
+    uint16_t segment_most;  /* 0: no limit */
+    uint16_t segment_whole; /* segment_bytes without that limit, 0 while not open */
+    uint32_t sent_nxt;      /* snd_nxt when it vanished */
 };
 
 /* See ports.c. */
@@ -92,6 +105,9 @@ struct stack {
     struct port_hint port_hints[256];
 
     struct list listeners, ready, time_wait;
+    struct list ghosts;                /* of connections that vanished: see manners.c */
+    uint64_t ghost_count, unplugged;   /* the latter: connections and ghosts with CONN_UNPLUGGED */
+    bool floods;                       /* stack_syn was called */
     struct timer housekeeping;
     struct frame *reassembled; /* left by raw_input for stack_input */
 
@@ -145,6 +161,38 @@ void icmp_done(struct stack *stack);
 /* input.c */
 void input_init(struct stack *stack);
 void input_done(struct stack *stack);
+
+/* manners.c */
+/** Whether a connection that is about to be freed must stay silent; its tuple. */
+bool manners_remember(struct stack_conn *conn, struct stack_tuple *ret_tuple);
+/** It was freed: a ghost takes its place. */
+void manners_haunt(struct stack *stack, const struct stack_conn *conn,
+                   const struct stack_tuple *tuple);
+void manners_ghost_gone(struct stack *stack, struct stack_conn *ghost);
+void manners_ghost_reset(struct stack *stack, const struct stack_conn *ghost);
+bool manners_peer_is_gone(const struct stack *stack, uint64_t peer);
+/** `len` bytes were taken; false when lwIP is to be told as usual. */
+bool manners_window_opens(struct stack *stack, struct stack_conn *conn, size_t len);
+void manners_before_close(struct stack_conn *conn);
+void manners_after_open(struct stack_conn *conn);
+void manners_done(struct stack *stack, struct stack_conn *conn);
+
+/* mangle.c */
+bool manners_output(struct stack *stack, const struct pbuf *p, uint64_t peer,
+                    const struct frame_offload *offload);
+
+/* forge.c */
+struct forged_segment {
+    struct stack_tuple tuple;
+    uint32_t seq, ack;
+    uint8_t flags;
+    uint16_t window; /* as it stands in the header */
+    const void *options, *payload;
+    uint32_t options_len, payload_len;
+};
+/** Sends it, unless there is no memory. */
+void forge_tcp(struct stack *stack, const struct forged_segment *segment);
+bool forge_swallows(const struct stack *stack, const struct packet *packet);
 
 /* convert.c */
 void addr_to_lwip(const struct peer_addr *addr, ip_addr_t *ret);

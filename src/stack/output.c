@@ -91,8 +91,9 @@ static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
         return;
     bool first = flags & TCP_SYN ? pcb->nrtx == 0 : TCP_SEQ_GEQ(seq, pcb->snd_nxt);
     if (!first) {
-        conn->retransmits++;
-        stack->stats.retransmits++;
+        bool seen = !(conn->flags & CONN_VANISHED);
+        conn->retransmits += seen;
+        stack->stats.retransmits += seen;
         conn->flags &= (uint16_t)~CONN_RTT_RUNS; /* Karn */
     } else if (payload && !(conn->flags & CONN_RTT_RUNS)) {
         conn->flags |= CONN_RTT_RUNS;
@@ -192,6 +193,9 @@ static void emit(struct stack *stack, struct pbuf *p, uint64_t peer,
     struct frame *flat = NULL;
     int count = 0;
 
+    if (stack->current && stack->current->flags & CONN_MANNERED &&
+        manners_output(stack, p, peer, offload))
+        return;
     for (struct pbuf *q = p; q; q = q->next) {
         if (!q->len)
             continue;

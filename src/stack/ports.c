@@ -32,7 +32,7 @@ static bool port_free(struct stack *stack, uint8_t protocol, const struct stack_
     struct stack_conn *conn = table_find(stack, protocol, tuple);
     if (!conn)
         return true;
-    if (!(conn->flags & CONN_TIME_WAIT))
+    if (!(conn->flags & CONN_TIME_WAIT) || conn->flags & CONN_VANISHED)
         return false;
     uint32_t age = stack->now_tick - conn_tcp(conn)->tmr;
     if ((uint64_t)age * STACK_TICK_NS < NS_PER_S)

@@ -79,6 +79,7 @@ int stack_new(const struct stack_config *config, struct stack **ret_stack)
     list_init(&stack->listeners);
     list_init(&stack->ready);
     list_init(&stack->time_wait);
+    list_init(&stack->ghosts);
     list_init(&stack->pings);
     derive_keys(stack, config->seed);
     stack_set_now(stack, config->now_ns);

@@ -112,6 +112,7 @@ struct stack_conn {
     uint32_t rtime_tick, persist_tick, ack_tick; /* starts of what lwIP counts in ticks */
     uint32_t rtt_seq;     /* being timed, with rtt_start_ns */
     uint64_t rtt_start_ns;
+    struct manners *manners; /* NULL for nearly all: see "Bad manners" */
     uint32_t srtt_us;
     uint32_t retransmits;
     uint16_t segment_bytes; /* payload of a segment on the wire */
@@ -175,6 +176,55 @@ bool stack_conn_tuple(const struct stack_conn *conn, struct stack_tuple *ret_tup
 struct peer_flow_info;
 void stack_conn_info(const struct stack *stack, const struct stack_conn *conn,
                      struct peer_flow_info *info);
+
+/* ---- Bad manners: what a client does that is badly behaved, badly connected or gone ---- */
+
+/**
+ * The cable is pulled (`on`), or plugged in again: nothing of this connection leaves, and what comes
+ * for it is ignored, without a reset. The whole machine is meant: it answers no ARP, ND or ping either
+ * while all its connections are gone. Time goes on, so does sending again, unseen. A connection that is
+ * freed meanwhile stays silent for a quarter of an hour, or until stack_free, which resets it.
+ */
+int stack_vanish(struct stack *stack, struct stack_conn *conn, bool on);
+/** Likewise for this connection alone, for good: the machine is there and answers ARP. After
+ *  stack_tcp_connect: a handshake that stays half-open, of one SYN. */
+int stack_mute(struct stack *stack, struct stack_conn *conn);
+/**
+ * TCP, open: the receive window is at most `most` bytes from now on, what was announced beyond that is
+ * taken back at once (an ACK says so); probes are answered. 0: stalled. UINT32_MAX: no limit, and the
+ * window opens. With window scaling only multiples of 128 are announced. -ENOTCONN, -ENOMEM.
+ */
+int stack_limit_window(struct stack *stack, struct stack_conn *conn, uint32_t most);
+/** Opens a limited window by up to `bytes` of what was taken and not announced, over the limit if need
+ *  be: with the limit 0 the window opens by this alone. Returns by how many it did. */
+uint32_t stack_grant_window(struct stack *stack, struct stack_conn *conn, uint32_t bytes);
+/** TCP: segments carry at most `most` bytes on the wire, down to 1; 0: as the MSS says. May be called
+ *  before stack_tcp_connect. What the SYN announces stays. */
+int stack_limit_segment(struct stack *stack, struct stack_conn *conn, uint16_t most);
+/** Frames of real size, mangled: see mangle.c for what each does. Datagrams know duplicates and bad
+ *  checksums alone. May be called before stack_tcp_connect; 0: no more. */
+enum {
+    STACK_MANGLE_DUPLICATE = 1,
+    STACK_MANGLE_OVERLAP = 2,
+    STACK_MANGLE_REORDER = 4,
+    STACK_MANGLE_BAD_CHECKSUM = 8,
+};
+int stack_mangle(struct stack *stack, struct stack_conn *conn, unsigned modes);
+/** TCP, open: three segments that fit nowhere, from the connection's address: data from a port without
+ *  a connection, an acknowledgement one byte older than the last, data beyond the window. */
+int stack_stray(struct stack *stack, struct stack_conn *conn);
+/** A router (the next peer's address) says that a packet of the application on this connection was too
+ *  big: ICMP fragmentation needed, or ICMPv6 packet too big, with `mtu`. */
+int stack_pmtu(struct stack *stack, struct stack_conn *conn, uint16_t mtu);
+/**
+ * The connection goes on from another of the peers' addresses, with an ACK at once when it is TCP and
+ * open; nobody is at the old address any more. -EADDRNOTAVAIL (no peer), -EADDRINUSE, -EAFNOSUPPORT,
+ * -ENOTCONN.
+ */
+int stack_roam(struct stack *stack, struct stack_conn *conn, const struct peer_addr *to);
+/** One SYN that nobody remembers. The local port is below 1024 (else -EINVAL), and from now on what
+ *  comes for such a port of a peer where nobody listens draws no answer. -EADDRNOTAVAIL. */
+int stack_syn(struct stack *stack, const struct stack_tuple *tuple);
 
 struct stack_ping {
     struct peer_addr from, to;

@@ -171,7 +171,7 @@ struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listene
     }
     list_init(&conn->ready);
     conn->protocol = IPPROTO_TCP;
-    conn->flags = CONN_PASSIVE;
+    conn->flags |= CONN_PASSIVE;
     conn->peer = stack->peer;
     conn->pcb = pcb;
     conn->rtt_start_ns = stack->now_ns;
@@ -337,7 +337,7 @@ static void rx_drop_head(struct stack_conn *conn)
 
 static void tcp_window_opens(struct stack *stack, struct stack_conn *conn, size_t len)
 {
-    if (!conn->pcb)
+    if (!conn->pcb || (conn->flags & CONN_MANNERED && manners_window_opens(stack, conn, len)))
         return;
     context_enter(stack, conn);
     while (len) {
@@ -405,12 +405,15 @@ void stack_close(struct stack *stack, struct stack_conn *conn)
         conn_mark(stack, conn, STACK_CLOSED);
         return;
     }
-    if (conn->rx_bytes) { /* RFC 2525, 2.17: say that bytes were lost */
+    bool vanished = conn->flags & CONN_VANISHED; /* nobody will hear of its end */
+    if (conn->rx_bytes || vanished) { /* RFC 2525, 2.17: say that bytes were lost */
         conn->end = PEER_END_LOCAL;
         stack_abort(stack, conn, true);
         conn_mark(stack, conn, STACK_CLOSED);
         return;
     }
+    if (conn->flags & CONN_MANNERED)
+        manners_before_close(conn);
     conn->flags |= CONN_SHUT;
     context_enter(stack, conn);
     /* lwIP counts FIN-WAIT-2 from the last segment, which may be long ago. */
@@ -424,6 +427,9 @@ void stack_abort(struct stack *stack, struct stack_conn *conn, bool send_reset)
     if (!conn->pcb)
         return;
     void *pcb = conn->pcb;
+    struct stack_tuple tuple;
+    bool haunts = manners_remember(conn, &tuple);
+
     context_enter(stack, conn);
     table_remove(stack, conn);
     timer_cancel(stack->timers, &conn->timer);
@@ -438,6 +444,8 @@ void stack_abort(struct stack *stack, struct stack_conn *conn, bool send_reset)
     }
     conn->pcb = NULL;
     stack->current = NULL;
+    if (haunts)
+        manners_haunt(stack, conn, &tuple);
 }
 
 void stack_conn_done(struct stack *stack, struct stack_conn *conn)
@@ -448,6 +456,8 @@ void stack_conn_done(struct stack *stack, struct stack_conn *conn)
         rx_drop_head(conn);
     if (conn->ready.next)
         list_remove(&conn->ready);
+    if (conn->manners)
+        manners_done(stack, conn);
     conn->events = 0;
     conn->rx_bytes = 0;
 }

@@ -89,7 +89,7 @@ struct stack_conn *udp_adopt(struct stack *stack, struct stack_listener *listene
     if (!conn)
         return NULL;
     conn->peer = stack->peer;
-    conn->flags = CONN_PASSIVE;
+    conn->flags |= CONN_PASSIVE;
     if (udp_open(stack, conn, tuple) < 0) {
         list_init(&conn->ready);
         conn->end = PEER_END_RESET;
