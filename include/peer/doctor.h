@@ -24,7 +24,7 @@ struct peer_check {
 
 struct peer_doctor_config {
     const char *device_node; /* default /dev/net/tun */
-    const char *from;        /* addresses to check for conflicting routes, default the default range */
+    const char *from;        /* addresses to check for conflicting routes; default 198.18.0.0/15 */
 };
 
 /** Runs every check in order. Returns how many found a problem. */

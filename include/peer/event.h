@@ -38,7 +38,7 @@ struct peer_event {
     enum peer_end end;               /* CLOSED */
     struct peer_flow *flow;
     struct peer_listener *listener;  /* ACCEPTED */
-    /* PING and UNREACHABLE */
+    /* PING, UNREACHABLE, and CLOSED with PEER_END_UNREACHABLE */
     struct peer_addr icmp_from;
     uint8_t icmp_type, icmp_code;    /* reply: 0 (v4) or 129 (v6) */
     uint8_t icmp_ttl;

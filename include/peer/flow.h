@@ -89,7 +89,7 @@ struct peer_flow_info {
     bool udp;
     struct peer_addr from, to; /* peer, application */
     uint16_t from_port, to_port;
-    const char *state;         /* "ESTABLISHED", ... as ss(8) writes them */
+    const char *state;         /* "ESTAB", "SYN-SENT" ... as ss(8) writes them */
     uint64_t handshake_ns;     /* SYN to SYN-ACK */
     uint32_t mss;              /* bytes of payload in a segment on the wire */
     uint8_t send_scale, receive_scale; /* window scale shifts */
@@ -101,6 +101,7 @@ struct peer_flow_info {
     uint64_t retransmits;
     uint64_t bytes_sent, bytes_received; /* payload acknowledged, payload received in order */
 };
+/** After the end of a flow its addresses and ports are not known any more (family 0). */
 PEER_EXPORT void peer_flow_get_info(const struct peer_flow *flow, struct peer_flow_info *ret_info);
 
 struct peer_ping_config {

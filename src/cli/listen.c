@@ -23,6 +23,8 @@ static const struct option_def listen_table[] = {
     {0},
 };
 
+#define PROGRAM_LOOK_NS (100 * CLI_NS_PER_MS)
+
 struct listening {
     const struct listen_options *options;
     struct peer_net *net;
@@ -55,7 +57,16 @@ static void say_listening(const struct listening *listening)
         info.local.family ? peer_addr_format(&info.local, local) : "");
 }
 
-/* Until a signal. */
+/* The program of --isolate is the caller here: when it has ended, nobody is left. */
+static bool program_ended(const struct listening *listening)
+{
+    int wait_status;
+
+    return listening->options->common.program &&
+           peer_net_program_ended(listening->net, &wait_status) != 0;
+}
+
+/* Until a signal, or the end of the program. */
 static int serve_callers(struct listening *listening)
 {
     struct peer_serve_stats stats;
@@ -63,8 +74,8 @@ static int serve_callers(struct listening *listening)
     int status;
 
     do {
-        status = wait_net(listening->net, listening->signal_fd, UINT64_MAX);
-    } while (status == 0);
+        status = wait_net(listening->net, listening->signal_fd, PROGRAM_LOOK_NS);
+    } while (status == 0 && !program_ended(listening));
     if (status < 0) {
         say("the device is gone: %s", strerror(-status));
         return STATUS_MACHINE;
@@ -80,7 +91,7 @@ static int serve_callers(struct listening *listening)
 static int wait_for_caller(struct listening *listening, struct peer_flow **ret_flow)
 {
     uint64_t timeout_ns = listening->options->common.timeout_ns;
-    uint64_t start_ns = peer_net_now_ns(listening->net), delay_ns = UINT64_MAX;
+    uint64_t start_ns = peer_net_now_ns(listening->net), delay_ns = PROGRAM_LOOK_NS;
     struct peer_event event;
 
     for (;;) {
@@ -94,10 +105,11 @@ static int wait_for_caller(struct listening *listening, struct peer_flow **ret_f
             uint64_t waited_ns = peer_net_now_ns(listening->net) - start_ns;
             if (waited_ns >= timeout_ns)
                 return -ETIMEDOUT;
-            delay_ns = timeout_ns - waited_ns;
+            if (delay_ns > timeout_ns - waited_ns)
+                delay_ns = timeout_ns - waited_ns;
         }
         int status = wait_net(listening->net, listening->signal_fd, delay_ns);
-        if (status != 0)
+        if (status != 0 || program_ended(listening))
             return status < 0 ? status : 0;
     }
 }

@@ -28,7 +28,7 @@ static void print_usage(FILE *out)
           "TAP device, and talks to the applications here from addresses that exist nowhere.\n\n",
           out);
     for (size_t i = 0; i < CLI_ARRAY_SIZE(commands); i++)
-        fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\n\"peer COMMAND --help\" lists the options of a command, \"peer --version\" the version.\n"
           "First: \"peer doctor\" tells whether this machine can run it.\n",
           out);

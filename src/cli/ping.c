@@ -35,7 +35,7 @@ static const struct option_def ping_table[] = {
      .offset = offsetof(struct ping_options, size), .min = 0, .max = 65507},
     {'t', "ttl", "N", "time to live of the requests (64)", option_set_number,
      .offset = offsetof(struct ping_options, ttl), .min = 1, .max = 255},
-    {0, "quiet", NULL, "only the summary", option_set_count,
+    {'q', "quiet", NULL, "only the summary", option_set_count,
      .offset = offsetof(struct ping_options, quiet)},
     {0},
 };
@@ -274,7 +274,7 @@ static const struct option_def *const tables[] = {ping_table,   options_wait,   
                                                   options_json, options_help, NULL};
 const struct command command_ping = {
     .name = "ping",
-    .arguments = "HOST",
+    .arguments = "HOST [-- PROGRAM ...]",
     .summary = "ICMP echo from a peer to this host",
     .about = "Sends ICMP echo requests from a remote machine to an address of this host.",
     .tables = tables,

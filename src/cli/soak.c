@@ -354,6 +354,8 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
         return usage_error(&command_soak, "too many arguments: \"%s\"", argv[1]);
     if (argc == 1)
         status = parse_url(options, argv[0]);
+    else if (options->common.program)
+        status = usage_error(&command_soak, "a program needs a TARGET to reach it by");
     else
         use_embedded(options);
     if (status == 0)

@@ -55,6 +55,10 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
                         json_pack("{s:I, s:I, s:f}", "sent", integer(counts->bytes_sent), "received",
                                   integer(counts->bytes_received), "per_s",
                                   per_s(counts->bytes_sent + counts->bytes_received, duration_ns)));
+    if (counts->duplicates || counts->late)
+        json_object_set_new(document, "datagrams",
+                            json_pack("{s:I, s:I}", "duplicates", integer(counts->duplicates),
+                                      "late", integer(counts->late)));
     json_object_set_new(
         document, "errors",
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "total", integer(peer_soak_errors(counts)),
@@ -133,7 +137,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     json_object_set_new(document, "local", json_local(&report->local));
     json_add_links(document, run);
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
-    json_object_set_new(document, "open", json_integer(integer(report->open_most)));
+    json_object_set_new(document, "open_most", json_integer(integer(report->open_most)));
     json_object_set_new(document, "cpu_s",
                         json_pack("{s:f, s:f}", "user", report->cpu_user_s, "sys",
                                   report->cpu_sys_s));
