@@ -148,7 +148,7 @@ int stack_stray(struct stack *stack, struct stack_conn *conn)
     old.flags = TCP_ACK;
     old.ack--;
     old.payload_len = 0;
-    beyond.seq += pcb->snd_wnd + 65536;
+    beyond.seq += 1u << 30; /* the largest window there can be (RFC 7323, 2.3) */
     forge_tcp(stack, &other);
     forge_tcp(stack, &old);
     forge_tcp(stack, &beyond);
