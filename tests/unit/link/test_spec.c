@@ -290,106 +290,107 @@ static void words_after_a_profile_replace_its_own(void **state)
 
 /* ---- refusals ---- */
 
+static const struct {
+    const char *text, *why;
+} refusals[] = {
+    {"", "\"\" is no link; write one like \"delay 50ms loss 1%\", or \"none\""},
+    {" \t", "\"\" is no link; write one like \"delay 50ms loss 1%\", or \"none\""},
+    {"losss 5%", "\"losss\" is no impairment; did you mean \"loss\"?"},
+    {"delay 5ms los 5%", "\"los\" is no impairment; did you mean \"loss\"?"},
+    {"dup 5%", "\"dup\" is no impairment; did you mean \"duplicate\"?"},
+    {"LOSS 5%", "\"LOSS\" is no impairment; there are delay, distribution, loss, duplicate, "
+                "reorder, gap, corrupt, rate, limit, and named links"},
+    {"satelite", "\"satelite\" is no impairment; did you mean \"satellite\"?"},
+    {"3gg", "\"3gg\" is no impairment; did you mean \"3g\"?"},
+    {"zzzzzzzz", "\"zzzzzzzz\" is no impairment; there are delay, distribution, loss, "
+                 "duplicate, reorder, gap, corrupt, rate, limit, and named links"},
+    {"loss 5% 3g", "\"3g\" names a whole link; it comes first, and alone"},
+    {"3g gprs", "\"gprs\" names a whole link; it comes first, and alone"},
+    {"loss 5% none", "\"none\" names a whole link; it comes first, and alone"},
+    {"50ms", "\"50ms\" stands alone; say of what it is, as in \"delay 50ms\""},
+    {"3%", "\"3%\" stands alone; say of what it is, as in \"delay 50ms\""},
+    {"loss 1% loss 2%", "\"loss\" is there twice"},
+    {"delay 1ms loss 1% delay 1ms", "\"delay\" is there twice"},
+    {"loss gemodel 1% loss 2%", "\"loss\" is there twice"},
+    {"delay", "\"delay\" needs a time, like 50ms, after it"},
+    {"delay loss 1%", "\"delay\" needs a time, like 50ms, after it, not \"loss\""},
+    {"delay 50", "\"50\" has no unit; write 50ms or 50us "
+                 "(tc takes a bare number for microseconds)"},
+    {"delay 50 ms", "\"50\" has no unit; write 50ms or 50us "
+                    "(tc takes a bare number for microseconds)"},
+    {"delay 50ms 10", "\"10\" has no unit; write 10ms or 10us "
+                      "(tc takes a bare number for microseconds)"},
+    {"delay 50mm", "\"50mm\" is no time; the units are ns, us, ms and s"},
+    {"delay 50%", "\"50%\" is no time; the units are ns, us, ms and s"},
+    {"delay -5ms", "\"-5ms\" is no time; write one like 50ms"},
+    {"delay .ms", "\".ms\" is no time; write one like 50ms"},
+    {"delay 1.2.3ms", "\"1.2.3ms\" is no time; the units are ns, us, ms and s"},
+    {"delay 1234567890123456789ns", "\"1234567890123456789ns\" is no time; write one like "
+                                    "50ms"},
+    {"delay 3601s", "\"3601s\" is too long; an hour (3600s) is the most"},
+    {"delay 999999999999999999s",
+     "\"999999999999999999s\" is too long; an hour (3600s) is the most"},
+    {"delay 10ms 25%", "\"25%\" stands where the jitter belongs; a correlation comes after "
+                       "it: delay 50ms 10ms 25%"},
+    {"delay 10ms 0ms 25%", "\"25%\" is a correlation without a value: \"delay\" is zero"},
+    {"delay 10ms 1ms 25ms", "\"25ms\" is no percentage; write one like 2%"},
+    {"delay 10ms 1ms 25% 3", "\"3\" is one value too many after \"delay\""},
+    {"distribution normal", "\"distribution\" needs a jitter, as in \"delay 50ms 10ms "
+                            "distribution normal\""},
+    {"delay 5ms distribution normal", "\"distribution\" needs a jitter, as in \"delay 50ms "
+                                      "10ms distribution normal\""},
+    {"distribution", "\"distribution\" needs uniform, normal or pareto after it"},
+    {"delay 5ms 1ms distribution gauss",
+     "\"gauss\" is no distribution; there are uniform, normal and pareto"},
+    {"loss", "\"loss\" needs a percentage, like 2%, after it"},
+    {"loss random", "\"loss\" needs a percentage, like 2%, after it"},
+    {"loss gemodel", "\"gemodel\" needs a percentage, like 2%, after it"},
+    {"loss bernoulli 5%", "\"loss\" needs a percentage, like 2%, after it, not \"bernoulli\""},
+    {"loss state 5%", "\"state\" is not offered; \"loss gemodel\" makes bursts as well"},
+    {"loss 101%", "\"101%\" is over 100%"},
+    {"loss 100.0000001%", "\"100.0000001%\" is over 100%"},
+    {"loss 5% 150%", "\"150%\" is over 100%"},
+    {"loss 5ms", "\"5ms\" is no percentage; write one like 2%"},
+    {"loss -5%", "\"-5%\" is no percentage; write one like 2%"},
+    {"loss 0% 25%", "\"25%\" is a correlation without a value: \"loss\" is zero"},
+    {"loss 5% correlation 25%", "\"correlation\" is no word here; a correlation is the "
+                                "percentage after the value: loss 2% 25%"},
+    {"loss 1% 2% 3%", "\"3%\" is one value too many after \"loss\""},
+    {"loss gemodel 1% 2% 3% 4% 5%", "\"5%\" is one value too many after \"gemodel\""},
+    {"loss gemodel 1% 200%", "\"200%\" is over 100%"},
+    {"duplicate 0% 1%", "\"1%\" is a correlation without a value: \"duplicate\" is zero"},
+    {"reorder 25%", "\"reorder\" needs a delay for other packets to overtake, as in "
+                    "\"delay 10ms reorder 25%\""},
+    {"reorder 25% delay 0ms", "\"reorder\" needs a delay for other packets to overtake, as in "
+                              "\"delay 10ms reorder 25%\""},
+    {"delay 10ms gap 5", "\"gap\" needs \"reorder\", as in \"reorder 25% gap 5\""},
+    {"delay 10ms reorder 5% gap 0", "\"0\" after \"gap\": the least is 1"},
+    {"delay 10ms reorder 5% gap x", "\"gap\" needs a number of packets after it, not \"x\""},
+    {"limit 0", "\"0\" after \"limit\": the least is 1"},
+    {"limit 1.5", "\"1.5\" is no number of packets"},
+    {"limit 10k", "\"10k\" is no number of packets"},
+    {"limit 10000001", "\"10000001\" is too many; 10000000 is the most"},
+    {"rate", "\"rate\" needs a rate, like 10mbit, after it"},
+    {"rate 10", "\"10\" has no unit; write 10mbit or 10kbit "
+                "(tc takes a bare number for bits a second)"},
+    {"rate 10mb", "\"10mb\" is no rate; the units are bit, kbit, mbit, gbit (bits a second) "
+                  "and bps, kbps, mbps, gbps (bytes a second)"},
+    {"rate 0mbit", "\"0mbit\" lets nothing through; \"loss 100%\" says that"},
+    {"rate 0.4bit", "\"0.4bit\" lets nothing through; \"loss 100%\" says that"},
+    {"rate 101tbit", "\"101tbit\" is too fast; 100tbit is the most"},
+    {"rate +1mbit", "\"+1mbit\" is no rate; write one like 10mbit"},
+    {"rate 1mbit 20", "\"20\" is one value too many after \"rate\""},
+    {"abcdefghijabcdefghijabcdefghijabcdefghijabcdefghij 5%",
+     "\"abcdefghijabcdefghijabcdefghijabcdefghij\" is no impairment; there are delay, "
+     "distribution, loss, duplicate, reorder, gap, corrupt, rate, limit, and named links"},
+    {"\x01loss\x7f 5%", "\"?loss?\" is no impairment; did you mean \"loss\"?"},
+};
+
 static void refusals_point_at_the_word(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *why;
-    } cases[] = {
-        {"", "\"\" is no link; write one like \"delay 50ms loss 1%\", or \"none\""},
-        {" \t", "\"\" is no link; write one like \"delay 50ms loss 1%\", or \"none\""},
-        {"losss 5%", "\"losss\" is no impairment; did you mean \"loss\"?"},
-        {"delay 5ms los 5%", "\"los\" is no impairment; did you mean \"loss\"?"},
-        {"dup 5%", "\"dup\" is no impairment; did you mean \"duplicate\"?"},
-        {"LOSS 5%", "\"LOSS\" is no impairment; there are delay, distribution, loss, duplicate, "
-                    "reorder, gap, corrupt, rate, limit, and named links"},
-        {"satelite", "\"satelite\" is no impairment; did you mean \"satellite\"?"},
-        {"3gg", "\"3gg\" is no impairment; did you mean \"3g\"?"},
-        {"zzzzzzzz", "\"zzzzzzzz\" is no impairment; there are delay, distribution, loss, "
-                     "duplicate, reorder, gap, corrupt, rate, limit, and named links"},
-        {"loss 5% 3g", "\"3g\" names a whole link; it comes first, and alone"},
-        {"3g gprs", "\"gprs\" names a whole link; it comes first, and alone"},
-        {"loss 5% none", "\"none\" names a whole link; it comes first, and alone"},
-        {"50ms", "\"50ms\" stands alone; say of what it is, as in \"delay 50ms\""},
-        {"3%", "\"3%\" stands alone; say of what it is, as in \"delay 50ms\""},
-        {"loss 1% loss 2%", "\"loss\" is there twice"},
-        {"delay 1ms loss 1% delay 1ms", "\"delay\" is there twice"},
-        {"loss gemodel 1% loss 2%", "\"loss\" is there twice"},
-        {"delay", "\"delay\" needs a time, like 50ms, after it"},
-        {"delay loss 1%", "\"delay\" needs a time, like 50ms, after it, not \"loss\""},
-        {"delay 50", "\"50\" has no unit; write 50ms or 50us "
-                     "(tc takes a bare number for microseconds)"},
-        {"delay 50 ms", "\"50\" has no unit; write 50ms or 50us "
-                        "(tc takes a bare number for microseconds)"},
-        {"delay 50ms 10", "\"10\" has no unit; write 10ms or 10us "
-                          "(tc takes a bare number for microseconds)"},
-        {"delay 50mm", "\"50mm\" is no time; the units are ns, us, ms and s"},
-        {"delay 50%", "\"50%\" is no time; the units are ns, us, ms and s"},
-        {"delay -5ms", "\"-5ms\" is no time; write one like 50ms"},
-        {"delay .ms", "\".ms\" is no time; write one like 50ms"},
-        {"delay 1.2.3ms", "\"1.2.3ms\" is no time; the units are ns, us, ms and s"},
-        {"delay 1234567890123456789ns", "\"1234567890123456789ns\" is no time; write one like "
-                                        "50ms"},
-        {"delay 3601s", "\"3601s\" is too long; an hour (3600s) is the most"},
-        {"delay 999999999999999999s",
-         "\"999999999999999999s\" is too long; an hour (3600s) is the most"},
-        {"delay 10ms 25%", "\"25%\" stands where the jitter belongs; a correlation comes after "
-                           "it: delay 50ms 10ms 25%"},
-        {"delay 10ms 0ms 25%", "\"25%\" is a correlation without a value: \"delay\" is zero"},
-        {"delay 10ms 1ms 25ms", "\"25ms\" is no percentage; write one like 2%"},
-        {"delay 10ms 1ms 25% 3", "\"3\" is one value too many after \"delay\""},
-        {"distribution normal", "\"distribution\" needs a jitter, as in \"delay 50ms 10ms "
-                                "distribution normal\""},
-        {"delay 5ms distribution normal", "\"distribution\" needs a jitter, as in \"delay 50ms "
-                                          "10ms distribution normal\""},
-        {"distribution", "\"distribution\" needs uniform, normal or pareto after it"},
-        {"delay 5ms 1ms distribution gauss",
-         "\"gauss\" is no distribution; there are uniform, normal and pareto"},
-        {"loss", "\"loss\" needs a percentage, like 2%, after it"},
-        {"loss random", "\"loss\" needs a percentage, like 2%, after it"},
-        {"loss gemodel", "\"gemodel\" needs a percentage, like 2%, after it"},
-        {"loss bernoulli 5%", "\"loss\" needs a percentage, like 2%, after it, not \"bernoulli\""},
-        {"loss state 5%", "\"state\" is not offered; \"loss gemodel\" makes bursts as well"},
-        {"loss 101%", "\"101%\" is over 100%"},
-        {"loss 100.0000001%", "\"100.0000001%\" is over 100%"},
-        {"loss 5% 150%", "\"150%\" is over 100%"},
-        {"loss 5ms", "\"5ms\" is no percentage; write one like 2%"},
-        {"loss -5%", "\"-5%\" is no percentage; write one like 2%"},
-        {"loss 0% 25%", "\"25%\" is a correlation without a value: \"loss\" is zero"},
-        {"loss 5% correlation 25%", "\"correlation\" is no word here; a correlation is the "
-                                    "percentage after the value: loss 2% 25%"},
-        {"loss 1% 2% 3%", "\"3%\" is one value too many after \"loss\""},
-        {"loss gemodel 1% 2% 3% 4% 5%", "\"5%\" is one value too many after \"gemodel\""},
-        {"loss gemodel 1% 200%", "\"200%\" is over 100%"},
-        {"duplicate 0% 1%", "\"1%\" is a correlation without a value: \"duplicate\" is zero"},
-        {"reorder 25%", "\"reorder\" needs a delay for other packets to overtake, as in "
-                        "\"delay 10ms reorder 25%\""},
-        {"reorder 25% delay 0ms", "\"reorder\" needs a delay for other packets to overtake, as in "
-                                  "\"delay 10ms reorder 25%\""},
-        {"delay 10ms gap 5", "\"gap\" needs \"reorder\", as in \"reorder 25% gap 5\""},
-        {"delay 10ms reorder 5% gap 0", "\"0\" after \"gap\": the least is 1"},
-        {"delay 10ms reorder 5% gap x", "\"gap\" needs a number of packets after it, not \"x\""},
-        {"limit 0", "\"0\" after \"limit\": the least is 1"},
-        {"limit 1.5", "\"1.5\" is no number of packets"},
-        {"limit 10k", "\"10k\" is no number of packets"},
-        {"limit 10000001", "\"10000001\" is too many; 10000000 is the most"},
-        {"rate", "\"rate\" needs a rate, like 10mbit, after it"},
-        {"rate 10", "\"10\" has no unit; write 10mbit or 10kbit "
-                    "(tc takes a bare number for bits a second)"},
-        {"rate 10mb", "\"10mb\" is no rate; the units are bit, kbit, mbit, gbit (bits a second) "
-                      "and bps, kbps, mbps, gbps (bytes a second)"},
-        {"rate 0mbit", "\"0mbit\" lets nothing through; \"loss 100%\" says that"},
-        {"rate 0.4bit", "\"0.4bit\" lets nothing through; \"loss 100%\" says that"},
-        {"rate 101tbit", "\"101tbit\" is too fast; 100tbit is the most"},
-        {"rate +1mbit", "\"+1mbit\" is no rate; write one like 10mbit"},
-        {"rate 1mbit 20", "\"20\" is one value too many after \"rate\""},
-        {"abcdefghijabcdefghijabcdefghijabcdefghijabcdefghij 5%",
-         "\"abcdefghijabcdefghijabcdefghijabcdefghij\" is no impairment; there are delay, "
-         "distribution, loss, duplicate, reorder, gap, corrupt, rate, limit, and named links"},
-        {"\x01loss\x7f 5%", "\"?loss?\" is no impairment; did you mean \"loss\"?"},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        expect_refused(cases[i].text, cases[i].why);
+    for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+        expect_refused(refusals[i].text, refusals[i].why);
 }
 
 /* ---- random texts ---- */
