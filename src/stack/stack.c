@@ -39,6 +39,18 @@ static void derive_keys(struct stack *stack, uint64_t seed)
     }
 }
 
+/* lwIP's counter of timer calls goes on from the stacks before this one; a new control block shows
+   it. */
+static int learn_timer_calls(struct stack *stack)
+{
+    struct tcp_pcb *pcb = tcp_new();
+    if (!pcb)
+        return -ENOMEM;
+    stack->timer_calls = pcb->last_timer;
+    tcp_abandon(pcb, 0);
+    return 0;
+}
+
 static int netif_start(struct stack *stack)
 {
     static bool initialised; /* lwIP's state is global and has no way back */
@@ -46,6 +58,9 @@ static int netif_start(struct stack *stack)
         lwip_init();
     initialised = true;
 
+    int status = learn_timer_calls(stack);
+    if (status < 0)
+        return status;
     if (!netif_add(&stack->netif, NULL, NULL, NULL, stack, output_init, NULL))
         return -EINVAL;
     netif_set_default(&stack->netif);
