@@ -79,7 +79,7 @@ const struct option_def options_help[] = {
 
 /* ---- messages ---- */
 
-static void say_list(const char *format, va_list arguments)
+__attribute__((format(printf, 1, 0))) static void say_list(const char *format, va_list arguments)
 {
     char line[1024];
 

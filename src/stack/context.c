@@ -137,7 +137,7 @@ static uint64_t tick_ns(uint32_t now_tick, uint64_t now_ns, uint32_t tick)
 /* When a window is shut: 200 ms, doubled each time, as Linux probes. */
 static uint32_t persist_ticks(const struct tcp_pcb *pcb)
 {
-    uint32_t ticks = STACK_RTO_MIN_TICKS << (MIN(pcb->persist_backoff, (u8_t)9) - 1);
+    uint32_t ticks = (uint32_t)STACK_RTO_MIN_TICKS << (MIN(pcb->persist_backoff, (u8_t)9) - 1);
     return MIN(ticks, (uint32_t)STACK_RTO_MAX_TICKS);
 }
 

@@ -319,8 +319,6 @@ static bool ethernet_for_us(const struct stack *stack, const struct frame *frame
 /* Is it for no connection, but to be answered by the machine as such? */
 static bool asks_for_machine(const struct packet *packet)
 {
-    enum { ARP_REQUEST = 1 };
-
     return packet->kind == PACKET_ICMP || packet->kind == PACKET_ND_SOLICIT ||
            (packet->kind == PACKET_ARP && packet->arp_op == ARP_REQUEST);
 }
