@@ -92,13 +92,28 @@ static void ip_run(struct stack *stack, struct frame *frame, const struct packet
         ip4_input(p, &stack->netif);
 }
 
+/* What fills a gap is acknowledged at once (RFC 5681, 4.2); lwIP would wait for more. */
+static void acknowledge_gap(struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = tcp_active_pcbs; /* NULL: it ended by this frame */
+
+    if (!pcb || pcb != conn->pcb || !(pcb->flags & TF_ACK_DELAY))
+        return;
+    tcp_ack_now(pcb);
+    (void)tcp_output(pcb);
+}
+
 static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame *frame,
                      const struct packet *packet)
 {
+    bool gap = conn->protocol == IPPROTO_TCP && conn_tcp(conn)->ooseq;
+
     context_enter(stack, conn);
     stack->receiving = true;
     stack->progress = false;
     ip_run(stack, frame, packet);
+    if (gap)
+        acknowledge_gap(conn);
     stack->receiving = false;
     context_leave(stack);
 }
@@ -133,6 +148,15 @@ static bool vouched(const struct frame *frame)
     return frame->offload.flags & (FRAME_NEEDS_CSUM | FRAME_DATA_VALID);
 }
 
+/* lwIP answers: RST, or port unreachable. The number of its RST is what the ACK field says, which
+   means nothing without the flag: then it is zero (RFC 9293, 3.10.7.1). */
+static void nobody_run(struct stack *stack, struct frame *frame, const struct packet *packet)
+{
+    if (packet->kind == PACKET_TCP && !(packet->tcp_flags & TCP_ACK))
+        memset(frame->data + packet->transport_at + 8, 0, 4);
+    ip_run(stack, frame, packet);
+}
+
 static void transport_input(struct stack *stack, struct frame *frame, const struct packet *packet)
 {
     struct stack_tuple tuple = {.local = packet->dst,
@@ -165,7 +189,7 @@ static void transport_input(struct stack *stack, struct frame *frame, const stru
     else if (forge_swallows(stack, packet))
         frame_put(frame);
     else
-        ip_run(stack, frame, packet); /* lwIP answers: RST, or port unreachable */
+        nobody_run(stack, frame, packet);
 }
 
 static void housekeeping_start(struct stack *stack)

@@ -202,7 +202,7 @@ uint32_t stack_grant_window(struct stack *stack, struct stack_conn *conn, uint32
  *  before stack_tcp_connect. What the SYN announces stays. */
 int stack_limit_segment(struct stack *stack, struct stack_conn *conn, uint16_t most);
 /** Frames of real size, mangled: see mangle.c for what each does. Datagrams know duplicates and bad
- *  checksums alone. May be called before stack_tcp_connect; 0: no more. */
+ *  checksums alone. May be called before stack_tcp_connect. Adds to what is mangled already; 0 ends it all. */
 enum {
     STACK_MANGLE_DUPLICATE = 1,
     STACK_MANGLE_OVERLAP = 2,
@@ -217,8 +217,8 @@ int stack_stray(struct stack *stack, struct stack_conn *conn);
  *  big: ICMP fragmentation needed, or ICMPv6 packet too big, with `mtu`. */
 int stack_pmtu(struct stack *stack, struct stack_conn *conn, uint16_t mtu);
 /**
- * The connection goes on from another of the peers' addresses, with an ACK at once when it is TCP and
- * open; nobody is at the old address any more. -EADDRNOTAVAIL (no peer), -EADDRINUSE, -EAFNOSUPPORT,
+ * The connection goes on from another of the peers' addresses (NULL: the next), with an ACK at once
+ * when it is TCP and open; nobody is at the old address any more. -EADDRNOTAVAIL (no peer), -EADDRINUSE, -EAFNOSUPPORT,
  * -ENOTCONN.
  */
 int stack_roam(struct stack *stack, struct stack_conn *conn, const struct peer_addr *to);
