@@ -67,12 +67,20 @@ void flows_set_now(struct flows *flows, uint64_t now_ns)
     flows->now_ns = now_ns;
 }
 
+static void unwatch(struct flow *flow)
+{
+    if (flow->watch)
+        flow->watch->done(flow);
+    flow->watch = NULL;
+}
+
 /* Off the books; the memory follows at the end of the iteration. */
 static void flow_bury(struct flow *flow)
 {
     struct flows *flows = flow->flows;
 
     timer_cancel(flows->timers, &flow->deadline);
+    unwatch(flow);
     stack_conn_done(flows->stack, &flow->conn);
     list_remove(&flow->node);
     list_add_tail(&flows->dead, &flow->node);
@@ -135,6 +143,8 @@ int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
         return status;
     flow->opened_ns = flows->now_ns;
     flow_set_state(flow, udp ? FLOW_OPEN : FLOW_CONNECTING);
+    if (flow->watch)
+        flow->watch->look(flow, FLOW_OPENED);
     if (timeout_ns && !udp)
         status = timer_arm(flows->timers, &flow->deadline, flows->now_ns + timeout_ns);
     return status;
@@ -172,21 +182,40 @@ void flows_event(struct stack_conn *conn, unsigned events)
     }
     if (events & FLOW_END)
         timer_cancel(flow->flows->timers, &flow->deadline);
+    if (flow->watch)
+        flow->watch->look(flow, events);
     flow->ops->event(flow, events);
+}
+
+static void tell_watch(struct flow *flow, size_t written)
+{
+    struct flow_watch *watch = flow->watch;
+
+    if (watch->write_most != SIZE_MAX)
+        watch->write_most -= MIN(watch->write_most, written);
+    watch->look(flow, FLOW_WROTE);
 }
 
 ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags)
 {
     ssize_t done;
 
+    if (flow->watch && flow->conn.pcb && len > flow->watch->write_most) {
+        len = flow->watch->write_most;
+        if (!len)
+            return -EAGAIN;
+    }
     if (flow->conn.protocol == IPPROTO_UDP) {
         int status = stack_udp_send(flow->flows->stack, &flow->conn, data, len);
         done = status < 0 ? status : (ssize_t)len;
     } else {
         done = stack_tcp_write(flow->flows->stack, &flow->conn, data, len, flags);
     }
-    if (done > 0)
+    if (done > 0) {
         flow->written += (uint64_t)done;
+        if (flow->watch)
+            tell_watch(flow, (size_t)done);
+    }
     return done;
 }
 
@@ -196,6 +225,8 @@ ssize_t flow_write_burst(struct flow *flow, const void *data, size_t len, size_t
     if (status < 0)
         return status;
     flow->written += len;
+    if (flow->watch)
+        tell_watch(flow, len);
     return (ssize_t)len;
 }
 
@@ -203,7 +234,8 @@ size_t flow_write_room(const struct flow *flow)
 {
     if (flow->conn.protocol == IPPROTO_UDP)
         return flow->conn.pcb ? 65507 : 0;
-    return stack_tcp_write_room(&flow->conn);
+    size_t room = stack_tcp_write_room(&flow->conn);
+    return flow->watch ? MIN(room, flow->watch->write_most) : room;
 }
 
 int flow_peek(const struct flow *flow, struct iovec *iov, int count)
@@ -221,7 +253,7 @@ void flow_consume(struct flow *flow, size_t len)
 
 int flow_shutdown(struct flow *flow)
 {
-    if (flow->conn.protocol == IPPROTO_UDP)
+    if (flow->conn.protocol == IPPROTO_UDP || (flow->watch && flow->watch->holds))
         return 0;
     int status = stack_tcp_shutdown(flow->flows->stack, &flow->conn);
     if (status == 0 && flow->state == FLOW_OPEN)
@@ -234,6 +266,8 @@ int flow_shutdown(struct flow *flow)
 void flow_close(struct flow *flow)
 {
     if (flow->state == FLOW_NEW || flow->state == FLOW_ENDED)
+        return;
+    if (flow->watch && flow->watch->holds)
         return;
     if (flow->state != FLOW_CLOSING)
         flow_set_state(flow, FLOW_CLOSING);
@@ -253,6 +287,7 @@ void flow_free(struct flow *flow)
 {
     if (flow->state == FLOW_CLOSING && flow->conn.pcb) {
         flow->orphan = true;
+        unwatch(flow);
         return;
     }
     flow_bury(flow);

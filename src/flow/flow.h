@@ -50,12 +50,32 @@ struct flow_ops {
     void (*release)(struct flow *flow);
 };
 
+/**
+ * Somebody who looks over the owner's shoulder: the manners of a flow. Embedded in what the watcher
+ * likes; lives until `done`.
+ */
+struct flow_watch {
+    /** Something happened: FLOW_* (before the owner hears of it), FLOW_WROTE, or FLOW_OPENED. Called
+     *  from within the owner's own calls too, so it may not close, reset or free the flow: a timer
+     *  may. */
+    void (*look)(struct flow *flow, unsigned events);
+    /** The flow has no owner any more. */
+    void (*done)(struct flow *flow);
+    size_t write_most; /* flow_write takes so many bytes in all, then -EAGAIN; SIZE_MAX: no limit */
+    bool holds;        /* flow_shutdown and flow_close have no effect */
+};
+enum {
+    FLOW_OPENED = 1 << 16, /* the first SYN left, or the datagrams' way is open */
+    FLOW_WROTE = 1 << 17,
+};
+
 struct flow {
     struct stack_conn conn; /* first: the stack's view of this struct */
     struct flows *flows;
     const struct flow_ops *ops;
     struct list node;       /* of flows->all, then of flows->dead */
     struct timer deadline;  /* of the handshake */
+    struct flow_watch *watch; /* NULL for nearly all */
     uint64_t opened_ns;     /* when the first SYN left */
     uint32_t handshake_us;  /* SYN to SYN-ACK, rounded up; 0 while unknown */
     uint8_t state;

@@ -293,7 +293,7 @@ int stack_mangle(struct stack *stack, struct stack_conn *conn, unsigned modes)
     struct manners *manners = manners_of(conn);
     if (!manners)
         return -ENOMEM;
-    manners->mangle = modes;
+    manners->mangle = modes ? manners->mangle | modes : 0;
     if (modes)
         use_real_size(conn);
     settle(conn);
@@ -302,9 +302,25 @@ int stack_mangle(struct stack *stack, struct stack_conn *conn, unsigned modes)
 
 /* ---- another address ---- */
 
+/* To the next address where the connection's ports are free; looks at a few. */
+static int roam_on(struct stack *stack, struct stack_conn *conn)
+{
+    int status = -EADDRNOTAVAIL;
+
+    for (uint64_t i = 1; i < MIN(stack->peers->count, (uint64_t)16); i++) {
+        struct peer_addr next = addr_set_at(stack->peers, (conn->peer + i) % stack->peers->count);
+        status = stack_roam(stack, conn, &next);
+        if (status != -EADDRINUSE)
+            break;
+    }
+    return status;
+}
+
 int stack_roam(struct stack *stack, struct stack_conn *conn, const struct peer_addr *to)
 {
     struct stack_tuple old, tuple;
+    if (!to)
+        return roam_on(stack, conn);
     int64_t peer = addr_set_find(stack->peers, to);
 
     if (conn->flags & CONN_TIME_WAIT || !stack_conn_tuple(conn, &old))
