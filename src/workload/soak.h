@@ -102,6 +102,10 @@ uint64_t soak_now(const struct soak *soak);
 /** Requests that the schedule has wanted by now and that did not start. */
 uint64_t soak_behind(const struct soak *soak);
 
+/* soak.c for soak_start.c: lists and timers; the first connections. */
+void soak_init(struct soak *soak);
+void soak_begin(struct soak *soak);
+
 /* For the workloads. */
 /** The first byte of an answer came. */
 void soak_first_byte(struct soak_flow *flow);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From what was asked for to a run that begins: what goes together, what is meant by what was left
+ * out, what is made before the first connection.
+ */
+#include "workload/pattern.h"
+#include "workload/soak.h"
+
+#include "base/error.h"
+#include "base/macro.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const struct soak_ops *choose_ops(const struct peer_soak_config *config)
+{
+    static const struct soak_ops *const ops[][2] = {
+        [PEER_WORKLOAD_HTTP] = {&soak_http, NULL},
+        [PEER_WORKLOAD_ECHO] = {&soak_echo, &soak_echo_udp},
+        [PEER_WORKLOAD_SEND] = {&soak_send, &soak_send_udp},
+        [PEER_WORKLOAD_RECEIVE] = {&soak_receive, NULL},
+        [PEER_WORKLOAD_IDLE] = {&soak_idle, NULL},
+    };
+    return ops[config->workload][config->udp];
+}
+
+static int refuse(struct peer_error *error, const char *text)
+{
+    return error_set(error, PEER_ERROR_USAGE, EINVAL, "%s", text);
+}
+
+static int check(const struct peer_soak_config *config, const struct addr_set *peers,
+                 struct peer_error *error)
+{
+    bool asks = config->workload == PEER_WORKLOAD_HTTP || config->workload == PEER_WORKLOAD_ECHO;
+
+    if (!choose_ops(config))
+        return refuse(error, "this workload needs TCP");
+    if (config->to.family != peers->family)
+        return refuse(error, "the peers and the target are of different families");
+    if (config->rate < 0 || config->connect_rate < 0)
+        return refuse(error, "a rate cannot be negative");
+    if (config->rate > 0 && !asks && !config->udp)
+        return refuse(error, "a rate of requests needs a workload of requests: http or echo");
+    if (config->udp && config->workload == PEER_WORKLOAD_SEND && config->rate <= 0)
+        return refuse(error, "sending UDP needs a rate (-R): nothing else would slow it down");
+    if (config->udp && config->message_bytes > 65507)
+        return refuse(error, "a datagram has at most 65507 bytes");
+    if (config->flows > peers->count * 64512)
+        return refuse(error,
+                      "more flows than the peers have ports (64512 each): give more addresses "
+                      "with --from");
+    return 0;
+}
+
+static void fill_defaults(struct peer_soak_config *config)
+{
+    if (!config->flows)
+        config->flows = 1;
+    bool endless = config->workload >= PEER_WORKLOAD_SEND && !config->udp;
+    if (!config->duration_ns && (!config->total || endless))
+        config->duration_ns = 10 * NS_PER_S;
+    if (!config->timeout_ns)
+        config->timeout_ns = config->udp ? NS_PER_S : 10 * NS_PER_S;
+    if (!config->interval_ns)
+        config->interval_ns = NS_PER_S;
+    if (!config->message_bytes)
+        config->message_bytes = 64;
+}
+
+static int prepare(struct soak *soak, struct peer_error *error)
+{
+    int status = measure_init(&soak->measure, soak_now(soak));
+
+    soak->scratch = malloc(SOAK_SCRATCH_BYTES);
+    if (status < 0 || !soak->scratch)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
+    return soak->config.workload == PEER_WORKLOAD_HTTP ? soak_http_prepare(soak, error) : 0;
+}
+
+int soak_start(const struct peer_soak_config *config, struct flows *flows,
+               const struct addr_set *peers, uint64_t seed, struct soak **ret_soak,
+               struct peer_error *error)
+{
+    int status = check(config, peers, error);
+    if (status < 0)
+        return status;
+    struct soak *soak = calloc(1, sizeof(*soak));
+    if (!soak)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    soak->config = *config;
+    fill_defaults(&soak->config);
+    soak->ops = choose_ops(config);
+    soak->flows = flows;
+    soak->peers = peers;
+    soak->seed = seed;
+    soak->start_ns = soak_now(soak);
+    soak_init(soak);
+    status = prepare(soak, error);
+    if (status < 0) {
+        soak_free(soak);
+        return status;
+    }
+    soak_begin(soak);
+    *ret_soak = soak;
+    return 0;
+}
