@@ -48,6 +48,7 @@ struct peer_soak_config {
     const char *const *headers; /* HTTP: "Name: value", ends with NULL */
     const void *body;         /* HTTP */
     size_t body_len;
+    const char *manners;      /* who of the flows misbehaves, see peer/manner.h: "vanish:2%@10s,stall:1%" */
 };
 
 struct peer_soak;

@@ -76,11 +76,17 @@ static struct list *list_of(struct soak *soak, enum soak_state state)
     }
 }
 
+static bool waits_for_answers(const struct soak *soak)
+{
+    return soak->ops->answers && !soak->patient;
+}
+
 static void watch_timeouts(struct soak *soak)
 {
     uint64_t next = TIMER_NEVER;
-    struct list *const lists[] = {&soak->connecting, &soak->ending,
-                                  soak->ops->answers ? &soak->busy : &soak->connecting};
+    struct list *const lists[] = {&soak->connecting,
+                                  soak->patient ? &soak->connecting : &soak->ending,
+                                  waits_for_answers(soak) ? &soak->busy : &soak->connecting};
 
     if (timer_armed(&soak->sweep))
         return; /* never later than needed: it looks again when it fires */
@@ -131,15 +137,17 @@ static void close_in_order(struct soak_flow *flow)
 
 static void maybe_over(struct soak *soak)
 {
-    if (!soak->stopping || soak->over || soak->open > 0)
+    if (!soak->stopping || soak->over || soak->open > 0 || !soak_shares_end(soak) || soak->over)
         return;
     soak->over = true;
     struct timer *const timers[] = {&soak->due,      &soak->opening, &soak->sweep, &soak->think,
-                                    &soak->interval, &soak->warm,    &soak->end};
+                                    &soak->interval, &soak->warm,    &soak->end,   &soak->flood};
     if (soak_now(soak) > soak->measure.interval_start_ns)
         measure_interval(&soak->measure, soak_now(soak), soak->open);
     for (size_t i = 0; i < ARRAY_SIZE(timers); i++)
         timer_cancel(soak->flows->timers, timers[i]);
+    if (soak->parent)
+        maybe_over(soak->parent);
 }
 
 static bool exhausted(const struct soak *soak)
@@ -281,6 +289,10 @@ static void next_request(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
+    if (soak->parent && soak_share_parks(flow)) {
+        set_state(flow, SOAK_ENDING);
+        return;
+    }
     if (flow->last && flow->remote_closes && flow->flow.state == FLOW_OPEN &&
         !soak->config.close_with_reset) {
         set_state(flow, SOAK_ENDING); /* one FIN answers the other, and no TIME-WAIT is ours */
@@ -406,7 +418,8 @@ static void on_end(struct soak_flow *flow)
 
     if (flow->state == SOAK_CLOSED)
         return;
-    if (flow->state == SOAK_CONNECTING || flow->state == SOAK_BUSY) {
+    bool meant = end == PEER_END_LOCAL && flow->soak->parent; /* that is its manner */
+    if (!meant && (flow->state == SOAK_CONNECTING || flow->state == SOAK_BUSY)) {
         soak_fail(flow, errors[end].kind, "%s", errors[end].text);
     } else {
         let_go(flow);
@@ -418,6 +431,8 @@ static void on_eof(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
+    if (soak->parent && soak_share_parks(flow))
+        return;
     if (flow->state == SOAK_BUSY && soak->ops->eof) {
         soak->ops->eof(flow);
     } else if (flow->state == SOAK_BUSY) {
@@ -433,6 +448,8 @@ static void soak_event(struct flow *base, unsigned events)
     struct soak_flow *flow = soak_flow_of(base);
     const struct soak_ops *ops = flow->soak->ops;
 
+    if (flow->soak->parent)
+        soak_share_note(flow, events);
     if (events & FLOW_CONNECTED) {
         on_connected(flow);
         if (!flow->soak->over)
@@ -495,17 +512,20 @@ static int open_one(struct soak *soak)
     struct soak_flow *flow = calloc(1, sizeof(*flow));
     static const struct flow_ops ops = {.event = soak_event, .release = soak_release};
     struct stack_tuple tuple = {.remote = soak->config.to, .remote_port = soak->config.to_port};
+    struct soak *whole = soak->parent ? soak->parent : soak;
 
     if (!flow)
         return -ENOMEM;
     flow->soak = soak;
-    flow->id = soak->next_id++;
+    flow->id = whole->next_id++;
     flow->state = SOAK_CLOSED;
     list_init(&flow->node);
-    tuple.local = addr_set_at(soak->peers, soak->next_peer);
+    tuple.local = addr_set_at(soak->peers, whole->next_peer);
     flow_init(&flow->flow, soak->flows, &ops);
-    int status = flow_connect(&flow->flow, soak->config.udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple, 0);
-    soak->next_peer = (soak->next_peer + 1) % soak->peers->count;
+    int status = soak->parent ? soak_share_dress(flow) : 0;
+    if (status == 0)
+        status = flow_connect(&flow->flow, soak->config.udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple, 0);
+    whole->next_peer = (whole->next_peer + 1) % soak->peers->count;
     if (status < 0) {
         flow_free(&flow->flow);
         return status;
@@ -515,7 +535,7 @@ static int open_one(struct soak *soak)
     soak->open++;
     soak->open_most = MAX(soak->open_most, soak->open);
     soak->measure.counts.opened++;
-    set_state(flow, SOAK_CONNECTING);
+    set_state(flow, soak->parks ? SOAK_ENDING : SOAK_CONNECTING);
     if (soak->config.udp)
         on_connected(flow);
     return 0;
@@ -603,12 +623,13 @@ static void sweep_fire(struct timer *timer, uint64_t now_ns)
     struct soak *soak = list_entry(timer, struct soak, sweep);
 
     expire(soak, &soak->connecting, now_ns);
-    if (soak->ops->answers)
+    if (waits_for_answers(soak))
         expire(soak, &soak->busy, now_ns);
-    while (!list_empty(&soak->ending)) { /* no error: the answer was complete */
+    while (!soak->patient && !list_empty(&soak->ending)) { /* no error: the answer was complete */
         struct soak_flow *flow = list_entry(soak->ending.next, struct soak_flow, node);
         if (flow->started_ns + soak->config.timeout_ns > now_ns)
             break;
+        soak->ends_given_up++;
         close_in_order(flow);
         after_end(soak);
     }
@@ -649,7 +670,9 @@ static void warm_fire(struct timer *timer, uint64_t now_ns)
     struct soak *soak = list_entry(timer, struct soak, warm);
 
     measure_restart(&soak->measure, now_ns);
-    arm(soak, &soak->interval, now_ns + soak->config.interval_ns);
+    soak->begun = soak->ends_closed = soak->ends_reset = soak->ends_given_up = 0;
+    if (!soak->parent)
+        arm(soak, &soak->interval, now_ns + soak->config.interval_ns);
 }
 
 /* Gives up to `most` flows of a state up; returns how many that were. */
@@ -707,6 +730,7 @@ void soak_stop(struct soak *soak, uint64_t grace_ns)
     if (grace_ns)
         arm(soak, &soak->end, soak_now(soak) + grace_ns);
     close_some(soak);
+    (void)soak_shares_end(soak);
 }
 
 /* ---- birth and death ---- */
@@ -732,7 +756,8 @@ void soak_begin(struct soak *soak)
     uint64_t warm_ns = soak->start_ns + soak->config.warmup_ns;
     if (soak->config.warmup_ns)
         arm(soak, &soak->warm, warm_ns);
-    arm(soak, &soak->interval, soak->start_ns + soak->config.interval_ns);
+    if (!soak->parent)
+        arm(soak, &soak->interval, soak->start_ns + soak->config.interval_ns);
     if (soak->config.duration_ns)
         arm(soak, &soak->end, warm_ns + soak->config.duration_ns);
     open_more(soak);
@@ -742,15 +767,18 @@ struct soak *soak_free(struct soak *soak)
 {
     if (!soak)
         return NULL;
+    soak_shares_free(soak);
     soak->stopping = true;
     soak->config.close_with_reset = true;
     for (int state = SOAK_CONNECTING; state < SOAK_CLOSED; state++)
         cut(soak, (enum soak_state)state, INT_MAX);
     maybe_over(soak);
     measure_done(&soak->measure);
-    free(soak->request);
-    free(soak->last_request);
-    free(soak->scratch);
+    if (!soak->parent) {
+        free(soak->request);
+        free(soak->last_request);
+        free(soak->scratch);
+    }
     free(soak);
     return NULL;
 }

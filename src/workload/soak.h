@@ -4,6 +4,7 @@
 
 #include "base/rng.h"
 #include "flow/flow.h"
+#include "workload/manner.h"
 #include "workload/measure.h"
 
 #include <http_parser.h>
@@ -36,8 +37,8 @@ struct soak_flow {
     uint8_t state;
     bool first_byte;       /* of the answer was seen */
     bool last;             /* no request after this one */
-    bool early;            /* the first request went along with the handshake */
     bool remote_closes;    /* the answer said so */
+    bool ended;            /* the application began to end it (shares only) */
     uint64_t out_at;       /* bytes of this request that were written (bulk: acknowledged) */
     union {
         http_parser http;
@@ -84,6 +85,18 @@ struct soak {
     struct timer due, opening, sweep, think, interval, warm, end;
     char first_error[160];
 
+    /* Flows with bad manners: see soak_share.c. */
+    struct soak **shares;
+    size_t share_count;
+    struct soak *parent; /* NULL but for a share */
+    struct manner_spec manner;
+    bool patient;        /* no flow is given up for want of an answer */
+    bool parks;          /* a flow does not go on after its SYN */
+    uint64_t begun;      /* flows on which the manner has begun */
+    uint64_t ends_closed, ends_reset, ends_given_up; /* by the application, and by us */
+    uint64_t flood_due, flood_sent;
+    struct timer flood;
+
     /* HTTP: the request, and the one that asks to close. */
     char *request, *last_request;
     size_t request_len, last_request_len;
@@ -97,10 +110,27 @@ int soak_start(const struct peer_soak_config *config, struct flows *flows,
                const struct addr_set *peers, uint64_t seed, struct soak **ret_soak,
                struct peer_error *error);
 void soak_stop(struct soak *soak, uint64_t grace_ns);
+
+/* soak_share.c: what the healthy run has to do with the others. */
+int soak_shares_new(struct soak *soak, struct peer_error *error);
+void soak_shares_begin(struct soak *soak);
+/** Stops them; whether all are over. */
+bool soak_shares_end(struct soak *soak);
+void soak_shares_free(struct soak *soak);
+/** A new flow of a share gets its manner. */
+int soak_share_dress(struct soak_flow *flow);
+/** Whether the flow does nothing more. */
+bool soak_share_parks(struct soak_flow *flow);
+void soak_share_note(struct soak_flow *flow, unsigned events);
+
 struct soak *soak_free(struct soak *soak);
 uint64_t soak_now(const struct soak *soak);
 /** Requests that the schedule has wanted by now and that did not start. */
 uint64_t soak_behind(const struct soak *soak);
+
+/* soak_start.c: a run of a part of the flows; `config` is complete. It uses what its parent has made
+   of the request, and takes turns with it. NULL without memory. */
+struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *parent);
 
 /* soak.c for soak_start.c: lists and timers; the first connections. */
 void soak_init(struct soak *soak);

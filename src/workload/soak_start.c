@@ -98,11 +98,38 @@ int soak_start(const struct peer_soak_config *config, struct flows *flows,
     soak->start_ns = soak_now(soak);
     soak_init(soak);
     status = prepare(soak, error);
+    if (status == 0)
+        status = soak_shares_new(soak, error);
     if (status < 0) {
         soak_free(soak);
         return status;
     }
     soak_begin(soak);
+    soak_shares_begin(soak);
     *ret_soak = soak;
     return 0;
+}
+
+struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *parent)
+{
+    struct soak *soak = calloc(1, sizeof(*soak));
+    if (!soak)
+        return NULL;
+    *soak = (struct soak){
+        .config = *config,
+        .parent = parent,
+        .ops = parent->ops,
+        .flows = parent->flows,
+        .peers = parent->peers,
+        .seed = parent->seed,
+        .start_ns = parent->start_ns,
+        .request = parent->request,
+        .request_len = parent->request_len,
+        .last_request = parent->last_request,
+        .last_request_len = parent->last_request_len,
+        .head = parent->head,
+        .scratch = parent->scratch,
+    };
+    soak_init(soak);
+    return measure_init(&soak->measure, soak->start_ns) < 0 ? soak_free(soak) : soak;
 }
