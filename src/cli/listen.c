@@ -25,12 +25,23 @@ static const struct option_def listen_table[] = {
 
 #define PROGRAM_LOOK_NS (100 * CLI_NS_PER_MS)
 
+/* One who called while another is talked to. */
+struct caller {
+    struct peer_flow *flow;
+    bool eof, over;
+    struct peer_event end; /* when `over` */
+};
+
+enum { WAITING_MAX = 64 };
+
 struct listening {
     const struct listen_options *options;
     struct peer_net *net;
     struct peer_listener *listener;
     uint16_t port;
     int signal_fd;
+    struct caller waiting[WAITING_MAX]; /* with -k: in the order of their calls */
+    size_t waiting_count;
 };
 
 static int listen_error(const struct listening *listening, int status)
@@ -81,25 +92,65 @@ static int serve_callers(struct listening *listening)
         return STATUS_MACHINE;
     }
     peer_listener_get_stats(listening->listener, &stats);
-    say("%llu callers, %llu requests, %s received, %s sent", (unsigned long long)stats.accepted,
-        (unsigned long long)stats.requests, format_bytes(stats.bytes_received, in),
+    say("%llu caller%s, %llu request%s, %s received, %s sent", (unsigned long long)stats.accepted,
+        stats.accepted == 1 ? "" : "s", (unsigned long long)stats.requests,
+        stats.requests == 1 ? "" : "s", format_bytes(stats.bytes_received, in),
         format_bytes(stats.bytes_sent, out));
     return STATUS_DONE;
 }
 
+static void add_waiting(struct listening *listening, struct peer_flow *flow)
+{
+    if (listening->options->keep && listening->waiting_count < WAITING_MAX)
+        listening->waiting[listening->waiting_count++] = (struct caller){.flow = flow};
+    else
+        peer_flow_free(flow); /* busy */
+}
+
+static void on_other(void *user, const struct peer_event *event)
+{
+    struct listening *listening = user;
+
+    if (event->type == PEER_EVENT_ACCEPTED) {
+        add_waiting(listening, event->flow);
+        return;
+    }
+    for (size_t i = 0; i < listening->waiting_count; i++) {
+        struct caller *caller = &listening->waiting[i];
+        if (caller->flow != event->flow)
+            continue;
+        caller->eof |= event->type == PEER_EVENT_EOF;
+        if (event->type == PEER_EVENT_CLOSED) {
+            caller->over = true;
+            caller->end = *event;
+        }
+    }
+}
+
+static bool take_waiting(struct listening *listening, struct caller *ret_caller)
+{
+    if (!listening->waiting_count)
+        return false;
+    *ret_caller = listening->waiting[0];
+    memmove(listening->waiting, listening->waiting + 1,
+            --listening->waiting_count * sizeof(*listening->waiting));
+    return true;
+}
+
 /* 1 with a caller, 0 after a signal or -errno. -w bounds the wait. */
-static int wait_for_caller(struct listening *listening, struct peer_flow **ret_flow)
+static int wait_for_caller(struct listening *listening, struct caller *ret_caller)
 {
     uint64_t timeout_ns = listening->options->common.timeout_ns;
     uint64_t start_ns = peer_net_now_ns(listening->net), delay_ns = PROGRAM_LOOK_NS;
     struct peer_event event;
 
-    for (;;) {
-        while (peer_net_pop_event(listening->net, &event)) {
+    while (!take_waiting(listening, ret_caller)) {
+        if (peer_net_pop_event(listening->net, &event)) {
             if (event.type == PEER_EVENT_ACCEPTED) {
-                *ret_flow = event.flow;
+                *ret_caller = (struct caller){.flow = event.flow};
                 return 1;
             }
+            continue;
         }
         if (timeout_ns) {
             uint64_t waited_ns = peer_net_now_ns(listening->net) - start_ns;
@@ -112,6 +163,7 @@ static int wait_for_caller(struct listening *listening, struct peer_flow **ret_f
         if (status != 0 || program_ended(listening))
             return status < 0 ? status : 0;
     }
+    return 1;
 }
 
 static int talk_to_callers(struct listening *listening)
@@ -128,8 +180,11 @@ static int talk_to_callers(struct listening *listening)
             .verbose = options->common.verbose,
             .idle_ns = options->common.timeout_ns,
             .connected = true,
+            .other = on_other,
+            .user = listening,
         };
-        int got = wait_for_caller(listening, &session.flow);
+        struct caller caller;
+        int got = wait_for_caller(listening, &caller);
         if (got == -ETIMEDOUT) {
             say("timed out: nobody called");
             return STATUS_REMOTE;
@@ -140,6 +195,9 @@ static int talk_to_callers(struct listening *listening)
         }
         if (got == 0)
             return STATUS_DONE;
+        session.flow = caller.flow;
+        session.eof = caller.eof;
+        session.closed = caller.over ? &caller.end : NULL;
         status = session_run(&session, &interrupted);
     } while (options->keep && !interrupted && status != STATUS_MACHINE);
     return status;

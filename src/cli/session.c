@@ -363,10 +363,12 @@ static void take_events(struct session *session)
     struct peer_event event;
 
     while (peer_net_pop_event(session->net, &event)) {
-        if (event.type == PEER_EVENT_ACCEPTED && event.flow != session->flow)
-            peer_flow_free(event.flow); /* busy with another caller */
-        else if (event.flow == session->flow)
+        if (event.flow == session->flow)
             handle_event(session, &event);
+        else if (session->config->other)
+            session->config->other(session->config->user, &event);
+        else
+            peer_flow_free(event.flow);
     }
 }
 
@@ -481,6 +483,7 @@ static void settle(struct session *session)
 
 static int run_loop(struct session *session)
 {
+    settle(session); /* an accepted flow may have brought bytes */
     while (!session->over) {
         int status = wait_for_something(session);
         if (status < 0) {
@@ -512,6 +515,9 @@ int session_run(const struct session_config *config, bool *ret_interrupted)
         session->terminal = terminal_new(&ops, session);
     if (config->connected)
         on_connected(session);
+    session->remote_eof = config->eof;
+    if (config->closed)
+        on_closed(session, config->closed);
 
     int status = run_loop(session);
     if (ret_interrupted)

@@ -22,6 +22,11 @@ struct session_config {
     uint64_t quit_ns;
     bool zero;             /* connect, tell, close: no bytes */
     bool connected;        /* the flow is open already */
+    bool eof;              /* and the application's FIN has come */
+    const struct peer_event *closed; /* and it is over, but for bytes to read; or NULL */
+    /** Gets the events of other flows. NULL: such flows are freed. */
+    void (*other)(void *user, const struct peer_event *event);
+    void *user;
 };
 /** Runs until the end. Frees the flow. Returns the exit status; `*ret_interrupted` when a signal
  *  ended it. */
