@@ -53,6 +53,7 @@ struct peer_net_config {
      *  unless allow_forward; family 0: none is known, no check. */
     struct peer_addr target;
     bool allow_forward;       /* also take targets that are not this machine's */
+    bool allow_loopback;      /* also take 127/8 and ::1, to see such packets get lost */
     const char *mac;          /* of the first peer; the following ones count up */
     uint32_t mtu;             /* 0: 1500 */
     const char *dev;          /* device name, default "peer%d" */

@@ -54,7 +54,7 @@ struct common_options {
     int kind;             /* enum peer_device_kind */
     int family;           /* 4, 6, 0 */
     uint64_t mtu, seed;
-    bool isolate, allow_forward, no_offload, json, udp;
+    bool isolate, allow_forward, allow_loopback, no_offload, json, udp;
     int verbose;
     uint64_t timeout_ns;  /* -w */
     bool help;
@@ -71,7 +71,7 @@ struct command {
     int (*run)(void *options, int argc, char **argv);
 };
 extern const struct command command_connect, command_listen, command_ping, command_soak,
-    command_doctor, command_application;
+    command_doctor, command_application, command_trace;
 
 /** Tables that commands share; each ends with a zeroed entry. */
 extern const struct option_def options_net[], options_udp[], options_wait[], options_json[],

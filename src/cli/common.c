@@ -297,6 +297,7 @@ int open_net(const struct common_options *common, const struct target *target, b
         .from = common->from,
         .family = (uint8_t)common->family,
         .allow_forward = common->allow_forward,
+        .allow_loopback = common->allow_loopback,
         .mac = common->mac,
         .mtu = (uint32_t)common->mtu,
         .dev = common->dev,

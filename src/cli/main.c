@@ -17,6 +17,7 @@ static const struct command *const commands[] = {
     &command_listen,
     &command_ping,
     &command_soak,
+    &command_trace,
     &command_doctor,
     &command_application,
 };

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,17 +38,17 @@ static const struct {
     enum dropreason_kind kind;
 } tracepoints[POINTS_MAX] = {
     {"skb/kfree_skb", DROPREASON_DROP}, /* the only one that must be there */
-    {"net/netif_receive_skb", DROPREASON_RECEIVE},
+    {"net/netif_receive_skb_entry", DROPREASON_RECEIVE},
     {"fib/fib_table_lookup", DROPREASON_ROUTE},
     {"fib6/fib6_table_lookup", DROPREASON_ROUTE},
     {"net/net_dev_queue", DROPREASON_SEND},
-    {"skb/consume_skb", DROPREASON_NOTICE},
+    {"sock/sk_data_ready", DROPREASON_NOTICE},
 };
 
 struct point {
     int fd; /* -1: not there */
     uint16_t id;
-    struct tracepoint_field location, protocol, reason;
+    struct tracepoint_field location, protocol, reason, family, socket;
 };
 
 struct dropreason {
@@ -138,6 +139,8 @@ static int open_point(struct dropreason *dropreason, int tracefs, size_t i)
     point->location = tracepoint_parse_field(dropreason->format, "location");
     point->protocol = tracepoint_parse_field(dropreason->format, "protocol");
     point->reason = tracepoint_parse_field(dropreason->format, "reason");
+    point->family = tracepoint_parse_field(dropreason->format, "family");
+    point->socket = tracepoint_parse_field(dropreason->format, "skaddr");
     /* All records must look the same for one reader, so all have the (short) stack. */
     r = perf_open(point->id, true);
     if (r < 0)
@@ -366,14 +369,17 @@ static bool take_record(const struct dropreason *dropreason, const struct record
     if (i < 0)
         return false;
     const struct point *point = &dropreason->points[i];
+    if (tracepoints[i].kind == DROPREASON_NOTICE && field(record, point->family) != AF_NETLINK)
+        return false;
     struct raw_event raw = {.location = field(record, point->location),
                             .frame_count = record->frame_count,
                             .event = {.kind = tracepoints[i].kind, .at_ns = record->at_ns}};
 
     memcpy(raw.frames, record->frames, sizeof(raw.frames));
+    raw.event.protocol = (uint16_t)field(record, point->protocol);
+    raw.event.socket = field(record, point->socket);
     if (raw.event.kind == DROPREASON_DROP) {
         const uint32_t reason = (uint32_t)field(record, point->reason);
-        raw.event.protocol = (uint16_t)field(record, point->protocol);
         if (point->reason.size &&
             !tracepoint_parse_symbol(dropreason->format, reason, raw.event.reason,
                                      sizeof(raw.event.reason)))
@@ -431,10 +437,9 @@ static int read_ring(struct dropreason *dropreason, struct raw_event *events, in
 
 static void want_names(struct symbols *symbols, const struct raw_event *raw)
 {
-    if (raw->location)
-        symbols_want(symbols, raw->location);
     if (raw->event.kind != DROPREASON_DROP)
         return;
+    symbols_want(symbols, raw->location);
     for (int i = 0; i < raw->frame_count; i++)
         symbols_want(symbols, raw->frames[i]);
 }
@@ -443,11 +448,10 @@ static void give_names(const struct symbols *symbols, struct raw_event *raw)
 {
     struct dropreason_event *event = &raw->event;
 
-    if (raw->location)
-        (void)snprintf(event->location, sizeof(event->location), "%s",
-                       symbols_name(symbols, raw->location));
     if (event->kind != DROPREASON_DROP)
         return;
+    (void)snprintf(event->location, sizeof(event->location), "%s",
+                   symbols_name(symbols, raw->location));
     event->location[strcspn(event->location, ".")] = '\0';
     bool filtered = false;
     for (int i = 0; i < raw->frame_count; i++) {
@@ -462,13 +466,6 @@ static void give_names(const struct symbols *symbols, struct raw_event *raw)
     }
     if (!strncmp(event->location, "nf_conntrack", 12))
         event->conntrack = true;
-}
-
-/** Of all the freed packets only messages to netlink groups are of interest. */
-static bool is_wanted(const struct dropreason_event *event)
-{
-    return event->kind != DROPREASON_NOTICE || !event->location[0] ||
-           !strncmp(event->location, "netlink_broadcast", 17);
 }
 
 int dropreason_collect(struct dropreason *dropreason, struct dropreason_event *events, int room,
@@ -491,8 +488,6 @@ int dropreason_collect(struct dropreason *dropreason, struct dropreason_event *e
     symbols_resolve(symbols);
     for (int i = 0; i < count; i++) {
         give_names(symbols, &raw[i]);
-        if (!is_wanted(&raw[i].event))
-            continue;
         if (taken == room)
             lost++;
         else

@@ -19,10 +19,10 @@ struct dropreason;
 
 enum dropreason_kind {
     DROPREASON_DROP,    /* skb:kfree_skb; `reason`, `location` and `hook` tell */
-    DROPREASON_RECEIVE, /* net:netif_receive_skb: the device's packet enters the stack */
+    DROPREASON_RECEIVE, /* net:netif_receive_skb_entry: the device's packet enters the stack */
     DROPREASON_ROUTE,   /* fib:fib_table_lookup (also the look-up of the way back), fib6 likewise */
     DROPREASON_SEND,    /* net:net_dev_queue: a packet goes to a device */
-    DROPREASON_NOTICE,  /* a netlink message was sent to a group; see nftrace_collect */
+    DROPREASON_NOTICE,  /* a netlink message came to a socket; see nftrace_collect */
 };
 
 enum { DROPREASON_FRAMES_MAX = 24 };
@@ -30,7 +30,8 @@ enum { DROPREASON_FRAMES_MAX = 24 };
 struct dropreason_event {
     enum dropreason_kind kind;
     uint64_t at_ns;    /* CLOCK_MONOTONIC */
-    uint16_t protocol; /* ethertype of the packet, DROP only */
+    uint16_t protocol; /* ethertype of the packet. DROP and RECEIVE */
+    uint64_t socket;   /* tells sockets apart, means nothing else. NOTICE */
     char reason[40];   /* the kernel's name, "NO_SOCKET"; "" when it has none. DROP only */
     char location[48]; /* function that dropped it; "" when the kernel hides its symbols */
     const char *hook;  /* netfilter hook it was in: "ingress", "prerouting", "input", "forward",

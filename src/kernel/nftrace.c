@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,8 @@ static int start(struct nftrace *nftrace)
     int status = nl_member(&nftrace->events, NFNLGRP_NFTRACE, true);
     if (status == 0)
         status = nftrace_make_table(nftrace);
+    if (status == 0)
+        (void)nftrace_load_chains(nftrace); /* without them chains have no priority */
     return status;
 }
 
@@ -160,6 +163,7 @@ static void parse_packet(const struct nlattr *network, const struct nlattr *tran
 {
     struct iphdr v4;
     struct ip6_hdr v6;
+    struct tcphdr tcp;
     uint8_t next[4];
 
     if (nl_get(network, &v6, sizeof(v6)) && v6.ip6_vfc >> 4 == 6) {
@@ -178,6 +182,8 @@ static void parse_packet(const struct nlattr *network, const struct nlattr *tran
     event->has_packet = true;
     if (!nl_get(transport, next, sizeof(next)))
         return;
+    if (event->protocol == IPPROTO_TCP && nl_get(transport, &tcp, sizeof(tcp)))
+        event->tcp_flags = tcp.th_flags;
     if (event->protocol == IPPROTO_TCP || event->protocol == IPPROTO_UDP) {
         event->sport = (uint16_t)(next[0] << 8 | next[1]);
         event->dport = (uint16_t)(next[2] << 8 | next[3]);
@@ -251,10 +257,18 @@ static int find_id(const struct nftrace *nftrace, uint32_t id)
     return -1;
 }
 
+/** A segment of the connection that was opened by the traced packet. */
+static bool is_later(const struct nftrace_event *event)
+{
+    return event->protocol == IPPROTO_TCP && (event->tcp_flags & (TH_SYN | TH_ACK)) != TH_SYN;
+}
+
 static bool is_there(const struct nftrace_config *config, const struct nftrace_event *event)
 {
     if (!event->has_packet || !peer_addr_equal(&event->src, &config->peer) ||
         event->protocol != config->protocol)
+        return false;
+    if (is_later(event))
         return false;
     return (config->protocol != IPPROTO_TCP && config->protocol != IPPROTO_UDP) ||
            (event->sport == config->peer_port && event->dport == config->port);
@@ -267,6 +281,10 @@ static bool claim(struct nftrace *nftrace, struct nftrace_event *event)
     int i = find_id(nftrace, event->id);
 
     /* Ids return with the memory of packets: headers that say otherwise win. */
+    if (i >= 0 && event->has_packet && !back && is_later(event)) {
+        nftrace->ids[i] = nftrace->ids[--nftrace->id_count];
+        return false;
+    }
     if (i < 0 && (back || is_there(&nftrace->config, event))) {
         if (nftrace->id_count == NFTRACE_IDS)
             return false;
@@ -313,7 +331,10 @@ static void take_datagram(struct nftrace *nftrace, size_t len, struct collection
 
     for (const struct nlmsghdr *m = nl_next(&datagram, NULL); m; m = nl_next(&datagram, m)) {
         struct nftrace_event event;
-        if (!nftrace_event_parse(m, &event) || !claim(nftrace, &event))
+        if (!nftrace_event_parse(m, &event))
+            continue;
+        event.serial = nftrace->received++;
+        if (!claim(nftrace, &event))
             continue;
         describe_chain(nftrace, &event);
         if (collection->count == collection->room)
@@ -330,7 +351,6 @@ int nftrace_collect(struct nftrace *nftrace, struct nftrace_event *events, int r
     struct nl *nl = &nftrace->events;
     bool overrun = false;
 
-    (void)nftrace_load_chains(nftrace); /* without them chains have no priority */
     for (;;) {
         ssize_t n = recv(nl->fd, nl->buffer, sizeof(nl->buffer), MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
@@ -346,4 +366,9 @@ int nftrace_collect(struct nftrace *nftrace, struct nftrace_event *events, int r
     if (ret_lost)
         *ret_lost = collection.lost;
     return overrun ? -ENOBUFS : collection.count;
+}
+
+uint64_t nftrace_received(const struct nftrace *nftrace)
+{
+    return nftrace->received;
 }

@@ -90,9 +90,10 @@ enum nftrace_type {
 
 struct nftrace_event {
     enum nftrace_type type;
-    bool back;   /* a packet to the peer; else the traced packet itself */
-    bool ours;   /* of a chain that only observes */
-    uint32_t id; /* of the packet */
+    bool back;       /* a packet to the peer; else the traced packet itself */
+    bool ours;       /* of a chain that only observes */
+    uint64_t serial; /* 0, 1, ...: of the message among all that came to our socket */
+    uint32_t id;     /* of the packet */
     struct nftrace_chain chain;
     enum nftrace_verdict verdict;
     char target[NFTRACE_NAME]; /* of JUMP and GOTO */
@@ -102,6 +103,7 @@ struct nftrace_event {
     struct peer_addr src, dst;
     uint8_t protocol;
     uint16_t sport, dport; /* ICMP: type and code */
+    uint8_t tcp_flags;
 };
 
 /**
@@ -109,11 +111,15 @@ struct nftrace_event {
  * many; what finds no room is lost and counted in `*ret_lost` (may be NULL). -ENOBUFS: the kernel
  * had to throw some away.
  *
- * Every message of the kernel is one event, so that as many DROPREASON_NOTICE events of the same
- * time are their times.
+ * Of TCP, the traced packet is the SYN; what follows on the connection is left out.
  */
 int nftrace_collect(struct nftrace *nftrace, struct nftrace_event *events, int room,
                     uint64_t *ret_lost);
+/**
+ * Messages that came so far, those of other people's packets too. As many DROPREASON_NOTICE events
+ * of one socket are their times, by `serial`.
+ */
+uint64_t nftrace_received(const struct nftrace *nftrace);
 
 /** Every base chain of the namespace but our own, by hook and priority. Until `each` is not 0. */
 int nftrace_each_chain(struct nftrace *nftrace,

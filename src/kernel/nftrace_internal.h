@@ -22,6 +22,7 @@ struct nftrace {
         bool back;
     } ids[NFTRACE_IDS]; /* of our packets */
     int id_count;
+    uint64_t received;            /* messages */
     struct nftrace_chain *chains; /* of the others, NFTRACE_CHAINS at the most */
     int chain_count;
 };

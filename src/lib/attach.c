@@ -108,7 +108,7 @@ static int check_target(struct attach *attach, struct peer_error *error)
 
     if (!target->family)
         return 0;
-    if (addr_is_loopback(target))
+    if (addr_is_loopback(target) && !plan->config->allow_loopback)
         return refuse_loopback(attach, error);
     if (plan->config->allow_forward || peer_addr_equal(target, &plan->local.addr))
         return 0;

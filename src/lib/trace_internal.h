@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LIB_TRACE_INTERNAL_H
+#define LIB_TRACE_INTERNAL_H
+
+#include "kernel/dropreason.h"
+#include "kernel/ingress.h"
+#include "kernel/nftrace.h"
+#include "lib/internal.h"
+
+#include <peer/trace.h>
+
+/* ---- trace_survey.c: settings and counters of the namespace ---- */
+
+enum trace_setting {
+    SETTING_FORWARD4,
+    SETTING_FORWARD6,
+    SETTING_RP_ALL,
+    SETTING_RP_DEVICE,
+    SETTING_LOCALNET_ALL,
+    SETTING_LOCALNET_DEVICE,
+    SETTING_ACCEPT_LOCAL_ALL,
+    SETTING_ACCEPT_LOCAL_DEVICE,
+    SETTING_ECHO_OFF4,
+    SETTING_ECHO_OFF6,
+    SETTING_IPV6_OFF,
+    SETTINGS,
+};
+
+enum trace_counter {
+    COUNTER_RP_FILTER,
+    COUNTER_HEADER4,
+    COUNTER_HEADER6,
+    COUNTER_ADDR4,
+    COUNTER_ADDR6,
+    COUNTER_IN_NO_ROUTES4,
+    COUNTER_IN_NO_ROUTES6,
+    COUNTER_OUT_NO_ROUTES4,
+    COUNTER_OUT_NO_ROUTES6,
+    COUNTER_LISTEN_OVERFLOWS,
+    COUNTER_LISTEN_DROPS,
+    COUNTER_TCP_CSUM,
+    COUNTER_UDP_CSUM4,
+    COUNTER_UDP_CSUM6,
+    COUNTER_UDP_NO_PORTS4,
+    COUNTER_UDP_NO_PORTS6,
+    COUNTER_UDP_BUFFER4,
+    COUNTER_UDP_BUFFER6,
+    COUNTERS,
+};
+
+struct trace_survey {
+    int64_t settings[SETTINGS]; /* 0 where unreadable */
+    uint64_t counters[COUNTERS];
+};
+/** In the namespace of the net. `fds` (may be NULL) gets the sockets of nftrace_open(), or -errno
+ * in fds[0]. */
+int trace_survey(struct peer_net *net, struct trace_survey *ret_survey, int *fds,
+                 struct peer_error *error);
+
+/* ---- what is known ---- */
+
+enum { TRACE_EVENTS = 1024, TRACE_DROPS = 1024 };
+
+struct tracing {
+    struct peer_net *net;
+    const struct peer_trace_config *config;
+    void (*each)(void *user, const struct peer_trace_station *station);
+    void *user;
+    struct peer_trace_result result;
+
+    /* the packet */
+    struct peer_addr peer, to;
+    uint8_t protocol;
+    uint16_t peer_port, port;
+    struct peer_addr dst; /* behind DNAT */
+    uint16_t dst_port;
+    bool translated;
+    uint64_t received_ns; /* when the device's driver handed it over, 0: not known */
+    uint64_t sent_ns;     /* just before the write */
+    bool dry;             /* nothing is sent: asked for, or nobody could send it */
+    bool device_down, not_taken;
+
+    /* what observed it */
+    struct dropreason *dropreason;
+    int dropreason_status; /* -errno when there is none */
+    struct nftrace *nftrace;
+    struct peer_error nftrace_error;
+    struct trace_survey before, after;
+    struct nftrace_event *events;
+    uint64_t *event_ns; /* of each event, 0: not known */
+    int event_count;
+    uint64_t received_before, received; /* messages of netfilter until the write, and during it */
+    struct dropreason_event drops[TRACE_DROPS];
+    int drop_count;
+    struct ingress ingress;
+
+    /* what was looked up */
+    int route_status, back_status; /* 0 or the kernel's -errno */
+    struct rtnl_route route, back_route;
+    bool has_socket;
+    struct diag_socket socket;
+    int pid;
+    char comm[32];
+
+    /* what came back */
+    enum trace_answer {
+        ANSWER_NONE,
+        ANSWER_SYN_ACK,
+        ANSWER_RST,
+        ANSWER_DATA,
+        ANSWER_ECHO,
+        ANSWER_ICMP,
+    } answer;
+    uint8_t icmp_type, icmp_code;
+    struct peer_addr icmp_from;
+    uint64_t answer_ns;
+};
+
+static inline bool trace_v6(const struct tracing *tracing)
+{
+    return tracing->peer.family == 6;
+}
+/** How much a counter grew. */
+static inline uint64_t trace_grew(const struct tracing *tracing, enum trace_counter v4,
+                                  enum trace_counter v6)
+{
+    const enum trace_counter counter = trace_v6(tracing) ? v6 : v4;
+    return tracing->after.counters[counter] - tracing->before.counters[counter];
+}
+const char *trace_protocol_text(const struct tracing *tracing);
+/** "198.18.0.1:80", or the address alone for echo. */
+const char *trace_target_text(const struct tracing *tracing, const struct peer_addr *addr,
+                              uint16_t port, char buf[PEER_ENDPOINT_TEXT]);
+
+/** The kernel's drop of our packet (`back` false) or of the answer to it; NULL when none was seen.
+ */
+const struct dropreason_event *trace_drop(const struct tracing *tracing, bool back);
+/** The event of netfilter that ended it; NULL when none did. */
+const struct nftrace_event *trace_nft_drop(const struct tracing *tracing, bool back);
+/** Did it reach the beginning, or the end, of a hook? */
+bool trace_hook_entered(const struct tracing *tracing, enum nftrace_hook hook, bool back);
+bool trace_hook_left(const struct tracing *tracing, enum nftrace_hook hook, bool back);
+
+/** trace_judge.c: fills `result`. */
+void trace_judge(struct tracing *tracing);
+/** trace_stations.c: calls `each`. */
+void trace_report(struct tracing *tracing);
+
+#endif
