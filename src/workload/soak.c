@@ -31,6 +31,7 @@ enum { CONNECTING_MAX = 256, AT_ONCE = 64, TOUCH_LOOKS = 4096 };
 #define BACKOFF_MOST_NS  NS_PER_S
 
 static void open_more(struct soak *soak);
+static void close_some(struct soak *soak);
 static void next_request(struct soak_flow *flow);
 
 static struct soak_flow *soak_flow_of(struct flow *flow)
@@ -158,6 +159,8 @@ static bool exhausted(const struct soak *soak)
 /* Something ended: is it the end of all, or is there room for another? */
 static void after_end(struct soak *soak)
 {
+    if (exhausted(soak) && soak->ops->answers && !soak->stopping)
+        close_some(soak); /* those that are ready wait for nothing */
     if (exhausted(soak) && soak->open == 0)
         soak->stopping = true;
     maybe_over(soak);
@@ -591,14 +594,12 @@ static void due_fire(struct timer *timer, uint64_t now_ns)
         serve_due(soak);
 }
 
-static void close_some(struct soak *soak);
-
 static void opening_fire(struct timer *timer, uint64_t now_ns)
 {
     struct soak *soak = list_entry(timer, struct soak, opening);
 
     (void)now_ns;
-    if (soak->stopping)
+    if (soak->stopping || (exhausted(soak) && soak->ops->answers))
         close_some(soak);
     else
         open_more(soak);

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""peer soak: what it counts is what happened, with good services and bad ones."""
+import collections
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+
+import harness
+from harness import OWN4, Peer, peer
+
+LIMIT = 60
+
+
+class Service:
+    """answer(connection, request number) for each request, any number of callers."""
+
+    def __init__(self, answer, addr=OWN4):
+        self.sock, self.port = harness.listening(addr)
+        self.sock.listen(1024)
+        self.sock.settimeout(None)
+        self.answer, self.requests = answer, 0
+        self.lock = threading.Lock()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        try:
+            while True:
+                connection, _ = self.sock.accept()
+                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        except OSError:
+            pass  # closed
+
+    def serve(self, connection):
+        try:
+            with connection:
+                while connection.recv(4096):
+                    with self.lock:
+                        self.requests += 1
+                        number = self.requests
+                    if self.answer(connection, number) is False:
+                        return
+        except OSError:
+            pass  # the peer went away
+
+
+def soak(*args, status=0, limit=LIMIT):
+    result = peer("soak", "--json", *args, limit=limit)
+    result.expect(status)
+    return json.loads(result.out)
+
+
+def errors_of(report, kind):
+    counted = {name: count for name, count in report["errors"].items() if count and name != "total"}
+    assert set(counted) == {kind}, report["errors"]
+    assert report["errors"]["total"] == counted[kind] and report["first_error"]
+    return counted[kind]
+
+
+def ok(connection, _number):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab")
+
+
+def test_counts_of_a_good_service():
+    service = Service(ok)
+    report = soak(f"http://{OWN4}:{service.port}/", "-c", 4, "-n", 100)
+    assert report["requests"]["completed"] == report["requests"]["sent"] == 100 == service.requests
+    assert report["requests"]["status"] == {"2xx": 100}
+    assert report["connections"]["established"] == 4 and report["errors"]["total"] == 0
+    assert report["latency_us"]["request"]["min"] <= report["latency_us"]["request"]["p50"] <= \
+        report["latency_us"]["request"]["max"]
+    assert report["rss_bytes"] > 0 and report["duration_s"] > 0 and report["seed"] > 0
+
+
+def test_a_connection_for_each_request():
+    service = Service(ok)
+    report = soak(f"http://{OWN4}:{service.port}/", "-c", 4, "-n", 50, "--no-keep-alive")
+    assert report["connections"]["established"] == 50 == report["requests"]["completed"], report
+
+
+def test_bodies_by_chunks_and_by_the_end_of_the_connection():
+    chunks = Service(lambda c, n: c.sendall(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
+    assert soak(f"http://{OWN4}:{chunks.port}/", "-n", 20)["requests"]["completed"] == 20
+
+    def until_the_end(connection, _number):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nabc")
+        return False
+    ends = Service(until_the_end)
+    assert soak(f"http://{OWN4}:{ends.port}/", "-n", 20)["requests"]["completed"] == 20
+
+
+def test_a_service_that_is_down():
+    _, port = harness.listening(OWN4, socket.SOCK_DGRAM)
+    report = soak(f"http://{OWN4}:{port}/", "-c", 4, "-n", 8, status=1)
+    assert errors_of(report, "refused") == 8 and report["requests"]["completed"] == 0
+
+
+def test_a_service_that_never_answers():
+    silent = Service(lambda c, n: None)
+    report = soak(f"http://{OWN4}:{silent.port}/", "-c", 4, "-n", 4, "-w", "0.2", status=1)
+    assert errors_of(report, "timeout") == 4
+
+
+def test_answers_that_are_wrong():
+    def endless(connection, _number):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            connection.sendall(b"X: " + b"a" * 1000 + b"\r\n")
+    for answer in (lambda c, n: c.sendall(b"\0\1garbage\r\n\r\n"), endless,
+                   lambda c, n: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabcdef")):
+        service = Service(answer)
+        report = soak(f"http://{OWN4}:{service.port}/", "-c", 2, "-n", 6, status=1)
+        assert errors_of(report, "bad_answer") == 6 and report["rss_bytes"] < 200 << 20
+
+
+def test_answers_that_are_cut_short():
+    def short(connection, _number):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nabc")
+        return False
+    service = Service(short)
+    report = soak(f"http://{OWN4}:{service.port}/", "-c", 2, "-n", 6, status=1)
+    assert errors_of(report, "closed_early") == 6
+
+
+def test_a_service_that_resets_after_a_while():
+    def reset(connection, number):
+        if number <= 10:
+            connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+            return None
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
+    service = Service(reset)
+    report = soak(f"http://{OWN4}:{service.port}/", "-n", 15, status=1)
+    assert report["requests"]["status"] == {"5xx": 10} and errors_of(report, "reset") == 5
+    tolerated = peer("soak", f"http://{OWN4}:{service.port}/", "-n", 5, "--tolerate")
+    tolerated.expect(0, out="5 reset")
+
+
+def test_an_open_schedule_keeps_its_rate_and_counts_late_starts():
+    service = Service(ok)
+    report = soak(f"http://{OWN4}:{service.port}/", "-c", 8, "-R", 500, "-n", 250)
+    assert report["corrected"] is True and report["requests"]["completed"] == 250
+    assert report["rate"]["asked"] == 500
+    assert 0.45 < report["duration_s"], "250 requests at 500/s cannot be done sooner"
+
+    # One flow, 50 ms an answer, 200 requests/s wanted: the last ones start seconds late.
+    slow = Service(lambda c, n: (threading.Event().wait(0.05), ok(c, n))[1])
+    report = soak(f"http://{OWN4}:{slow.port}/", "-c", 1, "-R", 200, "-n", 40)
+    assert report["latency_us"]["request"]["max"] > 1_000_000, report["latency_us"]
+
+
+def test_a_rate_that_cannot_be_reached_is_told():
+    slow = Service(lambda c, n: (threading.Event().wait(0.02), ok(c, n))[1])
+    result = peer("soak", f"http://{OWN4}:{slow.port}/", "-c", 1, "-R", "5k", "-d", "0.5")
+    result.expect(0, out=r"asked 5000/s, reached \d+/s: limited by")
+
+
+def test_echo_finds_what_the_application_changes():
+    server = Peer("application", "echo:7", stdin=subprocess.DEVNULL)
+    harness.until("the application listens", lambda: ":7 " in harness.run("ss", "-Hltn"))
+    for scheme in ("tcp", "udp"):
+        for size in (1, 64, 3000):
+            report = soak(f"{scheme}://{OWN4}:7", "-c", 4, "-n", 40, "--size", size)
+            assert report["requests"]["completed"] == 40, report
+            assert report["bytes"]["sent"] == report["bytes"]["received"] == 40 * size
+    server.stop()
+
+    def change(connection, number):
+        connection.sendall(b"x" * 64)
+    service = Service(change)
+    report = soak(f"tcp://{OWN4}:{service.port}", "-n", 3, status=1)
+    assert errors_of(report, "bad_answer") == 3 and "differs" in report["first_error"]
+
+
+def test_lost_datagrams_are_found():
+    sock, port = harness.listening(OWN4, socket.SOCK_DGRAM)
+
+    def serve():
+        for number in range(1000):
+            data, address = sock.recvfrom(65536)
+            if number % 5 != 4:
+                sock.sendto(data, address)
+    threading.Thread(target=serve, daemon=True).start()
+    report = soak(f"udp://{OWN4}:{port}", "-n", 50, "-w", "0.05", status=1)
+    assert report["errors"]["timeout"] == 10 and report["requests"]["completed"] == 40, report
+
+
+def nginx(directory):
+    """Its port and its access log."""
+    harness.need("nginx")
+    config = os.path.join(directory, "nginx.conf")
+    log = os.path.join(directory, "access.log")
+    with open(config, "w") as file:
+        file.write(f"""daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;
+{'user root;' if os.geteuid() == 0 else ''}
+events {{ worker_connections 4096; }}
+http {{ access_log {log}; server {{ listen 80 backlog=4096; location / {{ return 200 "hello"; }} }}
+client_body_temp_path {directory}/a; proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c;
+uwsgi_temp_path {directory}/d; scgi_temp_path {directory}/e; }}
+""")
+    server = subprocess.Popen(["nginx", "-e", f"{directory}/error.log", "-c", config])
+    harness.until("nginx listens", lambda: ":80 " in harness.run("ss", "-Hltn"))
+    return server, log
+
+
+def test_every_address_calls_once():
+    harness.need_root()
+    server, log = nginx(harness.directory)
+    count = 1000 if harness.options.sanitized else 10000
+    for kind in ("--tun", "--tap"):
+        open(log, "w").close()
+        report = soak(f"http://{OWN4}/", kind, "--from", "198.18.0.0/16", "-c", 500, "-n", count,
+                      "--no-keep-alive")
+        assert report["requests"]["completed"] == count, report["errors"]
+        harness.until("the log is complete", lambda: sum(1 for _ in open(log)) >= count)
+        seen = collections.Counter(line.split()[0] for line in open(log))
+        assert len(seen) == count and max(seen.values()) == 1
+    server.terminate()
+    server.wait()
+
+
+def test_idle_connections_are_held_and_touched():
+    service = Service(lambda c, n: None)
+    report = soak(f"tcp://{OWN4}:{service.port}", "--idle", "-c", 300, "--touch", 30, "-d", "1")
+    assert report["connections"]["established"] == 300 == report["open_most"]
+    assert report["requests"]["completed"] == 30 and report["errors"]["total"] == 0
+
+
+def test_streams_and_histograms():
+    service = Service(ok)
+    path = os.path.join(harness.directory, "latency.hgrm")
+    result = peer("soak", f"http://{OWN4}:{service.port}/", "-d", "0.5", "--interval", "100ms",
+                  "--json-stream", "--hdr", path)
+    lines = [json.loads(line) for line in result.expect(0, lines=0).out.splitlines()]
+    assert lines[-1]["type"] == "report" and {line["type"] for line in lines[:-1]} == {"interval"}
+    total = sum(line["requests"]["completed"] for line in lines[:-1])
+    assert total == lines[-1]["requests"]["completed"] > 0, (total, lines[-1]["requests"])
+    with open(path) as file:
+        text = file.read()
+    assert "Percentile" in text and f"Total count    = {total:12}"[:14] in text
+    peer("soak", f"http://{OWN4}:{service.port}/", "-n", 1, "--hdr", "/nowhere/x").expect(
+        3, "/nowhere/x.*[Nn]o such file")
+
+
+def test_ctrl_c_reports_what_was_done():
+    service = Service(ok)
+    running = Peer("soak", f"http://{OWN4}:{service.port}/", "-d", "60", "--json")
+    harness.until("requests come", lambda: service.requests > 10)
+    running.signal(signal.SIGINT)
+    report = json.loads(running.wait().expect(0).out)
+    assert report["requests"]["completed"] > 10 and report["duration_s"] < 50
+
+
+def test_links_do_what_they_say():
+    report = json.loads(peer("ping", "--json", "-c", 5, "-i", "0.01", "--link", "delay 50ms",
+                             OWN4).expect(0).out)
+    latency = report["latency_us"]["request"]
+    assert 100_000 <= latency["min"] and latency["mean"] < 101_000, latency
+    server = Peer("application", "echo:7", stdin=subprocess.DEVNULL)
+    harness.until("the application listens", lambda: ":7 " in harness.run("ss", "-Hltn"))
+    report = soak(f"udp://{OWN4}:7", "-c", 20, "-n", 3000, "-w", "0.02", "--uplink", "loss 10%",
+                  "--seed", 1, status=1)
+    lost = report["link"]["uplink"]["lost"]
+    assert 220 < lost < 380, lost  # 300 by the binomial, five standard deviations of 16
+    assert report["link"]["downlink"]["lost"] == 0
+    again = soak(f"udp://{OWN4}:7", "-c", 20, "-n", 3000, "-w", "0.02", "--uplink", "loss 10%",
+                 "--seed", 1, status=1)
+    assert again["link"]["uplink"]["lost"] == lost  # the same packets meet the same fate
+    server.stop()
+
+
+def test_wrong_words():
+    for args, text in ((("ftp://x/",), "no target"), (("tcp://10.9.0.1",), "no port"),
+                       ((f"http://{OWN4}/", "-R", "0"), "no rate"),
+                       ((f"http://{OWN4}/", "--close", "now"), "none of fin, rst"),
+                       ((f"http://{OWN4}/", "--workload", "echo"), "tcp:// and udp://"),
+                       ((f"tcp://{OWN4}:7", "-H", "A: b"), "go with http"),
+                       ((f"tcp://{OWN4}:7", "--workload", "eat"), "none of echo, send, receive"),
+                       ((f"http://{OWN4}/", "-H", "nocolon"), "no header"),
+                       ((f"http://{OWN4}/", "-c", "0"), "out of range"),
+                       ((f"http://{OWN4}/", "-c", "9m"), "more flows than the peers have ports"),
+                       ((f"http://{OWN4}/", "--link", "delay 50"), "no unit"),
+                       ((f"http://{OWN4}/", "--link", "losss 1%"), "did you mean \"loss\""),
+                       ((f"udp://{OWN4}:7", "--workload", "send"), "needs a rate")):
+        peer("soak", *args, limit=20).refused(2, text)
+
+
+if __name__ == "__main__":
+    harness.main()
