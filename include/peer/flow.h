@@ -21,12 +21,14 @@ struct peer_connect_config {
     struct peer_addr to;
     uint16_t to_port;
     uint64_t timeout_ns;   /* for the handshake; 0: as the stack's retries end (about 2 minutes) */
+    const char *manners;   /* how it misbehaves, see peer/manner.h; NULL: not at all */
     void *user;            /* handed back by peer_flow_user */
 };
 /**
  * Starts a connection (or makes a UDP flow, which is open at once). The outcome is an event.
  * -EADDRNOTAVAIL: `from` is no peer of this net; -EADDRINUSE: (from, from_port, to, to_port) is in
- * use, or no port is left; -EAFNOSUPPORT: families differ; -ENOSPC: max_flows; -ENOMEM.
+ * use, or no port is left; -EAFNOSUPPORT: families differ; -ENOSPC: max_flows; -ENOMEM. -EINVAL: see
+ * peer_manners_check; -EPERM: a handshake that stays half-open goes to this machine's addresses only.
  */
 PEER_EXPORT int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
                              struct peer_flow **ret_flow);
@@ -36,11 +38,12 @@ struct peer_listen_config {
     struct peer_addr at; /* one of the peers; family 0: every peer */
     uint16_t port;
     const char *serve;   /* the library answers by itself, no events: "echo", "discard" or "http" */
+    const char *manners; /* how callers are treated, see peer/manner.h; NULL: well */
     void *user;          /* of the listener and, at first, of its flows */
 };
 /**
  * Peers accept at `port`: each caller is a PEER_EVENT_ACCEPTED. -EADDRINUSE, -EADDRNOTAVAIL (`at` is
- * no peer), -EINVAL (no such `serve`, or http over UDP), -ENOMEM.
+ * no peer), -EINVAL (no such `serve`, http over UDP, or see peer_manners_check), -ENOMEM.
  */
 PEER_EXPORT int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
                             struct peer_listener **ret_listener);

@@ -59,6 +59,17 @@ static struct peer_flow *handle_new(struct peer_net *net, struct peer_listener *
     return handle;
 }
 
+static int dress(struct peer_flow *handle, const struct peer_connect_config *config)
+{
+    struct manner_spec specs[MANNERS_MAX];
+    if (!config->manners)
+        return 0;
+    int count = manners_read(handle->net, config->manners, config->udp, PEER_MANNER_CONNECT, specs,
+                             NULL);
+    int status = count < 0 ? count : manners_check_target(handle->net, specs, count, &config->to, NULL);
+    return status < 0 ? status : manners_dress(&handle->flow, specs, count);
+}
+
 int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
                  struct peer_flow **ret_flow)
 {
@@ -76,7 +87,9 @@ int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
     handle->to = config->to;
 
     flow_init(&handle->flow, engine_flows(net->engine), &ops);
-    status = flow_connect(fresh(handle), config->udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple,
+    status = dress(handle, config);
+    if (status == 0)
+        status = flow_connect(fresh(handle), config->udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple,
                           config->timeout_ns);
     if (status < 0) {
         flow_free(&handle->flow);
@@ -87,19 +100,41 @@ int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
     return 0;
 }
 
+static struct flow *accept_handle(struct peer_net *net, struct peer_listener *listener)
+{
+    struct peer_flow *handle = handle_new(net, listener, listener->user);
+    if (!handle)
+        return NULL;
+    flow_init_accepted(&handle->flow, engine_flows(net->engine), &ops);
+    return &handle->flow;
+}
+
 /* Called by the engine when somebody calls a listener. */
 struct flow *flow_accept(void *user, struct stack_listener *stack, const struct stack_tuple *tuple)
 {
     struct peer_net *net = user;
     struct peer_listener *listener = stack_listener_user(stack);
 
-    if (listener->serving)
-        return serve_accept(&listener->serve, tuple);
-    struct peer_flow *handle = handle_new(net, listener, listener->user);
-    if (!handle)
-        return NULL;
-    flow_init_accepted(&handle->flow, engine_flows(net->engine), &ops);
-    return &handle->flow;
+    struct flow *flow = listener->serving ? serve_accept(&listener->serve, tuple)
+                                          : accept_handle(net, listener);
+    if (flow && listener->manner_count)
+        manners_dress_caller(listener, flow);
+    return flow;
+}
+
+static int listener_manners(struct peer_listener *listener, const struct peer_listen_config *config)
+{
+    struct manner_spec specs[MANNERS_MAX];
+    int count = manners_read(listener->net, config->manners, config->udp, PEER_MANNER_LISTEN, specs,
+                             NULL);
+    if (count <= 0)
+        return count;
+    listener->manners = malloc((size_t)count * sizeof(*specs));
+    if (!listener->manners)
+        return -ENOMEM;
+    memcpy(listener->manners, specs, (size_t)count * sizeof(*specs));
+    listener->manner_count = count;
+    return 0;
 }
 
 int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
@@ -113,13 +148,16 @@ int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
     struct peer_listener *listener = calloc(1, sizeof(*listener));
     if (!listener)
         return -ENOMEM;
-    int status = stack_listen(engine_stack(net->engine), protocol, &config->at, config->port, listener,
-                              &listener->stack);
+    listener->net = net;
+    int status = listener_manners(listener, config);
+    if (status == 0)
+        status = stack_listen(engine_stack(net->engine), protocol, &config->at, config->port,
+                              listener, &listener->stack);
     if (status < 0) {
+        free(listener->manners);
         free(listener);
         return status;
     }
-    listener->net = net;
     listener->user = config->user;
     listener->serving = kind != SERVE_NONE;
     serve_init(&listener->serve, engine_flows(net->engine), kind);
@@ -142,6 +180,7 @@ struct peer_listener *peer_listener_free(struct peer_listener *listener)
     }
     stack_listener_free(engine_stack(listener->net->engine), listener->stack);
     list_remove(&listener->node);
+    free(listener->manners);
     free(listener);
     return NULL;
 }

@@ -10,8 +10,10 @@
 #include "kernel/netns.h"
 #include "kernel/rtnl.h"
 #include "lib/attach.h"
+#include "workload/manner.h"
 #include "workload/serve.h"
 
+#include <peer/manner.h>
 #include <peer/peer.h>
 
 #include <errno.h>
@@ -63,6 +65,9 @@ struct peer_listener {
     struct stack_listener *stack;
     struct serve serve;
     bool serving;
+    struct manner_spec *manners; /* NULL: none */
+    int manner_count;
+    uint64_t callers;
     void *user;
 };
 
@@ -73,6 +78,19 @@ int net_choose_peer(struct peer_net *net, const struct peer_addr *from, struct p
 /* flow.c */
 struct flow *flow_accept(void *user, struct stack_listener *listener,
                          const struct stack_tuple *tuple);
+
+/* manner.c */
+int manners_read(const struct peer_net *net, const char *manners, bool udp,
+                 enum peer_manner_use use, struct manner_spec specs[MANNERS_MAX],
+                 struct peer_error *error);
+/** Is `to` this machine's own, if these manners ask for that? 0 or -EPERM. */
+int manners_check_target(struct peer_net *net, const struct manner_spec *specs, int count,
+                         const struct peer_addr *to, struct peer_error *error);
+int manners_dress(struct flow *flow, const struct manner_spec *specs, int count);
+void manners_dress_caller(struct peer_listener *listener, struct flow *flow);
+
+/* soak.c */
+const struct soak *soak_run_of(const struct peer_soak *soak);
 
 /* ping.c */
 void ping_result(void *user, const struct stack_icmp *icmp);

@@ -151,6 +151,20 @@ static uint64_t retransmits(const struct peer_net *net)
 
 /* ---- the run ---- */
 
+static int check_manners(struct peer_net *net, const struct peer_soak_config *config,
+                         struct peer_error *error)
+{
+    struct manner_spec specs[MANNERS_MAX];
+    int count = manners_read(net, config->manners, config->udp, PEER_MANNER_SOAK, specs, error);
+
+    return count < 0 ? count : manners_check_target(net, specs, count, &config->to, error);
+}
+
+const struct soak *soak_run_of(const struct peer_soak *soak)
+{
+    return soak->run;
+}
+
 int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
                     struct peer_soak **ret_soak, struct peer_error *error)
 {
@@ -165,7 +179,9 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     getrusage(RUSAGE_SELF, &soak->usage_before);
     soak->retransmits_before = retransmits(net);
     engine_now_fresh_ns(net->engine);
-    int status = soak_start(config, engine_flows(net->engine), &net->peers, net->seed, &soak->run, error);
+    int status = check_manners(net, config, error);
+    if (status >= 0)
+        status = soak_start(config, engine_flows(net->engine), &net->peers, net->seed, &soak->run, error);
     if (status < 0) {
         free(soak);
         return status;

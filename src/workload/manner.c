@@ -342,7 +342,7 @@ int manner_draw(const struct manner_spec *specs, int count, uint64_t seed, uint6
     double at = rng_unit(&rng) + (double)n * golden;
     at -= (double)(uint64_t)at;
     for (int i = 0; i < count; i++) {
-        sum += specs[i].share;
+        sum += MAX(specs[i].share, 0);
         if (at < sum)
             return i;
     }

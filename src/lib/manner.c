@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Manners as callers of the library give them: in words. What they do is src/workload/manner.c.
+ *
+ * A handshake that is never finished, and a flood of them, only ever goes to this machine: with a
+ * foreign target, which the net may have been allowed, it would be an attack on somebody else.
+ */
+#include "lib/internal.h"
+
+#include "workload/measure.h"
+#include "workload/soak.h"
+
+#include <linux/rtnetlink.h>
+#include <peer/manner.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what there is ---- */
+
+static const char *value_text(const struct manner *manner, char *buf, size_t room)
+{
+    static const char *const units[] = {
+        [MANNER_BYTES_PER_S] = "B/s", [MANNER_PER_S] = "/s", [MANNER_BYTES] = "B"};
+
+    if (manner->unit == MANNER_NO_VALUE)
+        return NULL;
+    snprintf(buf, room, "%llu%s", (unsigned long long)manner->value, units[manner->unit]);
+    return buf;
+}
+
+int peer_manner(size_t index, struct peer_manner *ret_manner)
+{
+    static const char *const states[] = {[MANNER_AT_SYN] = "syn",
+                                         [MANNER_AT_CONNECTED] = "connected",
+                                         [MANNER_AT_REQUEST] = "request"};
+    const struct manner *manner = manner_at(index);
+
+    if (!manner)
+        return 0;
+    *ret_manner = (struct peer_manner){.name = manner->name,
+                                       .about = manner->about,
+                                       .udp = manner->udp,
+                                       .when = states[manner->when]};
+    ret_manner->value = value_text(manner, ret_manner->value_text, sizeof(ret_manner->value_text));
+    return 1;
+}
+
+int manners_read(const struct peer_net *net, const char *manners, bool udp,
+                 enum peer_manner_use use, struct manner_spec specs[MANNERS_MAX],
+                 struct peer_error *error)
+{
+    const struct manner_context context = {.udp = udp,
+                                           .accepts = use == PEER_MANNER_LISTEN,
+                                           .shares = use != PEER_MANNER_CONNECT,
+                                           .peers = net->peers.count};
+
+    return manners_parse(manners, &context, specs, error);
+}
+
+int peer_manners_check(const struct peer_net *net, const char *manners, bool udp,
+                       enum peer_manner_use use, struct peer_error *error)
+{
+    struct manner_spec specs[MANNERS_MAX];
+
+    return manners_read(net, manners, udp, use, specs, error);
+}
+
+int manners_check_target(struct peer_net *net, const struct manner_spec *specs, int count,
+                         const struct peer_addr *to, struct peer_error *error)
+{
+    struct rtnl_lookup lookup = {.dst = *to};
+    struct rtnl_route route;
+    char text[PEER_ADDR_TEXT];
+
+    for (int i = 0; i < count; i++) {
+        if (!specs[i].manner->caller)
+            continue;
+        if (rtnl_route_lookup(net->rtnl, &lookup, &route, NULL) == 0 && route.type == RTN_LOCAL)
+            return 0;
+        return error_set(error, PEER_ERROR_MACHINE, EPERM,
+                         "\"%s\" goes to this machine's addresses only, and %s is none of them",
+                         specs[i].manner->name, peer_addr_format(to, text));
+    }
+    return 0;
+}
+
+/* ---- flows ---- */
+
+int manners_dress(struct flow *flow, const struct manner_spec *specs, int count)
+{
+    int status = 0;
+
+    for (int i = 0; i < count && status == 0; i++)
+        status = manner_start(flow, &specs[i], NULL);
+    return status;
+}
+
+void manners_dress_caller(struct peer_listener *listener, struct flow *flow)
+{
+    int drawn = manner_draw(listener->manners, listener->manner_count, listener->net->seed,
+                            listener->callers++);
+
+    for (int i = 0; i < listener->manner_count; i++) {
+        if (i == drawn || listener->manners[i].share < 0)
+            (void)manner_start(flow, &listener->manners[i], NULL);
+    }
+}
+
+int peer_flow_set_manners(struct peer_flow *flow, const char *manners, struct peer_error *error)
+{
+    bool udp = flow->flow.conn.protocol == IPPROTO_UDP;
+    struct manner_spec specs[MANNERS_MAX];
+
+    engine_now_fresh_ns(flow->net->engine);
+    int count = manners_read(flow->net, manners, udp, PEER_MANNER_CONNECT, specs, error);
+    for (int i = 0; i < count; i++) {
+        if (specs[i].manner->caller)
+            return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                             "\"%s\" is for a new connection; this one is open",
+                             specs[i].manner->name);
+    }
+    if (count < 0)
+        return count;
+    if (manners_dress(&flow->flow, specs, count) < 0)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    return 0;
+}
+
+int peer_flow_roam(struct peer_flow *flow, const struct peer_addr *to)
+{
+    engine_now_fresh_ns(flow->net->engine);
+    return stack_roam(engine_stack(flow->net->engine), &flow->flow.conn, to);
+}
+
+/* ---- what a soak's came to ---- */
+
+int peer_soak_get_manner(const struct peer_soak *handle, size_t index,
+                         struct peer_soak_manner *ret_manner)
+{
+    const struct soak *soak = soak_run_of(handle);
+    if (index >= soak->share_count)
+        return 0;
+    const struct soak *share = soak->shares[index];
+    const struct measure *measure = &share->measure;
+
+    *ret_manner = (struct peer_soak_manner){
+        .name = share->manner.manner->name,
+        .spec = share->manner.text,
+        .share = share->manner.share,
+        .flows = share->config.flows,
+        .open = share->open,
+        .begun = share->begun,
+        .counts = measure->counts,
+        .closed = share->ends_closed,
+        .reset = share->ends_reset,
+        .given_up = share->ends_given_up + measure->counts.timeout,
+    };
+    measure_summary(measure, PEER_HISTOGRAM_HANDSHAKE, &ret_manner->handshake);
+    measure_summary(measure, PEER_HISTOGRAM_FIRST_BYTE, &ret_manner->first_byte);
+    measure_summary(measure, PEER_HISTOGRAM_REQUEST, &ret_manner->request);
+    return 1;
+}
