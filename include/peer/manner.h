@@ -38,7 +38,7 @@ enum peer_manner_use {
 };
 /**
  * Would these specifications be taken? How many there are, or -EINVAL with one line that names the
- * word that does not fit. -ENOMEM.
+ * word that does not fit. `net` may be NULL: then the number of its peers is not considered.
  */
 PEER_EXPORT int peer_manners_check(const struct peer_net *net, const char *manners, bool udp,
                                    enum peer_manner_use use, struct peer_error *error);

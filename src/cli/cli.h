@@ -2,6 +2,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <peer/manner.h>
 #include <peer/peer.h>
 
 #include <jansson.h>
@@ -51,6 +52,7 @@ option_set option_set_size;   /* uint64_t bytes: "64", "4k", "1MiB" */
 struct common_options {
     const char *from, *mac, *dev, *local, *netns, *pcap;
     const char *link, *uplink, *downlink;
+    char manners[1024];   /* of all --manner, with blanks between; "" when there is none */
     int kind;             /* enum peer_device_kind */
     int family;           /* 4, 6, 0 */
     uint64_t mtu, seed;
@@ -74,7 +76,7 @@ extern const struct command command_connect, command_listen, command_ping, comma
     command_doctor, command_application, command_trace;
 
 /** Tables that commands share; each ends with a zeroed entry. */
-extern const struct option_def options_net[], options_udp[], options_wait[], options_json[],
+extern const struct option_def options_net[], options_manner[], options_udp[], options_wait[], options_json[],
     options_verbose[], options_help[];
 
 /**
@@ -120,6 +122,11 @@ int parse_target(const struct command *command, const struct common_options *com
 
 /** Prints the grammar and profiles of links when they were asked for. */
 bool link_help(const struct common_options *common);
+/** Likewise the manners. */
+bool manner_help(const struct common_options *common);
+/** Before the net is made, which may be NULL then, and with it: 0 or an exit status after a message. */
+int check_manners(const struct peer_net *net, const struct common_options *common,
+                  enum peer_manner_use use);
 /** Makes the net for a command; target may be NULL. 0 or an exit status after a message. */
 int open_net(const struct common_options *common, const struct target *target, bool local_needed,
              struct peer_net **ret_net);

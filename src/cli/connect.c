@@ -43,6 +43,9 @@ static int start_error(const struct connect_options *options, int status)
     case EADDRINUSE:
         say("port %s of the peer is in use to that target", options->port ? endpoint : "range");
         return STATUS_USAGE;
+    case EPERM:
+        say("a handshake that stays half-open goes to this machine's own addresses only");
+        return STATUS_MACHINE;
     default:
         say("cannot open the flow: %s", strerror(-status));
         return STATUS_MACHINE;
@@ -58,6 +61,7 @@ static int connect_in(struct peer_net *net, const struct connect_options *option
         .to = target->addr,
         .to_port = target->port,
         .timeout_ns = options->common.timeout_ns,
+        .manners = options->common.manners,
     };
     struct session_config session = {
         .net = net,
@@ -70,7 +74,9 @@ static int connect_in(struct peer_net *net, const struct connect_options *option
         .connected = options->common.udp,
     };
 
-    int status = start_program(net, &options->common, target);
+    int status = check_manners(net, &options->common, PEER_MANNER_CONNECT);
+    if (status == 0)
+        status = start_program(net, &options->common, target);
     if (status != 0)
         return status;
     session.signal_fd = signals_open();
@@ -89,6 +95,8 @@ static int run_connect(void *options, int argc, char **argv)
     struct peer_net *net;
 
     int status = parse_target(&command_connect, &connect->common, argc, argv, &target);
+    if (status == 0)
+        status = check_manners(NULL, &connect->common, PEER_MANNER_CONNECT);
     if (status != 0)
         return status;
     if (connect->zero && connect->common.udp)
@@ -102,9 +110,9 @@ static int run_connect(void *options, int argc, char **argv)
     return close_net(net, &connect->common, connect_in(net, connect, &target));
 }
 
-static const struct option_def *const tables[] = {connect_table, options_udp,     options_wait,
-                                                  options_net,   options_verbose, options_help,
-                                                  NULL};
+static const struct option_def *const tables[] = {
+    connect_table, options_udp,     options_wait, options_net, options_manner,
+    options_verbose, options_help, NULL};
 const struct command command_connect = {
     .name = "connect",
     .arguments = "HOST PORT [-- PROGRAM ...]",

@@ -5,13 +5,17 @@
  */
 #include "session.h"
 
+#include <errno.h>
+#include <peer/manner.h>
 #include <stdio.h>
+#include <string.h>
 
-static void act_help(struct session *session);
+static void act_help(struct session *session, const char *text);
 
-static void act_info(struct session *session)
+static void act_info(struct session *session, const char *text)
 {
     struct peer_flow_info info;
+    (void)text;
     char from[PEER_ENDPOINT_TEXT], to[PEER_ENDPOINT_TEXT], rtt[32], rto[32];
 
     peer_flow_get_info(session_flow(session), &info);
@@ -31,8 +35,74 @@ static void act_info(struct session *session)
                  (unsigned long long)info.queued, (unsigned long long)info.unread);
 }
 
-static void act_pause(struct session *session)
+static void act_reset(struct session *session, const char *text)
 {
+    (void)text;
+    session_reset(session);
+}
+
+static void act_half_close(struct session *session, const char *text)
+{
+    (void)text;
+    session_half_close(session);
+}
+
+static void act_cable(struct session *session, const char *text)
+{
+    struct peer_net *net = session_net(session);
+    struct peer_flow_info info;
+
+    (void)text;
+    peer_flow_get_info(session_flow(session), &info);
+    bool pulled = !peer_net_is_unplugged(net, &info.from);
+    int status = peer_net_unplug(net, &info.from, pulled);
+    if (status < 0)
+        session_note(session, "the cable stays as it is: %s", strerror(-status));
+    else
+        session_note(session, pulled ? "the cable is pulled: nothing goes out or comes in (~v again)"
+                                     : "the cable is plugged in again");
+}
+
+static void act_link(struct session *session, const char *text)
+{
+    struct peer_error error;
+
+    if (peer_net_set_link(session_net(session), text, text, &error) < 0)
+        session_note(session, "%s", error.text);
+    else
+        session_note(session, "the link is \"%s\" both ways now", text);
+}
+
+static void act_manner(struct session *session, const char *text)
+{
+    struct peer_error error;
+
+    if (peer_flow_set_manners(session_flow(session), text, &error) < 0)
+        session_note(session, "%s", error.text);
+    else
+        session_note(session, "it has the manner \"%s\" now", text);
+}
+
+static void act_roam(struct session *session, const char *text)
+{
+    struct peer_addr to;
+
+    if (peer_addr_parse(text, &to) < 0) {
+        session_note(session, "\"%s\" is no address", text);
+        return;
+    }
+    int status = peer_flow_roam(session_flow(session), &to);
+    if (status == -EADDRNOTAVAIL)
+        session_note(session, "%s is none of the peers' addresses (--from)", text);
+    else if (status < 0)
+        session_note(session, "it stays where it is: %s", strerror(-status));
+    else
+        session_note(session, "it goes on from %s", text);
+}
+
+static void act_pause(struct session *session, const char *text)
+{
+    (void)text;
     if (session_pause(session))
         session_note(session, "stopped reading: the window closes (~p goes on)");
     else
@@ -40,18 +110,25 @@ static void act_pause(struct session *session)
 }
 
 static const struct escape escapes[] = {
-    {'?', "this help", act_help},
-    {'i', "the connection's facts now", act_info},
-    {'.', "reset the connection (RST) and end", session_reset},
-    {'h', "half-close: send FIN, go on reading", session_half_close},
-    {'p', "stop reading, or go on: the window closes and opens", act_pause},
+    {'?', NULL, "this help", act_help},
+    {'i', NULL, "the connection's facts now", act_info},
+    {'.', NULL, "reset the connection (RST) and end", act_reset},
+    {'h', NULL, "half-close: send FIN, go on reading", act_half_close},
+    {'p', NULL, "stop reading, or go on: the window closes and opens", act_pause},
+    {'v', NULL, "pull the cable, or plug it in again", act_cable},
+    {'l', "SPEC", "change the link, such as \"delay 50ms loss 1%\"", act_link},
+    {'m', "NAME", "start a manner, such as \"stall\" (peer connect --manner help)", act_manner},
+    {'r', "ADDR", "roam: go on from another of the peers' addresses", act_roam},
 };
 
-static void act_help(struct session *session)
+static void act_help(struct session *session, const char *text)
 {
-    for (size_t i = 0; i < CLI_ARRAY_SIZE(escapes); i++)
-        session_note(session, "~%c  %s", escapes[i].key, escapes[i].help);
-    session_note(session, "~~  a tilde");
+    (void)text;
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(escapes); i++) {
+        const char *argument = escapes[i].argument ? escapes[i].argument : "";
+        session_note(session, "~%c %-4s  %s", escapes[i].key, argument, escapes[i].help);
+    }
+    session_note(session, "~~       a tilde");
 }
 
 const struct escape *escape_find(char key)

@@ -207,8 +207,14 @@ static int listen_in(struct listening *listening)
 {
     const struct listen_options *options = listening->options;
     struct peer_listen_config config = {
-        .udp = options->common.udp, .port = listening->port, .serve = options->serve};
+        .udp = options->common.udp,
+        .port = listening->port,
+        .serve = options->serve,
+        .manners = options->common.manners,
+    };
 
+    if (check_manners(listening->net, &options->common, PEER_MANNER_LISTEN) != 0)
+        return STATUS_USAGE;
     listening->signal_fd = signals_open();
     if (listening->signal_fd < 0)
         return STATUS_MACHINE;
@@ -238,7 +244,10 @@ static int run_listen(void *options, int argc, char **argv)
         return usage_error(&command_listen,
                            "--pcap - needs --serve: standard output carries the caller's bytes");
     listening.port = (uint16_t)port;
-    int status = open_net(&listen->common, NULL, true, &listening.net);
+    int status = check_manners(NULL, &listen->common, PEER_MANNER_LISTEN);
+    if (status != 0)
+        return status;
+    status = open_net(&listen->common, NULL, true, &listening.net);
     if (status != 0)
         return status;
     status = listen_in(&listening);
@@ -247,9 +256,9 @@ static int run_listen(void *options, int argc, char **argv)
     return close_net(listening.net, &listen->common, status);
 }
 
-static const struct option_def *const tables[] = {listen_table, options_udp,     options_wait,
-                                                  options_net,  options_verbose, options_help,
-                                                  NULL};
+static const struct option_def *const tables[] = {
+    listen_table,    options_udp,  options_wait, options_net, options_manner,
+    options_verbose, options_help, NULL};
 const struct command command_listen = {
     .name = "listen",
     .arguments = "PORT [-- PROGRAM ...]",

@@ -66,7 +66,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     if (status == 0 && options->help) {
         options_print_help(command);
         status = flush_output(STATUS_DONE);
-    } else if (status == 0 && link_help(options)) {
+    } else if (status == 0 && (link_help(options) || manner_help(options))) {
         status = flush_output(STATUS_DONE);
     } else if (status == 0) {
         status = command->run(options, argc, argv);

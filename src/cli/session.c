@@ -44,6 +44,11 @@ struct peer_flow *session_flow(struct session *session)
     return session->flow;
 }
 
+struct peer_net *session_net(struct session *session)
+{
+    return session->net;
+}
+
 void session_note(struct session *session, const char *format, ...)
 {
     va_list arguments;
@@ -190,14 +195,27 @@ static void on_terminal_eof(void *user)
     in_flush(user);
 }
 
-static bool on_terminal_escape(void *user, char key)
+static enum terminal_escape on_terminal_escape(void *user, char key)
 {
     struct session *session = user;
     const struct escape *escape = escape_find(key);
 
-    if (escape && session->flow && !session->over)
-        escape->act(session);
-    return escape != NULL;
+    if (!escape)
+        return TERMINAL_NO_ESCAPE;
+    if (escape->argument)
+        return TERMINAL_ESCAPE_LINE;
+    if (session->flow && !session->over)
+        escape->act(session, NULL);
+    return TERMINAL_ESCAPE_DONE;
+}
+
+static void on_terminal_command(void *user, char key, const char *text)
+{
+    struct session *session = user;
+
+    text += strspn(text, " \t");
+    if (*text && session->flow && !session->over)
+        escape_find(key)->act(session, text);
 }
 
 /* ---- the flow to stdout ---- */
@@ -500,7 +518,11 @@ static int run_loop(struct session *session)
 int session_run(const struct session_config *config, bool *ret_interrupted)
 {
     static const struct terminal_ops ops = {
-        .line = in_append, .escape = on_terminal_escape, .eof = on_terminal_eof};
+        .line = in_append,
+        .escape = on_terminal_escape,
+        .command = on_terminal_command,
+        .eof = on_terminal_eof,
+    };
     struct session *session = calloc(1, sizeof(*session));
     if (!session) {
         say("out of memory");

@@ -39,14 +39,16 @@ void session_print_facts(struct peer_flow *flow);
 
 struct escape {
     char key;
+    const char *argument; /* what the rest of the line says, or NULL: the key is all */
     const char *help;
-    void (*act)(struct session *session);
+    void (*act)(struct session *session, const char *text);
 };
 /** The escape of a key, or NULL. */
 const struct escape *escape_find(char key);
 
 /* What escapes may do (session.c). */
 struct peer_flow *session_flow(struct session *session);
+struct peer_net *session_net(struct session *session);
 void session_reset(struct session *session);
 void session_half_close(struct session *session);
 /** Stops or goes on reading. Returns whether it is stopped now. */
@@ -58,10 +60,13 @@ void session_note(struct session *session, const char *format, ...)
 /* ---- the terminal: line editing and history by libedit (terminal.c) ---- */
 
 struct terminal;
+enum terminal_escape { TERMINAL_NO_ESCAPE, TERMINAL_ESCAPE_DONE, TERMINAL_ESCAPE_LINE };
 struct terminal_ops {
     void (*line)(void *user, const char *text, size_t len); /* with its line break */
-    /** Whether `~key` at the start of a line is taken. */
-    bool (*escape)(void *user, char key);
+    /** Whether `~key` at the start of a line is taken, or taken with the line that follows. */
+    enum terminal_escape (*escape)(void *user, char key);
+    /** The line of such an escape, without its line break. */
+    void (*command)(void *user, char key, const char *text);
     void (*eof)(void *user);
 };
 /** NULL when stdin and stdout are no terminal, or it cannot be used. */

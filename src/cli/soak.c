@@ -238,6 +238,9 @@ static int settle_options(struct soak_options *options)
     int status = choose_workload(options);
     if (status == 0)
         status = read_body(options);
+    if (status == 0)
+        status = check_manners(NULL, &options->common, PEER_MANNER_SOAK);
+    soak->manners = options->common.manners;
     soak->timeout_ns = options->common.timeout_ns;
     soak->headers = options->headers;
     soak->path = options->path;
@@ -386,8 +389,8 @@ static int run_soak(void *options, int argc, char **argv)
     return status;
 }
 
-static const struct option_def *const tables[] = {soak_table,   options_wait, options_net,
-                                                  options_json, options_help, NULL};
+static const struct option_def *const tables[] = {
+    soak_table, options_wait, options_net, options_manner, options_json, options_help, NULL};
 const struct command command_soak = {
     .name = "soak",
     .arguments = "[TARGET] [-- PROGRAM ...]",

@@ -117,6 +117,34 @@ static void json_add_links(json_t *document, const struct soak_run *run)
                                   json_link(&stats.downlink)));
 }
 
+static json_t *json_manner(const struct peer_soak_manner *manner, uint64_t duration_ns)
+{
+    json_t *entry = json_pack("{s:s, s:s, s:f, s:I, s:I}", "name", manner->name, "spec",
+                              manner->spec, "share", manner->share, "flows", integer(manner->flows),
+                              "begun", integer(manner->begun));
+
+    json_add_counts(entry, &manner->counts, duration_ns);
+    json_object_set_new(entry, "ended",
+                        json_pack("{s:I, s:I, s:I}", "closed", integer(manner->closed), "reset",
+                                  integer(manner->reset), "given_up", integer(manner->given_up)));
+    json_object_set_new(entry, "latency_us",
+                        json_pack("{s:o, s:o, s:o}", "handshake", json_latency(&manner->handshake),
+                                  "first_byte", json_latency(&manner->first_byte), "request",
+                                  json_latency(&manner->request)));
+    return entry;
+}
+
+/* What stands above is the healthy flows' alone. */
+static void json_add_manners(json_t *document, const struct soak_run *run, uint64_t duration_ns)
+{
+    struct peer_soak_manner manner;
+    json_t *manners = json_array();
+
+    for (size_t i = 0; peer_soak_get_manner(run->soak, i, &manner); i++)
+        json_array_append_new(manners, json_manner(&manner, duration_ns));
+    json_object_set_new(document, "manners", manners);
+}
+
 static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
 {
     json_t *document = json_report("soak", run->net, &run->options->target);
@@ -136,6 +164,8 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                         json_pack("{s:I}", "retransmits", integer(report->retransmits)));
     json_object_set_new(document, "local", json_local(&report->local));
     json_add_links(document, run);
+    if (*run->options->common.manners)
+        json_add_manners(document, run, report->duration_ns);
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
     json_object_set_new(document, "open_most", json_integer(integer(report->open_most)));
     json_object_set_new(document, "cpu_s",
@@ -320,6 +350,36 @@ static void print_links(const struct soak_run *run)
     print_link("downlink", &stats.downlink);
 }
 
+static void print_manner(const struct peer_soak_manner *manner)
+{
+    const struct peer_soak_counts *counts = &manner->counts;
+    char p50[32] = "", p99[32] = "";
+
+    if (manner->request.count) {
+        format_time((uint64_t)(manner->request.p50 * 1e3), p50);
+        format_time((uint64_t)(manner->request.p99 * 1e3), p99);
+    }
+    printf("  %-24s %8llu %8llu %8llu %8llu %8llu %8llu %8llu %9s %9s\n", manner->spec,
+           (unsigned long long)manner->flows, (unsigned long long)counts->opened,
+           (unsigned long long)counts->established, (unsigned long long)counts->completed,
+           (unsigned long long)manner->closed, (unsigned long long)manner->reset,
+           (unsigned long long)manner->given_up, p50, p99);
+}
+
+/* The flows with bad manners; "closed" and "reset" are the application's doing. */
+static void print_manners(const struct soak_run *run)
+{
+    struct peer_soak_manner manner;
+
+    for (size_t i = 0; peer_soak_get_manner(run->soak, i, &manner); i++) {
+        if (i == 0)
+            printf("All of the above is of the healthy flows alone. The others:\n"
+                   "  %-24s %8s %8s %8s %8s %8s %8s %8s %9s %9s\n", "manner", "flows", "opened",
+                   "connect", "answered", "closed", "reset", "given up", "p50", "p99");
+        print_manner(&manner);
+    }
+}
+
 static void print_text(const struct soak_run *run, const struct peer_soak_report *report)
 {
     const struct peer_soak_counts *counts = &report->counts;
@@ -344,6 +404,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
            duration > 0 ? (double)counts->bytes_received * 8 / 1e6 / duration : 0);
     printf("CPU of peer:     %.2f s user, %.2f s system; %s resident\n", report->cpu_user_s,
            report->cpu_sys_s, format_bytes(report->rss_bytes, rss));
+    print_manners(run);
 }
 
 int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status)

@@ -4,7 +4,8 @@
  * them one by one (EL_UNBUFFERED, EL_GETCFN) while the event loop goes on.
  *
  * Two keys are ours when the line is empty: '~', which waits for a second key that may be an escape,
- * and Ctrl-D, the end of input.
+ * and Ctrl-D, the end of input. An escape that has more to say ("~m stall") is a line of its own, with
+ * the escape as its prompt.
  */
 #include "session.h"
 
@@ -27,6 +28,8 @@ struct terminal {
     char typed[TYPED_MAX];
     size_t typed_len, typed_at;
     bool tilde; /* a '~' began the line and waits for its key */
+    char command;   /* the escape whose line is being typed, or 0 */
+    char prompt[4]; /* "~m " */
     bool dead;  /* the terminal hung up */
 };
 
@@ -71,11 +74,12 @@ static int get_character(EditLine *el, wchar_t *ret)
     return 0;
 }
 
-static char *no_prompt(EditLine *el)
+static char *prompt(EditLine *el)
 {
-    static char empty[] = "";
-    (void)el;
-    return empty;
+    struct terminal *terminal;
+
+    el_get(el, EL_CLIENTDATA, &terminal);
+    return terminal->prompt;
 }
 
 struct terminal *terminal_new(const struct terminal_ops *ops, void *user)
@@ -95,7 +99,7 @@ struct terminal *terminal_new(const struct terminal_ops *ops, void *user)
         return terminal_free(terminal);
     history(terminal->history, &event, H_SETSIZE, HISTORY_LINES);
     el_set(terminal->el, EL_CLIENTDATA, terminal);
-    el_set(terminal->el, EL_PROMPT, no_prompt);
+    el_set(terminal->el, EL_PROMPT, prompt);
     el_set(terminal->el, EL_EDITOR, "emacs");
     el_set(terminal->el, EL_SIGNAL, 0);
     el_set(terminal->el, EL_HIST, history, terminal->history);
@@ -125,16 +129,35 @@ static size_t line_len(const struct terminal *terminal)
     return (size_t)(line->lastchar - line->buffer);
 }
 
+static void begin_line(struct terminal *terminal, char command)
+{
+    terminal->command = command;
+    snprintf(terminal->prompt, sizeof(terminal->prompt), command ? "~%c " : "", command);
+    el_set(terminal->el, EL_UNBUFFERED, 0);
+    el_set(terminal->el, EL_UNBUFFERED, 1);
+}
+
+static void take_command(struct terminal *terminal, const char *line, size_t len)
+{
+    char text[512], key = terminal->command;
+
+    snprintf(text, sizeof(text), "%.*s", (int)(len - 1), line);
+    begin_line(terminal, 0);
+    terminal->ops->command(terminal->user, key, text);
+}
+
 static void take_line(struct terminal *terminal, const char *text, size_t len)
 {
     HistEvent event;
 
+    if (terminal->command) {
+        take_command(terminal, text, len);
+        return;
+    }
     if (len > 1)
         history(terminal->history, &event, H_ENTER, text);
     terminal->ops->line(terminal->user, text, len);
-    /* Begins a new line. */
-    el_set(terminal->el, EL_UNBUFFERED, 0);
-    el_set(terminal->el, EL_UNBUFFERED, 1);
+    begin_line(terminal, 0);
 }
 
 /* One key, which may be several bytes, goes to libedit. */
@@ -156,7 +179,10 @@ static bool take_escape(struct terminal *terminal, char key)
         edit(terminal);
         return true;
     }
-    if (terminal->ops->escape(terminal->user, key))
+    enum terminal_escape taken = terminal->ops->escape(terminal->user, key);
+    if (taken == TERMINAL_ESCAPE_LINE)
+        begin_line(terminal, key);
+    if (taken != TERMINAL_NO_ESCAPE)
         return true;
     el_push(terminal->el, "~");
     edit(terminal);
@@ -167,7 +193,7 @@ static bool take_own_key(struct terminal *terminal, char key)
 {
     if (terminal->tilde)
         return take_escape(terminal, key);
-    if (line_len(terminal) > 0)
+    if (line_len(terminal) > 0 || terminal->command)
         return false;
     if (key == '~') {
         terminal->tilde = true;
@@ -196,7 +222,7 @@ void terminal_read(struct terminal *terminal)
 
 void terminal_hide(struct terminal *terminal)
 {
-    if (line_len(terminal) == 0)
+    if (line_len(terminal) == 0 && !terminal->command)
         return;
     fputs("\r\033[K", stdout);
     fflush(stdout);
@@ -204,6 +230,6 @@ void terminal_hide(struct terminal *terminal)
 
 void terminal_show(struct terminal *terminal)
 {
-    if (line_len(terminal) > 0)
+    if (line_len(terminal) > 0 || terminal->command)
         el_set(terminal->el, EL_REFRESH);
 }

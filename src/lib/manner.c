@@ -53,7 +53,7 @@ int manners_read(const struct peer_net *net, const char *manners, bool udp,
     const struct manner_context context = {.udp = udp,
                                            .accepts = use == PEER_MANNER_LISTEN,
                                            .shares = use != PEER_MANNER_CONNECT,
-                                           .peers = net->peers.count};
+                                           .peers = net ? net->peers.count : UINT64_MAX};
 
     return manners_parse(manners, &context, specs, error);
 }
