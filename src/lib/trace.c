@@ -18,7 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PORT_FIRST = 32768, PORT_RANGE = 28000, ANSWER_MS = 300, SEND_TRIES = 5, SEND_WAIT_MS = 20 };
+enum {
+    PORT_FIRST = 32768,
+    PORT_RANGE = 28000,
+    ANSWER_MS = 300,
+    SEND_TRIES = 5,
+    SEND_TRIES_DELAYED = 100,
+    SEND_WAIT_MS = 20
+};
 
 const char *trace_protocol_text(const struct tracing *tracing)
 {
@@ -243,19 +250,37 @@ static void time_events(struct tracing *tracing)
     }
 }
 
-/* Who sent a SYN on Ethernet may have to ask for a MAC first: then what was written is a question,
-   and the SYN follows in answer to the answer. */
-static void dispatch_until_sent(struct tracing *tracing, const struct peer_flow *flow)
+static uint64_t frames_sent(const struct tracing *tracing)
 {
-    for (int i = 0; i < SEND_TRIES && tracing->net->kind == PEER_TAP; i++) {
+    struct engine_stats stats;
+
+    engine_get_stats(tracing->net->engine, &stats);
+    return stats.frames_sent;
+}
+
+static bool was_sent(const struct tracing *tracing, uint64_t frames_before)
+{
+    if (tracing->net->kind == PEER_TUN)
+        return frames_sent(tracing) != frames_before;
+    return tracing->answer != ANSWER_NONE ||
+           trace_hook_entered(tracing, NFTRACE_PREROUTING, false) ||
+           trace_hook_entered(tracing, NFTRACE_INGRESS, false);
+}
+
+/* On Ethernet a MAC may have to be asked for first: then what was written is a question, and the
+   packet follows in answer to the answer. And an impaired link holds it back. */
+static void dispatch_until_sent(struct tracing *tracing, const struct peer_flow *flow,
+                                uint64_t frames_before)
+{
+    const int tries = tracing->net->kind == PEER_TUN ? SEND_TRIES_DELAYED : SEND_TRIES;
+
+    for (int i = 0; i < tries; i++) {
         collect_nft(tracing);
-        if (tracing->answer != ANSWER_NONE ||
-            trace_hook_entered(tracing, NFTRACE_PREROUTING, false) ||
-            trace_hook_entered(tracing, NFTRACE_INGRESS, false))
-            return;
-        if (peer_net_wait(tracing->net, SEND_WAIT_MS * NS_PER_MS) < 0)
+        if (was_sent(tracing, frames_before) ||
+            peer_net_wait(tracing->net, SEND_WAIT_MS * NS_PER_MS) < 0)
             return;
         take_events(tracing, flow);
+        tracing->delayed = true;
     }
 }
 
@@ -269,7 +294,7 @@ static void find_start(struct tracing *tracing)
         if (event->kind != DROPREASON_RECEIVE || event->protocol != protocol)
             continue;
         tracing->received_ns = event->at_ns;
-        if (i > 0 && tracing->net->kind == PEER_TAP)
+        if (tracing->delayed)
             tracing->sent_ns = event->at_ns;
         return;
     }
@@ -292,7 +317,7 @@ static void find_answer(struct tracing *tracing)
 static int send_observed(struct tracing *tracing, struct peer_flow **ret_flow)
 {
     struct device *device = engine_device(tracing->net->engine);
-    const uint64_t not_taken = device->send_drops;
+    const uint64_t not_taken = device->send_drops, frames = frames_sent(tracing);
 
     collect_nft(tracing); /* what others trace */
     tracing->received_before = tracing->nftrace ? nftrace_received(tracing->nftrace) : 0;
@@ -301,7 +326,7 @@ static int send_observed(struct tracing *tracing, struct peer_flow **ret_flow)
     tracing->sent_ns = engine_now_fresh_ns(tracing->net->engine);
     int status = has_ports(tracing) ? send_flow(tracing, ret_flow) : send_echo(tracing);
     if (status == 0)
-        dispatch_until_sent(tracing, *ret_flow);
+        dispatch_until_sent(tracing, *ret_flow, frames);
     if (tracing->dropreason)
         (void)dropreason_enable(tracing->dropreason, false);
     collect_nft(tracing);

@@ -78,6 +78,7 @@ struct tracing {
     uint64_t received_ns; /* when the device's driver handed it over, 0: not known */
     uint64_t sent_ns;     /* just before the write */
     bool dry;             /* nothing is sent: asked for, or nobody could send it */
+    bool delayed;         /* it was not the first thing that was written */
     bool device_down, not_taken;
 
     /* what observed it */

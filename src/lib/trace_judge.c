@@ -208,6 +208,18 @@ __attribute__((format(printf, 2, 3))) static void mend(struct tracing *tracing, 
 
 /* ---- the firewall ---- */
 
+/* The application's port as the packet had it where it was lost, translations and all. */
+static uint16_t port_there(const struct tracing *tracing, bool back)
+{
+    uint16_t port = back ? tracing->port : tracing->dst_port;
+
+    for (int i = 0; i < tracing->event_count && back; i++)
+        if (tracing->events[i].back && tracing->events[i].has_packet &&
+            tracing->events[i].protocol == tracing->protocol)
+            port = tracing->events[i].sport;
+    return port;
+}
+
 /* "ip saddr 198.18.0.2 tcp dport 80": what an accepting rule would match. */
 static void match_words(const struct tracing *tracing, bool back, char *buf, size_t room)
 {
@@ -218,7 +230,7 @@ static void match_words(const struct tracing *tracing, bool back, char *buf, siz
     if (ports)
         (void)snprintf(port, sizeof(port), " %s %s %u",
                        tracing->protocol == IPPROTO_TCP ? "tcp" : "udp", back ? "sport" : "dport",
-                       back ? tracing->port : tracing->dst_port);
+                       port_there(tracing, back));
     (void)snprintf(buf, room, "%s %s %s%s", family, back ? "daddr" : "saddr",
                    peer_addr_format(&tracing->peer, peer), port);
 }
@@ -252,7 +264,7 @@ static void mend_firewall(struct tracing *tracing, const struct nftrace_event *e
     if (ports)
         (void)snprintf(port, sizeof(port), " -p %s --%s %u",
                        tracing->protocol == IPPROTO_TCP ? "tcp" : "udp", back ? "sport" : "dport",
-                       back ? tracing->port : tracing->dst_port);
+                       port_there(tracing, back));
     mend(tracing, "ip%stables -t %s -I %s -%c %s%s -j ACCEPT", trace_v6(tracing) ? "6" : "",
          chain->table, chain->name, back ? 'd' : 's', peer_addr_format(&tracing->peer, peer), port);
 }
@@ -279,6 +291,13 @@ static void judge_rule(struct tracing *tracing, const struct nftrace_event *even
             rejects ? "rejects" : "drops");
     }
     mend_firewall(tracing, event);
+    if (event->type == NFTRACE_RULE && strstr(rule, "redirect") && !rejects) {
+        /* A redirection leads to the address of the device; the kernel drops what has none. */
+        tracing->result.reason = "redirect-without-address";
+        say(tracing, "firewall rule \"%.160s\" redirects, but %s has no address to redirect to",
+            rule, tracing->net->device);
+        mend(tracing, "give the device an address: --local 192.0.2.1/32");
+    }
 }
 
 /* ---- the socket ---- */

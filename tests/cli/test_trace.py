@@ -223,6 +223,8 @@ def test_receive_buffer_full():
     caller = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for _ in range(64):
         caller.sendto(bytes(1000), (OWN4, port))
+    for _ in range(64):
+        caller.sendto(b"x", (OWN4, port))
     lost("receive-buffer-full", "socket", "-u", OWN4, port, kernel="SOCKET_RCVBUFF")
     sock.setblocking(False)
     try:
@@ -351,9 +353,12 @@ def test_forwarding():
                       mend=r"^sysctl -w net\.ipv4\.ip_forward=1$")
     route = [entry for entry in document["stations"] if entry["station"] == "route"][0]
     assert "forwarded to a neighbour" in route["text"] and route["where"] == "eth0", document
-    nft("table inet f {\nchain fwd {\ntype filter hook forward priority 0\npolicy drop\n}\n}\n")
-    document = mended("firewall-policy", "netfilter", *target, kernel="NETFILTER_DROP")
-    assert decisions(document)[0][0] == "forward inet/f/fwd 0", document
+    nft("table inet f {\nchain through {\ntype filter hook forward priority 0\npolicy drop\n}\n}\n")
+    run("sh", "-c", lost("firewall-policy", "netfilter", *target, kernel="NETFILTER_DROP",
+                         mend=f"ip saddr {PEER4} tcp dport 8000 accept"))
+    document = mended("firewall-policy", "netfilter", *target, outcome="no answer",
+                      mend=f"ip daddr {PEER4} tcp sport 8000 accept")
+    assert decisions(document)[0][0] == "forward inet/f/through 0", document
     run("nft", "delete", "table", "inet", "f")
     lost("neighbour-failed", "route", "--allow-forward", "10.9.0.77", 8000)
     run("ip", "route", "del", "default")
@@ -375,9 +380,9 @@ def test_foreign_hosts_need_forward():
 @changes_machine
 def test_forward_lists_what_would_be_asked():
     sysctl("net.ipv4.ip_forward", 1)
-    nft("table inet f {\nchain fwd {\ntype filter hook forward priority 7\npolicy drop\n}\n}\n")
+    nft("table inet f {\nchain through {\ntype filter hook forward priority 7\npolicy drop\n}\n}\n")
     document = trace("--forward", "203.0.113.5", 80, status=0)
-    assert ("forward inet/f/fwd 7", "filter chain, policy drop: would be asked") in decisions(document), document
+    assert ("forward inet/f/through 7", "filter chain, policy drop: would be asked") in decisions(document), document
     assert document["verdict"]["text"] == "it would be forwarded by eth0", document
 
 
@@ -420,7 +425,7 @@ def test_every_hook_that_drops_is_named():
     for hook, match in (("prerouting", f'iifname "peer*" tcp dport {port}'), ("input", f"tcp dport {port}"),
                         ("output", f"tcp sport {port}"), ("postrouting", f'oifname "peer*" tcp sport {port}')):
         back = hook in ("output", "postrouting")
-        for priority in (-300, 0, 200):
+        for priority in (-300, 200):
             nft(f"table ip f {{\nchain c {{\ntype filter hook {hook} priority {priority}\n{match} drop\n}}\n}}\n")
             document = mended("firewall-rule", "netfilter", OWN4, port, kernel="NETFILTER_DROP",
                               outcome="no answer" if back else "lost")
@@ -471,19 +476,27 @@ def test_rules_of_iptables():
 
 @changes_machine
 def test_translations_are_followed_to_the_socket():
-    sock, port = listening(OWN4)
-    local, local_port = listening(OWN4)
-    for rule, name in ((f"redirect to :{port}", f"redirect to :{port}"),
-                       (f"dnat to {OWN4}:{local_port}", f"dnat to {OWN4}:{local_port}")):
+    sock, port = listening("0.0.0.0")
+    for rule, arrives in ((f"redirect to :{port}", f"10.66.0.1:{port}"), (f"dnat to {OWN4}:{port}", f"{OWN4}:{port}")):
         nft("table ip n {\nchain pre {\ntype nat hook prerouting priority -100\n"
             f"tcp dport 8080 {rule}\n}}\n}}\n")
-        document = answered(OWN4, 8080)
-        assert any(text.endswith(f"tcp dport 8080 {name}") for _, text in decisions(document)), document
+        document = answered("--local", "10.66.0.1/32", OWN4, 8080)
+        assert decisions(document)[0][1].endswith(f": tcp dport 8080 {rule}"), document
+        assert document["verdict"]["text"].startswith(f"arrived at {arrives}:"), document
         where = [entry["where"] for entry in document["stations"] if entry["station"] == "socket"]
-        assert where == [f"{OWN4}:{port if 'redirect' in rule else local_port}"], document
+        assert where == [f"0.0.0.0:{port}"], document
         run("nft", "delete", "table", "ip", "n")
     sock.close()
-    local.close()
+
+
+@changes_machine
+def test_a_redirection_needs_an_address_to_lead_to():
+    sock, port = listening("0.0.0.0")
+    nft("table ip n {\nchain pre {\ntype nat hook prerouting priority -100\n"
+        f"tcp dport 8080 redirect to :{port}\n}}\n}}\n")
+    lost("redirect-without-address", "netfilter", OWN4, 8080, kernel="NETFILTER_DROP", mend="--local")
+    answered("--local", "10.66.0.1/32", OWN4, 8080)
+    sock.close()
 
 
 @changes_machine
