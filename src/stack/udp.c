@@ -100,10 +100,10 @@ struct stack_conn *udp_adopt(struct stack *stack, struct stack_listener *listene
     return conn;
 }
 
-/* Where the payload of one packet ends: IPv6's length does not count its own header. */
+/* Where the payload of one packet ends: lwIP counts all of it, IPv6's header too, in 16 bits. */
 static size_t payload_most(const struct udp_pcb *pcb)
 {
-    return 0xffffu - UDP_HLEN - (IP_IS_V6_VAL(pcb->local_ip) ? 0 : IP_HLEN);
+    return 0xffffu - UDP_HLEN - (IP_IS_V6_VAL(pcb->local_ip) ? IP6_HLEN : IP_HLEN);
 }
 
 /* `segment` is not 0 for a burst, which leaves whole. */
