@@ -24,9 +24,9 @@ static const char *const status_names[] = {
 static void print_check(void *user, const struct peer_check *check)
 {
     (void)user;
-    printf("%-8s %-18s %s\n", status_names[check->status], check->name, check->text);
+    printf("%-8s %-16s %s\n", status_names[check->status], check->name, check->text);
     if (check->mend[0])
-        printf("%-8s %-18s   %s\n", "", "", check->mend);
+        printf("%-8s %-16s   %s\n", "", "", check->mend);
 }
 
 static void collect_check(void *user, const struct peer_check *check)
@@ -41,14 +41,18 @@ static void collect_check(void *user, const struct peer_check *check)
 static int run_doctor(void *options, int argc, char **argv)
 {
     struct doctor_options *doctor = options;
-    struct peer_doctor_config config = {.from = doctor->common.from};
+    struct peer_doctor_config config = {.from = doctor->common.from, .udp = doctor->common.udp};
+    struct target target = {0};
 
-    if (argc > 0)
-        return usage_error(&command_doctor, "too many arguments: \"%s\"", argv[0]);
+    int status = argc > 0 ? parse_target(&command_doctor, &doctor->common, argc, argv, &target) : 0;
+    if (status != 0)
+        return status;
+    config.to = target.addr;
+    config.to_port = target.port;
     if (doctor->common.json) {
         json_t *checks = json_array();
         int problems = peer_doctor(&config, collect_check, checks);
-        json_t *document = json_report("doctor", NULL, NULL);
+        json_t *document = json_report("doctor", NULL, argc > 0 ? &target : NULL);
         json_object_set_new(document, "problems", json_integer(problems));
         json_object_set_new(document, "checks", checks);
         return json_print(document, problems ? STATUS_MACHINE : STATUS_DONE);
@@ -61,12 +65,16 @@ static int run_doctor(void *options, int argc, char **argv)
     return flush_output(problems ? STATUS_MACHINE : STATUS_DONE);
 }
 
-static const struct option_def *const tables[] = {doctor_table, options_json, options_help, NULL};
+static const struct option_def *const tables[] = {doctor_table, options_udp, options_json,
+                                                  options_help, NULL};
 const struct command command_doctor = {
     .name = "doctor",
-    .arguments = "",
+    .arguments = "[HOST PORT]",
     .summary = "can this machine run peer, and what to change",
-    .about = "Checks what peer needs of this machine. Reads only; changes nothing.",
+    .about =
+        "Checks what peer needs of this machine, and what stands in the way of a peer's packet to "
+        "HOST\n"
+        "PORT, without sending one. Changes nothing; for HOST a device is made and gone again.",
     .tables = tables,
     .options_size = sizeof(struct doctor_options),
     .run = run_doctor,

@@ -11,10 +11,12 @@
 #include "kernel/sysctl.h"
 
 #include <peer/doctor.h>
+#include <peer/trace.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +33,8 @@ struct doctor {
     bool can_administrate;    /* CAP_NET_ADMIN here */
 };
 
-__attribute__((format(printf, 3, 4))) static void tell(struct doctor *doctor,
-                                                       enum peer_check_status status,
-                                                       const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+tell(struct doctor *doctor, enum peer_check_status status, const char *format, ...)
 {
     va_list arguments;
 
@@ -79,7 +80,8 @@ static void check_node(struct doctor *doctor)
     }
     int fd = open(doctor->node, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
-        tell(doctor, PEER_CHECK_PROBLEM, "%s cannot be opened: %s", doctor->node, error_text(errno));
+        tell(doctor, PEER_CHECK_PROBLEM, "%s cannot be opened: %s", doctor->node,
+             error_text(errno));
         if (errno == EACCES)
             mend(doctor, "sudo chmod 0666 %s", doctor->node);
         else
@@ -152,12 +154,15 @@ static void check_rp_filter(struct doctor *doctor)
     }
     int64_t effective = MAX(all, fresh);
     if (effective != 1)
-        tell(doctor, PEER_CHECK_OK, "rp_filter of a new device is %lld (max of all %lld, default %lld)",
+        tell(doctor, PEER_CHECK_OK,
+             "rp_filter of a new device is %lld (max of all %lld, default %lld)",
              (long long)effective, (long long)all, (long long)fresh);
     else
         tell(doctor, PEER_CHECK_OK,
-             "rp_filter of a new device is 1 (max of all %lld, default %lld): strict; peer's own routes "
-             "satisfy it", (long long)all, (long long)fresh);
+             "rp_filter of a new device is 1 (max of all %lld, default %lld): strict; peer's own "
+             "routes "
+             "satisfy it",
+             (long long)all, (long long)fresh);
 }
 
 static void check_arp(struct doctor *doctor)
@@ -172,11 +177,13 @@ static void check_arp(struct doctor *doctor)
             continue;
         tell(doctor, PEER_CHECK_NOTE,
              "%s is %lld: on --tap this machine may not answer ARP for addresses of other "
-             "interfaces; use --local, or TUN", keys[i], (long long)value);
+             "interfaces; use --local, or TUN",
+             keys[i], (long long)value);
         mend(doctor, "sudo sysctl -w net.ipv4.conf.all.%s=0", keys[i]);
         return;
     }
-    tell(doctor, PEER_CHECK_OK, "ARP is answered for every local address (arp_ignore, arp_filter 0)");
+    tell(doctor, PEER_CHECK_OK,
+         "ARP is answered for every local address (arp_ignore, arp_filter 0)");
 }
 
 static void check_forwarding(struct doctor *doctor)
@@ -186,9 +193,10 @@ static void check_forwarding(struct doctor *doctor)
     if (sysctl_read("net/ipv4/ip_forward", &value) < 0)
         tell(doctor, PEER_CHECK_NOTE, "ip_forward cannot be read");
     else if (value)
-        tell(doctor, PEER_CHECK_NOTE,
-             "this machine forwards (ip_forward 1): peer refuses targets that are not local, unless "
-             "--allow-forward is given");
+        tell(
+            doctor, PEER_CHECK_NOTE,
+            "this machine forwards (ip_forward 1): peer refuses targets that are not local, unless "
+            "--allow-forward is given");
     else
         tell(doctor, PEER_CHECK_OK, "this machine does not forward (ip_forward 0)");
 }
@@ -279,6 +287,76 @@ static const struct {
     {"conntrack", check_conntrack},
 };
 
+/* ---- the way to a target ---- */
+
+struct path {
+    void (*each)(void *user, const struct peer_check *check);
+    void *user;
+    int problems;
+};
+
+static void path_tell(struct path *path, const struct peer_check *check)
+{
+    path->problems += check->status == PEER_CHECK_PROBLEM;
+    path->each(path->user, check);
+}
+
+static void path_station(void *user, const struct peer_trace_station *station)
+{
+    static const enum peer_check_status statuses[] = {[PEER_TRACE_PASSED] = PEER_CHECK_OK,
+                                                      [PEER_TRACE_LOST] = PEER_CHECK_NOTE,
+                                                      [PEER_TRACE_NOTE] = PEER_CHECK_NOTE,
+                                                      [PEER_TRACE_UNSEEN] = PEER_CHECK_NOTE};
+    struct peer_check check = {.name = station->name, .status = statuses[station->state]};
+
+    snprintf(check.text, sizeof(check.text), "%s%.100s: %.140s", station->back ? "back, " : "",
+             station->where, station->text);
+    path_tell(user, &check);
+}
+
+static void path_verdict(struct path *path, const struct peer_trace_result *result)
+{
+    bool fine = result->outcome == PEER_TRACE_ANSWERED || result->outcome == PEER_TRACE_ARRIVED;
+    struct peer_check check = {.name = "target",
+                               .status = fine ? PEER_CHECK_OK : PEER_CHECK_PROBLEM};
+
+    snprintf(check.text, sizeof(check.text), "%.250s", result->text);
+    snprintf(check.mend, sizeof(check.mend), "%.250s", result->mend);
+    path_tell(path, &check);
+}
+
+/* The stations that a packet would pass, by a trace that sends none. */
+static int check_target(const struct peer_doctor_config *config,
+                        void (*each)(void *user, const struct peer_check *check), void *user)
+{
+    struct peer_net_config net_config = {.from = config->from,
+                                         .target = config->to,
+                                         .allow_forward = true,
+                                         .allow_loopback = true,
+                                         .device_node = config->device_node};
+    struct peer_trace_config trace = {.protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP,
+                                      .to = config->to,
+                                      .to_port = config->to_port,
+                                      .dry = true};
+    struct path path = {.each = each, .user = user};
+    struct peer_trace_result result;
+    struct peer_error error = {0};
+    struct peer_net *net = NULL;
+
+    int status = peer_net_new(&net_config, &net, &error);
+    if (status == 0)
+        status = peer_trace(net, &trace, path_station, &path, &result, &error);
+    if (status == 0) {
+        path_verdict(&path, &result);
+    } else {
+        struct peer_check check = {.name = "target", .status = PEER_CHECK_PROBLEM};
+        snprintf(check.text, sizeof(check.text), "%.250s", error.text);
+        path_tell(&path, &check);
+    }
+    peer_net_free(net);
+    return path.problems;
+}
+
 int peer_doctor(const struct peer_doctor_config *config,
                 void (*each)(void *user, const struct peer_check *check), void *user)
 {
@@ -293,5 +371,5 @@ int peer_doctor(const struct peer_doctor_config *config,
         problems += check.status == PEER_CHECK_PROBLEM;
         each(user, &check);
     }
-    return problems;
+    return config->to.family ? problems + check_target(config, each, user) : problems;
 }
