@@ -676,6 +676,73 @@ static void fragments_that_never_complete_are_given_up(void **state)
     simnet_end(net);
 }
 
+/* One fragment of an IPv6 datagram: `len` bytes at `offset`. */
+static void put_fragment_v6(struct simnet *net, uint32_t offset, const uint8_t *bytes, uint32_t len,
+                            bool more, bool extension)
+{
+    static struct crafted frame;
+    struct peer_addr from = simnet_addr(app_v6), to = simnet_addr("2001:2::4");
+    uint8_t *at = craft_ip(&frame, &from, &to, extension ? 60 : 44, len + 8 + (extension ? 8 : 0));
+
+    if (extension) { /* eight bytes of destination options */
+        memcpy(at, "\x2c\x00\x01\x04\x00\x00\x00\x00", 8);
+        at += 8;
+    }
+    memset(at, 0, 8);
+    at[0] = IPPROTO_UDP;
+    craft_put16(at + 2, offset | (more ? 1 : 0));
+    craft_put32(at + 4, 77);
+    memcpy(at + 8, bytes, len);
+    simnet_put(net, frame.bytes, frame.len, NULL);
+}
+
+/* A fragment in a fragment, and one behind a header that says it is whole. */
+static void fragments_in_fragments_do_no_harm(void **state)
+{
+    static uint8_t bytes[1208];
+    static struct crafted frame;
+    struct peer_addr from = simnet_addr(app_v6), to = simnet_addr("2001:2::4");
+
+    (void)state;
+    for (uint32_t inner = 0; inner < 65536; inner += 61) {
+        struct simnet *net = begin("2001:2::2-2001:2::9", FRAME_IP);
+        bytes[0] = IPPROTO_UDP; /* the header inside */
+        craft_put16(bytes + 2, inner);
+        for (int i = 0; i < 2; i++) {
+            uint8_t *at = craft_ip(&frame, &from, &to, 44, 8 + sizeof(bytes));
+            memcpy(at, i ? "\x2c\x00\x00\x01\x00\x00\x00\x09" : "\x2c\0\0\0\0\0\0\x08", 8);
+            memcpy(at + 8, bytes, sizeof(bytes));
+            simnet_put(net, frame.bytes, frame.len, NULL);
+        }
+        uint8_t *at = craft_ip(&frame, &from, &to, 44, 8 + 8);
+        memcpy(at, "\x2c\x00\x04\xb8\x00\x00\x00\x09\0\0\0\0\0\0\0\0", 16);
+        simnet_put(net, frame.bytes, frame.len, NULL);
+        simnet_run_for(net, 61 * NS_PER_S);
+        simnet_end(net);
+    }
+}
+
+/* IPv6's length does not count its own header, so a whole may be longer than 65535 bytes: lwIP,
+   which counts in 16 bits, must not see it. */
+static void longest_ipv6_fragments_do_no_harm(void **state)
+{
+    static uint8_t bytes[65536];
+
+    (void)state;
+    for (uint32_t end = 65448; end <= 65535; end++) {
+        for (int extension = 0; extension < 2; extension++) {
+            struct simnet *net = begin("2001:2::2-2001:2::9", FRAME_IP);
+            craft_put16(bytes + 2, 53);
+            craft_put16(bytes + 4, end);
+            simnet_listen(net, IPPROTO_UDP, 53, NULL);
+            put_fragment_v6(net, 0, bytes, 32768, true, extension);
+            put_fragment_v6(net, 32768, bytes, end - 32768, false, extension);
+            simnet_run_for(net, 61 * NS_PER_S);
+            simnet_end(net);
+        }
+    }
+}
+
 /* ---- Ethernet ---- */
 
 static const uint8_t app_mac[6] = {2, 0, 0, 0, 0, 0xfe},
@@ -811,6 +878,8 @@ int main(void)
         TEST(frames_for_nobody_are_ignored),
         TEST(fragments_in_any_order_make_one_datagram),
         TEST(fragments_that_never_complete_are_given_up),
+        TEST(longest_ipv6_fragments_do_no_harm),
+        TEST(fragments_in_fragments_do_no_harm),
         TEST(arp_is_answered_with_each_peers_own_mac),
         TEST(peer_asks_for_the_local_mac_before_it_sends),
         TEST(solicitation_is_answered_with_each_peers_own_mac),
