@@ -132,7 +132,9 @@ static size_t line_len(const struct terminal *terminal)
 static void begin_line(struct terminal *terminal, char command)
 {
     terminal->command = command;
-    snprintf(terminal->prompt, sizeof(terminal->prompt), command ? "~%c " : "", command);
+    terminal->prompt[0] = 0;
+    if (command)
+        snprintf(terminal->prompt, sizeof(terminal->prompt), "~%c ", command);
     el_set(terminal->el, EL_UNBUFFERED, 0);
     el_set(terminal->el, EL_UNBUFFERED, 1);
 }
