@@ -68,8 +68,8 @@ def unshare(flags):
         raise OSError(code, os.strerror(code))
 
 
-def mount(source, target, kind, flags=0):
-    if libc.mount(source.encode(), target.encode(), kind.encode(), flags, None) < 0:
+def mount(source, target, kind, flags=0, data=None):
+    if libc.mount(source.encode(), target.encode(), kind.encode(), flags, data and data.encode()) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), target)
 

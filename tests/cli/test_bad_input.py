@@ -193,8 +193,7 @@ def test_unwritable_captures():
 def test_a_capture_that_fills_the_disk_ends_and_the_transfer_goes_on():
     place = os.path.join(harness.directory, "small")
     os.mkdir(place)
-    harness.mount("none", place, "tmpfs")
-    run("mount", "-o", "remount,size=64k", place)
+    harness.mount("none", place, "tmpfs", data="size=64k")
     server = harness.Server(harness.echo_all)
     data = os.urandom(1 << 20)
     result = peer("connect", OWN4, server.port, "--pcap", place + "/x.pcapng", data=data)
