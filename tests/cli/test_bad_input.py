@@ -52,7 +52,8 @@ def test_bad_arguments():
     usage("listen", "80", "81", err='too many arguments: "81"')
     usage("ping", err="HOST is missing")
     usage("ping", OWN4, OWN4, err="too many arguments")
-    usage("doctor", "now", err="too many arguments")
+    usage("doctor", "now", err="the port is missing")
+    usage("doctor", "10.9.0.1", "80", "now", err="too many arguments")
 
 
 def test_bad_ports():

@@ -136,7 +136,7 @@ def test_help_lists_the_escapes():
     terminal.type("~?")
     for key in (rb"\?", rb"i", rb"\.", rb"h", rb"p"):
         terminal.see(rb"~" + key + rb"  ")
-    terminal.see(rb"~~  a tilde")
+    terminal.see(rb"~~ +a tilde")
     terminal.type("after\n")
     terminal.arrives(b"after\n")
     assert terminal.received == b"after\n", terminal.received
