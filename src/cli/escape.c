@@ -125,10 +125,11 @@ static void act_help(struct session *session, const char *text)
 {
     (void)text;
     for (size_t i = 0; i < CLI_ARRAY_SIZE(escapes); i++) {
-        const char *argument = escapes[i].argument ? escapes[i].argument : "";
-        session_note(session, "~%c %-4s  %s", escapes[i].key, argument, escapes[i].help);
+        const struct escape *escape = &escapes[i];
+        session_note(session, "~%c%s%s  %s", escape->key, escape->argument ? " " : "",
+                     escape->argument ? escape->argument : "", escape->help);
     }
-    session_note(session, "~~       a tilde");
+    session_note(session, "~~  a tilde");
 }
 
 const struct escape *escape_find(char key)
