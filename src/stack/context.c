@@ -195,6 +195,13 @@ static int32_t fast_due(const struct stack *stack, const struct stack_conn *conn
     return next;
 }
 
+static uint64_t repair_due_ns(const struct stack *stack, const struct stack_conn *conn)
+{
+    if (!conn->recovery && !(conn->flags & CONN_REAL_SIZE))
+        return TIMER_NEVER;
+    return recovery_due_ns(stack, conn);
+}
+
 void conn_set_timer(struct stack *stack, struct stack_conn *conn, uint64_t deadline_ns)
 {
     if (!conn->timer.fire)
@@ -207,11 +214,14 @@ static void tcp_schedule(struct stack *stack, struct stack_conn *conn)
 {
     int32_t slow = slow_due(stack, conn), fast = fast_due(stack, conn);
     int32_t next = MIN(slow, fast);
+    uint64_t due_ns = repair_due_ns(stack, conn);
 
-    if (next == INT32_MAX)
-        return;
-    uint32_t tick = stack->now_tick + (uint32_t)MAX(next, 1);
-    conn_set_timer(stack, conn, tick_ns(stack->now_tick, stack->now_ns, tick));
+    if (next != INT32_MAX) {
+        uint32_t tick = stack->now_tick + (uint32_t)MAX(next, 1);
+        due_ns = MIN(due_ns, tick_ns(stack->now_tick, stack->now_ns, tick));
+    }
+    if (due_ns != TIMER_NEVER)
+        conn_set_timer(stack, conn, due_ns);
 }
 
 /* A full window that shrank below the next segment: send what fits instead of waiting for the
@@ -228,14 +238,28 @@ static void tcp_split_for_window(struct tcp_pcb *pcb)
         (void)tcp_output(pcb);
 }
 
+/* A round trip was measured. lwIP's own estimate counts in ticks; while recovery.c decides what is
+   timed, it is fed from here (RFC 6298, 2.3). */
+void conn_take_rtt(struct stack_conn *conn, uint64_t rtt_ns)
+{
+    uint64_t sample = MIN(rtt_ns / 1000, (uint64_t)UINT32_MAX / 8);
+
+    conn->srtt_us = conn->srtt_us ? (uint32_t)((conn->srtt_us * 7ull + sample) / 8)
+                                  : (uint32_t)MAX(sample, 1u);
+    if (!conn->recovery)
+        return;
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    int error = (int)MIN(rtt_ns / STACK_TICK_NS, 3000u) - (pcb->sa >> 3);
+    pcb->sa = (s16_t)(pcb->sa + error);
+    pcb->sv = (s16_t)(pcb->sv + (error < 0 ? -error : error) - (pcb->sv >> 2));
+}
+
 static void rtt_update(struct stack *stack, struct stack_conn *conn, const struct tcp_pcb *pcb)
 {
     if (!(conn->flags & CONN_RTT_RUNS) || !TCP_SEQ_GEQ(pcb->lastack, conn->rtt_seq))
         return;
     conn->flags &= (uint16_t)~CONN_RTT_RUNS;
-    uint64_t sample = MIN((stack->now_ns - conn->rtt_start_ns) / 1000, (uint64_t)UINT32_MAX / 8);
-    conn->srtt_us = conn->srtt_us ? (uint32_t)((conn->srtt_us * 7ull + sample) / 8)
-                                  : (uint32_t)MAX(sample, 1u);
+    conn_take_rtt(conn, stack->now_ns - conn->rtt_start_ns);
 }
 
 static void tcp_save(struct stack *stack, struct stack_conn *conn)
@@ -277,6 +301,7 @@ static void time_wait_forget(struct stack *stack, struct stack_conn *conn)
 /* lwIP freed the control block, with or without saying so. */
 static void tcp_gone(struct stack *stack, struct stack_conn *conn)
 {
+    recovery_free(conn);
     conn->pcb = NULL;
     table_remove(stack, conn);
     timer_cancel(stack->timers, &conn->timer);
@@ -340,6 +365,9 @@ void context_leave(struct stack *stack)
     if (conn->protocol == IPPROTO_TCP) {
         bool time_wait = tcp_tw_pcbs != NULL;
         bool alive = time_wait || tcp_active_pcbs || tcp_bound_pcbs;
+        if (tcp_active_pcbs &&
+            (conn->recovery || stack->news.block_count || conn->flags & CONN_REAL_SIZE))
+            recovery_leave(stack, conn);
         tcp_active_pcbs = tcp_tw_pcbs = tcp_bound_pcbs = NULL;
         stack->current = NULL;
         if (!alive)
@@ -382,11 +410,14 @@ void context_timer_fire(struct timer *timer, uint64_t now_ns)
         stack_set_now(stack, now_ns);
     if (!conn->pcb)
         return;
-    if (fast_due(stack, conn) > 0 && slow_due(stack, conn) > 0) {
+    bool repair = repair_due_ns(stack, conn) <= stack->now_ns;
+    if (fast_due(stack, conn) > 0 && slow_due(stack, conn) > 0 && !repair) {
         tcp_schedule(stack, conn); /* the deadline has moved away since */
         return;
     }
     context_enter(stack, conn);
+    if (repair && tcp_active_pcbs)
+        recovery_timer(stack, conn);
     if (fast_due(stack, conn) <= 0) {
         conn_tcp(conn)->last_timer = stack->timer_calls++;
         tcp_fasttmr();

@@ -106,9 +106,13 @@ static void acknowledge_gap(struct stack_conn *conn)
 static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame *frame,
                      const struct packet *packet)
 {
+    uint32_t header = (uint32_t)(packet->payload_at - packet->transport_at);
+    bool read = conn->protocol == IPPROTO_TCP && recovery_wants(conn, header);
     bool gap = conn->protocol == IPPROTO_TCP && conn_tcp(conn)->ooseq;
 
     context_enter(stack, conn);
+    if (read)
+        recovery_read(stack, conn, frame->data + packet->transport_at, header, packet->payload_len);
     stack->receiving = true;
     stack->progress = false;
     ip_run(stack, frame, packet);
@@ -116,6 +120,8 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
         acknowledge_gap(conn);
     stack->receiving = false;
     context_leave(stack);
+    if (read)
+        stack->news = (struct tcp_news){0};
 }
 
 static void listener_run(struct stack *stack, struct stack_listener *listener, struct frame *frame,

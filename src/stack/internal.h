@@ -74,6 +74,17 @@ struct port_hint {
     uint64_t key, removals;
 };
 
+/* What the options of a segment tell. */
+struct tcp_news {
+    struct {
+        uint32_t left, right;
+    } blocks[4]; /* SACKed, above what is acknowledged */
+    uint8_t block_count;
+    bool duplicate; /* something arrived twice */
+    bool has_echo;
+    uint32_t echo_ms; /* our timestamp that it answers */
+};
+
 struct stack {
     const struct stack_ops *ops;
     void *user;
@@ -97,6 +108,7 @@ struct stack {
     struct netif netif;
     uint64_t peer;              /* whom the netif is at the moment */
     struct stack_conn *current; /* whose lists lwIP has at the moment */
+    struct tcp_news news;       /* of the segment that is worked on, see recovery.c */
     bool receiving;             /* a frame for `current` is worked on */
     bool progress;              /* and it brought something that the owner will hear of */
     struct stack_conn **table;
@@ -126,6 +138,7 @@ void context_timer_fire(struct timer *timer, uint64_t now_ns);
 void conn_mark(struct stack *stack, struct stack_conn *conn, unsigned events);
 void conn_set_timer(struct stack *stack, struct stack_conn *conn, uint64_t deadline_ns);
 void time_wait_free(struct stack *stack, struct stack_conn *conn);
+void conn_take_rtt(struct stack_conn *conn, uint64_t rtt_ns);
 
 /* table.c */
 uint32_t table_hash(const struct stack *stack, uint8_t protocol, const struct stack_tuple *tuple);
@@ -144,6 +157,15 @@ int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple
 err_t output_init(struct netif *netif);
 void output_apply_segment_size(struct stack *stack, struct stack_conn *conn);
 void output_held_ack(struct stack *stack, struct stack_conn *conn);
+
+/* recovery.c: losses are repaired. Between enter and leave, but for the last two. */
+void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *tcp,
+                   uint32_t header, uint32_t payload);
+void recovery_leave(struct stack *stack, struct stack_conn *conn);
+void recovery_timer(struct stack *stack, struct stack_conn *conn);
+/** When recovery_timer is to be called, or TIMER_NEVER. */
+uint64_t recovery_due_ns(const struct stack *stack, const struct stack_conn *conn);
+void recovery_free(struct stack_conn *conn);
 
 /* tcp.c */
 struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listener,
@@ -206,6 +228,14 @@ static inline struct tcp_pcb *conn_tcp(const struct stack_conn *conn)
 static inline struct udp_pcb *conn_udp(const struct stack_conn *conn)
 {
     return (struct udp_pcb *)conn->pcb;
+}
+
+/* Has a segment with a header of that size anything to tell recovery.c? A timestamp alone takes 12
+   bytes, a SACK block at least as many. */
+static inline bool recovery_wants(const struct stack_conn *conn, uint32_t header)
+{
+    uint32_t usual = conn_tcp(conn)->flags & TF_TIMESTAMP ? TCP_HLEN + 12 : TCP_HLEN;
+    return conn->recovery || header > usual;
 }
 
 #endif

@@ -94,7 +94,9 @@ static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
         bool seen = !(conn->flags & CONN_VANISHED);
         conn->retransmits += seen;
         stack->stats.retransmits += seen;
-        conn->flags &= (uint16_t)~CONN_RTT_RUNS; /* Karn */
+        /* Karn. With SACK only what was sent twice itself tells nothing. */
+        if (!conn->recovery || seq + payload == conn->rtt_seq)
+            conn->flags &= (uint16_t)~CONN_RTT_RUNS;
     } else if (payload && !(conn->flags & CONN_RTT_RUNS)) {
         conn->flags |= CONN_RTT_RUNS;
         conn->rtt_seq = seq + payload;

@@ -96,13 +96,16 @@ int stack_deliver(struct stack *stack);
 /** Whether stack_deliver has something to do. */
 bool stack_pending(const struct stack *stack);
 
+struct recovery;
+
 /**
  * A connection or UDP flow. Embedded in its owner, zeroed before the first use; the fields are the
- * stack's, `end`, `events` and `icmp_*` may be read. About 110 bytes, plus lwIP's own.
+ * stack's, `end`, `events` and `icmp_*` may be read. About 120 bytes, plus lwIP's own.
  */
 struct stack_conn {
     struct stack_conn *hash_next;
     void *pcb;           /* lwIP's, NULL when there is none any more */
+    struct recovery *recovery; /* the repair of losses, NULL while there is none */
     struct list ready;   /* on the stack's ready list (or its TIME-WAIT list) */
     struct timer timer;
     void *rx_head, *rx_tail; /* received, not yet taken */

@@ -434,6 +434,7 @@ void stack_abort(struct stack *stack, struct stack_conn *conn, bool send_reset)
     table_remove(stack, conn);
     timer_cancel(stack->timers, &conn->timer);
     stack->stats.conns--;
+    recovery_free(conn);
     if (conn->protocol == IPPROTO_TCP) {
         conn_tcp(conn)->callback_arg = NULL;
         tcp_abandon(pcb, send_reset);

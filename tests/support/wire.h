@@ -180,6 +180,7 @@ static inline void wire_run(struct wire *wire, uint64_t limit_ns, bool (*done)(v
             next_ns = MIN(next_ns, wire->first->due_ns);
         if (next_ns == TIMER_NEVER || next_ns > until_ns) {
             wire->now_ns = MAX(wire->now_ns, MIN(until_ns, next_ns));
+            assert_int_equal(engine_step(wire->engine, wire->now_ns), 0); /* knows the time */
             return;
         }
         wire->now_ns = MAX(next_ns, wire->now_ns);

@@ -1,0 +1,748 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Repair of losses by selective acknowledgements (RFC 2018, 6675), and by time (RFC 8985).
+ *
+ * lwIP sends SACK blocks but reads none: with two losses in a window, or when what it sends again
+ * is lost too, it waits for its RTO. So the blocks of a segment are read before lwIP sees it, and
+ * after lwIP has worked on it, before the connection is put away, they are laid over pcb->unacked:
+ *
+ *   SACKED   segments that a block covers whole
+ *   LOST     segments with three packets SACKed above them, or, if fewer come, that are still
+ * missing a quarter of a round trip after the first of those RESENT   segments that were sent
+ * again. What was sent after that having arrived they are LOST again. When that was is in a table
+ * beside the list, which exists only during a repair.
+ *
+ * A LOST segment is sent by moving it from unacked to the head of unsent, where tcp_output finds it
+ * and puts it back. All that is moved must leave in that one call, or else it is put back here:
+ * tcp_write may append to the last unsent segment. tcp_output compares distances from the first
+ * unacknowledged byte with pcb->cwnd; so that is set to our window plus what is SACKED or LOST, and
+ * is not in the network. While lwIP works on an acknowledgement its cwnd is 0, since only after
+ * that is known what may leave; its own count of duplicates is kept from reaching three.
+ *
+ * After an RTO lwIP has all segments in unsent, to send them one after the other. They are taken
+ * back: all that is not SACKED is LOST then, and leaves as the window allows. A second RTO for the
+ * same data takes the blocks back, too (the receiver may have dropped what it had SACKed).
+ *
+ * A loss at the end, after which nothing arrives that could tell of it, costs two round trips: then
+ * the last segment (or the next) is sent as a probe, whose acknowledgement tells.
+ *
+ * Connections of real size, whose link is impaired, keep their struct recovery from the second
+ * window on: the congestion window is theirs then (congestion.c). The others, whose segments may be
+ * super-segments, have one while something is missing. A super-segment that a block covers in part
+ * is missing. Without SACK all is lwIP's.
+ */
+#include "stack/recovery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPTION_END = 0, OPTION_NOP = 1, OPTION_SACK = 5, OPTION_TIMESTAMP = 8 };
+enum { DUP_PACKETS = 3, REORDERS_MAX = 16, START_UNITS = 10 };
+
+static uint32_t seg_seq(const struct tcp_seg *seg)
+{
+    return lwip_ntohl(seg->tcphdr->seqno);
+}
+
+static uint32_t seg_end(const struct tcp_seg *seg)
+{
+    return seg_seq(seg) + TCP_TCPLEN(seg);
+}
+
+static uint32_t seg_packets(const struct stack_conn *conn, const struct tcp_seg *seg)
+{
+    return seg->len <= conn->segment_bytes
+               ? 1
+               : (seg->len + conn->segment_bytes - 1u) / conn->segment_bytes;
+}
+
+static uint32_t read32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* ---- what a segment tells ---- */
+
+/* Blocks below the acknowledgement tell of a duplicate (RFC 2883); those beyond what was sent,
+ * lies. */
+static void read_blocks(struct tcp_news *news, const struct tcp_pcb *pcb, uint32_t ack,
+                        const uint8_t *option, uint32_t len)
+{
+    for (uint32_t at = 2; at + 8 <= len; at += 8) {
+        uint32_t left = read32(option + at), right = read32(option + at + 4);
+        if (!TCP_SEQ_LT(left, right) || TCP_SEQ_GT(right, pcb->snd_nxt))
+            continue;
+        if (at == 2 && TCP_SEQ_LEQ(right, ack))
+            news->duplicate = true;
+        if (TCP_SEQ_LT(left, ack) || TCP_SEQ_LEQ(left, pcb->lastack) ||
+            news->block_count == ARRAY_SIZE(news->blocks))
+            continue;
+        news->blocks[news->block_count].left = left;
+        news->blocks[news->block_count++].right = right;
+    }
+}
+
+static void read_options(struct tcp_news *news, const struct tcp_pcb *pcb, const uint8_t *tcp,
+                         uint32_t header)
+{
+    uint32_t ack = read32(tcp + 8);
+
+    for (uint32_t at = TCP_HLEN; at < header && tcp[at] != OPTION_END;) {
+        if (tcp[at] == OPTION_NOP) {
+            at++;
+            continue;
+        }
+        uint32_t len = at + 1 < header ? tcp[at + 1] : 0;
+        if (len < 2 || at + len > header)
+            return;
+        if (tcp[at] == OPTION_SACK)
+            read_blocks(news, pcb, ack, tcp + at, len);
+        if (tcp[at] == OPTION_TIMESTAMP && len == 10) {
+            news->has_echo = true;
+            news->echo_ms = read32(tcp + at + 6);
+        }
+        at += len;
+    }
+}
+
+void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *tcp,
+                   uint32_t header, uint32_t payload)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+
+    stack->news = (struct tcp_news){0};
+    if (pcb->flags & TF_SACK)
+        read_options(&stack->news, pcb, tcp, header);
+    if (!recovery)
+        return;
+    pcb->dupacks = 0; /* fast retransmission is ours */
+    pcb->rttest = 0;  /* and so is timing */
+    if (payload == 0 || recovery->state != RECOVERY_OPEN) {
+        recovery->held = true;
+        pcb->cwnd = 0;
+    }
+}
+
+/* ---- birth and death ---- */
+
+static void clear_bits(struct tcp_seg *seg, uint8_t bits)
+{
+    for (; seg; seg = seg->next)
+        seg->flags &= (u8_t)~bits;
+}
+
+static struct recovery *start(struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = calloc(1, sizeof(*recovery));
+    if (!recovery)
+        return NULL;
+
+    recovery->una = recovery->fack = pcb->lastack;
+    recovery->nxt = pcb->snd_nxt;
+    recovery->timer_ns = TIMER_NEVER;
+    recovery->state = pcb->flags & TF_RTO ? RECOVERY_TIMEOUT : RECOVERY_OPEN;
+    recovery->min_rtt_us = conn->srtt_us;
+    recovery->unit = conn->segment_bytes;
+    if (!(conn->flags & CONN_REAL_SIZE))
+        recovery->unit = MAX(recovery->unit, (uint32_t)pcb->mss);
+    congestion_init(recovery, pcb);
+    conn->recovery = recovery;
+    return recovery;
+}
+
+void recovery_free(struct stack_conn *conn)
+{
+    if (conn->recovery)
+        free(conn->recovery->resent);
+    free(conn->recovery);
+    conn->recovery = NULL;
+}
+
+/* lwIP goes on from here, with our window or its own. */
+static void hand_back(struct stack_conn *conn, bool window)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    clear_bits(pcb->unacked, SEG_SACKED | SEG_LOST | SEG_RESENT);
+    clear_bits(pcb->unsent, SEG_SACKED | SEG_LOST | SEG_RESENT);
+    if (window) {
+        pcb->cwnd = conn->recovery->cwnd;
+        pcb->ssthresh = conn->recovery->ssthresh;
+        pcb->bytes_acked = 0;
+    }
+    recovery_free(conn);
+}
+
+/* ---- the table of what was sent again ---- */
+
+static uint32_t resent_place(const struct recovery *recovery, uint32_t seq)
+{
+    uint32_t low = 0, high = recovery->resent_count;
+
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (TCP_SEQ_LT(recovery->resent[middle].seq, seq))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct resent *resent_find(const struct recovery *recovery, uint32_t seq)
+{
+    uint32_t place = resent_place(recovery, seq);
+
+    return place < recovery->resent_count && recovery->resent[place].seq == seq
+               ? &recovery->resent[place]
+               : NULL;
+}
+
+/* Without memory nothing is known of it but that it is in the network: an RTO finds its loss. */
+static void resent_note(struct recovery *recovery, uint32_t seq, uint32_t sent_before,
+                        uint64_t now_ns)
+{
+    uint32_t place = resent_place(recovery, seq);
+    bool known = place < recovery->resent_count && recovery->resent[place].seq == seq;
+
+    if (!known && recovery->resent_count == recovery->resent_room) {
+        uint32_t room = MAX(2 * recovery->resent_room, 16u);
+        struct resent *table = realloc(recovery->resent, room * sizeof(*table));
+        if (!table)
+            return;
+        recovery->resent = table;
+        recovery->resent_room = room;
+    }
+    struct resent *entry = &recovery->resent[place];
+    if (!known)
+        memmove(entry + 1, entry, (recovery->resent_count++ - place) * sizeof(*entry));
+    *entry = (struct resent){
+        .seq = seq, .sent_before = sent_before, .order = ++recovery->order, .at_ns = now_ns};
+}
+
+/* It arrived. Sooner than anything ever did: then what arrived is what had been sent before. */
+static void resent_arrived(struct recovery *recovery, const struct resent *entry, uint64_t now_ns)
+{
+    if ((now_ns - entry->at_ns) / 1000 < recovery->min_rtt_us / 2)
+        return;
+    if ((int32_t)(entry->order - recovery->order_delivered) > 0)
+        recovery->order_delivered = entry->order;
+}
+
+static void resent_forget_acked(struct recovery *recovery, uint64_t now_ns)
+{
+    uint32_t count = resent_place(recovery, recovery->una);
+
+    if (!count)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        resent_arrived(recovery, &recovery->resent[i], now_ns);
+    recovery->resent_count -= count;
+    memmove(recovery->resent, recovery->resent + count,
+            recovery->resent_count * sizeof(*recovery->resent));
+}
+
+/* ---- what arrived ---- */
+
+static bool covered(const struct tcp_news *news, const struct tcp_seg *seg)
+{
+    for (unsigned i = 0; i < news->block_count; i++) {
+        if (TCP_SEQ_GEQ(seg_seq(seg), news->blocks[i].left) &&
+            TCP_SEQ_LEQ(seg_end(seg), news->blocks[i].right))
+            return true;
+    }
+    return false;
+}
+
+static void segment_arrived(struct stack *stack, struct stack_conn *conn, struct tcp_seg *seg)
+{
+    struct recovery *recovery = conn->recovery;
+
+    if (seg->flags & SEG_RESENT) {
+        struct resent *entry = resent_find(recovery, seg_seq(seg));
+        if (entry)
+            resent_arrived(recovery, entry, stack->now_ns);
+        if (recovery->probing && recovery->probe_resent && seg_end(seg) == recovery->probe_end) {
+            recovery->reorder_ns = 1; /* what was sent before the probe is long overdue */
+            recovery->reorder_seq = recovery->fack;
+        }
+    } else if (conn->flags & CONN_RTT_RUNS && seg_end(seg) == conn->rtt_seq) {
+        conn->flags &= (uint16_t)~CONN_RTT_RUNS;
+        conn_take_rtt(conn, stack->now_ns - conn->rtt_start_ns);
+    }
+    seg->flags = (u8_t)((seg->flags | SEG_SACKED) & ~SEG_LOST);
+}
+
+/* Lays the blocks over what is unacknowledged, and counts. */
+static void mark_sacked(struct stack *stack, struct stack_conn *conn)
+{
+    struct recovery *recovery = conn->recovery;
+    const struct tcp_news *news = &stack->news;
+
+    recovery->sacked = recovery->sacked_packets = 0;
+    for (unsigned i = 0; i < news->block_count; i++) {
+        if (TCP_SEQ_GT(news->blocks[i].right, recovery->fack))
+            recovery->fack = news->blocks[i].right;
+    }
+    for (struct tcp_seg *seg = conn_tcp(conn)->unacked; seg; seg = seg->next) {
+        if (!(seg->flags & SEG_SACKED) && news->block_count && covered(news, seg))
+            segment_arrived(stack, conn, seg);
+        if (seg->flags & SEG_SACKED) {
+            recovery->sacked += TCP_TCPLEN(seg);
+            recovery->sacked_packets += seg_packets(conn, seg);
+        }
+    }
+}
+
+/* ---- what is lost ---- */
+
+/* How much later than what was sent after it something may arrive (RFC 8985, 6.2). */
+static uint64_t reorder_window_ns(const struct stack_conn *conn)
+{
+    const struct recovery *recovery = conn->recovery;
+    uint32_t window_us = recovery->min_rtt_us / 4 * (1u + recovery->reorders);
+
+    if (recovery->state != RECOVERY_OPEN && !recovery->reorders)
+        return 0;
+    return MAX(MIN(window_us, conn->srtt_us), 1000u) * NS_PER_US;
+}
+
+/* Has `deadline_ns` come? Otherwise there will be a timer for it. */
+static bool is_due(struct recovery *recovery, uint64_t deadline_ns, uint64_t now_ns)
+{
+    if (deadline_ns <= now_ns)
+        return true;
+    recovery->timer_ns = MIN(recovery->timer_ns, deadline_ns);
+    return false;
+}
+
+static bool resent_is_lost(const struct stack *stack, const struct stack_conn *conn,
+                           const struct tcp_seg *seg)
+{
+    struct recovery *recovery = conn->recovery;
+    const struct resent *entry = resent_find(recovery, seg_seq(seg));
+
+    if (!entry)
+        return false;
+    int32_t beyond = (int32_t)(recovery->fack - entry->sent_before);
+    if (beyond <= 0 && (int32_t)(recovery->order_delivered - entry->order) <= 0)
+        return false; /* nothing that was sent later has arrived */
+    if (!recovery->reorders && beyond >= DUP_PACKETS * (int32_t)conn->segment_bytes)
+        return true;
+    uint64_t rtt_ns = MAX(conn->srtt_us, recovery->min_rtt_us) * NS_PER_US;
+    uint64_t window_ns = recovery->min_rtt_us / 4 * NS_PER_US;
+    return is_due(recovery, entry->at_ns + rtt_ns + window_ns, stack->now_ns);
+}
+
+/* `packets_above`: SACKed above it. `waits`: something is missing for which no time runs yet. */
+static bool segment_is_lost(const struct stack *stack, const struct stack_conn *conn,
+                            const struct tcp_seg *seg, uint32_t packets_above, bool *waits)
+{
+    struct recovery *recovery = conn->recovery;
+
+    if (seg->flags & SEG_RESENT)
+        return resent_is_lost(stack, conn, seg);
+    if (!TCP_SEQ_LT(seg_seq(seg), recovery->fack))
+        return false;
+    if (!recovery->reorders && packets_above >= DUP_PACKETS)
+        return true;
+    if (recovery->reorder_ns && TCP_SEQ_LT(seg_seq(seg), recovery->reorder_seq))
+        return is_due(recovery, recovery->reorder_ns, stack->now_ns);
+    *waits = reorder_window_ns(conn) > 0;
+    return !*waits;
+}
+
+/* Marks what is lost and counts it; returns how much of it is news. */
+static uint32_t mark_lost(const struct stack *stack, const struct stack_conn *conn)
+{
+    struct recovery *recovery = conn->recovery;
+    uint32_t above = recovery->sacked_packets, news = 0;
+    bool waits = false;
+
+    recovery->lost = 0;
+    for (struct tcp_seg *seg = conn_tcp(conn)->unacked; seg; seg = seg->next) {
+        if (seg->flags & SEG_SACKED) {
+            above -= seg_packets(conn, seg);
+            continue;
+        }
+        if (!(seg->flags & SEG_LOST) && segment_is_lost(stack, conn, seg, above, &waits)) {
+            seg->flags |= SEG_LOST;
+            news += TCP_TCPLEN(seg);
+        }
+        if (seg->flags & SEG_LOST)
+            recovery->lost += TCP_TCPLEN(seg);
+    }
+    if (recovery->reorder_ns && recovery->reorder_ns <= stack->now_ns)
+        recovery->reorder_ns = 0;
+    if (waits && !recovery->reorder_ns) {
+        recovery->reorder_ns = stack->now_ns + reorder_window_ns(conn);
+        recovery->reorder_seq = recovery->fack;
+    }
+    if (waits)
+        recovery->timer_ns = MIN(recovery->timer_ns, recovery->reorder_ns);
+    return news;
+}
+
+/* Is there anything for the two above to do? */
+static bool has_marks(const struct stack *stack, const struct recovery *recovery)
+{
+    return stack->news.block_count || recovery->state != RECOVERY_OPEN || recovery->sacked ||
+           recovery->lost || recovery->resent_count;
+}
+
+/* ---- sending ---- */
+
+static void set_window(struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    pcb->cwnd = conn->recovery->cwnd + conn->recovery->sacked + conn->recovery->lost;
+    pcb->ssthresh = conn->recovery->ssthresh;
+}
+
+static bool in_window(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
+{
+    return seg_seq(seg) + seg->len - pcb->lastack <= pcb->snd_wnd;
+}
+
+static bool may_leave(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
+{
+    /* A reference of somebody else: it has not even left yet (it waits for an ARP answer). */
+    return seg->p->ref == 1 && in_window(pcb, seg);
+}
+
+/* Notes that `seg`, unlinked from unacked, is sent again. */
+static void note_resent(struct stack *stack, struct stack_conn *conn, struct tcp_seg *seg)
+{
+    struct recovery *recovery = conn->recovery;
+
+    if (seg->flags & SEG_LOST)
+        recovery->lost -= TCP_TCPLEN(seg);
+    seg->flags = (u8_t)((seg->flags | SEG_RESENT) & ~SEG_LOST);
+    recovery->repair_sent += TCP_TCPLEN(seg);
+    resent_note(recovery, seg_seq(seg), conn_tcp(conn)->snd_nxt, stack->now_ns);
+    if (seg_seq(seg) == recovery->una)
+        conn_tcp(conn)->rtime = 0; /* the RTO is counted from here */
+}
+
+/* Puts back into unacked what did not leave: the segments of unsent that were sent before. */
+static void put_back(struct tcp_pcb *pcb)
+{
+    struct tcp_seg **at = &pcb->unacked;
+
+    while (pcb->unsent && TCP_SEQ_LEQ(seg_end(pcb->unsent), pcb->snd_nxt)) {
+        struct tcp_seg *seg = pcb->unsent;
+        pcb->unsent = seg->next;
+        while (*at && TCP_SEQ_LT(seg_seq(*at), seg_seq(seg)))
+            at = &(*at)->next;
+        seg->next = *at;
+        *at = seg;
+    }
+}
+
+/* Sends the segments of `list`, which were unlinked from unacked, and what the window lets follow.
+ */
+static void send_list(struct stack_conn *conn, struct tcp_seg *list, struct tcp_seg *last)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    set_window(conn);
+    if (list) {
+        last->next = pcb->unsent;
+        pcb->unsent = list;
+        pcb->cwnd = MAX(pcb->cwnd, pcb->snd_nxt - pcb->lastack);
+    }
+    (void)tcp_output(pcb);
+    if (list) {
+        put_back(pcb);
+        set_window(conn);
+    }
+}
+
+/* Sends again what is LOST, as the window allows, then what is new. */
+static void send_lost(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+    struct tcp_seg *list = NULL, **last = &list, *tail = NULL;
+    uint32_t pipe = recovery_pipe(recovery, pcb);
+
+    for (struct tcp_seg **at = &pcb->unacked; recovery->lost && *at;) {
+        struct tcp_seg *seg = *at;
+        if (!(seg->flags & SEG_LOST) || !may_leave(pcb, seg)) {
+            at = &seg->next;
+            continue;
+        }
+        if (pipe + TCP_TCPLEN(seg) > recovery->cwnd && pipe)
+            break;
+        *at = seg->next;
+        seg->next = NULL;
+        *last = tail = seg;
+        last = &seg->next;
+        pipe += TCP_TCPLEN(seg);
+        note_resent(stack, conn, seg);
+    }
+    send_list(conn, list, tail);
+}
+
+/* The tail-loss probe: something new, or the last segment again. */
+static void send_probe(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+    struct tcp_seg **at = &pcb->unacked, *next = pcb->unsent;
+
+    pcb->rtime = 0;
+    recovery->probing = true;
+    recovery->probe_resent = !next || !in_window(pcb, next);
+    recovery->probe_end = recovery->probe_resent ? pcb->snd_nxt : seg_end(next);
+    if (!recovery->probe_resent) {
+        pcb->cwnd = seg_end(next) - pcb->lastack;
+        (void)tcp_output(pcb);
+        set_window(conn);
+        return;
+    }
+    while ((*at)->next)
+        at = &(*at)->next;
+    struct tcp_seg *seg = *at;
+    if (!may_leave(pcb, seg))
+        return;
+    *at = NULL;
+    note_resent(stack, conn, seg);
+    send_list(conn, seg, seg);
+}
+
+/* ---- the course of things ---- */
+
+static void enter_repair(struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+
+    congestion_reduce(recovery, pcb->snd_nxt - pcb->lastack);
+    recovery->state = RECOVERY_REPAIR;
+    recovery->point = pcb->snd_nxt;
+    recovery->probing = false;
+}
+
+/* lwIP's RTO put all into unsent and sent the first. False: the window is shut, there is nothing to
+   be sent, and lwIP's persist timer takes over. */
+static bool take_over_timeout(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+    struct tcp_seg *seg, **at = &pcb->unacked;
+    uint8_t clear = SEG_LOST | SEG_RESENT;
+
+    if (!pcb->unacked || pcb->persist_backoff)
+        return false;
+    if (pcb->nrtx > 1) {
+        clear |= SEG_SACKED;
+        recovery->sacked = 0;
+    }
+    clear_bits(pcb->unacked, clear);
+    clear_bits(pcb->unsent, clear);
+    recovery->resent_count = 0;
+    recovery->reorder_ns = 0;
+    recovery->probing = false;
+    for (; *at; at = &(*at)->next) {
+        (*at)->flags |= SEG_RESENT;
+        resent_note(recovery, seg_seq(*at), pcb->snd_nxt, stack->now_ns);
+    }
+    while ((seg = pcb->unsent) && TCP_SEQ_LEQ(seg_end(seg), pcb->snd_nxt)) {
+        pcb->unsent = seg->next;
+        seg->next = NULL;
+        if (!(seg->flags & SEG_SACKED))
+            seg->flags |= SEG_LOST;
+        *at = seg;
+        at = &seg->next;
+    }
+    tcp_clear_flags(pcb, TF_RTO);
+    congestion_timeout(recovery, pcb->snd_nxt - pcb->lastack, recovery->state == RECOVERY_TIMEOUT);
+    recovery->state = RECOVERY_TIMEOUT;
+    recovery->point = pcb->snd_nxt;
+    return true;
+}
+
+/* The probe is acknowledged. When its copy was what the receiver had missed, that was a loss. */
+static void probe_acked(const struct stack *stack, struct recovery *recovery, uint32_t flight)
+{
+    recovery->probing = false;
+    if (!recovery->probe_resent || stack->news.duplicate || recovery->state != RECOVERY_OPEN)
+        return;
+    congestion_reduce(recovery, flight);
+    recovery->cwnd = MIN(recovery->cwnd, recovery->ssthresh);
+}
+
+static void note_duplicate(const struct stack *stack, struct recovery *recovery)
+{
+    if (stack->news.duplicate && !recovery->probing && recovery->reorders < REORDERS_MAX)
+        recovery->reorders++;
+}
+
+static void take_echo(const struct stack *stack, struct stack_conn *conn)
+{
+    uint32_t age_ms = (uint32_t)(stack->now_ns / NS_PER_MS) - stack->news.echo_ms;
+
+    if (stack->news.has_echo && age_ms < 60000)
+        congestion_sample(conn->recovery, age_ms * 1000, conn->recovery->una,
+                          conn_tcp(conn)->snd_nxt);
+}
+
+/* What an acknowledgement means for the window; `flight` is what was under way before. */
+static void adjust_window(struct stack *stack, struct stack_conn *conn, uint32_t flight,
+                          uint32_t delivered, bool progress)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+    bool limited = flight + 2 * recovery->unit > recovery->cwnd ||
+                   (recovery->cwnd < recovery->ssthresh && 2 * flight > recovery->cwnd);
+
+    if (recovery->state == RECOVERY_REPAIR)
+        congestion_repair(recovery, recovery_pipe(recovery, pcb), delivered, progress);
+    else if (limited)
+        congestion_grow(recovery, delivered, conn->srtt_us, stack->now_ns);
+    else
+        recovery->epoch_ns = 0;
+}
+
+static void repair(struct stack *stack, struct stack_conn *conn, uint32_t acked)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+    uint32_t sacked = recovery->sacked, out = sacked + recovery->lost, newly_lost = 0;
+    uint32_t before = pcb->snd_nxt - pcb->lastack + acked;
+    uint32_t flight = before > out ? before - out : 0;
+
+    note_duplicate(stack, recovery);
+    if (recovery->probing && TCP_SEQ_GEQ(pcb->lastack, recovery->probe_end))
+        probe_acked(stack, recovery, flight);
+    if (recovery->state != RECOVERY_OPEN && TCP_SEQ_GEQ(pcb->lastack, recovery->point)) {
+        congestion_repaired(recovery);
+        recovery->state = RECOVERY_OPEN;
+    }
+    if (recovery->reorder_ns && TCP_SEQ_GEQ(pcb->lastack, recovery->reorder_seq))
+        recovery->reorder_ns = 0;
+    recovery->timer_ns = TIMER_NEVER;
+    if (has_marks(stack, recovery)) {
+        resent_forget_acked(recovery, stack->now_ns);
+        mark_sacked(stack, conn);
+        newly_lost = mark_lost(stack, conn);
+    }
+    if (recovery->lost && recovery->state == RECOVERY_OPEN)
+        enter_repair(conn);
+    adjust_window(stack, conn, flight, acked + recovery->sacked - sacked, acked && !newly_lost);
+}
+
+static bool wants_start(const struct stack *stack, const struct stack_conn *conn,
+                        const struct tcp_pcb *pcb)
+{
+    if (!(conn->flags & CONN_OPEN) || !(pcb->flags & TF_SACK) || !pcb->unacked)
+        return false;
+    return stack->news.block_count ||
+           (conn->flags & CONN_REAL_SIZE &&
+            pcb->snd_nxt - pcb->lastack >= START_UNITS * (uint32_t)conn->segment_bytes);
+}
+
+/* Nothing is missing, as far as is known. */
+static bool is_whole(const struct recovery *recovery)
+{
+    return recovery->state == RECOVERY_OPEN && !recovery->sacked && !recovery->lost &&
+           !recovery->reorder_ns;
+}
+
+/* Accounts for what has left and what was acknowledged since; returns how much that was. */
+static uint32_t catch_up(const struct stack *stack, struct stack_conn *conn)
+{
+    const struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+    uint32_t acked = pcb->lastack - recovery->una;
+
+    recovery->repair_sent += pcb->snd_nxt - recovery->nxt;
+    recovery->nxt = pcb->snd_nxt;
+    recovery->una = pcb->lastack;
+    if (TCP_SEQ_LT(recovery->fack, recovery->una))
+        recovery->fack = recovery->una;
+    if (acked)
+        take_echo(stack, conn);
+    return acked;
+}
+
+void recovery_leave(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+    bool timeout = pcb->flags & TF_RTO;
+
+    if (!recovery && (!wants_start(stack, conn, pcb) || !(recovery = start(conn))))
+        return;
+    if (timeout && !take_over_timeout(stack, conn)) {
+        hand_back(conn, false);
+        return;
+    }
+    uint32_t acked = catch_up(stack, conn);
+    if (acked || stack->news.block_count || recovery->held || timeout) {
+        repair(stack, conn, acked);
+        send_lost(stack, conn);
+        recovery->held = false;
+    }
+    if (!(conn->flags & CONN_REAL_SIZE) && is_whole(recovery))
+        hand_back(conn, true);
+}
+
+/* ---- timers ---- */
+
+/* lwIP's RTO counts from rtime_tick: so does the probe. Ticks until it, 0: there is none. */
+static uint32_t probe_ticks(const struct stack_conn *conn, const struct tcp_pcb *pcb)
+{
+    const struct recovery *recovery = conn->recovery;
+
+    if (!(conn->flags & CONN_REAL_SIZE) || !(conn->flags & CONN_OPEN) || !(pcb->flags & TF_SACK) ||
+        pcb->rtime < 0 || !pcb->unacked || !conn->srtt_us || pcb->nrtx || pcb->flags & TF_RTO)
+        return 0;
+    if (recovery && (recovery->probing || recovery->state != RECOVERY_OPEN || recovery->sacked ||
+                     recovery->reorder_ns))
+        return 0;
+    /* The first tick may be over at once. */
+    uint32_t ticks = (uint32_t)(2 * conn->srtt_us * NS_PER_US / STACK_TICK_NS) + 2;
+    if (!pcb->unacked->next) /* whose acknowledgement may be delayed */
+        ticks += STACK_DELAYED_ACK_TICKS + 1;
+    return ticks < (uint32_t)pcb->rto ? ticks : 0;
+}
+
+uint64_t recovery_due_ns(const struct stack *stack, const struct stack_conn *conn)
+{
+    const struct tcp_pcb *pcb = conn_tcp(conn);
+    uint64_t due_ns = conn->recovery ? conn->recovery->timer_ns : TIMER_NEVER;
+    uint32_t ticks = probe_ticks(conn, pcb);
+
+    if (!ticks)
+        return due_ns;
+    uint32_t gone = stack->now_tick - conn->rtime_tick;
+    uint64_t tick_ns = stack->now_ns - stack->now_ns % STACK_TICK_NS;
+    return MIN(due_ns,
+               gone >= ticks ? tick_ns : tick_ns + (uint64_t)(ticks - gone) * STACK_TICK_NS);
+}
+
+void recovery_timer(struct stack *stack, struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    struct recovery *recovery = conn->recovery;
+
+    if (recovery && recovery->timer_ns <= stack->now_ns) {
+        (void)catch_up(stack, conn);
+        repair(stack, conn, 0);
+        send_lost(stack, conn);
+        return;
+    }
+    if (!probe_ticks(conn, pcb))
+        return;
+    if (!recovery && !(recovery = start(conn))) {
+        pcb->rtime = 0; /* no memory: try again later */
+        return;
+    }
+    (void)catch_up(stack, conn);
+    send_probe(stack, conn);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef STACK_RECOVERY_H
+#define STACK_RECOVERY_H
+
+/*
+ * Shared by recovery.c (what is lost, and resending it) and congestion.c (how much may be under
+ * way). Sizes are bytes of sequence space.
+ */
+
+#include "stack/internal.h"
+
+/* Bits of tcp_seg.flags that lwIP 2.2.1 neither sets nor looks at (it uses 0x01 to 0x10); it copies
+   them only when it splits an unsent segment, and unsent segments have none. */
+enum {
+    SEG_RESENT = 0x20, /* was sent again: struct resent tells when */
+    SEG_LOST = 0x40,   /* waits to be sent again */
+    SEG_SACKED = 0x80, /* the receiver has it */
+};
+
+/** A segment that was sent again, by its first sequence number. */
+struct resent {
+    uint32_t seq;
+    uint32_t sent_before; /* what was never sent before that: snd_nxt of the moment */
+    uint32_t order;       /* counts the segments sent again */
+    uint64_t at_ns;
+};
+
+enum recovery_state {
+    RECOVERY_OPEN,
+    RECOVERY_REPAIR,  /* something was lost, until `point` is acknowledged */
+    RECOVERY_TIMEOUT, /* lwIP's RTO struck, likewise */
+};
+
+struct recovery {
+    uint8_t state;
+    bool held;         /* lwIP's window is shut while it works on a segment */
+    bool probing;      /* a tail-loss probe is under way, until probe_end is acknowledged */
+    bool probe_resent; /* and was a segment that had been sent before */
+    uint8_t reorders;  /* how often something was sent again that had only been late */
+
+    uint32_t una, nxt; /* lastack and snd_nxt of the pcb as they were seen last */
+    uint32_t point, probe_end;
+    uint32_t sacked, lost;   /* of what is unacknowledged */
+    uint32_t sacked_packets; /* as many on the wire */
+    uint32_t fack;           /* end of the highest data that was SACKed */
+    uint32_t order, order_delivered;
+    struct resent *resent; /* sorted by seq */
+    uint32_t resent_count, resent_room;
+
+    uint64_t timer_ns;    /* when a loss becomes certain, or TIMER_NEVER */
+    uint64_t reorder_ns;  /* when what is missing below reorder_seq is lost; 0: nothing is */
+    uint32_t reorder_seq; /* `fack` when that wait began */
+
+    /* congestion.c */
+    uint32_t unit; /* of growth: a segment */
+    uint32_t cwnd, ssthresh;
+    uint32_t repair_flight, repair_delivered, repair_sent; /* RFC 6937 */
+    uint32_t w_max, w_reno;
+    uint32_t k_ms;
+    uint64_t epoch_ns; /* 0: the next growth begins one */
+    uint32_t min_rtt_us;
+    uint32_t round_end, round_rtt_us; /* a round of slow start, the least RTT in it */
+    uint8_t round_samples;
+};
+
+/** What is taken to be in the network (RFC 6675: "pipe"). */
+static inline uint32_t recovery_pipe(const struct recovery *recovery, const struct tcp_pcb *pcb)
+{
+    uint32_t flight = pcb->snd_nxt - pcb->lastack, out = recovery->sacked + recovery->lost;
+
+    return flight > out ? flight - out : 0;
+}
+
+void congestion_init(struct recovery *recovery, const struct tcp_pcb *pcb);
+/** Something was lost: the window shrinks, `flight` bytes being under way. */
+void congestion_reduce(struct recovery *recovery, uint32_t flight);
+/** An RTO struck. `again`: for the same data. */
+void congestion_timeout(struct recovery *recovery, uint32_t flight, bool again);
+/** Repair goes on: how much may leave now (RFC 6937). `progress`: and nothing new was lost. */
+void congestion_repair(struct recovery *recovery, uint32_t pipe, uint32_t delivered, bool progress);
+/** All is repaired. */
+void congestion_repaired(struct recovery *recovery);
+/** `delivered` bytes more arrived, the window having been in use. */
+void congestion_grow(struct recovery *recovery, uint32_t delivered, uint32_t srtt_us,
+                     uint64_t now_ns);
+/** The acknowledgement of `una` took `rtt_us`. `nxt`: the end of what is sent. */
+void congestion_sample(struct recovery *recovery, uint32_t rtt_us, uint32_t una, uint32_t nxt);
+
+#endif
