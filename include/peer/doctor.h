@@ -16,19 +16,19 @@ enum peer_check_status {
 };
 
 struct peer_check {
-    const char *name;   /* stable word: "device-node", "rp-filter", ... */
+    const char *name; /* stable word: "device-node", "rp-filter", ... */
     enum peer_check_status status;
-    char text[256];     /* what was found, one line */
-    char mend[256];     /* a command, or empty */
+    char text[256]; /* what was found, one line */
+    char mend[256]; /* a command, or empty */
 };
 
 /** All zero: the machine alone. */
 struct peer_doctor_config {
     const char *device_node; /* default /dev/net/tun */
     const char *from;        /* addresses to check for conflicting routes; default 198.18.0.0/15 */
-    /** A target: what stands in the way of a packet from a peer to it, without sending one. A device
-     *  is made for the look and gone afterwards, so CAP_NET_ADMIN is needed. */
-    struct peer_addr to;       /* family 0: none */
+    /** A target: what stands in the way of a packet from a peer to it, without sending one. A
+     * device is made for the look and gone afterwards, so CAP_NET_ADMIN is needed. */
+    struct peer_addr to; /* family 0: none */
     uint16_t to_port;
     bool udp;
 };

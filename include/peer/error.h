@@ -10,11 +10,11 @@
  * was refused and, after "; ", what would help. On success the struct is not touched.
  */
 struct peer_error {
-    int code;             /* positive errno value, 0 when nothing was reported */
+    int code; /* positive errno value, 0 when nothing was reported */
     enum peer_error_kind {
-        PEER_ERROR_USAGE, /* the caller's input is wrong: exit status 2 */
+        PEER_ERROR_USAGE,   /* the caller's input is wrong: exit status 2 */
         PEER_ERROR_MACHINE, /* this machine cannot do it, or not now: exit status 3 */
-        PEER_ERROR_REMOTE, /* the application refused, reset, timed out: exit status 1 */
+        PEER_ERROR_REMOTE,  /* the application refused, reset, timed out: exit status 1 */
     } kind;
     char text[512];
 };

@@ -13,13 +13,13 @@ struct peer_listener;
 
 enum peer_event_type {
     PEER_EVENT_NONE,
-    PEER_EVENT_CONNECTED, /* the handshake is done */
-    PEER_EVENT_ACCEPTED,  /* a new flow of a listener (TCP: open; UDP: with its first datagram) */
-    PEER_EVENT_READABLE,  /* bytes or datagrams came in since the last such event */
-    PEER_EVENT_WRITABLE,  /* written bytes were acknowledged: there is room again */
-    PEER_EVENT_EOF,       /* the application sent FIN: no more bytes will come */
-    PEER_EVENT_CLOSED,    /* the end, `end` tells how. Always the last event of a flow */
-    PEER_EVENT_PING,      /* an echo reply or an error about an echo request */
+    PEER_EVENT_CONNECTED,   /* the handshake is done */
+    PEER_EVENT_ACCEPTED,    /* a new flow of a listener (TCP: open; UDP: with its first datagram) */
+    PEER_EVENT_READABLE,    /* bytes or datagrams came in since the last such event */
+    PEER_EVENT_WRITABLE,    /* written bytes were acknowledged: there is room again */
+    PEER_EVENT_EOF,         /* the application sent FIN: no more bytes will come */
+    PEER_EVENT_CLOSED,      /* the end, `end` tells how. Always the last event of a flow */
+    PEER_EVENT_PING,        /* an echo reply or an error about an echo request */
     PEER_EVENT_UNREACHABLE, /* UDP: an ICMP error came back, `icmp_*` tell which; the flow stays */
 };
 
@@ -35,16 +35,16 @@ enum peer_end {
 
 struct peer_event {
     enum peer_event_type type;
-    enum peer_end end;               /* CLOSED */
+    enum peer_end end; /* CLOSED */
     struct peer_flow *flow;
-    struct peer_listener *listener;  /* ACCEPTED */
+    struct peer_listener *listener; /* ACCEPTED */
     /* PING, UNREACHABLE, and CLOSED with PEER_END_UNREACHABLE */
     struct peer_addr icmp_from;
-    uint8_t icmp_type, icmp_code;    /* reply: 0 (v4) or 129 (v6) */
+    uint8_t icmp_type, icmp_code; /* reply: 0 (v4) or 129 (v6) */
     uint8_t icmp_ttl;
     uint16_t icmp_id, icmp_sequence;
-    uint32_t icmp_bytes;             /* payload of the reply */
-    uint64_t icmp_rtt_ns;            /* since the request with this id and sequence, 0 if unknown */
+    uint32_t icmp_bytes;  /* payload of the reply */
+    uint64_t icmp_rtt_ns; /* since the request with this id and sequence, 0 if unknown */
 };
 
 /** Takes the next event: 1, or 0 when there is none. */

@@ -20,15 +20,16 @@ struct peer_connect_config {
     uint16_t from_port;    /* 0: chosen per (source, destination, port) */
     struct peer_addr to;
     uint16_t to_port;
-    uint64_t timeout_ns;   /* for the handshake; 0: as the stack's retries end (about 2 minutes) */
-    const char *manners;   /* how it misbehaves, see peer/manner.h; NULL: not at all */
-    void *user;            /* handed back by peer_flow_user */
+    uint64_t timeout_ns; /* for the handshake; 0: as the stack's retries end (about 2 minutes) */
+    const char *manners; /* how it misbehaves, see peer/manner.h; NULL: not at all */
+    void *user;          /* handed back by peer_flow_user */
 };
 /**
  * Starts a connection (or makes a UDP flow, which is open at once). The outcome is an event.
  * -EADDRNOTAVAIL: `from` is no peer of this net; -EADDRINUSE: (from, from_port, to, to_port) is in
- * use, or no port is left; -EAFNOSUPPORT: families differ; -ENOSPC: max_flows; -ENOMEM. -EINVAL: see
- * peer_manners_check; -EPERM: a handshake that stays half-open goes to this machine's addresses only.
+ * use, or no port is left; -EAFNOSUPPORT: families differ; -ENOSPC: max_flows; -ENOMEM. -EINVAL:
+ * see peer_manners_check; -EPERM: a handshake that stays half-open goes to this machine's addresses
+ * only.
  */
 PEER_EXPORT int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
                              struct peer_flow **ret_flow);
@@ -42,8 +43,8 @@ struct peer_listen_config {
     void *user;          /* of the listener and, at first, of its flows */
 };
 /**
- * Peers accept at `port`: each caller is a PEER_EVENT_ACCEPTED. -EADDRINUSE, -EADDRNOTAVAIL (`at` is
- * no peer), -EINVAL (no such `serve`, http over UDP, or see peer_manners_check), -ENOMEM.
+ * Peers accept at `port`: each caller is a PEER_EVENT_ACCEPTED. -EADDRINUSE, -EADDRNOTAVAIL (`at`
+ * is no peer), -EINVAL (no such `serve`, http over UDP, or see peer_manners_check), -ENOMEM.
  */
 PEER_EXPORT int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
                             struct peer_listener **ret_listener);
@@ -84,7 +85,8 @@ PEER_EXPORT int peer_flow_shutdown(struct peer_flow *flow);
 PEER_EXPORT void peer_flow_close(struct peer_flow *flow);
 /** Ends with RST at once. */
 PEER_EXPORT void peer_flow_reset(struct peer_flow *flow);
-/** Frees the handle. An open flow is reset; one that peer_flow_close ended lives on until its end. */
+/** Frees the handle. An open flow is reset; one that peer_flow_close ended lives on until its end.
+ */
 PEER_EXPORT struct peer_flow *peer_flow_free(struct peer_flow *flow);
 
 /** Facts about a flow now; TCP fields are zero for UDP. */
@@ -92,15 +94,15 @@ struct peer_flow_info {
     bool udp;
     struct peer_addr from, to; /* peer, application */
     uint16_t from_port, to_port;
-    const char *state;         /* "ESTAB", "SYN-SENT" ... as ss(8) writes them */
-    uint64_t handshake_ns;     /* SYN to SYN-ACK */
-    uint32_t mss;              /* bytes of payload in a segment on the wire */
+    const char *state;                 /* "ESTAB", "SYN-SENT" ... as ss(8) writes them */
+    uint64_t handshake_ns;             /* SYN to SYN-ACK */
+    uint32_t mss;                      /* bytes of payload in a segment on the wire */
     uint8_t send_scale, receive_scale; /* window scale shifts */
     bool timestamps, sack;
-    uint64_t rtt_ns, rto_ns;   /* smoothed, 0 when not measured */
+    uint64_t rtt_ns, rto_ns; /* smoothed, 0 when not measured */
     uint32_t send_window, receive_window, cwnd, ssthresh, in_flight;
-    uint64_t queued;           /* written, not yet acknowledged */
-    uint64_t unread;           /* received, not yet taken */
+    uint64_t queued; /* written, not yet acknowledged */
+    uint64_t unread; /* received, not yet taken */
     uint64_t retransmits;
     uint64_t bytes_sent, bytes_received; /* payload acknowledged, payload received in order */
 };
@@ -111,8 +113,8 @@ struct peer_ping_config {
     struct peer_addr from; /* one of the peers, or family 0 for the first */
     struct peer_addr to;
     uint16_t id, sequence;
-    uint16_t size;         /* payload bytes, at most 65 507 */
-    uint8_t ttl;           /* 0: 64 */
+    uint16_t size; /* payload bytes, at most 65 507 */
+    uint8_t ttl;   /* 0: 64 */
 };
 /** Sends one ICMP or ICMPv6 echo request; the answer is a PEER_EVENT_PING. */
 PEER_EXPORT int peer_ping(struct peer_net *net, const struct peer_ping_config *config);

@@ -8,10 +8,11 @@
  *
  *   NAME[:SHARE][:VALUE][@WHEN]        vanish:2%@10s   slow-writer:5%:10B/s   pmtu:1280B@4KiB
  *
- * SHARE is a part of many flows (soaks and listeners), VALUE what some manners take, WHEN a time since
- * the connection was made, a count of payload bytes both ways, or a state: "syn", "connected",
- * "request" (the first bytes were sent). Units are never left out. Several are separated by commas or
- * blanks. peer-manners(7) has the whole list. See peer/peer.h for the conventions.
+ * SHARE is a part of many flows (soaks and listeners), VALUE what some manners take, WHEN a time
+ * since the connection was made, a count of payload bytes both ways, or a state: "syn",
+ * "connected", "request" (the first bytes were sent). Units are never left out. Several are
+ * separated by commas or blanks. peer-manners(7) has the whole list. See peer/peer.h for the
+ * conventions.
  */
 
 #include <peer/soak.h>
@@ -21,11 +22,11 @@ extern "C" {
 #endif
 
 struct peer_manner {
-    const char *name, *about;  /* a word and a sentence */
-    bool udp;                  /* datagrams know it too */
-    const char *value;         /* the default of VALUE as it is written ("1024B/s"), or NULL */
-    const char *when;          /* the default of WHEN: "connected", ... */
-    char value_text[32];       /* where `value` points to */
+    const char *name, *about; /* a word and a sentence */
+    bool udp;                 /* datagrams know it too */
+    const char *value;        /* the default of VALUE as it is written ("1024B/s"), or NULL */
+    const char *when;         /* the default of WHEN: "connected", ... */
+    char value_text[32];      /* where `value` points to */
 };
 /** The `index`-th manner: 1, or 0 when there are no more. */
 PEER_EXPORT int peer_manner(size_t index, struct peer_manner *ret_manner);
@@ -44,8 +45,8 @@ PEER_EXPORT int peer_manners_check(const struct peer_net *net, const char *manne
                                    enum peer_manner_use use, struct peer_error *error);
 
 /**
- * Gives a flow manners. Those without a WHEN begin at once when the flow is open. -EINVAL with text,
- * -ENOMEM.
+ * Gives a flow manners. Those without a WHEN begin at once when the flow is open. -EINVAL with
+ * text, -ENOMEM.
  */
 PEER_EXPORT int peer_flow_set_manners(struct peer_flow *flow, const char *manners,
                                       struct peer_error *error);
@@ -65,8 +66,8 @@ struct peer_soak_manner {
     uint64_t open;                  /* now */
     uint64_t begun;                 /* flows that have begun to misbehave */
     struct peer_soak_counts counts; /* of these flows alone; syn-flood: `opened` are its SYNs */
-    uint64_t closed, reset;         /* connections that the application ended, by FIN or RST first */
-    uint64_t given_up;              /* connections that the peer gave up after the timeout */
+    uint64_t closed, reset; /* connections that the application ended, by FIN or RST first */
+    uint64_t given_up;      /* connections that the peer gave up after the timeout */
     struct peer_latency handshake, first_byte, request;
 };
 /** The `index`-th manner of a soak, in the order given: 1, or 0 when there are no more. */

@@ -46,32 +46,33 @@ enum peer_device_kind {
 struct peer_net_config {
     enum peer_device_kind kind;
     /** The peers' addresses: ADDR, ADDR/LEN, ADDR-ADDR or a comma list of those. Default: one
-     *  free address of 198.18.0.0/15 (RFC 2544) or 2001:2::/48 (RFC 5180), by `family` or target. */
+     *  free address of 198.18.0.0/15 (RFC 2544) or 2001:2::/48 (RFC 5180), by `family` or target.
+     */
     const char *from;
-    uint8_t family;           /* 4 or 6, when neither `from` nor `target` tells; 0 is 4 */
+    uint8_t family; /* 4 or 6, when neither `from` nor `target` tells; 0 is 4 */
     /** The address that peers will talk to. Must be an address of this machine (or namespace)
      *  unless allow_forward; family 0: none is known, no check. */
     struct peer_addr target;
-    bool allow_forward;       /* also take targets that are not this machine's */
-    bool allow_loopback;      /* also take 127/8 and ::1, to see such packets get lost */
-    const char *mac;          /* of the first peer; the following ones count up */
-    uint32_t mtu;             /* 0: 1500 */
-    const char *dev;          /* device name, default "peer%d" */
-    const char *local;        /* ADDR[/LEN] to give the local side of the device; in isolation the
-                               * target is the default */
-    bool local_needed;        /* local programs call peers: give the local side an address when it
-                               * has none to call from */
-    const char *netns;        /* NAME, PID or PATH of a network namespace for the device */
-    bool isolate;             /* a fresh user and network namespace instead */
+    bool allow_forward;        /* also take targets that are not this machine's */
+    bool allow_loopback;       /* also take 127/8 and ::1, to see such packets get lost */
+    const char *mac;           /* of the first peer; the following ones count up */
+    uint32_t mtu;              /* 0: 1500 */
+    const char *dev;           /* device name, default "peer%d" */
+    const char *local;         /* ADDR[/LEN] to give the local side of the device; in isolation the
+                                * target is the default */
+    bool local_needed;         /* local programs call peers: give the local side an address when it
+                                * has none to call from */
+    const char *netns;         /* NAME, PID or PATH of a network namespace for the device */
+    bool isolate;              /* a fresh user and network namespace instead */
     char *const *isolate_argv; /* the program to run in it (peer_net_start_program), or NULL; its
                                 * stdin is empty and its stdout goes to our stderr */
-    const char *pcap;         /* capture file, "-" for standard output */
-    const char *uplink;       /* impairments from the peers to the local side, in tc-netem's words */
-    const char *downlink;     /* and the other way, see peer(1); NULL: none */
-    uint64_t seed;            /* every random choice derives from it; 0: a random one */
-    uint64_t max_flows;       /* 0: 2 000 000; beyond it opening is -ENOSPC, callers are refused */
-    const char *device_node;  /* default /dev/net/tun */
-    bool no_offload;          /* frames of real size only, complete checksums */
+    const char *pcap;          /* capture file, "-" for standard output */
+    const char *uplink;      /* impairments from the peers to the local side, in tc-netem's words */
+    const char *downlink;    /* and the other way, see peer(1); NULL: none */
+    uint64_t seed;           /* every random choice derives from it; 0: a random one */
+    uint64_t max_flows;      /* 0: 2 000 000; beyond it opening is -ENOSPC, callers are refused */
+    const char *device_node; /* default /dev/net/tun */
+    bool no_offload;         /* frames of real size only, complete checksums */
 };
 
 struct peer_net;
@@ -147,21 +148,21 @@ struct peer_net_info {
     struct peer_addr first_peer;
     struct peer_mac first_mac; /* TAP only */
     struct peer_mac local_mac; /* TAP only */
-    uint64_t peers;           /* how many addresses */
-    struct peer_addr local;   /* given to the local side, or family 0 */
+    uint64_t peers;            /* how many addresses */
+    struct peer_addr local;    /* given to the local side, or family 0 */
     enum peer_neighbours neighbours;
     uint64_t seed;
-    bool offload;             /* super-segments both ways */
-    pid_t program;            /* isolated program, 0 when none runs */
+    bool offload;  /* super-segments both ways */
+    pid_t program; /* isolated program, 0 when none runs */
 };
 PEER_EXPORT void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info);
 
 /** What an impaired link did, all peers together. */
 struct peer_link_stats {
     uint64_t sent, delivered;
-    uint64_t lost;        /* by `loss` */
-    uint64_t overflowed;  /* by `limit` */
-    uint64_t discarded;   /* the cable was pulled */
+    uint64_t lost;       /* by `loss` */
+    uint64_t overflowed; /* by `limit` */
+    uint64_t discarded;  /* the cable was pulled */
     uint64_t duplicated, corrupted, reordered, delayed;
     uint64_t delay_mean_ns, delay_max_ns;
     uint64_t queued, queued_max; /* under way now, and the most on one link */
@@ -171,15 +172,15 @@ struct peer_link_stats {
 struct peer_net_stats {
     uint64_t frames_sent, frames_received; /* by the peers; super-segments count once */
     uint64_t bytes_sent, bytes_received;
-    uint64_t frames_ignored;    /* for no address of ours, or of no use to a peer */
-    uint64_t frames_bad;        /* broken headers or checksums */
-    uint64_t send_drops;        /* not taken by the device */
-    uint64_t device_drops;      /* FULL_RING: what the kernel dropped because we read too late */
-    uint64_t flows;             /* open now */
-    uint64_t flows_refused;     /* callers refused by max_flows */
-    uint64_t retransmits;       /* segments the peers sent again */
+    uint64_t frames_ignored; /* for no address of ours, or of no use to a peer */
+    uint64_t frames_bad;     /* broken headers or checksums */
+    uint64_t send_drops;     /* not taken by the device */
+    uint64_t device_drops;   /* FULL_RING: what the kernel dropped because we read too late */
+    uint64_t flows;          /* open now */
+    uint64_t flows_refused;  /* callers refused by max_flows */
+    uint64_t retransmits;    /* segments the peers sent again */
     struct peer_link_stats uplink, downlink;
-    int pcap_error;             /* 0, or -errno that ended the capture */
+    int pcap_error; /* 0, or -errno that ended the capture */
 };
 PEER_EXPORT int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats);
 

@@ -27,28 +27,29 @@ struct peer_soak_config {
     bool udp;
     struct peer_addr to;
     uint16_t to_port;
-    uint64_t flows;           /* connections at once; default 1 */
-    uint64_t total;           /* requests (idle: connections) in all; 0: until `duration_ns` */
-    uint64_t duration_ns;     /* 0 with total 0: 10 s */
-    uint64_t warmup_ns;       /* measured from then on only */
-    uint64_t ramp_ns;         /* the connections are opened one by one over this time */
-    uint64_t think_ns;        /* between an answer and the next request of a connection */
-    double rate;              /* requests a second, an open schedule; 0: as fast as answers come */
-    double connect_rate;      /* connections a second, an open schedule */
+    uint64_t flows;       /* connections at once; default 1 */
+    uint64_t total;       /* requests (idle: connections) in all; 0: until `duration_ns` */
+    uint64_t duration_ns; /* 0 with total 0: 10 s */
+    uint64_t warmup_ns;   /* measured from then on only */
+    uint64_t ramp_ns;     /* the connections are opened one by one over this time */
+    uint64_t think_ns;    /* between an answer and the next request of a connection */
+    double rate;          /* requests a second, an open schedule; 0: as fast as answers come */
+    double connect_rate;  /* connections a second, an open schedule */
     uint64_t requests_per_connection; /* 0: no limit */
-    uint64_t timeout_ns;      /* for a handshake, and for an answer; default 10 s */
-    uint64_t interval_ns;     /* of the series; default 1 s */
-    bool close_with_reset;    /* RST instead of FIN */
-    uint64_t message_bytes;   /* echo, UDP send and `touch`; default 64 */
-    uint64_t touch;           /* idle: once all are open, a message on so many of them; done when the
-                               * application's kernel has acknowledged it */
-    const char *host;         /* HTTP: the Host header; default the address */
-    const char *path;         /* HTTP: default "/" */
-    const char *method;       /* HTTP: default "GET", or "POST" with a body */
+    uint64_t timeout_ns;              /* for a handshake, and for an answer; default 10 s */
+    uint64_t interval_ns;             /* of the series; default 1 s */
+    bool close_with_reset;            /* RST instead of FIN */
+    uint64_t message_bytes;           /* echo, UDP send and `touch`; default 64 */
+    uint64_t touch;     /* idle: once all are open, a message on so many of them; done when the
+                         * application's kernel has acknowledged it */
+    const char *host;   /* HTTP: the Host header; default the address */
+    const char *path;   /* HTTP: default "/" */
+    const char *method; /* HTTP: default "GET", or "POST" with a body */
     const char *const *headers; /* HTTP: "Name: value", ends with NULL */
-    const void *body;         /* HTTP */
+    const void *body;           /* HTTP */
     size_t body_len;
-    const char *manners;      /* who of the flows misbehaves, see peer/manner.h: "vanish:2%@10s,stall:1%" */
+    const char
+        *manners; /* who of the flows misbehaves, see peer/manner.h: "vanish:2%@10s,stall:1%" */
 };
 
 struct peer_soak;
@@ -71,12 +72,12 @@ struct peer_latency {
 enum { PEER_STATUS_CLASSES = 6 }; /* by hundreds, 1xx to 5xx; [0]: none of these */
 
 struct peer_soak_counts {
-    uint64_t opened, established, closed;     /* connections (UDP: flows) */
-    uint64_t requests, completed;             /* messages, with echo */
+    uint64_t opened, established, closed; /* connections (UDP: flows) */
+    uint64_t requests, completed;         /* messages, with echo */
     uint64_t statuses[PEER_STATUS_CLASSES];
-    uint64_t bytes_sent, bytes_received;      /* payload */
+    uint64_t bytes_sent, bytes_received;                        /* payload */
     uint64_t refused, reset, timeout, bad_answer, closed_early; /* errors, each once */
-    uint64_t duplicates, late;                /* UDP: answers that came twice, or after the timeout */
+    uint64_t duplicates, late; /* UDP: answers that came twice, or after the timeout */
 };
 static inline uint64_t peer_soak_errors(const struct peer_soak_counts *counts)
 {
@@ -86,7 +87,7 @@ static inline uint64_t peer_soak_errors(const struct peer_soak_counts *counts)
 
 /** One interval of the series. */
 struct peer_soak_interval {
-    uint64_t start_ns, length_ns; /* since the start */
+    uint64_t start_ns, length_ns;   /* since the start */
     struct peer_soak_counts counts; /* of this interval */
     uint64_t open;                  /* connections at its end */
     double p50_us, p99_us;          /* of requests */
@@ -103,19 +104,19 @@ struct peer_soak_local {
 };
 
 struct peer_soak_report {
-    struct peer_soak_counts counts;   /* after the warm-up */
-    uint64_t duration_ns;             /* measured time, without the warm-up */
-    uint64_t open;                    /* connections now */
-    uint64_t open_most;               /* at once */
-    double asked_rate;                /* 0: none was asked for */
-    bool corrected;                   /* latencies count from when the schedule wanted the request */
-    uint64_t behind;                  /* requests that the schedule wanted and that did not start */
+    struct peer_soak_counts counts; /* after the warm-up */
+    uint64_t duration_ns;           /* measured time, without the warm-up */
+    uint64_t open;                  /* connections now */
+    uint64_t open_most;             /* at once */
+    double asked_rate;              /* 0: none was asked for */
+    bool corrected;                 /* latencies count from when the schedule wanted the request */
+    uint64_t behind;                /* requests that the schedule wanted and that did not start */
     struct peer_latency handshake, first_byte, request;
     struct peer_soak_local local;
-    uint64_t retransmits;             /* segments the peers sent again */
-    double cpu_user_s, cpu_sys_s;     /* of this process since the start */
+    uint64_t retransmits;         /* segments the peers sent again */
+    double cpu_user_s, cpu_sys_s; /* of this process since the start */
     uint64_t rss_bytes;
-    const char *first_error;          /* what the first bad answer was, or NULL */
+    const char *first_error; /* what the first bad answer was, or NULL */
 };
 /** Cheap, for a line of progress: counts since the start of the measured time, and what is open. */
 PEER_EXPORT void peer_soak_get_counts(const struct peer_soak *soak,
@@ -125,7 +126,11 @@ PEER_EXPORT void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_r
 PEER_EXPORT int peer_soak_pop_interval(struct peer_soak *soak,
                                        struct peer_soak_interval *ret_interval);
 
-enum peer_soak_histogram { PEER_HISTOGRAM_HANDSHAKE, PEER_HISTOGRAM_FIRST_BYTE, PEER_HISTOGRAM_REQUEST };
+enum peer_soak_histogram {
+    PEER_HISTOGRAM_HANDSHAKE,
+    PEER_HISTOGRAM_FIRST_BYTE,
+    PEER_HISTOGRAM_REQUEST
+};
 /** Writes a histogram in HdrHistogram's text format (microseconds). 0 or -errno. */
 PEER_EXPORT int peer_soak_print_histogram(const struct peer_soak *soak,
                                           enum peer_soak_histogram which, int fd);

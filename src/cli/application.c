@@ -50,7 +50,7 @@ struct caller {
     http_parser parser;
     char name[PEER_ENDPOINT_TEXT];
     size_t out_len;
-    char *out;  /* OUT_MAX, made when something had to wait */
+    char *out; /* OUT_MAX, made when something had to wait */
 };
 
 struct application {
@@ -63,9 +63,9 @@ struct application {
 
 static bool watch(struct application *application, struct caller *caller, bool add, bool writing)
 {
-    struct epoll_event event = {.events = writing ? EPOLLOUT : EPOLLIN,
-                                .data.ptr = caller};
-    return epoll_ctl(application->epoll_fd, add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, caller->fd, &event) == 0;
+    struct epoll_event event = {.events = writing ? EPOLLOUT : EPOLLIN, .data.ptr = caller};
+    return epoll_ctl(application->epoll_fd, add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, caller->fd,
+                     &event) == 0;
 }
 
 /* Sends, and keeps what does not go now. */
@@ -112,11 +112,12 @@ static bool http_answer(struct application *application, struct caller *caller)
     char text[512], body[128];
     bool keep = http_should_keep_alive(&caller->parser);
 
-    int body_len = snprintf(body, sizeof(body), "Hello %s, this is the application.\n", caller->name);
-    int len = snprintf(text, sizeof(text),
-                       "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s",
-                       body_len, keep ? "" : "Connection: close\r\n",
-                       caller->parser.method == HTTP_HEAD ? "" : body);
+    int body_len =
+        snprintf(body, sizeof(body), "Hello %s, this is the application.\n", caller->name);
+    int len = snprintf(
+        text, sizeof(text),
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s", body_len,
+        keep ? "" : "Connection: close\r\n", caller->parser.method == HTTP_HEAD ? "" : body);
     if (application->log)
         say("application: %s from %s", http_method_str((enum http_method)caller->parser.method),
             caller->name);
@@ -184,7 +185,8 @@ static bool echo_datagrams(struct application *application, struct caller *calle
 
     while ((len = recvfrom(caller->fd, application->buffer, BUFFER_BYTES, 0,
                            (struct sockaddr *)&from, &size)) >= 0) {
-        (void)sendto(caller->fd, application->buffer, (size_t)len, 0, (struct sockaddr *)&from, size);
+        (void)sendto(caller->fd, application->buffer, (size_t)len, 0, (struct sockaddr *)&from,
+                     size);
         size = sizeof(from);
     }
     return true;
@@ -349,7 +351,8 @@ const struct command command_application = {
     .name = "application",
     .arguments = "KIND:PORT ...",
     .summary = "a small server on kernel sockets, to try peers on",
-    .about = "Serves http, echo (TCP and UDP), discard or source at ports of all local addresses, until\n"
+    .about = "Serves http, echo (TCP and UDP), discard or source at ports of all local addresses, "
+             "until\n"
              "it is ended: something for peers to talk to.",
     .tables = tables,
     .options_size = sizeof(struct application_options),

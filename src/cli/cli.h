@@ -13,7 +13,7 @@
 /** Exit statuses, as every man page lists them. */
 enum {
     STATUS_DONE = 0,
-    STATUS_REMOTE = 1,  /* the application refused, reset, timed out, or answered wrongly */
+    STATUS_REMOTE = 1, /* the application refused, reset, timed out, or answered wrongly */
     STATUS_USAGE = 2,
     STATUS_MACHINE = 3, /* this machine cannot do it */
 };
@@ -24,8 +24,8 @@ enum {
 
 /* ---- options: one table drives parsing, --help, and the agreement with the man pages ---- */
 
-/** Puts `text` (NULL for a flag) into the field `option->offset` of `options`. Returns 0, or -EINVAL
- *  with a reason in `why` ("is no number"). */
+/** Puts `text` (NULL for a flag) into the field `option->offset` of `options`. Returns 0, or
+ * -EINVAL with a reason in `why` ("is no number"). */
 struct option_def;
 typedef int option_set(void *options, const struct option_def *option, const char *text,
                        char why[128]);
@@ -37,7 +37,7 @@ struct option_def {
     const char *help;
     option_set *set;
     size_t offset;
-    uint64_t min, max;    /* option_set_number; `max` is what option_set_choice puts */
+    uint64_t min, max; /* option_set_number; `max` is what option_set_choice puts */
 };
 
 option_set option_set_flag;   /* bool = true */
@@ -52,13 +52,13 @@ option_set option_set_size;   /* uint64_t bytes: "64", "4k", "1MiB" */
 struct common_options {
     const char *from, *mac, *dev, *local, *netns, *pcap;
     const char *link, *uplink, *downlink;
-    char manners[1024];   /* of all --manner, with blanks between; "" when there is none */
-    int kind;             /* enum peer_device_kind */
-    int family;           /* 4, 6, 0 */
+    char manners[1024]; /* of all --manner, with blanks between; "" when there is none */
+    int kind;           /* enum peer_device_kind */
+    int family;         /* 4, 6, 0 */
     uint64_t mtu, seed;
     bool isolate, allow_forward, allow_loopback, no_offload, json, udp;
     int verbose;
-    uint64_t timeout_ns;  /* -w */
+    uint64_t timeout_ns; /* -w */
     bool help;
     char *const *program; /* after "--", NULL when there is none */
 };
@@ -67,17 +67,17 @@ struct command {
     const char *name;
     const char *arguments; /* for the usage line */
     const char *summary;
-    const char *about;     /* a paragraph for --help */
+    const char *about;                      /* a paragraph for --help */
     const struct option_def *const *tables; /* NULL-terminated list of tables */
-    size_t options_size;   /* sizeof its options, which begin with struct common_options */
+    size_t options_size; /* sizeof its options, which begin with struct common_options */
     int (*run)(void *options, int argc, char **argv);
 };
 extern const struct command command_connect, command_listen, command_ping, command_soak,
     command_doctor, command_application, command_trace;
 
 /** Tables that commands share; each ends with a zeroed entry. */
-extern const struct option_def options_net[], options_manner[], options_udp[], options_wait[], options_json[],
-    options_verbose[], options_help[];
+extern const struct option_def options_net[], options_manner[], options_udp[], options_wait[],
+    options_json[], options_verbose[], options_help[];
 
 /**
  * Parses argv (argv[0] is the command) into zeroed `options`; arguments are left in argv from
@@ -124,7 +124,8 @@ int parse_target(const struct command *command, const struct common_options *com
 bool link_help(const struct common_options *common);
 /** Likewise the manners. */
 bool manner_help(const struct common_options *common);
-/** Before the net is made, which may be NULL then, and with it: 0 or an exit status after a message. */
+/** Before the net is made, which may be NULL then, and with it: 0 or an exit status after a
+ * message. */
 int check_manners(const struct peer_net *net, const struct common_options *common,
                   enum peer_manner_use use);
 /** Makes the net for a command; target may be NULL. 0 or an exit status after a message. */

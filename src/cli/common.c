@@ -436,18 +436,19 @@ json_t *json_report(const char *command, struct peer_net *net, const struct targ
     json_t *document = json_pack("{s:s, s:s}", "version", peer_version(), "command", command);
 
     if (target)
-        json_object_set_new(document, "target",
-                            json_string(peer_endpoint_format(&target->addr, target->port, endpoint)));
+        json_object_set_new(
+            document, "target",
+            json_string(peer_endpoint_format(&target->addr, target->port, endpoint)));
     if (net) {
         peer_net_get_info(net, &info);
         json_object_set_new(document, "seed", json_integer((json_int_t)info.seed));
-        json_object_set_new(document, "from", json_string(peer_addr_format(&info.first_peer, peer)));
+        json_object_set_new(document, "from",
+                            json_string(peer_addr_format(&info.first_peer, peer)));
         json_object_set_new(document, "peers", json_integer((json_int_t)info.peers));
-        json_object_set_new(
-            document, "device",
-            json_pack("{s:s, s:s, s:i, s:b}", "name", info.device, "kind",
-                      info.kind == PEER_TAP ? "tap" : "tun", "mtu", (int)info.mtu, "offload",
-                      info.offload));
+        json_object_set_new(document, "device",
+                            json_pack("{s:s, s:s, s:i, s:b}", "name", info.device, "kind",
+                                      info.kind == PEER_TAP ? "tap" : "tun", "mtu", (int)info.mtu,
+                                      "offload", info.offload));
     }
     return document;
 }

@@ -111,15 +111,16 @@ static int run_connect(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    connect_table, options_udp,     options_wait, options_net, options_manner,
-    options_verbose, options_help, NULL};
+    connect_table,  options_udp,     options_wait, options_net,
+    options_manner, options_verbose, options_help, NULL};
 const struct command command_connect = {
     .name = "connect",
     .arguments = "HOST PORT [-- PROGRAM ...]",
     .summary = "one connection from a peer to an application here",
-    .about = "Opens one TCP connection (UDP flow with -u) from a remote machine to an application on\n"
-             "this host and joins it to standard input and output. At a terminal, \"~?\" at the start\n"
-             "of a line lists what can be done to the connection.",
+    .about =
+        "Opens one TCP connection (UDP flow with -u) from a remote machine to an application on\n"
+        "this host and joins it to standard input and output. At a terminal, \"~?\" at the start\n"
+        "of a line lists what can be done to the connection.",
     .tables = tables,
     .options_size = sizeof(struct connect_options),
     .run = run_connect,

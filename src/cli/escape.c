@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * "~" and a key at the start of a line: what a person may do to the remote machine while the session
- * lives. The table is all there is to add to.
+ * "~" and a key at the start of a line: what a person may do to the remote machine while the
+ * session lives. The table is all there is to add to.
  */
 #include "session.h"
 
@@ -59,8 +59,9 @@ static void act_cable(struct session *session, const char *text)
     if (status < 0)
         session_note(session, "the cable stays as it is: %s", strerror(-status));
     else
-        session_note(session, pulled ? "the cable is pulled: nothing goes out or comes in (~v again)"
-                                     : "the cable is plugged in again");
+        session_note(session, pulled
+                                  ? "the cable is pulled: nothing goes out or comes in (~v again)"
+                                  : "the cable is plugged in again");
 }
 
 static void act_link(struct session *session, const char *text)

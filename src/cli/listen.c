@@ -51,7 +51,8 @@ static int listen_error(const struct listening *listening, int status)
     if (status == -EINVAL && serve && strcmp(serve, "http") == 0)
         return usage_error(&command_listen, "--serve http needs TCP");
     if (status == -EINVAL)
-        return usage_error(&command_listen, "--serve: \"%s\" is none of echo, discard, http", serve);
+        return usage_error(&command_listen, "--serve: \"%s\" is none of echo, discard, http",
+                           serve);
     say("cannot listen at port %u: %s", listening->port, strerror(-status));
     return STATUS_MACHINE;
 }
@@ -62,7 +63,8 @@ static void say_listening(const struct listening *listening)
     char endpoint[PEER_ENDPOINT_TEXT], local[PEER_ADDR_TEXT];
 
     peer_net_get_info(listening->net, &info);
-    say("listening at %s%s on %s%s%s", peer_endpoint_format(&info.first_peer, listening->port, endpoint),
+    say("listening at %s%s on %s%s%s",
+        peer_endpoint_format(&info.first_peer, listening->port, endpoint),
         info.peers > 1 ? " and the following addresses" : "", info.device,
         info.local.family ? ", local side " : "",
         info.local.family ? peer_addr_format(&info.local, local) : "");
@@ -257,14 +259,15 @@ static int run_listen(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    listen_table,    options_udp,  options_wait, options_net, options_manner,
-    options_verbose, options_help, NULL};
+    listen_table,   options_udp,     options_wait, options_net,
+    options_manner, options_verbose, options_help, NULL};
 const struct command command_listen = {
     .name = "listen",
     .arguments = "PORT [-- PROGRAM ...]",
     .summary = "a peer is the server: applications here connect to it",
-    .about = "A remote machine accepts connections (datagrams with -u) at PORT from applications on\n"
-             "this host, and joins the first caller to standard input and output, or serves all.",
+    .about =
+        "A remote machine accepts connections (datagrams with -u) at PORT from applications on\n"
+        "this host, and joins the first caller to standard input and output, or serves all.",
     .tables = tables,
     .options_size = sizeof(struct listen_options),
     .run = run_listen,

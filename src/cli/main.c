@@ -13,13 +13,8 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-    &command_connect,
-    &command_listen,
-    &command_ping,
-    &command_soak,
-    &command_trace,
-    &command_doctor,
-    &command_application,
+    &command_connect, &command_listen, &command_ping,        &command_soak,
+    &command_trace,   &command_doctor, &command_application,
 };
 
 static void print_usage(FILE *out)
@@ -30,7 +25,8 @@ static void print_usage(FILE *out)
           out);
     for (size_t i = 0; i < CLI_ARRAY_SIZE(commands); i++)
         fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("\n\"peer COMMAND --help\" lists the options of a command, \"peer --version\" the version.\n"
+    fputs("\n\"peer COMMAND --help\" lists the options of a command, \"peer --version\" the "
+          "version.\n"
           "First: \"peer doctor\" tells whether this machine can run it.\n",
           out);
 }

@@ -112,7 +112,7 @@ int option_set_number(void *options, const struct option_def *option, const char
 
 int option_set_time(void *options, const struct option_def *option, const char *text, char why[128])
 {
-    static const struct unit units[] = {{"", 1e9},   {"s", 1e9},     {"ms", 1e6}, {"us", 1e3},
+    static const struct unit units[] = {{"", 1e9},   {"s", 1e9},    {"ms", 1e6}, {"us", 1e3},
                                         {"m", 60e9}, {"h", 3600e9}, {NULL, 0}};
     double value;
 
@@ -131,9 +131,9 @@ int option_set_time(void *options, const struct option_def *option, const char *
 int option_set_size(void *options, const struct option_def *option, const char *text, char why[128])
 {
     static const struct unit units[] = {
-        {"", 1},         {"b", 1},          {"k", 1024},          {"kib", 1024}, {"kb", 1e3},
-        {"m", 1048576},  {"mib", 1048576},  {"mb", 1e6},          {"g", 1073741824.0},
-        {"gib", 1073741824.0}, {"gb", 1e9}, {NULL, 0}};
+        {"", 1},        {"b", 1},         {"k", 1024}, {"kib", 1024},       {"kb", 1e3},
+        {"m", 1048576}, {"mib", 1048576}, {"mb", 1e6}, {"g", 1073741824.0}, {"gib", 1073741824.0},
+        {"gb", 1e9},    {NULL, 0}};
     double value;
 
     if (parse_scaled(text, units, &value) < 0 || value != floor(value) ||

@@ -31,8 +31,8 @@ static const struct option_def ping_table[] = {
      .offset = offsetof(struct ping_options, count), .min = 1, .max = UINT32_MAX},
     {'i', "interval", "TIME", "between two requests (1s)", option_set_time,
      .offset = offsetof(struct ping_options, interval_ns), .min = CLI_NS_PER_MS},
-    {0, "size", "BYTES", "of payload (56)", set_size,
-     .offset = offsetof(struct ping_options, size), .min = 0, .max = 65507},
+    {0, "size", "BYTES", "of payload (56)", set_size, .offset = offsetof(struct ping_options, size),
+     .min = 0, .max = 65507},
     {'t', "ttl", "N", "time to live of the requests (64)", option_set_number,
      .offset = offsetof(struct ping_options, ttl), .min = 1, .max = 255},
     {'q', "quiet", NULL, "only the summary", option_set_count,
@@ -204,8 +204,9 @@ static json_t *json_summary(const struct pinging *pinging)
     if (pinging->rtts) {
         double mean = pinging->sum_ns / (double)pinging->rtts;
         json_object_set_new(document, "latency_us",
-                            json_pack("{s:{s:f, s:f, s:f}}", "request", "min", pinging->min_ns / 1e3,
-                                      "mean", mean / 1e3, "max", pinging->max_ns / 1e3));
+                            json_pack("{s:{s:f, s:f, s:f}}", "request", "min",
+                                      pinging->min_ns / 1e3, "mean", mean / 1e3, "max",
+                                      pinging->max_ns / 1e3));
     }
     return document;
 }
@@ -251,7 +252,8 @@ static int run_ping(void *options, int argc, char **argv)
     if (argc > 1)
         return usage_error(&command_ping, "too many arguments: \"%s\"", argv[1]);
     if (ping->common.pcap && strcmp(ping->common.pcap, "-") == 0)
-        return usage_error(&command_ping, "--pcap - does not go with the report on standard output");
+        return usage_error(&command_ping,
+                           "--pcap - does not go with the report on standard output");
     struct pinging *pinging = calloc(1, sizeof(*pinging));
     if (!pinging)
         return STATUS_MACHINE;
@@ -270,7 +272,7 @@ static int run_ping(void *options, int argc, char **argv)
     return status;
 }
 
-static const struct option_def *const tables[] = {ping_table,   options_wait,    options_net,
+static const struct option_def *const tables[] = {ping_table,   options_wait, options_net,
                                                   options_json, options_help, NULL};
 const struct command command_ping = {
     .name = "ping",

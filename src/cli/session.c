@@ -28,7 +28,7 @@ struct session {
     struct peer_flow *flow;
     struct terminal *terminal;
     int out_fd;
-    bool out_waits;      /* would wait if it might block: write SAFE_WRITE when poll allows */
+    bool out_waits; /* would wait if it might block: write SAFE_WRITE when poll allows */
     bool out_blocked, out_failed;
     bool connected, paused, remote_eof, in_eof, shut, closing, over, interrupted;
     enum peer_end end;
@@ -108,8 +108,8 @@ bool session_pause(struct session *session)
 }
 
 /*
- * A FIN, and a little time for the application's: what it still sends is taken meanwhile, as a closed
- * flow would answer it with a reset.
+ * A FIN, and a little time for the application's: what it still sends is taken meanwhile, as a
+ * closed flow would answer it with a reset.
  */
 static void session_close(struct session *session)
 {
@@ -338,8 +338,8 @@ static void print_end(struct session *session, const struct peer_event *event)
 
 static void on_closed(struct session *session, const struct peer_event *event)
 {
-    bool fine = session->connected &&
-                (event->end == PEER_END_CLOSED || event->end == PEER_END_LOCAL);
+    bool fine =
+        session->connected && (event->end == PEER_END_CLOSED || event->end == PEER_END_LOCAL);
 
     (void)out_flush(session);
     print_end(session, event);

@@ -17,12 +17,12 @@ struct session_config {
     int signal_fd;
     bool udp;
     int verbose;
-    uint64_t idle_ns;      /* give up after so long without a byte, 0: never */
-    bool quit_given;       /* -q: end so long after the end of stdin */
+    uint64_t idle_ns; /* give up after so long without a byte, 0: never */
+    bool quit_given;  /* -q: end so long after the end of stdin */
     uint64_t quit_ns;
-    bool zero;             /* connect, tell, close: no bytes */
-    bool connected;        /* the flow is open already */
-    bool eof;              /* and the application's FIN has come */
+    bool zero;                       /* connect, tell, close: no bytes */
+    bool connected;                  /* the flow is open already */
+    bool eof;                        /* and the application's FIN has come */
     const struct peer_event *closed; /* and it is over, but for bytes to read; or NULL */
     /** Gets the events of other flows. NULL: such flows are freed. */
     void (*other)(void *user, const struct peer_event *event);

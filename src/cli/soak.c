@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * peer soak: many peers run a workload against one service. Without a target they soak an application
- * of peer's own, in a namespace of its own.
+ * peer soak: many peers run a workload against one service. Without a target they soak an
+ * application of peer's own, in a namespace of its own.
  */
 #include "soak.h"
 
@@ -139,7 +139,8 @@ static int parse_url(struct soak_options *options, const char *url)
     if (!scheme)
         return usage_error(&command_soak,
                            "\"%s\" is no target: http://HOST:PORT/PATH, tcp://HOST:PORT or "
-                           "udp://HOST:PORT", url);
+                           "udp://HOST:PORT",
+                           url);
     char *rest = strdup(url + strlen(scheme->prefix));
     if (!rest)
         return STATUS_MACHINE;
@@ -364,7 +365,8 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
     if (status == 0)
         status = settle_options(options);
     if (status == 0 && options->common.pcap && strcmp(options->common.pcap, "-") == 0)
-        status = usage_error(&command_soak, "--pcap - does not go with the report on standard output");
+        status =
+            usage_error(&command_soak, "--pcap - does not go with the report on standard output");
     if (status == 0)
         status = open_net(&options->common, &options->target, false, &run.net);
     if (status != 0)
@@ -395,9 +397,11 @@ const struct command command_soak = {
     .name = "soak",
     .arguments = "[TARGET] [-- PROGRAM ...]",
     .summary = "many peers run a workload against a service",
-    .about = "TARGET is http://HOST:PORT/PATH, tcp://HOST:PORT or udp://HOST:PORT. The peers of --from\n"
-             "take turns, a new one for each connection. Without TARGET an application of peer's own is\n"
-             "soaked, in a namespace of its own.",
+    .about =
+        "TARGET is http://HOST:PORT/PATH, tcp://HOST:PORT or udp://HOST:PORT. The peers of --from\n"
+        "take turns, a new one for each connection. Without TARGET an application of peer's own "
+        "is\n"
+        "soaked, in a namespace of its own.",
     .tables = tables,
     .options_size = sizeof(struct soak_options),
     .run = run_soak,

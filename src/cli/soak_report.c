@@ -39,7 +39,8 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
 
     for (size_t i = 0; i < PEER_STATUS_CLASSES; i++) {
         if (counts->statuses[i])
-            json_object_set_new(statuses, status_classes[i], json_integer(integer(counts->statuses[i])));
+            json_object_set_new(statuses, status_classes[i],
+                                json_integer(integer(counts->statuses[i])));
     }
     json_object_set_new(
         document, "connections",
@@ -52,8 +53,8 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
                                   "completed", integer(counts->completed), "per_s",
                                   per_s(counts->completed, duration_ns), "status", statuses));
     json_object_set_new(document, "bytes",
-                        json_pack("{s:I, s:I, s:f}", "sent", integer(counts->bytes_sent), "received",
-                                  integer(counts->bytes_received), "per_s",
+                        json_pack("{s:I, s:I, s:f}", "sent", integer(counts->bytes_sent),
+                                  "received", integer(counts->bytes_received), "per_s",
                                   per_s(counts->bytes_sent + counts->bytes_received, duration_ns)));
     if (counts->duplicates || counts->late)
         json_object_set_new(document, "datagrams",
@@ -69,14 +70,14 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
 
 static json_t *json_interval(const struct peer_soak_interval *interval)
 {
-    json_t *entry = json_pack("{s:f, s:f, s:I}", "start_s", (double)interval->start_ns / 1e9,
-                              "duration_s", (double)interval->length_ns / 1e9, "open",
-                              integer(interval->open));
+    json_t *entry =
+        json_pack("{s:f, s:f, s:I}", "start_s", (double)interval->start_ns / 1e9, "duration_s",
+                  (double)interval->length_ns / 1e9, "open", integer(interval->open));
 
     json_add_counts(entry, &interval->counts, interval->length_ns);
-    json_object_set_new(entry, "latency_us",
-                        json_pack("{s:{s:f, s:f}}", "request", "p50", interval->p50_us, "p99",
-                                  interval->p99_us));
+    json_object_set_new(
+        entry, "latency_us",
+        json_pack("{s:{s:f, s:f}}", "request", "p50", interval->p50_us, "p99", interval->p99_us));
     return entry;
 }
 
@@ -119,9 +120,9 @@ static void json_add_links(json_t *document, const struct soak_run *run)
 
 static json_t *json_manner(const struct peer_soak_manner *manner, uint64_t duration_ns)
 {
-    json_t *entry = json_pack("{s:s, s:s, s:f, s:I, s:I}", "name", manner->name, "spec",
-                              manner->spec, "share", manner->share, "flows", integer(manner->flows),
-                              "begun", integer(manner->begun));
+    json_t *entry =
+        json_pack("{s:s, s:s, s:f, s:I, s:I}", "name", manner->name, "spec", manner->spec, "share",
+                  manner->share, "flows", integer(manner->flows), "begun", integer(manner->begun));
 
     json_add_counts(entry, &manner->counts, duration_ns);
     json_object_set_new(entry, "ended",
@@ -153,8 +154,8 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     if (report->asked_rate > 0)
         json_object_set_new(document, "rate",
                             json_pack("{s:f, s:f, s:I}", "asked", report->asked_rate, "reached",
-                                      per_s(report->counts.completed, report->duration_ns), "behind",
-                                      integer(report->behind)));
+                                      per_s(report->counts.completed, report->duration_ns),
+                                      "behind", integer(report->behind)));
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
     json_object_set_new(document, "latency_us",
                         json_pack("{s:o, s:o, s:o}", "handshake", json_latency(&report->handshake),
@@ -168,9 +169,9 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
         json_add_manners(document, run, report->duration_ns);
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
     json_object_set_new(document, "open_most", json_integer(integer(report->open_most)));
-    json_object_set_new(document, "cpu_s",
-                        json_pack("{s:f, s:f}", "user", report->cpu_user_s, "sys",
-                                  report->cpu_sys_s));
+    json_object_set_new(
+        document, "cpu_s",
+        json_pack("{s:f, s:f}", "user", report->cpu_user_s, "sys", report->cpu_sys_s));
     json_object_set_new(document, "rss_bytes", json_integer(integer(report->rss_bytes)));
     if (report->first_error)
         json_object_set_new(document, "first_error", json_string(report->first_error));
@@ -203,7 +204,7 @@ void report_interval(struct soak_run *run, const struct peer_soak_interval *inte
 static void print_latency(const char *name, const struct peer_latency *latency, bool more)
 {
     char mean[32], p50[32], p90[32], p99[32], p999[32], max[32], min[32];
-#define NS(us) ((uint64_t)((us) * 1e3))
+#define NS(us) ((uint64_t)((us)*1e3))
 
     if (!latency->count)
         return;
@@ -235,12 +236,9 @@ static void print_errors(const struct peer_soak_report *report)
     const struct {
         const char *name;
         uint64_t count;
-    } kinds[] = {{"refused", counts->refused},
-                 {"reset", counts->reset},
-                 {"timeout", counts->timeout},
-                 {"bad answer", counts->bad_answer},
-                 {"closed early", counts->closed_early},
-                 {"late", counts->late},
+    } kinds[] = {{"refused", counts->refused},           {"reset", counts->reset},
+                 {"timeout", counts->timeout},           {"bad answer", counts->bad_answer},
+                 {"closed early", counts->closed_early}, {"late", counts->late},
                  {"twice", counts->duplicates}};
     bool any = false;
 
@@ -312,9 +310,10 @@ static void print_head(const struct soak_run *run)
            peer_endpoint_format(&run->options->target.addr, run->options->target.port, target),
            (unsigned long long)info.seed);
     if (info.neighbours != PEER_NEIGHBOURS_ASK)
-        printf("  neighbours: %s\n", info.neighbours == PEER_NEIGHBOURS_PERMANENT
-                                         ? "permanent entries, since the table has no room for so many"
-                                         : "one peer is the gateway of the others");
+        printf("  neighbours: %s\n",
+               info.neighbours == PEER_NEIGHBOURS_PERMANENT
+                   ? "permanent entries, since the table has no room for so many"
+                   : "one peer is the gateway of the others");
 }
 
 static void print_link(const char *name, const struct peer_link_stats *link)
@@ -374,8 +373,9 @@ static void print_manners(const struct soak_run *run)
     for (size_t i = 0; peer_soak_get_manner(run->soak, i, &manner); i++) {
         if (i == 0)
             printf("All of the above is of the healthy flows alone. The others:\n"
-                   "  %-24s %8s %8s %8s %8s %8s %8s %8s %9s %9s\n", "manner", "flows", "opened",
-                   "connect", "answered", "closed", "reset", "given up", "p50", "p99");
+                   "  %-24s %8s %8s %8s %8s %8s %8s %8s %9s %9s\n",
+                   "manner", "flows", "opened", "connect", "answered", "closed", "reset",
+                   "given up", "p50", "p99");
         print_manner(&manner);
     }
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Line editing at a terminal without ever waiting in it: typed bytes are read here, and libedit gets
- * them one by one (EL_UNBUFFERED, EL_GETCFN) while the event loop goes on.
+ * Line editing at a terminal without ever waiting in it: typed bytes are read here, and libedit
+ * gets them one by one (EL_UNBUFFERED, EL_GETCFN) while the event loop goes on.
  *
- * Two keys are ours when the line is empty: '~', which waits for a second key that may be an escape,
- * and Ctrl-D, the end of input. An escape that has more to say ("~m stall") is a line of its own, with
- * the escape as its prompt.
+ * Two keys are ours when the line is empty: '~', which waits for a second key that may be an
+ * escape, and Ctrl-D, the end of input. An escape that has more to say ("~m stall") is a line of
+ * its own, with the escape as its prompt.
  */
 #include "session.h"
 
@@ -27,10 +27,10 @@ struct terminal {
     History *history;
     char typed[TYPED_MAX];
     size_t typed_len, typed_at;
-    bool tilde; /* a '~' began the line and waits for its key */
+    bool tilde;     /* a '~' began the line and waits for its key */
     char command;   /* the escape whose line is being typed, or 0 */
     char prompt[4]; /* "~m " */
-    bool dead;  /* the terminal hung up */
+    bool dead;      /* the terminal hung up */
 };
 
 /* More bytes from the terminal; false when there are none. */

@@ -140,8 +140,7 @@ static int print_json(struct peer_net *net, const struct target *target,
     if (result->answer_ns != PEER_TRACE_NO_TIME)
         json_object_set_new(verdict, "answer_us", json_real((double)result->answer_ns / 1e3));
     if (!target->port) /* echo */
-        json_object_set_new(document, "target",
-                            json_string(peer_addr_format(&target->addr, addr)));
+        json_object_set_new(document, "target", json_string(peer_addr_format(&target->addr, addr)));
     json_object_set_new(document, "stations", list);
     json_object_set_new(document, "verdict", verdict);
     return json_print(document, status_of(result));

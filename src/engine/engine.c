@@ -39,7 +39,7 @@ struct engine {
     uint64_t seed;
     const struct addr_set *peers;
     uint64_t sender; /* of what is being split for its wire */
-    bool clocked; /* reads the clock itself */
+    bool clocked;    /* reads the clock itself */
     int epoll_fd, timer_fd;
     uint64_t now_ns, timer_set_ns;
     struct flow *(*accept)(void *user, struct stack_listener *listener,
@@ -399,7 +399,8 @@ int engine_step(struct engine *engine, uint64_t now_ns)
 /* 0 is a time that has passed: the descriptor is readable at once. */
 static void set_timer_fd(struct engine *engine, uint64_t next)
 {
-    if (next == TIMER_NEVER || (next >= engine->timer_set_ns && engine->timer_set_ns > engine->now_ns))
+    if (next == TIMER_NEVER ||
+        (next >= engine->timer_set_ns && engine->timer_set_ns > engine->now_ns))
         return;
     struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(next / NS_PER_S),
                                            .tv_nsec = (long)(next % NS_PER_S + !next)}};

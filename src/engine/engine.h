@@ -29,18 +29,18 @@ struct engine_config {
     struct device *device;        /* owned by the engine from now on, also on error */
     const struct addr_set *peers; /* outlives the engine */
     struct peer_mac first_mac;
-    struct pcapng *pcapng;        /* owned likewise; may be NULL */
+    struct pcapng *pcapng; /* owned likewise; may be NULL */
     uint64_t seed;
     uint64_t max_flows;
-    bool real_size;               /* only frames of real size, with complete checksums */
-    struct link_spec links[2];    /* by enum link_direction; clear: no wires, nothing is split */
+    bool real_size;            /* only frames of real size, with complete checksums */
+    struct link_spec links[2]; /* by enum link_direction; clear: no wires, nothing is split */
     /** A caller of a listener: zeroed memory with a flow that was given to flow_init_accepted, or
      *  NULL to refuse. */
     struct flow *(*accept)(void *user, struct stack_listener *listener,
                            const struct stack_tuple *tuple);
     void (*ping)(void *user, const struct stack_icmp *icmp);
     void *user;
-    uint64_t now_ns;              /* start of virtual time; used when the device has no descriptor */
+    uint64_t now_ns; /* start of virtual time; used when the device has no descriptor */
 };
 
 int engine_new(const struct engine_config *config, struct engine **ret_engine);

@@ -40,7 +40,8 @@ void wires_set_spec(struct wires *wires, enum link_direction direction,
 /** Pulls a peer's cable (nothing passes, what was under way is gone), or plugs it in again. */
 int wires_unplug(struct wires *wires, uint64_t peer, bool unplugged);
 bool wires_is_unplugged(const struct wires *wires, uint64_t peer);
-const struct link_counters *wires_counters(const struct wires *wires, enum link_direction direction);
+const struct link_counters *wires_counters(const struct wires *wires,
+                                           enum link_direction direction);
 const struct link_spec *wires_spec(const struct wires *wires, enum link_direction direction);
 
 #endif

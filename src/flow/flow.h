@@ -41,7 +41,7 @@ enum {
     FLOW_WRITABLE = STACK_WRITABLE, /* bytes were acknowledged */
     FLOW_EOF = STACK_EOF,
     FLOW_UNREACHABLE = STACK_UNREACHABLE,
-    FLOW_END = STACK_CLOSED,        /* the last event */
+    FLOW_END = STACK_CLOSED, /* the last event */
 };
 
 struct flow_ops {
@@ -55,9 +55,9 @@ struct flow_ops {
  * likes; lives until `done`.
  */
 struct flow_watch {
-    /** Something happened: FLOW_* (before the owner hears of it), FLOW_WROTE, or FLOW_OPENED. Called
-     *  from within the owner's own calls too, so it may not close, reset or free the flow: a timer
-     *  may. */
+    /** Something happened: FLOW_* (before the owner hears of it), FLOW_WROTE, or FLOW_OPENED.
+     * Called from within the owner's own calls too, so it may not close, reset or free the flow: a
+     * timer may. */
     void (*look)(struct flow *flow, unsigned events);
     /** The flow has no owner any more. */
     void (*done)(struct flow *flow);
@@ -73,13 +73,13 @@ struct flow {
     struct stack_conn conn; /* first: the stack's view of this struct */
     struct flows *flows;
     const struct flow_ops *ops;
-    struct list node;       /* of flows->all, then of flows->dead */
-    struct timer deadline;  /* of the handshake */
+    struct list node;         /* of flows->all, then of flows->dead */
+    struct timer deadline;    /* of the handshake */
     struct flow_watch *watch; /* NULL for nearly all */
-    uint64_t opened_ns;     /* when the first SYN left */
-    uint32_t handshake_us;  /* SYN to SYN-ACK, rounded up; 0 while unknown */
+    uint64_t opened_ns;       /* when the first SYN left */
+    uint32_t handshake_us;    /* SYN to SYN-ACK, rounded up; 0 while unknown */
     uint8_t state;
-    bool orphan;            /* flow_free came before the end */
+    bool orphan;                /* flow_free came before the end */
     uint64_t written, consumed; /* payload bytes */
 };
 
@@ -105,7 +105,8 @@ void flows_reap(struct flows *flows);
 void flow_init(struct flow *flow, struct flows *flows, const struct flow_ops *ops);
 /** For the stack's accept: the flow is CONNECTING until FLOW_ACCEPTED. */
 void flow_init_accepted(struct flow *flow, struct flows *flows, const struct flow_ops *ops);
-/** See stack_tcp_connect. `timeout_ns` 0: until the stack gives up. On error the flow is still NEW. */
+/** See stack_tcp_connect. `timeout_ns` 0: until the stack gives up. On error the flow is still NEW.
+ */
 int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
                  uint64_t timeout_ns);
 

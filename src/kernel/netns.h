@@ -85,7 +85,8 @@ struct netns_isolated {
  */
 enum netns_stdio {
     NETNS_STDIO_SHARED, /* the program has the caller's stdin, stdout, stderr */
-    NETNS_STDIO_ASIDE,  /* stdin is empty, stdout goes to the caller's stderr: the caller needs both */
+    NETNS_STDIO_ASIDE,  /* stdin is empty, stdout goes to the caller's stderr: the caller needs both
+                         */
 };
 int netns_isolate(char *const argv[], enum netns_stdio stdio, struct netns_isolated *ret,
                   struct peer_error *error);

@@ -78,12 +78,12 @@ static int refuse_loopback(struct attach *attach, struct peer_error *error)
     struct own_addresses own;
     char target[PEER_ADDR_TEXT];
 
-    return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
-                     "%s is loopback, which no remote machine can reach: the kernel drops packets to it "
-                     "that come from a device; let the application listen on another address of this "
-                     "machine (or on all) and name that: %s",
-                     peer_addr_format(&attach->plan->config->target, target),
-                     own_addresses(attach, &own));
+    return error_set(
+        error, PEER_ERROR_MACHINE, ENETUNREACH,
+        "%s is loopback, which no remote machine can reach: the kernel drops packets to it "
+        "that come from a device; let the application listen on another address of this "
+        "machine (or on all) and name that: %s",
+        peer_addr_format(&attach->plan->config->target, target), own_addresses(attach, &own));
 }
 
 static int refuse_foreign(struct attach *attach, struct peer_error *error)
@@ -143,10 +143,11 @@ static int check_not_owned(struct attach *attach, const struct addr_set *peers,
     char text[PEER_ADDR_TEXT];
 
     if (attach->plan->local.addr.family && addr_set_find(peers, &attach->plan->local.addr) >= 0)
-        return error_set(error, PEER_ERROR_USAGE, EADDRINUSE,
-                         "%s would be the local side's and a peer's address; choose another with --from "
-                         "or --local",
-                         peer_addr_format(&attach->plan->local.addr, text));
+        return error_set(
+            error, PEER_ERROR_USAGE, EADDRINUSE,
+            "%s would be the local side's and a peer's address; choose another with --from "
+            "or --local",
+            peer_addr_format(&attach->plan->local.addr, text));
     int status = rtnl_addr_each(attach->rtnl, find_owned, &owned, error);
     if (status <= 0)
         return status;
@@ -176,7 +177,8 @@ static int check_not_routed(struct attach *attach, const struct addr_prefix *pre
     return 0;
 }
 
-static int check_peers(struct attach *attach, const struct addr_set *peers, struct peer_error *error)
+static int check_peers(struct attach *attach, const struct addr_set *peers,
+                       struct peer_error *error)
 {
     struct addr_prefix *prefixes;
     int status = check_not_owned(attach, peers, error);
@@ -192,8 +194,8 @@ static int check_peers(struct attach *attach, const struct addr_set *peers, stru
     return status;
 }
 
-/* The n-th address to try for a peer whose address nobody gave: inside the local side's subnet when it
-   has one, else in the ranges for benchmarks (RFC 2544, RFC 5180). */
+/* The n-th address to try for a peer whose address nobody gave: inside the local side's subnet when
+   it has one, else in the ranges for benchmarks (RFC 2544, RFC 5180). */
 static struct peer_addr candidate(const struct attach_plan *plan, uint32_t n)
 {
     static const struct peer_addr bases[] = {
@@ -262,10 +264,8 @@ static int make_device(struct attach *attach, struct peer_error *error)
                              .name = config->dev,
                              .tap = config->kind == PEER_TAP,
                              .offload = !config->no_offload};
-    struct rtnl_link_change change = {.up = true,
-                                      .mtu = attach->plan->mtu,
-                                      .txqueuelen = TX_QUEUE_LEN,
-                                      .no_ipv6_autoconf = true};
+    struct rtnl_link_change change = {
+        .up = true, .mtu = attach->plan->mtu, .txqueuelen = TX_QUEUE_LEN, .no_ipv6_autoconf = true};
 
     int status = check_name_free(attach, error);
     if (status == 0)
@@ -285,10 +285,10 @@ static struct addr_prefix link_local(const struct peer_mac *mac)
 {
     const uint8_t *m = mac->bytes;
 
-    return (struct addr_prefix){
-        .addr = {6,
-                 {0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}},
-        .length = 64};
+    return (struct addr_prefix){.addr = {6,
+                                         {0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff,
+                                          0xfe, m[3], m[4], m[5]}},
+                                .length = 64};
 }
 
 static int add_local(struct attach *attach, struct peer_error *error)

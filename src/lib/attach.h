@@ -9,9 +9,9 @@
 #include <peer/peer.h>
 
 /**
- * From a configuration to a device with addresses and routes. Two steps: attach_plan checks what can
- * be checked without the kernel; attach_run does the rest, in the namespace of the calling thread
- * (a short-lived helper process when that is not our own).
+ * From a configuration to a device with addresses and routes. Two steps: attach_plan checks what
+ * can be checked without the kernel; attach_run does the rest, in the namespace of the calling
+ * thread (a short-lived helper process when that is not our own).
  */
 struct attach_plan {
     const struct peer_net_config *config;
@@ -29,10 +29,10 @@ void attach_plan_done(struct attach_plan *plan);
 
 /** Plain data: it crosses a process boundary. Descriptors travel beside it. */
 struct attach_outcome {
-    struct tun tun;             /* `fd` is of the process that ran */
+    struct tun tun; /* `fd` is of the process that ran */
     int rtnl_fd, diag_fd;
-    struct peer_addr chosen;    /* the peer, when the plan had none */
-    struct addr_prefix local;   /* given to the local side, family 0 when none */
+    struct peer_addr chosen;  /* the peer, when the plan had none */
+    struct addr_prefix local; /* given to the local side, family 0 when none */
     enum peer_neighbours neighbours;
 };
 int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Events as the caller takes them: results of pings first, then each flow's, one bit at a time in the
- * order in which they make sense.
+ * Events as the caller takes them: results of pings first, then each flow's, one bit at a time in
+ * the order in which they make sense.
  */
 #include "lib/internal.h"
 
@@ -11,9 +11,12 @@ static const struct {
     unsigned bit;
     enum peer_event_type type;
 } order[] = {
-    {FLOW_CONNECTED, PEER_EVENT_CONNECTED}, {FLOW_ACCEPTED, PEER_EVENT_ACCEPTED},
-    {FLOW_READABLE, PEER_EVENT_READABLE},   {FLOW_WRITABLE, PEER_EVENT_WRITABLE},
-    {FLOW_EOF, PEER_EVENT_EOF},             {FLOW_UNREACHABLE, PEER_EVENT_UNREACHABLE},
+    {FLOW_CONNECTED, PEER_EVENT_CONNECTED},
+    {FLOW_ACCEPTED, PEER_EVENT_ACCEPTED},
+    {FLOW_READABLE, PEER_EVENT_READABLE},
+    {FLOW_WRITABLE, PEER_EVENT_WRITABLE},
+    {FLOW_EOF, PEER_EVENT_EOF},
+    {FLOW_UNREACHABLE, PEER_EVENT_UNREACHABLE},
     {FLOW_END, PEER_EVENT_CLOSED},
 };
 

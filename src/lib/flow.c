@@ -46,7 +46,8 @@ static struct flow *fresh(struct peer_flow *flow)
     return &flow->flow;
 }
 
-static struct peer_flow *handle_new(struct peer_net *net, struct peer_listener *listener, void *user)
+static struct peer_flow *handle_new(struct peer_net *net, struct peer_listener *listener,
+                                    void *user)
 {
     struct peer_flow *handle = calloc(1, sizeof(*handle));
     if (!handle)
@@ -64,18 +65,18 @@ static int dress(struct peer_flow *handle, const struct peer_connect_config *con
     struct manner_spec specs[MANNERS_MAX];
     if (!config->manners)
         return 0;
-    int count = manners_read(handle->net, config->manners, config->udp, PEER_MANNER_CONNECT, specs,
-                             NULL);
-    int status = count < 0 ? count : manners_check_target(handle->net, specs, count, &config->to, NULL);
+    int count =
+        manners_read(handle->net, config->manners, config->udp, PEER_MANNER_CONNECT, specs, NULL);
+    int status =
+        count < 0 ? count : manners_check_target(handle->net, specs, count, &config->to, NULL);
     return status < 0 ? status : manners_dress(&handle->flow, specs, count);
 }
 
 int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
                  struct peer_flow **ret_flow)
 {
-    struct stack_tuple tuple = {.remote = config->to,
-                                .local_port = config->from_port,
-                                .remote_port = config->to_port};
+    struct stack_tuple tuple = {
+        .remote = config->to, .local_port = config->from_port, .remote_port = config->to_port};
     int status = net_choose_peer(net, &config->from, &tuple.local);
     if (status < 0)
         return status;
@@ -90,7 +91,7 @@ int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
     status = dress(handle, config);
     if (status == 0)
         status = flow_connect(fresh(handle), config->udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple,
-                          config->timeout_ns);
+                              config->timeout_ns);
     if (status < 0) {
         flow_free(&handle->flow);
         return status;
@@ -115,8 +116,8 @@ struct flow *flow_accept(void *user, struct stack_listener *stack, const struct 
     struct peer_net *net = user;
     struct peer_listener *listener = stack_listener_user(stack);
 
-    struct flow *flow = listener->serving ? serve_accept(&listener->serve, tuple)
-                                          : accept_handle(net, listener);
+    struct flow *flow =
+        listener->serving ? serve_accept(&listener->serve, tuple) : accept_handle(net, listener);
     if (flow && listener->manner_count)
         manners_dress_caller(listener, flow);
     return flow;
@@ -125,8 +126,8 @@ struct flow *flow_accept(void *user, struct stack_listener *stack, const struct 
 static int listener_manners(struct peer_listener *listener, const struct peer_listen_config *config)
 {
     struct manner_spec specs[MANNERS_MAX];
-    int count = manners_read(listener->net, config->manners, config->udp, PEER_MANNER_LISTEN, specs,
-                             NULL);
+    int count =
+        manners_read(listener->net, config->manners, config->udp, PEER_MANNER_LISTEN, specs, NULL);
     if (count <= 0)
         return count;
     listener->manners = malloc((size_t)count * sizeof(*specs));
@@ -173,7 +174,8 @@ struct peer_listener *peer_listener_free(struct peer_listener *listener)
     if (!listener)
         return NULL;
     serve_done(&listener->serve);
-    list_each(node, &listener->net->handles) {
+    list_each(node, &listener->net->handles)
+    {
         struct peer_flow *handle = list_entry(node, struct peer_flow, node);
         if (handle->listener == listener)
             handle->listener = NULL;

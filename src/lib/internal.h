@@ -38,12 +38,12 @@ struct peer_net {
     struct netns_isolated isolated;
     bool has_program, program_started;
     struct engine *engine;
-    struct list pending;   /* flows with events to take */
-    struct list pings;     /* results to take */
+    struct list pending;    /* flows with events to take */
+    struct list pings;      /* results to take */
     struct list sent_pings; /* requests without an answer yet */
     struct list listeners;
-    struct list handles;   /* flows whose owner is the caller */
-    uint64_t peer_turn;    /* whose turn it is when `from` is not given */
+    struct list handles; /* flows whose owner is the caller */
+    uint64_t peer_turn;  /* whose turn it is when `from` is not given */
 };
 
 /* A flow whose owner is the caller of the library. */

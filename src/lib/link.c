@@ -11,8 +11,8 @@ int peer_net_set_link(struct peer_net *net, const char *uplink, const char *down
     struct link_spec specs[2];
 
     for (int i = 0; i < 2; i++) {
-        int status = texts[i] ? link_spec_parse(texts[i], (enum link_direction)i, &specs[i], error)
-                              : 0;
+        int status =
+            texts[i] ? link_spec_parse(texts[i], (enum link_direction)i, &specs[i], error) : 0;
         if (status < 0)
             return status;
     }

@@ -70,7 +70,8 @@ static int attach_by_name(struct peer_net *net, const struct attach_plan *plan,
 static int attach_isolated(struct peer_net *net, const struct attach_plan *plan,
                            struct attach_outcome *ret_outcome, struct peer_error *error)
 {
-    int status = netns_isolate(plan->config->isolate_argv, NETNS_STDIO_ASIDE, &net->isolated, error);
+    int status =
+        netns_isolate(plan->config->isolate_argv, NETNS_STDIO_ASIDE, &net->isolated, error);
     if (status < 0)
         return status;
     net->isolate = true;

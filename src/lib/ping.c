@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Echo requests remember when they left, until their answer comes or PENDING_MAX newer ones have been
- * sent.
+ * Echo requests remember when they left, until their answer comes or PENDING_MAX newer ones have
+ * been sent.
  */
 #include "lib/internal.h"
 
@@ -56,7 +56,8 @@ static uint64_t take_sent(struct peer_net *net, const struct stack_icmp *icmp)
     struct list *node, *after;
     int count = 0;
 
-    list_each_safe(node, after, &net->sent_pings) {
+    list_each_safe(node, after, &net->sent_pings)
+    {
         struct sent_ping *sent = list_entry(node, struct sent_ping, node);
         if (sent->id != icmp->id || sent->sequence != icmp->sequence ||
             !peer_addr_equal(&sent->from, &icmp->peer)) {

@@ -12,8 +12,13 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { MTU_MIN_V4 = 68, MTU_MIN_V6 = 1280, MTU_MAX_TUN = 65535, MTU_MAX_TAP = 65521,
-       MTU_DEFAULT = 1500 };
+enum {
+    MTU_MIN_V4 = 68,
+    MTU_MIN_V6 = 1280,
+    MTU_MAX_TUN = 65535,
+    MTU_MAX_TAP = 65521,
+    MTU_DEFAULT = 1500
+};
 
 static int plan_seed(struct attach_plan *plan, struct peer_error *error)
 {
@@ -34,9 +39,9 @@ static int plan_local(struct attach_plan *plan, struct peer_error *error)
     if (config->local && addr_prefix_parse(config->local, &plan->local) < 0)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "\"%s\" (--local) is no address or ADDRESS/LENGTH", config->local);
-    if (config->local && (addr_is_loopback(&plan->local.addr) ||
-                          addr_is_multicast(&plan->local.addr) ||
-                          addr_is_unspecified(&plan->local.addr)))
+    if (config->local &&
+        (addr_is_loopback(&plan->local.addr) || addr_is_multicast(&plan->local.addr) ||
+         addr_is_unspecified(&plan->local.addr)))
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "\"%s\" (--local) can be no address of a device; choose a unicast address",
                          config->local);
@@ -114,14 +119,14 @@ static int plan_mac(struct attach_plan *plan, struct peer_error *error)
 
 static int plan_links(struct attach_plan *plan, struct peer_error *error)
 {
-    const char *const texts[2] = {[LINK_UPLINK] = plan->config->uplink,
-                                  [LINK_DOWNLINK] = plan->config->downlink};
+    const char *const texts[2] = {
+        [LINK_UPLINK] = plan->config->uplink, [LINK_DOWNLINK] = plan->config->downlink};
 
     for (int i = 0; i < 2; i++) {
         link_spec_clear(&plan->links[i]);
-        int status = texts[i] ? link_spec_parse(texts[i], (enum link_direction)i, &plan->links[i],
-                                                error)
-                              : 0;
+        int status = texts[i]
+                         ? link_spec_parse(texts[i], (enum link_direction)i, &plan->links[i], error)
+                         : 0;
         if (status < 0)
             return status;
     }

@@ -181,7 +181,8 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     engine_now_fresh_ns(net->engine);
     int status = check_manners(net, config, error);
     if (status >= 0)
-        status = soak_start(config, engine_flows(net->engine), &net->peers, net->seed, &soak->run, error);
+        status = soak_start(config, engine_flows(net->engine), &net->peers, net->seed, &soak->run,
+                            error);
     if (status < 0) {
         free(soak);
         return status;
@@ -260,7 +261,8 @@ int peer_soak_print_histogram(const struct peer_soak *soak, enum peer_soak_histo
             close(copy);
         return -code;
     }
-    int status = hdr_percentiles_print(soak->run->measure.histograms[which], file, 5, 1000.0, CLASSIC);
+    int status =
+        hdr_percentiles_print(soak->run->measure.histograms[which], file, 5, 1000.0, CLASSIC);
     if (fclose(file) != 0 || status != 0)
         return errno ? -errno : -EIO;
     return 0;

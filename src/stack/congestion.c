@@ -39,6 +39,10 @@ void congestion_reduce(struct recovery *recovery, uint32_t flight)
 {
     uint32_t used = MIN(recovery->cwnd, flight + recovery->unit);
 
+    recovery->before_cwnd = recovery->cwnd;
+    recovery->before_ssthresh = recovery->ssthresh;
+    recovery->before_w_max = recovery->w_max;
+    recovery->doubtful = 0;
     /* Less than last time: leave room for whoever came (fast convergence). */
     bool less = used < recovery->w_max;
     recovery->w_max = less ? (uint32_t)((uint64_t)used * 17 / 20) : used;
@@ -46,6 +50,14 @@ void congestion_reduce(struct recovery *recovery, uint32_t flight)
     recovery->epoch_ns = 0;
     recovery->repair_flight = MAX(flight, 1u);
     recovery->repair_delivered = recovery->repair_sent = 0;
+}
+
+void congestion_undo(struct recovery *recovery)
+{
+    recovery->cwnd = MAX(recovery->cwnd, recovery->before_cwnd);
+    recovery->ssthresh = MAX(recovery->ssthresh, recovery->before_ssthresh);
+    recovery->w_max = MAX(recovery->w_max, recovery->before_w_max);
+    recovery->epoch_ns = 0;
 }
 
 void congestion_timeout(struct recovery *recovery, uint32_t flight, bool again)

@@ -244,8 +244,8 @@ void conn_take_rtt(struct stack_conn *conn, uint64_t rtt_ns)
 {
     uint64_t sample = MIN(rtt_ns / 1000, (uint64_t)UINT32_MAX / 8);
 
-    conn->srtt_us = conn->srtt_us ? (uint32_t)((conn->srtt_us * 7ull + sample) / 8)
-                                  : (uint32_t)MAX(sample, 1u);
+    conn->srtt_us =
+        conn->srtt_us ? (uint32_t)((conn->srtt_us * 7ull + sample) / 8) : (uint32_t)MAX(sample, 1u);
     if (!conn->recovery)
         return;
     struct tcp_pcb *pcb = conn_tcp(conn);

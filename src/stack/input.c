@@ -2,8 +2,8 @@
 /*
  * Where frames become lwIP's packets.
  *
- * A frame is looked at before lwIP sees it: for which peer is it (an ARP or neighbour request: which
- * peer does it ask for), is its checksum right unless the kernel vouches for it, and which
+ * A frame is looked at before lwIP sees it: for which peer is it (an ARP or neighbour request:
+ * which peer does it ask for), is its checksum right unless the kernel vouches for it, and which
  * connection or listener does it belong to. Then the netif takes on that peer's identity, the
  * connection's lists are put in place, and lwIP runs.
  *
@@ -64,8 +64,8 @@ static struct pbuf *frame_to_pbuf(struct stack *stack, struct frame *frame, uint
     }
     if (frame->room == FRAME_SMALL_BYTES || len >= COPY_BELOW)
         return frame_wrap(frame, at);
-    struct frame *small = frame->len <= FRAME_SMALL_BYTES ? frame_get(stack->frames, frame->len)
-                                                          : NULL;
+    struct frame *small =
+        frame->len <= FRAME_SMALL_BYTES ? frame_get(stack->frames, frame->len) : NULL;
     if (small) {
         memcpy(small->data, frame->data, frame->len);
         p = frame_wrap(small, at);
@@ -180,7 +180,8 @@ static void transport_input(struct stack *stack, struct frame *frame, const stru
         frame_put(frame);
         return;
     }
-    if (conn && conn->flags & CONN_TIME_WAIT && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+    if (conn && conn->flags & CONN_TIME_WAIT &&
+        (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
         listener_find(stack, IPPROTO_TCP, &tuple)) {
         time_wait_free(stack, conn); /* a new connection from the same port (RFC 9293, 3.10.7.4) */
         conn = NULL;
@@ -215,7 +216,8 @@ static void housekeeping_fire(struct timer *timer, uint64_t now_ns)
     ip6_reass_tmr();
     if (stack->layer == FRAME_ETHERNET)
         etharp_tmr();
-    bool fragments = lwip_stats.memp[MEMP_REASSDATA]->used || lwip_stats.memp[MEMP_IP6_REASSDATA]->used;
+    bool fragments =
+        lwip_stats.memp[MEMP_REASSDATA]->used || lwip_stats.memp[MEMP_IP6_REASSDATA]->used;
     if (stack->layer == FRAME_ETHERNET || fragments)
         housekeeping_start(stack);
 }
@@ -363,8 +365,8 @@ static void arp_input(struct stack *stack, struct frame *frame)
         ethernet_input(p, &stack->netif);
 }
 
-/* TAP: is the frame for this peer's MAC, for everybody, or for the first peer, who may be the gateway
-   of all others? */
+/* TAP: is the frame for this peer's MAC, for everybody, or for the first peer, who may be the
+   gateway of all others? */
 static bool ethernet_for_us(const struct stack *stack, const struct frame *frame, uint64_t peer)
 {
     if (frame->data[0] & 1)
@@ -391,8 +393,8 @@ static void frame_input(struct stack *stack, struct frame *frame)
         return;
     }
     int64_t peer = packet.kind == PACKET_OTHER ? -1 : addr_set_find(stack->peers, &packet.dst);
-    if (peer < 0 || (stack->layer == FRAME_ETHERNET &&
-                     !ethernet_for_us(stack, frame, (uint64_t)peer))) {
+    if (peer < 0 ||
+        (stack->layer == FRAME_ETHERNET && !ethernet_for_us(stack, frame, (uint64_t)peer))) {
         stack->stats.ignored++;
         frame_put(frame);
         return;
@@ -423,7 +425,8 @@ void stack_input(struct stack *stack, struct frame *frame)
         return;
     }
     struct iovec iov = {frame->data, frame->len};
-    if (segment_split(&iov, 1, &frame->offload, stack->layer, stack->frames, segment_input, stack) < 0)
+    if (segment_split(&iov, 1, &frame->offload, stack->layer, stack->frames, segment_input, stack) <
+        0)
         stack->stats.bad++;
     frame_put(frame);
 }

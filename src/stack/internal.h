@@ -40,11 +40,11 @@ enum {
     CONN_REAL_SIZE = 1 << 3, /* no super-segments */
     CONN_SHUT = 1 << 4,      /* we sent or will send FIN */
     CONN_RTT_RUNS = 1 << 5,
-    CONN_ACK_WAITS = 1 << 6, /* a delayed acknowledgement, since ack_tick */
-    CONN_PERSISTS = 1 << 7,  /* the persist timer runs, since persist_tick */
-    CONN_ACK_HELD = 1 << 8,  /* see output.c */
-    CONN_MANNERED = 1 << 9,  /* conn->manners has a say: see manners.c */
-    CONN_VANISHED = 1 << 10, /* nothing goes out, nothing comes in */
+    CONN_ACK_WAITS = 1 << 6,  /* a delayed acknowledgement, since ack_tick */
+    CONN_PERSISTS = 1 << 7,   /* the persist timer runs, since persist_tick */
+    CONN_ACK_HELD = 1 << 8,   /* see output.c */
+    CONN_MANNERED = 1 << 9,   /* conn->manners has a say: see manners.c */
+    CONN_VANISHED = 1 << 10,  /* nothing goes out, nothing comes in */
     CONN_UNPLUGGED = 1 << 11, /* and its machine answers nothing else either */
 };
 /* A bit of stack_conn.events that is no event: an acknowledgement is held. */
@@ -117,9 +117,9 @@ struct stack {
     struct port_hint port_hints[256];
 
     struct list listeners, ready, time_wait;
-    struct list ghosts;                /* of connections that vanished: see manners.c */
-    uint64_t ghost_count, unplugged;   /* the latter: connections and ghosts with CONN_UNPLUGGED */
-    bool floods;                       /* stack_syn was called */
+    struct list ghosts;              /* of connections that vanished: see manners.c */
+    uint64_t ghost_count, unplugged; /* the latter: connections and ghosts with CONN_UNPLUGGED */
+    bool floods;                     /* stack_syn was called */
     struct timer housekeeping;
     struct frame *reassembled; /* left by raw_input for stack_input */
 

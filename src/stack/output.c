@@ -14,10 +14,10 @@
  * only ever grows, since lwIP requires queued segments to fit.
  *
  * Acknowledgements: lwIP sends one as soon as a segment is worked on, before the owner knows of it;
- * then the owner answers, with a segment that acknowledges the same. So a bare acknowledgement of news
- * for the owner is held back until he has heard them (stack_deliver, in the same iteration), and goes
- * out only when nothing else did. One in two at the most is held, since a sender may wait for them;
- * one that tells of a gap, or nothing new, never is.
+ * then the owner answers, with a segment that acknowledges the same. So a bare acknowledgement of
+ * news for the owner is held back until he has heard them (stack_deliver, in the same iteration),
+ * and goes out only when nothing else did. One in two at the most is held, since a sender may wait
+ * for them; one that tells of a gap, or nothing new, never is.
  *
  * On TAP the Ethernet source is written from the IP source: lwIP may send a packet that waited for
  * an ARP answer long after its netif has become another peer.
@@ -47,7 +47,8 @@ void output_apply_segment_size(struct stack *stack, struct stack_conn *conn)
         pcb->mss = (u16_t)(payload + options);
 }
 
-/* Is this packet an acknowledgement to be held back? Whatever else leaves says all that one said. */
+/* Is this packet an acknowledgement to be held back? Whatever else leaves says all that one said.
+ */
 static bool holds_ack(struct stack *stack, const uint8_t *ip, uint32_t len)
 {
     struct stack_conn *conn = stack->current;
@@ -122,8 +123,7 @@ static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t
     }
 }
 
-static void offload_udp(const struct stack *stack, uint32_t udp_len,
-                        struct frame_offload *offload)
+static void offload_udp(const struct stack *stack, uint32_t udp_len, struct frame_offload *offload)
 {
     if (!stack->burst_segment || udp_len <= (uint32_t)stack->burst_segment + UDP_HLEN)
         return;

@@ -15,8 +15,12 @@
 
 #include <string.h>
 
-enum { EPHEMERAL_FIRST = 32768, EPHEMERAL_COUNT = 28232, LOWER_FIRST = 1024,
-       PORT_COUNT = 65536 - LOWER_FIRST };
+enum {
+    EPHEMERAL_FIRST = 32768,
+    EPHEMERAL_COUNT = 28232,
+    LOWER_FIRST = 1024,
+    PORT_COUNT = 65536 - LOWER_FIRST
+};
 
 /* Position 0.. to a port: the ephemeral range, what is above it, what is below it. */
 static uint16_t port_at(uint32_t position)

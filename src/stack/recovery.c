@@ -422,6 +422,7 @@ static void note_resent(struct stack *stack, struct stack_conn *conn, struct tcp
         recovery->lost -= TCP_TCPLEN(seg);
     seg->flags = (u8_t)((seg->flags | SEG_RESENT) & ~SEG_LOST);
     recovery->repair_sent += TCP_TCPLEN(seg);
+    recovery->doubtful++;
     resent_note(recovery, seg_seq(seg), conn_tcp(conn)->snd_nxt, stack->now_ns);
     if (seg_seq(seg) == recovery->una)
         conn_tcp(conn)->rtime = 0; /* the RTO is counted from here */
@@ -576,10 +577,18 @@ static void probe_acked(const struct stack *stack, struct recovery *recovery, ui
     recovery->cwnd = MIN(recovery->cwnd, recovery->ssthresh);
 }
 
+/* Something came twice (RFC 2883): more patience from now on. When all that was sent again did,
+   nothing had been lost (RFC 3708). */
 static void note_duplicate(const struct stack *stack, struct recovery *recovery)
 {
-    if (stack->news.duplicate && !recovery->probing && recovery->reorders < REORDERS_MAX)
+    if (!stack->news.duplicate || recovery->probing)
+        return;
+    if (recovery->reorders < REORDERS_MAX)
         recovery->reorders++;
+    if (recovery->doubtful && --recovery->doubtful == 0 && recovery->state != RECOVERY_TIMEOUT) {
+        recovery->state = RECOVERY_OPEN;
+        congestion_undo(recovery);
+    }
 }
 
 static void take_echo(const struct stack *stack, struct stack_conn *conn)

@@ -54,6 +54,8 @@ struct recovery {
     /* congestion.c */
     uint32_t unit; /* of growth: a segment */
     uint32_t cwnd, ssthresh;
+    uint32_t before_cwnd, before_ssthresh, before_w_max; /* before the last loss */
+    uint32_t doubtful; /* segments sent again since, and not yet said to have come twice */
     uint32_t repair_flight, repair_delivered, repair_sent; /* RFC 6937 */
     uint32_t w_max, w_reno;
     uint32_t k_ms;
@@ -74,6 +76,8 @@ static inline uint32_t recovery_pipe(const struct recovery *recovery, const stru
 void congestion_init(struct recovery *recovery, const struct tcp_pcb *pcb);
 /** Something was lost: the window shrinks, `flight` bytes being under way. */
 void congestion_reduce(struct recovery *recovery, uint32_t flight);
+/** It was not lost, only late: the window is as before. */
+void congestion_undo(struct recovery *recovery);
 /** An RTO struck. `again`: for the same data. */
 void congestion_timeout(struct recovery *recovery, uint32_t flight, bool again);
 /** Repair goes on: how much may leave now (RFC 6937). `progress`: and nothing new was lost. */

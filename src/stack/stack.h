@@ -36,10 +36,10 @@ enum {
     STACK_CONNECTED = 1 << 0, /* the handshake of stack_tcp_connect is done */
     STACK_ACCEPTED = 1 << 1,  /* that of a caller is done, or the first datagram is there */
     STACK_READABLE = 1 << 2,
-    STACK_WRITABLE = 1 << 3,  /* bytes were acknowledged */
+    STACK_WRITABLE = 1 << 3, /* bytes were acknowledged */
     STACK_EOF = 1 << 4,
     STACK_UNREACHABLE = 1 << 5, /* UDP: `icmp` in stack_conn tells */
-    STACK_CLOSED = 1 << 6,    /* the end: `end` in stack_conn tells; bytes may still be unread */
+    STACK_CLOSED = 1 << 6,      /* the end: `end` in stack_conn tells; bytes may still be unread */
 };
 
 /** An echo reply, or an ICMP error about an echo request. */
@@ -104,16 +104,16 @@ struct recovery;
  */
 struct stack_conn {
     struct stack_conn *hash_next;
-    void *pcb;           /* lwIP's, NULL when there is none any more */
+    void *pcb;                 /* lwIP's, NULL when there is none any more */
     struct recovery *recovery; /* the repair of losses, NULL while there is none */
-    struct list ready;   /* on the stack's ready list (or its TIME-WAIT list) */
+    struct list ready;         /* on the stack's ready list (or its TIME-WAIT list) */
     struct timer timer;
     void *rx_head, *rx_tail; /* received, not yet taken */
     uint32_t rx_offset, rx_bytes;
     uint64_t peer;
     uint32_t hash;
     uint32_t rtime_tick, persist_tick, ack_tick; /* starts of what lwIP counts in ticks */
-    uint32_t rtt_seq;     /* being timed, with rtt_start_ns */
+    uint32_t rtt_seq;                            /* being timed, with rtt_start_ns */
     uint64_t rtt_start_ns;
     struct manners *manners; /* NULL for nearly all: see "Bad manners" */
     uint32_t srtt_us;
@@ -121,8 +121,8 @@ struct stack_conn {
     uint16_t segment_bytes; /* payload of a segment on the wire */
     uint16_t flags;
     uint8_t events;
-    uint8_t end;          /* enum peer_end */
-    uint8_t protocol;     /* IPPROTO_TCP or IPPROTO_UDP */
+    uint8_t end;      /* enum peer_end */
+    uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
     uint8_t icmp_type, icmp_code;
 };
 
@@ -183,29 +183,32 @@ void stack_conn_info(const struct stack *stack, const struct stack_conn *conn,
 /* ---- Bad manners: what a client does that is badly behaved, badly connected or gone ---- */
 
 /**
- * The cable is pulled (`on`), or plugged in again: nothing of this connection leaves, and what comes
- * for it is ignored, without a reset. The whole machine is meant: it answers no ARP, ND or ping either
- * while all its connections are gone. Time goes on, so does sending again, unseen. A connection that is
- * freed meanwhile stays silent for a quarter of an hour, or until stack_free, which resets it.
+ * The cable is pulled (`on`), or plugged in again: nothing of this connection leaves, and what
+ * comes for it is ignored, without a reset. The whole machine is meant: it answers no ARP, ND or
+ * ping either while all its connections are gone. Time goes on, so does sending again, unseen. A
+ * connection that is freed meanwhile stays silent for a quarter of an hour, or until stack_free,
+ * which resets it.
  */
 int stack_vanish(struct stack *stack, struct stack_conn *conn, bool on);
 /** Likewise for this connection alone, for good: the machine is there and answers ARP. After
  *  stack_tcp_connect: a handshake that stays half-open, of one SYN. */
 int stack_mute(struct stack *stack, struct stack_conn *conn);
 /**
- * TCP, open: the receive window is at most `most` bytes from now on, what was announced beyond that is
- * taken back at once (an ACK says so); probes are answered. 0: stalled. UINT32_MAX: no limit, and the
- * window opens. With window scaling only multiples of 128 are announced. -ENOTCONN, -ENOMEM.
+ * TCP, open: the receive window is at most `most` bytes from now on, what was announced beyond that
+ * is taken back at once (an ACK says so); probes are answered. 0: stalled. UINT32_MAX: no limit,
+ * and the window opens. With window scaling only multiples of 128 are announced. -ENOTCONN,
+ * -ENOMEM.
  */
 int stack_limit_window(struct stack *stack, struct stack_conn *conn, uint32_t most);
-/** Opens a limited window by up to `bytes` of what was taken and not announced, over the limit if need
- *  be: with the limit 0 the window opens by this alone. Returns by how many it did. */
+/** Opens a limited window by up to `bytes` of what was taken and not announced, over the limit if
+ * need be: with the limit 0 the window opens by this alone. Returns by how many it did. */
 uint32_t stack_grant_window(struct stack *stack, struct stack_conn *conn, uint32_t bytes);
-/** TCP: segments carry at most `most` bytes on the wire, down to 1; 0: as the MSS says. May be called
- *  before stack_tcp_connect. What the SYN announces stays. */
+/** TCP: segments carry at most `most` bytes on the wire, down to 1; 0: as the MSS says. May be
+ * called before stack_tcp_connect. What the SYN announces stays. */
 int stack_limit_segment(struct stack *stack, struct stack_conn *conn, uint16_t most);
 /** Frames of real size, mangled: see mangle.c for what each does. Datagrams know duplicates and bad
- *  checksums alone. May be called before stack_tcp_connect. Adds to what is mangled already; 0 ends it all. */
+ *  checksums alone. May be called before stack_tcp_connect. Adds to what is mangled already; 0 ends
+ * it all. */
 enum {
     STACK_MANGLE_DUPLICATE = 1,
     STACK_MANGLE_OVERLAP = 2,
@@ -213,16 +216,16 @@ enum {
     STACK_MANGLE_BAD_CHECKSUM = 8,
 };
 int stack_mangle(struct stack *stack, struct stack_conn *conn, unsigned modes);
-/** TCP, open: three segments that fit nowhere, from the connection's address: data from a port without
- *  a connection, an acknowledgement one byte older than the last, data beyond the window. */
+/** TCP, open: three segments that fit nowhere, from the connection's address: data from a port
+ * without a connection, an acknowledgement one byte older than the last, data beyond the window. */
 int stack_stray(struct stack *stack, struct stack_conn *conn);
-/** A router (the next peer's address) says that a packet of the application on this connection was too
- *  big: ICMP fragmentation needed, or ICMPv6 packet too big, with `mtu`. */
+/** A router (the next peer's address) says that a packet of the application on this connection was
+ * too big: ICMP fragmentation needed, or ICMPv6 packet too big, with `mtu`. */
 int stack_pmtu(struct stack *stack, struct stack_conn *conn, uint16_t mtu);
 /**
  * The connection goes on from another of the peers' addresses (NULL: the next), with an ACK at once
- * when it is TCP and open; nobody is at the old address any more. -EADDRNOTAVAIL (no peer), -EADDRINUSE, -EAFNOSUPPORT,
- * -ENOTCONN.
+ * when it is TCP and open; nobody is at the old address any more. -EADDRNOTAVAIL (no peer),
+ * -EADDRINUSE, -EAFNOSUPPORT, -ENOTCONN.
  */
 int stack_roam(struct stack *stack, struct stack_conn *conn, const struct peer_addr *to);
 /** One SYN that nobody remembers. The local port is below 1024 (else -EINVAL), and from now on what
@@ -237,11 +240,11 @@ struct stack_ping {
 int stack_ping(struct stack *stack, const struct stack_ping *ping);
 
 struct stack_stats {
-    uint64_t conns;           /* connections that have an owner, now */
+    uint64_t conns; /* connections that have an owner, now */
     uint64_t time_wait;
-    uint64_t ignored, bad;    /* frames */
+    uint64_t ignored, bad; /* frames */
     uint64_t retransmits;
-    uint64_t refused;         /* callers, by max_conns */
+    uint64_t refused; /* callers, by max_conns */
 };
 void stack_get_stats(const struct stack *stack, struct stack_stats *ret_stats);
 /** Elements that lwIP holds in its pools: 0 when nothing is open (a leak oracle for tests). */

@@ -28,7 +28,8 @@ static inline uint64_t load(const uint8_t *bytes)
 uint32_t table_hash(const struct stack *stack, uint8_t protocol, const struct stack_tuple *tuple)
 {
     uint64_t k0 = stack->table_key[0], k1 = stack->table_key[1];
-    uint64_t ports = (uint64_t)tuple->local_port << 32 | (uint64_t)tuple->remote_port << 16 | protocol;
+    uint64_t ports =
+        (uint64_t)tuple->local_port << 32 | (uint64_t)tuple->remote_port << 16 | protocol;
     uint64_t hash = mix(ports ^ k0, load(tuple->local.bytes) ^ k1);
 
     hash = mix(hash ^ load(tuple->remote.bytes), k0 | 1);
@@ -133,7 +134,8 @@ struct stack_listener *listener_find(const struct stack *stack, uint8_t protocol
     struct stack_listener *any = NULL;
     struct list *node;
 
-    list_each(node, &stack->listeners) {
+    list_each(node, &stack->listeners)
+    {
         struct stack_listener *listener = list_entry(node, struct stack_listener, node);
         if (listener->protocol != protocol || listener->port != tuple->local_port)
             continue;

@@ -279,8 +279,8 @@ ssize_t stack_tcp_write(struct stack *stack, struct stack_conn *conn, const void
     while (done < len) {
         size_t chunk = MIN(MIN(len - done, (size_t)pcb->snd_buf), (size_t)0xffff);
         uint8_t more = flags & STACK_WRITE_MORE || chunk < len - done ? TCP_WRITE_FLAG_MORE : 0;
-        if (chunk == 0 || tcp_write(pcb, (const char *)data + done, (u16_t)chunk,
-                                    how | more) != ERR_OK)
+        if (chunk == 0 ||
+            tcp_write(pcb, (const char *)data + done, (u16_t)chunk, how | more) != ERR_OK)
             break;
         done += chunk;
     }
@@ -406,7 +406,7 @@ void stack_close(struct stack *stack, struct stack_conn *conn)
         return;
     }
     bool vanished = conn->flags & CONN_VANISHED; /* nobody will hear of its end */
-    if (conn->rx_bytes || vanished) { /* RFC 2525, 2.17: say that bytes were lost */
+    if (conn->rx_bytes || vanished) {            /* RFC 2525, 2.17: say that bytes were lost */
         conn->end = PEER_END_LOCAL;
         stack_abort(stack, conn, true);
         conn_mark(stack, conn, STACK_CLOSED);

@@ -107,8 +107,8 @@ static size_t payload_most(const struct udp_pcb *pcb)
 }
 
 /* `segment` is not 0 for a burst, which leaves whole. */
-static int udp_send_packet(struct stack *stack, struct stack_conn *conn, const void *data, size_t len,
-                           size_t segment)
+static int udp_send_packet(struct stack *stack, struct stack_conn *conn, const void *data,
+                           size_t len, size_t segment)
 {
     struct udp_pcb *pcb = conn_udp(conn);
     size_t ip_header = IP_IS_V6_VAL(pcb->local_ip) ? 40 : IP_HLEN;
@@ -123,11 +123,11 @@ static int udp_send_packet(struct stack *stack, struct stack_conn *conn, const v
     if (segment)
         stack->netif.mtu = 0xffff;
     stack->burst_segment = (uint16_t)segment;
-    NETIF_SET_CHECKSUM_CTRL(&stack->netif,
-                            whole ? NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_UDP
-                                  : NETIF_CHECKSUM_ENABLE_ALL);
-    err_t error = udp_sendto_if_src(pcb, p, &pcb->remote_ip, pcb->remote_port, &stack->netif,
-                                    &pcb->local_ip);
+    NETIF_SET_CHECKSUM_CTRL(&stack->netif, whole
+                                               ? NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_UDP
+                                               : NETIF_CHECKSUM_ENABLE_ALL);
+    err_t error =
+        udp_sendto_if_src(pcb, p, &pcb->remote_ip, pcb->remote_port, &stack->netif, &pcb->local_ip);
     stack->burst_segment = 0;
     context_leave(stack);
     pbuf_free(p);

@@ -317,7 +317,7 @@ static int check_sum(struct reader *reader, double *sum)
     struct manner_spec *spec = &reader->spec;
 
     if (!reader->context->shares || (reader->context->accepts && spec->share < 0))
-        return 0; /* all callers of a listener have those without a share, besides */
+        return 0;        /* all callers of a listener have those without a share, besides */
     if (spec->share < 0) /* all flows; a flood is none of them */
         spec->share = spec->manner->begin ? 1 : 0;
     *sum += spec->share;

@@ -7,14 +7,14 @@
 struct hdr_histogram;
 
 /**
- * Counts and latencies of a run, and their series by intervals. Latencies are kept in nanoseconds, up
- * to an hour, with three significant digits.
+ * Counts and latencies of a run, and their series by intervals. Latencies are kept in nanoseconds,
+ * up to an hour, with three significant digits.
  */
 struct measure {
     struct peer_soak_counts counts;
     struct hdr_histogram *histograms[3]; /* by enum peer_soak_histogram */
     struct hdr_histogram *interval_request;
-    struct peer_soak_counts before;      /* counts at the start of this interval */
+    struct peer_soak_counts before; /* counts at the start of this interval */
     uint64_t start_ns, interval_start_ns;
     struct peer_soak_interval *intervals; /* complete and not taken yet */
     size_t interval_count, interval_room, interval_taken;

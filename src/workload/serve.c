@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Bytes go straight from the receive queue into the send queue; what does not fit stays received and
- * unread, so that the window closes on a caller who does not read. http answers are made into `out`,
- * and no further request is parsed while an answer waits there.
+ * Bytes go straight from the receive queue into the send queue; what does not fit stays received
+ * and unread, so that the window closes on a caller who does not read. http answers are made into
+ * `out`, and no further request is parsed while an answer waits there.
  *
  * A UDP flow has no end of its own: it is given up when it was silent for UDP_IDLE_NS.
  */
@@ -24,15 +24,15 @@ struct serve_flow {
     struct serve *serve;
     struct list node;
     struct stack_tuple tuple;
-    struct timer idle;   /* UDP */
-    struct http *http;   /* http only */
+    struct timer idle; /* UDP */
+    struct http *http; /* http only */
     bool eof;
 };
 
 struct http {
     http_parser parser;
-    bool close;          /* after what is in `out` */
-    uint64_t requests;   /* on this connection */
+    bool close;        /* after what is in `out` */
+    uint64_t requests; /* on this connection */
     size_t out_len, out_at;
     char out[OUT_BYTES];
 };
@@ -134,8 +134,8 @@ static void http_answer(struct serve_flow *served)
     peer_endpoint_format(&served->tuple.local, served->tuple.local_port, peer);
     peer_endpoint_format(&served->tuple.remote, served->tuple.remote_port, caller);
     int body_len = snprintf(body, sizeof(body),
-                            "Hello from the peer at %s.\nYou are %s, this is your request %llu.\n", peer,
-                            caller, (unsigned long long)++http->requests);
+                            "Hello from the peer at %s.\nYou are %s, this is your request %llu.\n",
+                            peer, caller, (unsigned long long)++http->requests);
     int len = snprintf(http->out, sizeof(http->out),
                        "HTTP/1.1 200 OK\r\nServer: peer\r\nContent-Type: text/plain\r\n"
                        "Content-Length: %d\r\n%s\r\n%s",

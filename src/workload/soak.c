@@ -2,16 +2,17 @@
 /*
  * The schedule of a run.
  *
- * Closed: every flow asks again as soon as it was answered (and has thought). Open (`rate`): request
- * k is wanted at start + k / rate; whichever flow is ready takes it, and its latency counts from the
- * wanted time, late start and all, so that a service that stalls cannot hide the requests that it kept
- * from being sent (coordinated omission). `issued` against `due` is the whole queue.
+ * Closed: every flow asks again as soon as it was answered (and has thought). Open (`rate`):
+ * request k is wanted at start + k / rate; whichever flow is ready takes it, and its latency counts
+ * from the wanted time, late start and all, so that a service that stalls cannot hide the requests
+ * that it kept from being sent (coordinated omission). `issued` against `due` is the whole queue.
  *
  * Time-outs cost no timer a flow: every flow that waits for something is on the list of its state,
  * oldest first, and since all have the same patience one timer watches the heads.
  *
- * At most CONNECTING_MAX handshakes are under way at once, less than what accept queues hold, unless
- * a rate asks for more; after a failure openings wait, up to a second, until one succeeds again.
+ * At most CONNECTING_MAX handshakes are under way at once, less than what accept queues hold,
+ * unless a rate asks for more; after a failure openings wait, up to a second, until one succeeds
+ * again.
  */
 #include "workload/soak.h"
 
@@ -491,8 +492,9 @@ static uint64_t opening_allowed(const struct soak *soak, uint64_t *ret_next_ns)
     }
     uint64_t ramp_ns = config->ramp_ns;
     if (ramp_ns && soak->opened < config->flows) {
-        *ret_next_ns = soak->start_ns + (uint64_t)((double)soak->opened / (double)config->flows *
-                                                   (double)ramp_ns) + 1;
+        *ret_next_ns = soak->start_ns +
+                       (uint64_t)((double)soak->opened / (double)config->flows * (double)ramp_ns) +
+                       1;
         return (uint64_t)((double)elapsed_ns(soak) / (double)ramp_ns * (double)config->flows) + 1;
     }
     return UINT64_MAX;
@@ -548,7 +550,8 @@ static void opening_failed(struct soak *soak, int status)
 {
     if (!soak->first_error[0])
         snprintf(soak->first_error, sizeof(soak->first_error), "cannot open more flows: %s",
-                 status == -EADDRINUSE ? "every port of every peer is in use" : error_text(-status));
+                 status == -EADDRINUSE ? "every port of every peer is in use"
+                                       : error_text(-status));
     soak->ports_exhausted = true;
     back_off(soak);
 }
@@ -614,8 +617,9 @@ static void expire(struct soak *soak, struct list *list, uint64_t now_ns)
         if (soak->config.udp)
             soak_lose(flow, SOAK_TIMEOUT);
         else
-            soak_fail(flow, SOAK_TIMEOUT, flow->state == SOAK_CONNECTING ? "no answer to the handshake"
-                                                                         : "no answer in time");
+            soak_fail(flow, SOAK_TIMEOUT,
+                      flow->state == SOAK_CONNECTING ? "no answer to the handshake"
+                                                     : "no answer in time");
     }
 }
 
@@ -693,8 +697,8 @@ static int cut(struct soak *soak, enum soak_state state, int most)
     return count;
 }
 
-/* What is not waiting for an answer is closed, AT_ONCE in a round: the local kernel answers each FIN,
-   and its answers must be read before the device's queue is full. */
+/* What is not waiting for an answer is closed, AT_ONCE in a round: the local kernel answers each
+   FIN, and its answers must be read before the device's queue is full. */
 static void close_some(struct soak *soak)
 {
     static const enum soak_state states[] = {SOAK_CONNECTING, SOAK_READY, SOAK_THINKING,

@@ -29,17 +29,17 @@ enum soak_state {
 struct soak_flow {
     struct flow flow; /* first */
     struct soak *soak;
-    struct list node;      /* the list of its state */
-    uint64_t intended_ns;  /* when the schedule wanted the request */
-    uint64_t started_ns;   /* when its state began: time-outs */
-    uint64_t id;           /* counts up; key of the pattern */
-    uint32_t requests;     /* begun on this connection */
+    struct list node;     /* the list of its state */
+    uint64_t intended_ns; /* when the schedule wanted the request */
+    uint64_t started_ns;  /* when its state began: time-outs */
+    uint64_t id;          /* counts up; key of the pattern */
+    uint32_t requests;    /* begun on this connection */
     uint8_t state;
-    bool first_byte;       /* of the answer was seen */
-    bool last;             /* no request after this one */
-    bool remote_closes;    /* the answer said so */
-    bool ended;            /* the application began to end it (shares only) */
-    uint64_t out_at;       /* bytes of this request that were written (bulk: acknowledged) */
+    bool first_byte;    /* of the answer was seen */
+    bool last;          /* no request after this one */
+    bool remote_closes; /* the answer said so */
+    bool ended;         /* the application began to end it (shares only) */
+    uint64_t out_at;    /* bytes of this request that were written (bulk: acknowledged) */
     union {
         http_parser http;
         struct {
@@ -50,7 +50,8 @@ struct soak_flow {
 
 /** What the bytes mean. All run with the stack unwound and may close the flow. */
 struct soak_ops {
-    /** A request has an answer, which is waited for; otherwise it lasts until the end of the run. */
+    /** A request has an answer, which is waited for; otherwise it lasts until the end of the run.
+     */
     bool answers;
     /** Begins a request on a READY flow. */
     void (*request)(struct soak_flow *flow);
@@ -76,7 +77,7 @@ struct soak {
     uint64_t open, open_most;
     uint64_t opened, issued, next_id, next_peer;
     uint64_t start_ns, backoff_until_ns;
-    uint64_t behind;   /* requests that were due when the run was stopped, and had not started */
+    uint64_t behind;     /* requests that were due when the run was stopped, and had not started */
     uint64_t touch_left; /* idle flows still to be looked at */
     bool touch_begun;
     uint32_t failures; /* in a row */
@@ -90,9 +91,9 @@ struct soak {
     size_t share_count;
     struct soak *parent; /* NULL but for a share */
     struct manner_spec manner;
-    bool patient;        /* no flow is given up for want of an answer */
-    bool parks;          /* a flow does not go on after its SYN */
-    uint64_t begun;      /* flows on which the manner has begun */
+    bool patient;                                    /* no flow is given up for want of an answer */
+    bool parks;                                      /* a flow does not go on after its SYN */
+    uint64_t begun;                                  /* flows on which the manner has begun */
     uint64_t ends_closed, ends_reset, ends_given_up; /* by the application, and by us */
     uint64_t flood_due, flood_sent;
     struct timer flood;
@@ -100,7 +101,7 @@ struct soak {
     /* HTTP: the request, and the one that asks to close. */
     char *request, *last_request;
     size_t request_len, last_request_len;
-    bool head; /* answers have no body */
+    bool head;        /* answers have no body */
     uint8_t *scratch; /* SOAK_SCRATCH_BYTES of pattern */
 };
 enum { SOAK_SCRATCH_BYTES = 256 * 1024 };
@@ -128,8 +129,8 @@ uint64_t soak_now(const struct soak *soak);
 /** Requests that the schedule has wanted by now and that did not start. */
 uint64_t soak_behind(const struct soak *soak);
 
-/* soak_start.c: a run of a part of the flows; `config` is complete. It uses what its parent has made
-   of the request, and takes turns with it. NULL without memory. */
+/* soak_start.c: a run of a part of the flows; `config` is complete. It uses what its parent has
+   made of the request, and takes turns with it. NULL without memory. */
 struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *parent);
 
 /* soak.c for soak_start.c: lists and timers; the first connections. */

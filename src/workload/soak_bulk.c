@@ -91,5 +91,4 @@ const struct soak_ops soak_send_udp = {
     .answers = true, .request = send_datagrams, .readable = take_all};
 const struct soak_ops soak_receive = {
     .request = nothing, .readable = take_all, .eof = received_all};
-const struct soak_ops soak_idle = {
-    .request = nothing, .readable = take_all, .writable = touched};
+const struct soak_ops soak_idle = {.request = nothing, .readable = take_all, .writable = touched};

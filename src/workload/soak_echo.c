@@ -4,8 +4,8 @@
  * its place in the stream, so what the application loses, doubles or reorders is found at the first
  * wrong byte.
  *
- * A datagram is the part of the stream that begins at (its number * its size): an answer that is older
- * than the request under way is told apart from a wrong one.
+ * A datagram is the part of the stream that begins at (its number * its size): an answer that is
+ * older than the request under way is told apart from a wrong one.
  */
 #include "workload/pattern.h"
 #include "workload/soak.h"
@@ -53,8 +53,8 @@ static bool echo_take(struct soak_flow *flow, const struct iovec *iov)
         soak_fail(flow, SOAK_BAD_ANSWER, "more came back than was sent");
         return false;
     }
-    int64_t wrong = pattern_check(soak_flow_key(flow), flow->echo.received, iov->iov_base,
-                                  iov->iov_len);
+    int64_t wrong =
+        pattern_check(soak_flow_key(flow), flow->echo.received, iov->iov_base, iov->iov_len);
     if (wrong >= 0) {
         soak_fail(flow, SOAK_BAD_ANSWER, "byte %lld of what came back differs from what was sent",
                   (long long)wrong);
@@ -145,8 +145,7 @@ static void datagram_readable(struct soak_flow *flow)
     uint8_t datagram[65536];
     int count;
 
-    while (flow->state != SOAK_CLOSED &&
-           (count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
+    while (flow->state != SOAK_CLOSED && (count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
         size_t len = iov_gather(iov, count, datagram);
         flow_consume(&flow->flow, len);
         datagram_take(flow, datagram, len);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * HTTP/1.1 requests, one at a time on each connection. The request is the same bytes every time, made
- * once and sent without a copy; http_parser reads the answers and says when one is complete, by
- * content-length, by chunks or by the end of the connection.
+ * HTTP/1.1 requests, one at a time on each connection. The request is the same bytes every time,
+ * made once and sent without a copy; http_parser reads the answers and says when one is complete,
+ * by content-length, by chunks or by the end of the connection.
  */
 #include "workload/soak.h"
 
@@ -195,8 +195,7 @@ static void http_readable(struct soak_flow *flow)
     char small[4096];
     int count;
 
-    while (flow->state != SOAK_CLOSED &&
-           (count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
+    while (flow->state != SOAK_CLOSED && (count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
         if (flow->state != SOAK_BUSY) {
             soak_fail(flow, SOAK_BAD_ANSWER, "bytes came that nobody asked for");
             return;
@@ -231,8 +230,8 @@ static void http_eof(struct soak_flow *flow)
         http_answered(flow);
         return;
     }
-    soak_fail(flow, SOAK_CLOSED_EARLY, flow->first_byte ? "closed in the middle of an answer"
-                                                        : "closed without an answer");
+    soak_fail(flow, SOAK_CLOSED_EARLY,
+              flow->first_byte ? "closed in the middle of an answer" : "closed without an answer");
 }
 
 const struct soak_ops soak_http = {.answers = true,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Runs a fuzz target without libFuzzer: driver SEED INPUTS BYTES [FILE...] makes INPUTS random inputs
- * of up to BYTES bytes from SEED, and replays files. With an input that fails, its number is on
- * stderr, and the same arguments fail again.
+ * Runs a fuzz target without libFuzzer: driver SEED INPUTS BYTES [FILE...] makes INPUTS random
+ * inputs of up to BYTES bytes from SEED, and replays files. With an input that fails, its number is
+ * on stderr, and the same arguments fail again.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Frames from a hostile local machine into the whole stack. The first byte chooses the layer (TUN or
- * TAP) and the family; each following record makes one frame: a kind, a few bytes that shape it, and
- * whether its checksums are right. One connection is open and answers what it gets, two ports listen.
- * In between, time goes on.
+ * Frames from a hostile local machine into the whole stack. The first byte chooses the layer (TUN
+ * or TAP) and the family; each following record makes one frame: a kind, a few bytes that shape it,
+ * and whether its checksums are right. One connection is open and answers what it gets, two ports
+ * listen. In between, time goes on.
  *
  * What must hold: no crash, no assertion of lwIP, nothing held at the end, memory bounded.
  */
@@ -37,7 +37,7 @@ struct world {
     struct frame_pool frames;
     struct frame *buffer;
     uint64_t now_ns;
-    uint16_t port;         /* of the open connection's peer */
+    uint16_t port; /* of the open connection's peer */
     uint32_t their_seq, our_seq;
     int flows;
     uint8_t frame[4096];
@@ -154,8 +154,7 @@ static void finish_checksums(struct world *world, uint8_t *transport, size_t len
 {
     static const struct {
         uint8_t protocol, offset;
-    } offsets[] = {
-        {IPPROTO_TCP, 16}, {IPPROTO_UDP, 6}, {IPPROTO_ICMP, 2}, {IPPROTO_ICMPV6, 2}};
+    } offsets[] = {{IPPROTO_TCP, 16}, {IPPROTO_UDP, 6}, {IPPROTO_ICMP, 2}, {IPPROTO_ICMPV6, 2}};
     struct peer_addr src = local_addr(world), dst = addr_set_at(&world->peers, 0);
     uint16_t sum;
 
@@ -223,7 +222,8 @@ static void make_tcp(struct world *world)
 
     put16(tcp, ours ? 80 : next16(world));
     put16(tcp + 2, ours ? world->port : kind & 2 ? 7 : next16(world));
-    put32(tcp + 4, world->their_seq + (uint32_t)(int32_t)(int16_t)next16(world) * (kind & 4 ? 1 : 0));
+    put32(tcp + 4,
+          world->their_seq + (uint32_t)(int32_t)(int16_t)next16(world) * (kind & 4 ? 1 : 0));
     put32(tcp + 8, world->our_seq + (uint32_t)(int32_t)(int16_t)next16(world) * (kind & 8 ? 1 : 0));
     tcp[12] = (uint8_t)((20 + options) / 4 << 4);
     tcp[13] = kind & 16 ? 0x10 : next(world);
@@ -325,15 +325,16 @@ static void drain(struct world *world)
 
     while (device_recv(world->far, world->buffer) == 1) {
         const uint8_t *data = world->buffer->data;
-        if (packet_parse(data, world->buffer->len,
-                         world->ethernet ? FRAME_ETHERNET : FRAME_IP, &packet) < 0) {
+        if (packet_parse(data, world->buffer->len, world->ethernet ? FRAME_ETHERNET : FRAME_IP,
+                         &packet) < 0) {
             fprintf(stderr, "the stack sent a broken frame\n");
             abort();
         }
         if (packet.kind != PACKET_TCP || packet.dst_port != 80)
             continue;
         const uint8_t *tcp = data + packet.transport_at;
-        uint32_t seq = (uint32_t)tcp[4] << 24 | (uint32_t)tcp[5] << 16 | (uint32_t)tcp[6] << 8 | tcp[7];
+        uint32_t seq =
+            (uint32_t)tcp[4] << 24 | (uint32_t)tcp[5] << 16 | (uint32_t)tcp[6] << 8 | tcp[7];
         world->port = packet.src_port;
         world->our_seq = seq + packet.payload_len + (packet.tcp_flags & 3 ? 1 : 0);
     }
@@ -351,9 +352,8 @@ static void run(struct world *world)
 
 static void open_connection(struct world *world)
 {
-    struct stack_tuple tuple = {.local = addr_set_at(&world->peers, 0),
-                                .remote = local_addr(world),
-                                .remote_port = 80};
+    struct stack_tuple tuple = {
+        .local = addr_set_at(&world->peers, 0), .remote = local_addr(world), .remote_port = 80};
     struct flow *flow = calloc(1, sizeof(*flow));
 
     if (!flow)
@@ -382,9 +382,12 @@ static void open_connection(struct world *world)
 static bool world_init(struct world *world)
 {
     uint8_t choice = next(world);
-    struct engine_config config = {
-        .peers = &world->peers, .seed = 1, .max_flows = FLOWS_MAX + 1, .accept = on_accept,
-        .user = world, .now_ns = NS_PER_S};
+    struct engine_config config = {.peers = &world->peers,
+                                   .seed = 1,
+                                   .max_flows = FLOWS_MAX + 1,
+                                   .accept = on_accept,
+                                   .user = world,
+                                   .now_ns = NS_PER_S};
     struct stack_listener *listener;
     struct peer_addr any = {0};
 
@@ -426,7 +429,7 @@ static void world_done(struct world *world)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static void (*const makers[])(struct world *) = {
-        make_tcp, make_tcp, make_tcp,      make_tcp,       make_udp,     make_udp,
+        make_tcp,  make_tcp,      make_tcp,      make_tcp, make_udp,       make_udp,
         make_icmp, make_fragment, make_fragment, make_raw, make_neighbour, let_time_pass};
     struct world *world = calloc(1, sizeof(*world));
 
