@@ -30,6 +30,7 @@ struct session {
     int out_fd;
     bool out_waits; /* would wait if it might block: write SAFE_WRITE when poll allows */
     bool out_blocked, out_failed;
+    bool hung_up; /* the terminal is gone: there is nothing to read from it */
     bool connected, paused, remote_eof, in_eof, shut, closing, over, interrupted;
     enum peer_end end;
     int status;
@@ -165,9 +166,13 @@ static void in_append(void *user, const char *text, size_t len)
 
     if (session->in_at == session->in_len)
         session->in_at = session->in_len = 0;
-    size_t room = sizeof(session->in) - session->in_len;
-    memcpy(session->in + session->in_len, text, len < room ? len : room);
-    session->in_len += len < room ? len : room;
+    if (len > sizeof(session->in) - session->in_len) {
+        session_note(session,
+                     "not sent: the application does not read, and too much waits already");
+        return;
+    }
+    memcpy(session->in + session->in_len, text, len);
+    session->in_len += len;
     in_flush(session);
 }
 
@@ -176,7 +181,7 @@ static void in_read(struct session *session)
     size_t most = session->config->udp ? UDP_CHUNK : sizeof(session->in);
 
     if (session->terminal) {
-        terminal_read(session->terminal);
+        session->hung_up = !terminal_read(session->terminal);
         return;
     }
     ssize_t len = read(STDIN_FILENO, session->in, most);
@@ -442,7 +447,8 @@ static int wait_for_something(struct session *session)
     struct pollfd fds[] = {
         {.fd = peer_net_fd(session->net), .events = POLLIN},
         {.fd = session->config->signal_fd, .events = POLLIN},
-        {.fd = in || session->terminal ? STDIN_FILENO : -1, .events = POLLIN},
+        {.fd = in || (session->terminal && !session->hung_up) ? STDIN_FILENO : -1,
+         .events = POLLIN},
         {.fd = out ? session->out_fd : -1, .events = POLLOUT},
     };
     uint64_t deadline = next_deadline(session), now_ns = peer_net_now_ns(session->net);

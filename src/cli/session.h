@@ -72,8 +72,8 @@ struct terminal_ops {
 /** NULL when stdin and stdout are no terminal, or it cannot be used. */
 struct terminal *terminal_new(const struct terminal_ops *ops, void *user);
 struct terminal *terminal_free(struct terminal *terminal);
-/** Reads what was typed. */
-void terminal_read(struct terminal *terminal);
+/** Reads what was typed. False when the terminal has hung up. */
+bool terminal_read(struct terminal *terminal);
 /** Takes the line being edited off the screen, and puts it back. */
 void terminal_hide(struct terminal *terminal);
 void terminal_show(struct terminal *terminal);

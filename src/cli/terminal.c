@@ -208,7 +208,7 @@ static bool take_own_key(struct terminal *terminal, char key)
     return false;
 }
 
-void terminal_read(struct terminal *terminal)
+bool terminal_read(struct terminal *terminal)
 {
     char byte;
 
@@ -220,6 +220,7 @@ void terminal_read(struct terminal *terminal)
     }
     if (terminal->dead)
         terminal->ops->eof(terminal->user);
+    return !terminal->dead;
 }
 
 void terminal_hide(struct terminal *terminal)
