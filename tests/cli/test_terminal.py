@@ -17,7 +17,7 @@ from harness import OWN4, Peer, Server
 class Terminal:
     """peer connect under a pseudo terminal of its own."""
 
-    def __init__(self, *args, handle=None):
+    def __init__(self, *args, handle=None, controlling=True):
         self.received, self.closed = b"", False
         self.release = harness.threading.Event()
         self.server = Server(handle or self.collect)
@@ -28,7 +28,8 @@ class Terminal:
 
         def own_terminal():
             os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            if controlling:
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         os.environ["TERM"] = "xterm"
         os.environ["HOME"] = harness.directory
@@ -276,6 +277,34 @@ def test_a_terminal_that_hangs_up_ends_the_session():
     terminal.peer.wait(20)
     terminal.server.join()
     assert terminal.closed
+
+
+def test_a_terminal_that_hangs_up_costs_no_time():
+    """And no signal comes, since it is not the controlling one; the application goes on talking."""
+    def handle(connection, _address):
+        while connection.recv(100):
+            pass
+        closed.set()
+        release.wait(harness.LIMIT_S)
+
+    closed, release = harness.threading.Event(), harness.threading.Event()
+    terminal = Terminal(handle=handle, controlling=False)
+    os.close(terminal.slave)
+    os.close(terminal.master)
+    assert closed.wait(20), "the end of input did not get through"
+
+    def clock_ticks():
+        with open(f"/proc/{terminal.peer.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = clock_ticks()
+    select.select([], [], [], 1)  # the time that is measured
+    spent = clock_ticks() - before
+    assert spent < os.sysconf("SC_CLK_TCK") / 4, f"{spent} ticks in a second"
+    release.set()
+    terminal.peer.wait(20)
+    terminal.server.join()
 
 
 def test_a_reset_by_the_application_restores_the_terminal():
