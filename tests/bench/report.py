@@ -58,7 +58,8 @@ def print_row(row, out):
     count = len(next(iter(row.sides.values())))
     rounds = f"  rounds {figure(low)} .. {figure(high)}" if count > 1 else ""
     print(f"{row.title}\n  {figure(row.value())}{'' if row.ratio else ' ' + row.unit}"
-          f"  ({limit(row, row.least)}, aim {figure(row.aim)}): {row.verdict()}{rounds}", file=out)
+          f"  ({limit(row, row.least)}, aim {figure(row.aim)}): {row.verdict()}{rounds}"
+          f"{disturbed_text(row)}", file=out)
     for label, samples in row.sides.items():
         for sample in samples:
             print(f"    {label:>7} {figure(sample.value):>10} {row.unit:<11} CPU s: client "
@@ -70,6 +71,12 @@ def details(sample):
     shown = [f"{name} {figure(value)}" for name, value in sample.more.items()
              if value and name not in ("per_s", "p50_us")]
     return "  " + ", ".join(shown) if shown else ""
+
+
+def disturbed_text(row):
+    text = f"; left out, others were busy: {len(row.disturbed)}" if row.disturbed else ""
+    kept = sum(sample.is_disturbed() for samples in row.sides.values() for sample in samples)
+    return text + (f"; others were busy in {kept} of these runs" if kept else "")
 
 
 def print_text(rows, about, out):
@@ -84,8 +91,8 @@ def print_text(rows, about, out):
 
 def print_markdown(rows, about, out):
     print(f"Measured on {about['processors']} processors ({about['model']}), {about['memory_gib']} "
-          f"GiB of memory, Linux {about['kernel']}, nginx {about['nginx']}, wrk {about['wrk']}; load "
-          f"of the machine before: {about['load_before']:.2f}.\n", file=out)
+          f"GiB of memory, Linux {about['kernel']}, nginx {about['nginx']}, wrk {about['wrk']}. "
+          f"Load before: {about['load_before']:.2f}.\n", file=out)
     print("| measure | ratio or value | at least | aim | medians | rounds | CPU s, client+server |",
           file=out)
     print("|---|---|---|---|---|---|---|", file=out)
@@ -94,7 +101,7 @@ def print_markdown(rows, about, out):
         unit = "" if row.ratio else f" {row.unit}"
         print(f"| {row.title} | **{figure(row.value())}**{unit} ({row.verdict()}) | "
               f"{limit(row, row.least)} | {figure(row.aim)} | {sides_text(row)} {row.unit} | "
-              f"{figure(low)} .. {figure(high)} | {cpu_text(row)} |", file=out)
+              f"{figure(low)} .. {figure(high)}{disturbed_text(row)} | {cpu_text(row)} |", file=out)
 
 
 # ---- JSON ----
@@ -105,7 +112,9 @@ def as_json(rows, about):
          "ratio": row.ratio, "better": "higher" if row.higher else "lower", "least": row.least,
          "aim": row.aim, "verdict": row.verdict(), "spread": row.spread(),
          "sides": {label: [vars(sample) for sample in samples]
-                   for label, samples in row.sides.items()}} for row in rows]}
+                   for label, samples in row.sides.items()},
+         "disturbed": [{label: vars(sample) for label, sample in taken.items()}
+                       for taken in row.disturbed]} for row in rows]}
 
 
 def print_json(rows, about, out):
