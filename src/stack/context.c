@@ -105,8 +105,11 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
     struct tcp_pcb *pcb = conn_tcp(conn);
 
     tcp_take_handshake_rtt(stack, conn);
+    /* A segment must have room for options: lwIP takes them off without looking. */
+    pcb->mss = MAX(pcb->mss, (u16_t)STACK_MSS_MIN);
+    pcb->snd_wnd_max = MAX(pcb->snd_wnd_max, 2u * STACK_MSS_MIN);
     uint16_t options = pcb->flags & TF_TIMESTAMP ? 12 : 0;
-    conn->segment_bytes = (uint16_t)(pcb->mss > options ? pcb->mss - options : 1);
+    conn->segment_bytes = (uint16_t)(pcb->mss - options);
     pcb->ssthresh = TCP_SND_BUF;
     pcb->cwnd = conn->flags & CONN_REAL_SIZE ? 10u * conn->segment_bytes : TCP_SND_BUF;
     conn->flags |= CONN_OPEN;

@@ -92,6 +92,46 @@ static void ip_run(struct stack *stack, struct frame *frame, const struct packet
         ip4_input(p, &stack->netif);
 }
 
+static uint32_t get32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* What lwIP should not see: an acknowledgement that does not belong to this connection and says
+   nothing new, and bytes behind a gap that are too many for the window, which it would queue and
+   later trip over. */
+static bool is_stray(const struct stack_conn *conn, const struct frame *frame,
+                     const struct packet *packet)
+{
+    const struct tcp_pcb *pcb = conn_tcp(conn);
+    const uint8_t *tcp = frame->data + packet->transport_at;
+    uint32_t seq = get32(tcp + 4), ack = get32(tcp + 8), edge = pcb->rcv_nxt + pcb->rcv_wnd;
+
+    if (packet->tcp_flags & (TCP_SYN | TCP_RST) || pcb->state < ESTABLISHED ||
+        pcb->state == TIME_WAIT)
+        return false;
+    uint32_t len = packet->payload_len + (packet->tcp_flags & TCP_FIN);
+    if (len)
+        return TCP_SEQ_GT(seq, pcb->rcv_nxt) && TCP_SEQ_GT(seq + len, edge);
+    bool early = TCP_SEQ_GT(ack, pcb->snd_nxt);
+    if (!(packet->tcp_flags & TCP_ACK) || (!early && TCP_SEQ_GT(ack, pcb->lastack)))
+        return false;
+    return early || !TCP_SEQ_BETWEEN(seq, pcb->rcv_nxt, edge);
+}
+
+/* It is answered with one acknowledgement in 500 ms, as Linux does. lwIP answers each, some of them
+   twice: two sides that disagree would then talk about it without end, and twice as much with every
+   round trip. */
+static void answer_stray(struct stack *stack, struct stack_conn *conn)
+{
+    if (conn->challenge_tick && stack->now_tick - conn->challenge_tick < STACK_CHALLENGE_TICKS)
+        return;
+    conn->challenge_tick = stack->now_tick;
+    context_enter(stack, conn);
+    (void)tcp_send_empty_ack(conn_tcp(conn));
+    context_leave(stack);
+}
+
 /* What fills a gap is acknowledged at once (RFC 5681, 4.2); lwIP would wait for more. */
 static void acknowledge_gap(struct stack_conn *conn)
 {
@@ -106,6 +146,11 @@ static void acknowledge_gap(struct stack_conn *conn)
 static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame *frame,
                      const struct packet *packet)
 {
+    if (conn->protocol == IPPROTO_TCP && is_stray(conn, frame, packet)) {
+        answer_stray(stack, conn);
+        frame_put(frame);
+        return;
+    }
     uint32_t header = (uint32_t)(packet->payload_at - packet->transport_at);
     bool read = conn->protocol == IPPROTO_TCP && recovery_wants(conn, header);
     bool gap = conn->protocol == IPPROTO_TCP && conn_tcp(conn)->ooseq;

@@ -29,6 +29,8 @@ enum {
     STACK_RTO_MIN_TICKS = 20,                       /* 200 ms, as Linux */
     STACK_RTO_MAX_TICKS = 12000,                    /* 120 s, as Linux */
     STACK_DELAYED_ACK_TICKS = 4,                    /* 40 ms, as Linux */
+    STACK_CHALLENGE_TICKS = 50, /* 500 ms */
+    STACK_MSS_MIN = 48, /* whatever the SYN says, as Linux (tcp_min_snd_mss) */
     STACK_TIME_WAIT_MAX = 32768,
 };
 
