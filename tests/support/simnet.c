@@ -70,6 +70,7 @@ struct simnet {
     struct simnet_counts counts;
     struct log_line *log;
     uint64_t log_count;
+    bool trace;       /* PEER_TEST_TRACE: every frame is printed at once */
     uint8_t *pattern; /* twice PATTERN_PRIME */
 };
 
@@ -101,6 +102,8 @@ struct peer_addr simnet_addr(const char *text)
 
 /* ---- log ---- */
 
+static void print_line(const struct simnet *net, const struct log_line *line);
+
 static void note(struct simnet *net, char fate, const uint8_t *data, uint32_t len)
 {
     static const uint64_t key[2] = {1, 2};
@@ -114,6 +117,8 @@ static void note(struct simnet *net, char fate, const uint8_t *data, uint32_t le
     line->kept = MIN(len, (uint32_t)LOG_BYTES);
     memcpy(line->bytes, data, line->kept);
     net->hash = siphash(key, head, sizeof(head)) ^ siphash(key, line->bytes, line->kept);
+    if (net->trace)
+        print_line(net, line);
 }
 
 /* The kept bytes with zeros behind them: the text tells of headers only. */
@@ -583,6 +588,7 @@ struct simnet *simnet_new(const struct simnet_config *config)
         net->config.delay_ns = NS_PER_MS;
     net->seed = choose_seed(config);
     net->now_ns = 1000 * NS_PER_S;
+    net->trace = getenv("PEER_TEST_TRACE") != NULL;
     net->log = need(calloc(LOG_LINES, sizeof(*net->log)));
     list_init(&net->way);
     list_init(&net->inbox);

@@ -386,6 +386,98 @@ static void answered_probes_keep_the_connection_for_ever(void **state)
     simnet_end(net);
 }
 
+/* Whatever the other side says of itself, segments have room for options and bytes. */
+static void tiny_mss_and_window_in_a_handshake_do_no_harm(void **state)
+{
+    static const uint16_t mss[] = {1, 11, 12, 13, 48, 1460},
+                          windows[] = {0, 1, 2, 23, 24, 25, 1000};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(mss) * ARRAY_SIZE(windows); i++) {
+        struct simnet *net = begin_v4();
+        struct end *end = end_connect(net, IPPROTO_TCP, "198.18.0.2", 0, app_v4, APP_PORT);
+        struct craft_tcp syn = take_tcp(net), last = {0};
+        struct craft_tcp answer =
+            segment("198.18.0.2", syn.src_port, CRAFT_SYN | CRAFT_ACK, APP_ISN, syn.seq + 1);
+        answer.mss = mss[i % ARRAY_SIZE(mss)];
+        answer.window = windows[i / ARRAY_SIZE(mss)];
+        answer.timestamps = true;
+        answer.ts_ecr = syn.ts_val;
+        end->to_send = 3000;
+        put_tcp(net, &answer);
+        assert_true(end_is_open(end));
+        simnet_run_for(net, NS_PER_S);
+        struct simnet_frame frame;
+        while (simnet_take(net, &frame)) {
+            assert_true(craft_see_tcp(frame.data, &frame.packet, &last));
+            assert_true(last.payload_len <= 1460);
+        }
+        simnet_end(net);
+    }
+}
+
+/* RFC 5961, 10: or two sides that disagree would talk about it without end. */
+static void acknowledgements_that_do_not_belong_are_answered_twice_a_second(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct craft_tcp open;
+    struct end *end = accept_one(net, "198.18.0.5", &open);
+    struct craft_tcp strange[2];
+
+    (void)state;
+    strange[0] = segment("198.18.0.5", 80, CRAFT_ACK, APP_ISN + 0x40000000u, open.seq + 1);
+    strange[1] = segment("198.18.0.5", 80, CRAFT_ACK, APP_ISN + 1, open.seq + 1000); /* not sent */
+    for (int kind = 0; kind < 2; kind++) {
+        int answers = 0;
+        simnet_run_for(net, 10 * NS_PER_S);
+        for (int i = 0; i < 1000; i++) { /* for 10 s */
+            put_tcp(net, &strange[kind]);
+            struct simnet_frame frame;
+            struct craft_tcp answer;
+            while (simnet_take(net, &frame)) {
+                assert_true(craft_see_tcp(frame.data, &frame.packet, &answer));
+                assert_int_equal(answer.seq, open.seq + 1);
+                assert_int_equal(answer.ack, APP_ISN + 1);
+                answers++;
+            }
+            simnet_run_for(net, 10 * NS_PER_MS);
+        }
+        assert_in_range(answers, 19, 21);
+    }
+    assert_int_equal(end->end_ns, 0);
+    simnet_end(net);
+}
+
+/* Bytes behind a gap that reach over the window's edge, then the gap is filled. */
+static void bytes_over_the_window_do_no_harm(void **state)
+{
+    static uint8_t zeros[6000];
+    struct simnet *net = begin_v4();
+    struct craft_tcp open;
+    struct end *end = accept_one(net, "198.18.0.5", &open);
+    uint32_t window = 65535; /* no scale was offered */
+
+    (void)state;
+    end->read_most = SIZE_MAX;
+    struct craft_tcp data = segment("198.18.0.5", 80, CRAFT_ACK, 0, open.seq + 1);
+    data.payload = zeros;
+    data.payload_len = sizeof(zeros);
+    for (uint32_t over = 0; over <= sizeof(zeros); over += 100) {
+        data.seq = APP_ISN + 1 + window - (uint32_t)sizeof(zeros) + over;
+        data.flags = over % 200 ? CRAFT_ACK : CRAFT_ACK | CRAFT_FIN;
+        put_tcp(net, &data);
+    }
+    data.flags = CRAFT_ACK;
+    for (uint32_t at = 0; at < window + sizeof(zeros); at += (uint32_t)sizeof(zeros)) {
+        data.seq = APP_ISN + 1 + at;
+        put_tcp(net, &data);
+    }
+    struct peer_flow_info info;
+    flow_info(&end->flow, &info);
+    assert_int_equal(info.unread, window);
+    simnet_end(net);
+}
+
 static void wrong_ack_of_a_syn_is_reset(void **state)
 {
     struct simnet *net = begin_v4();
@@ -422,6 +514,9 @@ int main(void)
         TEST(fin_is_acknowledged_and_ours_follows),
         TEST(shut_window_is_probed_and_opens_by_an_update),
         TEST(answered_probes_keep_the_connection_for_ever),
+        TEST(tiny_mss_and_window_in_a_handshake_do_no_harm),
+        TEST(acknowledgements_that_do_not_belong_are_answered_twice_a_second),
+        TEST(bytes_over_the_window_do_no_harm),
         TEST(wrong_ack_of_a_syn_is_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
