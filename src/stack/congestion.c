@@ -42,7 +42,7 @@ void congestion_reduce(struct recovery *recovery, uint32_t flight)
     recovery->before_cwnd = recovery->cwnd;
     recovery->before_ssthresh = recovery->ssthresh;
     recovery->before_w_max = recovery->w_max;
-    recovery->doubtful = 0;
+    recovery->doubtful_count = 0;
     /* Less than last time: leave room for whoever came (fast convergence). */
     bool less = used < recovery->w_max;
     recovery->w_max = less ? (uint32_t)((uint64_t)used * 17 / 20) : used;

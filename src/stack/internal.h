@@ -82,7 +82,8 @@ struct tcp_news {
         uint32_t left, right;
     } blocks[4]; /* SACKed, above what is acknowledged */
     uint8_t block_count;
-    bool duplicate; /* something arrived twice */
+    bool duplicate; /* what begins at duplicate_seq arrived twice */
+    uint32_t duplicate_seq;
     bool has_echo;
     uint32_t echo_ms; /* our timestamp that it answers */
 };

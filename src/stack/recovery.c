@@ -72,8 +72,10 @@ static void read_blocks(struct tcp_news *news, const struct tcp_pcb *pcb, uint32
         uint32_t left = read32(option + at), right = read32(option + at + 4);
         if (!TCP_SEQ_LT(left, right) || TCP_SEQ_GT(right, pcb->snd_nxt))
             continue;
-        if (at == 2 && TCP_SEQ_LEQ(right, ack))
+        if (at == 2 && TCP_SEQ_LEQ(right, ack)) {
             news->duplicate = true;
+            news->duplicate_seq = left;
+        }
         if (TCP_SEQ_LT(left, ack) || TCP_SEQ_LEQ(left, pcb->lastack) ||
             news->block_count == ARRAY_SIZE(news->blocks))
             continue;
@@ -422,7 +424,9 @@ static void note_resent(struct stack *stack, struct stack_conn *conn, struct tcp
         recovery->lost -= TCP_TCPLEN(seg);
     seg->flags = (u8_t)((seg->flags | SEG_RESENT) & ~SEG_LOST);
     recovery->repair_sent += TCP_TCPLEN(seg);
-    recovery->doubtful++;
+    if (recovery->doubtful_count < ARRAY_SIZE(recovery->doubtful))
+        recovery->doubtful[recovery->doubtful_count] = seg_seq(seg);
+    recovery->doubtful_count++;
     resent_note(recovery, seg_seq(seg), conn_tcp(conn)->snd_nxt, stack->now_ns);
     if (seg_seq(seg) == recovery->una)
         conn_tcp(conn)->rtime = 0; /* the RTO is counted from here */
@@ -577,15 +581,30 @@ static void probe_acked(const struct stack *stack, struct recovery *recovery, ui
     recovery->cwnd = MIN(recovery->cwnd, recovery->ssthresh);
 }
 
-/* Something came twice (RFC 2883): more patience from now on. When all that was sent again did,
-   nothing had been lost (RFC 3708). */
+/* Strikes what came twice off the list of what was sent again; false when it is not there. */
+static bool strike_doubtful(struct recovery *recovery, uint32_t seq)
+{
+    uint32_t count = recovery->doubtful_count;
+
+    for (uint32_t i = 0; count <= ARRAY_SIZE(recovery->doubtful) && i < count; i++) {
+        if (recovery->doubtful[i] == seq) {
+            recovery->doubtful[i] = recovery->doubtful[--recovery->doubtful_count];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Something that was sent again came twice (RFC 2883): more patience from now on. When all of it
+   did, nothing had been lost (RFC 3708). */
 static void note_duplicate(const struct stack *stack, struct recovery *recovery)
 {
-    if (!stack->news.duplicate || recovery->probing)
+    if (!stack->news.duplicate || recovery->probing ||
+        !strike_doubtful(recovery, stack->news.duplicate_seq))
         return;
     if (recovery->reorders < REORDERS_MAX)
         recovery->reorders++;
-    if (recovery->doubtful && --recovery->doubtful == 0 && recovery->state != RECOVERY_TIMEOUT) {
+    if (recovery->doubtful_count == 0 && recovery->state != RECOVERY_TIMEOUT) {
         recovery->state = RECOVERY_OPEN;
         congestion_undo(recovery);
     }

@@ -55,7 +55,9 @@ struct recovery {
     uint32_t unit; /* of growth: a segment */
     uint32_t cwnd, ssthresh;
     uint32_t before_cwnd, before_ssthresh, before_w_max; /* before the last loss */
-    uint32_t doubtful; /* segments sent again since, and not yet said to have come twice */
+    uint32_t
+        doubtful[8]; /* seqs of what was sent again since, unless it is known to have come twice */
+    uint32_t doubtful_count; /* of all; more than fit are not undone */
     uint32_t repair_flight, repair_delivered, repair_sent; /* RFC 6937 */
     uint32_t w_max, w_reno;
     uint32_t k_ms;
