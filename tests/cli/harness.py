@@ -573,8 +573,8 @@ def work(test):
             raise Skip("there is no /dev/net/tun")
         before = machine_state()
         test()
-        until("the end of all processes", lambda: not descendants(), 5)
-        until("the end of all devices", lambda: not peer_links(), 5)
+        until("the end of all processes", lambda: not descendants(), 20)
+        until("the end of all devices", lambda: not peer_links(), 20)
         check_sanitizers()
         if not getattr(test, "changes_machine", False):
             assert_same_state(before, machine_state())

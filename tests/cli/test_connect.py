@@ -16,7 +16,7 @@ KINDS = (("tun4", OWN4, PEER4, ()), ("tun6", OWN6, PEER6, ()), ("tap4", OWN4, PE
 
 
 def no_sockets_left():
-    harness.until("no open socket is left", lambda: not harness.open_sockets(), 5)
+    harness.until("no open socket is left", lambda: not harness.open_sockets(), 20)
 
 
 def test_the_application_sees_the_peer():
@@ -292,7 +292,7 @@ def test_a_second_ctrl_c_with_an_application_that_stays():
     started.signal(signal.SIGINT)
     assert closed.wait(harness.LIMIT_S)
     started.signal(signal.SIGINT)
-    started.wait(3).expect(0)
+    started.wait().expect(0)
     started.close_stdin()
     release.set()
     server.join()
@@ -326,6 +326,7 @@ def test_two_peers_at_once():
     first.wait_err("connected")
     second.wait_err("connected")
     assert sorted(harness.peer_links()) == ["peer0", "peer1"], harness.peer_links()
+    harness.until("both calls", lambda: server.callers and server2.callers)
     assert server.callers[0][0] != server2.callers[0][0], (server.callers, server2.callers)
     for started in (first, second):
         started.send(b"text")

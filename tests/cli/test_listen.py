@@ -24,7 +24,7 @@ def connect(where):
 
 
 def no_sockets_left():
-    harness.until("no open socket is left", lambda: not harness.open_sockets(), 5)
+    harness.until("no open socket is left", lambda: not harness.open_sockets(), 20)
 
 
 def test_a_caller_talks_to_stdin_and_stdout():

@@ -222,7 +222,7 @@ def test_isolated_grandchildren_are_gone_after_a_kill():
         started.signal(signal.SIGKILL)
         started.wait()
         started.close_stdin()
-        harness.until("the end of all", lambda: not harness.descendants(), 10)
+        harness.until("the end of all", lambda: not harness.descendants(), 20)
 
 
 def test_ctrl_c_while_the_program_does_not_listen():
@@ -234,7 +234,7 @@ def test_ctrl_c_while_the_program_does_not_listen():
         result = started.wait(20)
         assert result.status in (1, -signal.SIGINT) and len(result.err.splitlines()) <= 1, result
         started.close_stdin()
-        harness.until("the end of all", lambda: not harness.descendants(), 10)
+        harness.until("the end of all", lambda: not harness.descendants(), 20)
 
 
 def test_stdin_belongs_to_the_session_and_not_to_the_program():

@@ -21,7 +21,7 @@ def test_ping_prints_a_summary():
         assert "3 sent, 3 received, 0% lost" in text, result
         low, mean, high, _ = map(float, re.search(r"min/avg/max/mdev = ([\d.]+)/([\d.]+)/([\d.]+)/([\d.]+) ms",
                                                   text).groups())
-        assert 0 < low <= mean <= high < 1000, result
+        assert 0 < low <= mean <= high, result
 
 
 def test_ping_sizes():

@@ -149,7 +149,7 @@ def test_a_normal_end_leaves_no_socket():
         server = Server(harness.echo_all)
         peer("connect", *more, OWN4, server.port, data=b"x" * 100000).expect(0)
         server.join()
-        harness.until("no socket is left", lambda: not harness.open_sockets(), 5)
+        harness.until("no socket is left", lambda: not harness.open_sockets(), 20)
 
 
 def test_an_application_that_never_closes_is_reset_at_the_end():
@@ -166,11 +166,11 @@ def test_an_application_that_never_closes_is_reset_at_the_end():
     started.wait_out(b"\0")
     started.signal(signal.SIGTERM)
     started.wait().expect(0)
-    harness.until("the reset", lambda: not [line for line in harness.open_sockets() if "ESTAB" in line], 5)
+    harness.until("the reset", lambda: not [line for line in harness.open_sockets() if "ESTAB" in line], 20)
     started.close_stdin()
     release.set()
     server.join()
-    harness.until("no socket is left", lambda: not harness.open_sockets(), 5)
+    harness.until("no socket is left", lambda: not harness.open_sockets(), 20)
 
 
 def test_nginx_logs_the_address_of_the_peer():

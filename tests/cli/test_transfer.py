@@ -36,7 +36,7 @@ def download(own, *args):
 def both(own, *args):
     upload(own, *args)
     download(own, *args)
-    harness.until("no socket is left", lambda: not harness.open_sockets(), 5)
+    harness.until("no socket is left", lambda: not harness.open_sockets(), 20)
 
 
 def test_tun_ipv4():
