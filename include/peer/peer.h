@@ -53,15 +53,19 @@ struct peer_net_config {
     /** The address that peers will talk to. Must be an address of this machine (or namespace)
      *  unless allow_forward; family 0: none is known, no check. */
     struct peer_addr target;
-    bool allow_forward;        /* also take targets that are not this machine's */
-    bool allow_loopback;       /* also take 127/8 and ::1, to see such packets get lost */
-    const char *mac;           /* of the first peer; the following ones count up */
-    uint32_t mtu;              /* 0: 1500 */
-    const char *dev;           /* device name, default "peer%d" */
-    const char *local;         /* ADDR[/LEN] to give the local side of the device; in isolation the
-                                * target is the default */
-    bool local_needed;         /* local programs call peers: give the local side an address when it
-                                * has none to call from */
+    bool allow_forward;  /* also take targets that are not this machine's */
+    bool allow_loopback; /* also take 127/8 and ::1, to see such packets get lost */
+    const char *mac;     /* of the first peer; the following ones count up */
+    uint32_t mtu;        /* 0: 1500, or that of `wire`, which is then the most */
+    const char *dev;     /* device name, default "peer%d" */
+    const char *local;   /* ADDR[/LEN] to give the local side of the device; in isolation the
+                          * target is the default */
+    bool local_needed;   /* local programs call peers: give the local side an address when it
+                          * has none to call from */
+    /** An Ethernet interface of the namespace: the peers are on its wire, by a TAP device. Their
+     *  packets arrive as if received by it; answers to them are picked off its way out. Routes stay
+     *  as they are. */
+    const char *wire;
     const char *netns;         /* NAME, PID or PATH of a network namespace for the device */
     bool isolate;              /* a fresh user and network namespace instead */
     char *const *isolate_argv; /* the program to run in it (peer_net_start_program), or NULL; its
@@ -81,11 +85,13 @@ struct peer_net;
  * Makes the device and brings it up, with routes to the peers.
  *
  * Actionable errors (all with text):
- *  -EINVAL  a string in the config is wrong; -ENOENT, -ESRCH it names a namespace, process or
- *           directory that is not there (kind USAGE)
- *  -ENETUNREACH the target is no address of this machine, -EADDRINUSE a `from` address is taken or
- *           routed already, -EPERM, -EACCES, -ENOENT (device node), -EBUSY (device
- *           name taken, or a second peer_net in this process)  (kind MACHINE)
+ *  -EINVAL  a string in the config is wrong; -ENOENT, -ESRCH, -ENODEV it names a namespace,
+ *           process, directory or interface that is not there (kind USAGE)
+ *  -ENETUNREACH the target is no address of this machine, or answers to the peers would not leave
+ *           by the wire; -EADDRINUSE a `from` address is taken, routed already, or on the wire a
+ *           gateway or a neighbour that the kernel knows; -ENETDOWN the wire is down; -EPERM,
+ *           -EACCES, -ENOENT (device node), -EBUSY (device name taken, the wire is a port of a
+ *           bridge, or a second peer_net in this process)  (kind MACHINE)
  */
 PEER_EXPORT int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
                              struct peer_error *error);
@@ -148,6 +154,8 @@ struct peer_net_info {
     struct peer_addr first_peer;
     struct peer_mac first_mac; /* TAP only */
     struct peer_mac local_mac; /* TAP only */
+    const char *wire;          /* the interface whose wire the peers are on, or NULL */
+    bool wire_filters;         /* by filters of tc, since eBPF is not permitted or not there */
     uint64_t peers;            /* how many addresses */
     struct peer_addr local;    /* given to the local side, or family 0 */
     enum peer_neighbours neighbours;

@@ -216,6 +216,7 @@ static int make_stack(struct engine *engine, const struct engine_config *config)
         .peers = config->peers,
         .first_mac = config->first_mac,
         .local_mac = engine->device->local_mac,
+        .any_mac = config->any_mac,
         .super_segments = engine->device->offload_tcp && !engine->real_size,
         .udp_segments = engine->device->offload_udp && !engine->real_size,
         .frames = &engine->frames,

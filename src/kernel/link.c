@@ -82,7 +82,7 @@ static void parse_stats(const struct nlattr *attribute, struct rtnl_link *link)
 
 bool rtnl_link_parse(const struct nlmsghdr *message, struct rtnl_link *ret_link)
 {
-    const struct nlattr *table[IFLA_MAX + 1], *nested[IFLA_INFO_KIND + 1];
+    const struct nlattr *table[IFLA_MAX + 1], *nested[IFLA_INFO_SLAVE_KIND + 1];
     struct rtnl_link link = {0};
     char kind[32];
 
@@ -96,7 +96,11 @@ bool rtnl_link_parse(const struct nlmsghdr *message, struct rtnl_link *ret_link)
     link.flags = info->ifi_flags;
     (void)nl_get(table[IFLA_MTU], &link.mtu, sizeof(link.mtu));
     parse_stats(table[IFLA_STATS64], &link);
-    nl_nested(table[IFLA_LINKINFO], nested, IFLA_INFO_KIND);
+    link.type = info->ifi_type;
+    (void)nl_get(table[IFLA_ADDRESS], link.mac.bytes, sizeof(link.mac.bytes));
+    (void)nl_get(table[IFLA_MASTER], &link.master, sizeof(link.master));
+    nl_nested(table[IFLA_LINKINFO], nested, IFLA_INFO_SLAVE_KIND);
+    (void)nl_get_text(nested[IFLA_INFO_SLAVE_KIND], link.slave_kind, sizeof(link.slave_kind));
     link.is_tun = nl_get_text(nested[IFLA_INFO_KIND], kind, sizeof(kind)) && !strcmp(kind, "tun");
     *ret_link = link;
     return true;

@@ -38,6 +38,10 @@ struct rtnl_link {
     unsigned flags;                                          /* IFF_* */
     uint64_t rx_packets, tx_packets, rx_dropped, tx_dropped; /* as the local machine counts */
     bool is_tun;                                             /* IFLA_INFO_KIND is "tun" */
+    uint16_t type;                                           /* ARPHRD_* */
+    struct peer_mac mac;                                     /* zero when it has none of 6 bytes */
+    int master;          /* index of the bridge, bond, ... that it is a part of, 0: none */
+    char slave_kind[16]; /* what that is: "bridge", "bond", "vrf", ..., "" */
 };
 /** By index (> 0) or by name. -ENODEV when there is none. */
 int rtnl_link_get(struct rtnl *rtnl, int ifindex, const char *name, struct rtnl_link *ret_link,

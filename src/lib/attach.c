@@ -11,6 +11,9 @@
  *   routes    the fewest prefixes that cover the peers
  *
  * All of it hangs on the device, so the kernel takes it back whatever way the process ends.
+ *
+ * On the wire of an interface (kernel/wire.h) that has addresses and routes already, so none are
+ * added, and answers must leave by it.
  */
 #include "lib/attach.h"
 
@@ -26,7 +29,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TX_QUEUE_LEN = 20000, CANDIDATES = 4096 };
+enum { TX_QUEUE_LEN = 20000, CANDIDATES = 4096, TAP_MTU_MAX = 65521 };
 /* The kernel's neighbour table holds 1024 by default, for all namespaces together. */
 enum { NEIGHBOURS_ASKED = 512, NEIGHBOURS_PERMANENT = 131072 };
 
@@ -37,6 +40,7 @@ struct attach {
     struct attach_outcome out;
     struct addr_set peers; /* the plan's, or one chosen address */
     bool peers_chosen;
+    bool on_link; /* wire: peers are in the card's subnets */
 };
 
 /* ---- the target ---- */
@@ -177,6 +181,20 @@ static int check_not_routed(struct attach *attach, const struct addr_prefix *pre
     return 0;
 }
 
+/* Neighbours in the card's own subnets have to be asked for, or set one by one, on the card. */
+static int check_wire(struct attach *attach, const struct addr_set *peers, struct peer_error *error)
+{
+    int status = wire_check_peers(attach->rtnl, &attach->out.card, peers, &attach->on_link, error);
+
+    if (status == 0 && attach->on_link && peers->count > NEIGHBOURS_PERMANENT)
+        return error_set(
+            error, PEER_ERROR_USAGE, E2BIG,
+            "with --wire there can be %d peers in a subnet of %s at the most; choose fewer "
+            "with --from",
+            NEIGHBOURS_PERMANENT, attach->out.card.name);
+    return status;
+}
+
 static int check_peers(struct attach *attach, const struct addr_set *peers,
                        struct peer_error *error)
 {
@@ -184,6 +202,8 @@ static int check_peers(struct attach *attach, const struct addr_set *peers,
     int status = check_not_owned(attach, peers, error);
     if (status < 0)
         return status;
+    if (attach->out.card.ifindex)
+        return check_wire(attach, peers, error);
     int count = addr_set_prefixes(peers, &prefixes);
     if (count < 0)
         return error_set(error, PEER_ERROR_USAGE, -count,
@@ -238,6 +258,13 @@ static int choose_peer(struct attach *attach, uint32_t *turn, struct peer_error 
             return 0;
         }
         addr_set_done(&set);
+        if (attach->out.card.ifindex && last.code == ENETUNREACH)
+            break; /* so it is with the others */
+    }
+    if (attach->out.card.ifindex && last.code) {
+        if (error)
+            *error = last;
+        return -last.code;
     }
     return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
                      "no free address for a peer was found; name some with --from");
@@ -262,16 +289,20 @@ static int make_device(struct attach *attach, struct peer_error *error)
     const struct peer_net_config *config = attach->plan->config;
     struct tun_config tun = {.node = config->device_node,
                              .name = config->dev,
-                             .tap = config->kind == PEER_TAP,
+                             .tap = attach->plan->kind == PEER_TAP,
                              .offload = !config->no_offload};
     struct rtnl_link_change change = {
-        .up = true, .mtu = attach->plan->mtu, .txqueuelen = TX_QUEUE_LEN, .no_ipv6_autoconf = true};
+        .up = true, .mtu = attach->out.mtu, .txqueuelen = TX_QUEUE_LEN, .no_ipv6_autoconf = true};
 
     int status = check_name_free(attach, error);
     if (status == 0)
         status = tun_open(&tun, &attach->out.tun, error);
     if (status < 0)
         return status;
+    if (attach->out.card.ifindex) {
+        attach->out.tun.mac = attach->out.card.mac; /* the peers' counterpart is the card */
+        change.mac = &attach->out.tun.mac;
+    }
     status = rtnl_link_set(attach->rtnl, attach->out.tun.ifindex, &change, error);
     if (status == -EAFNOSUPPORT || status == -EOPNOTSUPP) { /* a kernel without IPv6 */
         change.no_ipv6_autoconf = false;
@@ -297,7 +328,7 @@ static int add_local(struct attach *attach, struct peer_error *error)
     int ifindex = attach->out.tun.ifindex;
     int status = 0;
 
-    if (plan->family == 6 && plan->config->kind == PEER_TAP) {
+    if (plan->family == 6 && plan->kind == PEER_TAP) {
         struct addr_prefix prefix = link_local(&attach->out.tun.mac);
         status = rtnl_addr_add(attach->rtnl, ifindex, &prefix, error);
     }
@@ -310,7 +341,9 @@ static int add_local(struct attach *attach, struct peer_error *error)
 
 static enum peer_neighbours choose_neighbours(const struct attach *attach)
 {
-    if (attach->plan->config->kind != PEER_TAP || attach->peers.count <= NEIGHBOURS_ASKED)
+    if (attach->out.card.ifindex && !attach->on_link)
+        return PEER_NEIGHBOURS_ASK; /* of the real gateway */
+    if (attach->plan->kind != PEER_TAP || attach->peers.count <= NEIGHBOURS_ASKED)
         return PEER_NEIGHBOURS_ASK;
     return attach->peers.count <= NEIGHBOURS_PERMANENT ? PEER_NEIGHBOURS_PERMANENT
                                                        : PEER_NEIGHBOURS_GATEWAY;
@@ -320,7 +353,8 @@ static int add_neighbours(struct attach *attach, struct peer_error *error)
 {
     if (attach->out.neighbours != PEER_NEIGHBOURS_PERMANENT)
         return 0;
-    return rtnl_neigh_add_set(attach->rtnl, attach->out.tun.ifindex, &attach->peers,
+    int card = attach->out.card.ifindex;
+    return rtnl_neigh_add_set(attach->rtnl, card ? card : attach->out.tun.ifindex, &attach->peers,
                               attach->peers.count, attach->plan->first_mac, error);
 }
 
@@ -397,12 +431,73 @@ static int add_routes_or_choose_again(struct attach *attach, uint32_t *turn,
     return status;
 }
 
+static int join_wire_or_choose_again(struct attach *attach, uint32_t *turn,
+                                     struct peer_error *error)
+{
+    int status;
+
+    while ((status = wire_attach(attach->rtnl, &attach->out.card, attach->out.tun.ifindex,
+                                 &attach->peers, attach->plan->first_mac, &attach->out.wire,
+                                 error)) == -EADDRINUSE &&
+           attach->peers_chosen) {
+        addr_set_done(&attach->peers);
+        attach->peers_chosen = false;
+        ++*turn;
+        status = choose_peer(attach, turn, error);
+        if (status < 0)
+            break;
+    }
+    return status;
+}
+
+/* What stands on the machine for the peers: addresses, routes and neighbours of the device, or what
+   joins it to a wire. */
+static int settle(struct attach *attach, uint32_t *turn, struct peer_error *error)
+{
+    int status;
+
+    if (attach->out.card.ifindex) {
+        status = join_wire_or_choose_again(attach, turn, error);
+        return status < 0 ? status : add_neighbours(attach, error);
+    }
+    status = add_local(attach, error);
+    if (status == 0)
+        status = add_routes_or_choose_again(attach, turn, error);
+    if (status == 0)
+        status = add_neighbours(attach, error);
+    if (status == 0)
+        status = ensure_caller_address(attach, error);
+    return status;
+}
+
+static int find_card(struct attach *attach, struct peer_error *error)
+{
+    const char *wire = attach->plan->config->wire;
+    const uint32_t mtu = attach->plan->mtu;
+    struct wire_card *card = &attach->out.card;
+
+    attach->out.mtu = mtu;
+    if (!wire)
+        return 0;
+    int status = wire_card(attach->rtnl, wire, card, error);
+    if (status < 0)
+        return status;
+    attach->out.mtu = mtu ? mtu : MIN(card->mtu, (uint32_t)TAP_MTU_MAX);
+    if (mtu > card->mtu)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "MTU %u is more than the %u of %s, on whose wire the peers are", mtu,
+                         card->mtu, card->name);
+    return 0;
+}
+
 static int attach_steps(struct attach *attach, struct peer_error *error)
 {
     uint32_t turn = 0;
     int status = rtnl_open(&attach->rtnl, error);
     if (status == 0)
         status = diag_open(&attach->diag, error);
+    if (status == 0)
+        status = find_card(attach, error);
     if (status == 0)
         status = check_target(attach, error);
     if (status == 0 && attach->plan->peers.family)
@@ -413,13 +508,7 @@ static int attach_steps(struct attach *attach, struct peer_error *error)
         status = make_device(attach, error);
     attach->out.neighbours = choose_neighbours(attach);
     if (status == 0)
-        status = add_local(attach, error);
-    if (status == 0)
-        status = add_routes_or_choose_again(attach, &turn, error);
-    if (status == 0)
-        status = add_neighbours(attach, error);
-    if (status == 0)
-        status = ensure_caller_address(attach, error);
+        status = settle(attach, &turn, error);
     return status;
 }
 
@@ -433,8 +522,10 @@ int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcom
         attach.out.rtnl_fd = dup(rtnl_fd(attach.rtnl));
         attach.out.diag_fd = dup(diag_fd(attach.diag));
         *ret_outcome = attach.out;
-    } else if (attach.out.tun.fd >= 0) {
-        close(attach.out.tun.fd);
+    } else {
+        if (attach.out.tun.fd >= 0)
+            close(attach.out.tun.fd);
+        wire_detach(&attach.out.wire);
     }
     if (attach.peers_chosen)
         addr_set_done(&attach.peers);

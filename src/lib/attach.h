@@ -4,6 +4,7 @@
 
 #include "base/addr_set.h"
 #include "kernel/tun.h"
+#include "kernel/wire.h"
 #include "link/spec.h"
 
 #include <peer/peer.h>
@@ -15,10 +16,11 @@
  */
 struct attach_plan {
     const struct peer_net_config *config;
+    enum peer_device_kind kind; /* TAP for a wire */
     uint8_t family;
     struct addr_set peers; /* empty (family 0) when they are to be chosen */
     struct peer_mac first_mac;
-    uint32_t mtu;
+    uint32_t mtu;             /* 0: that of the wire */
     struct addr_prefix local; /* family 0: none wanted */
     uint64_t seed;
     struct link_spec links[2]; /* by enum link_direction */
@@ -29,7 +31,10 @@ void attach_plan_done(struct attach_plan *plan);
 
 /** Plain data: it crosses a process boundary. Descriptors travel beside it. */
 struct attach_outcome {
-    struct tun tun; /* `fd` is of the process that ran */
+    struct tun tun;        /* `fd` is of the process that ran; on a wire its MAC is the card's */
+    struct wire wire;      /* likewise its `fds` */
+    struct wire_card card; /* ifindex 0: no wire */
+    uint32_t mtu;
     int rtnl_fd, diag_fd;
     struct peer_addr chosen;  /* the peer, when the plan had none */
     struct addr_prefix local; /* given to the local side, family 0 when none */

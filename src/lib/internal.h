@@ -25,6 +25,9 @@ struct peer_net {
     enum peer_device_kind kind;
     char device[IF_NAMESIZE];
     int ifindex;
+    char arrival[IF_NAMESIZE]; /* the device by which packets arrive: the wire's, else ours */
+    int arrival_ifindex;
+    struct wire wire;
     uint32_t mtu;
     struct peer_addr local;
     enum peer_neighbours neighbours;

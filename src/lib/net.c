@@ -38,6 +38,8 @@ static int errand_work(void *arg, struct netns_result *result)
         result->fds[result->fd_count++] = errand->outcome.tun.fd;
         result->fds[result->fd_count++] = errand->outcome.rtnl_fd;
         result->fds[result->fd_count++] = errand->outcome.diag_fd;
+        for (int i = 0; i < errand->outcome.wire.fd_count; i++)
+            result->fds[result->fd_count++] = errand->outcome.wire.fds[i];
     }
     return status;
 }
@@ -55,6 +57,8 @@ static int attach_in_namespace(int netns_fd, pid_t owner, const struct attach_pl
     ret_outcome->tun.fd = result.fds[0];
     ret_outcome->rtnl_fd = result.fds[1];
     ret_outcome->diag_fd = result.fds[2];
+    for (int i = 0; i < ret_outcome->wire.fd_count; i++)
+        ret_outcome->wire.fds[i] = result.fds[3 + i];
     return 0;
 }
 
@@ -112,7 +116,7 @@ static int make_engine(struct peer_net *net, const struct attach_plan *plan,
     const struct peer_net_config *config = plan->config;
     struct device_tun_config tun = {
         .fd = outcome->tun.fd,
-        .layer = config->kind == PEER_TAP ? FRAME_ETHERNET : FRAME_IP,
+        .layer = plan->kind == PEER_TAP ? FRAME_ETHERNET : FRAME_IP,
         .name = outcome->tun.name,
         .mtu = net->mtu,
         .local_mac = outcome->tun.mac,
@@ -122,6 +126,7 @@ static int make_engine(struct peer_net *net, const struct attach_plan *plan,
     struct engine_config engine = {
         .peers = &net->peers,
         .first_mac = net->first_mac,
+        .any_mac = net->wire.fd_count > 0,
         .seed = net->seed,
         .max_flows = config->max_flows ? config->max_flows : 2000000,
         .real_size = config->no_offload,
@@ -157,8 +162,9 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
     if (status < 0)
         return status;
 
-    net->kind = plan->config->kind;
-    net->mtu = plan->mtu;
+    net->wire = outcome.wire;
+    net->kind = plan->kind;
+    net->mtu = outcome.mtu;
     net->seed = plan->seed;
     net->first_mac = plan->first_mac;
     net->ifindex = outcome.tun.ifindex;
@@ -166,6 +172,9 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
     net->local = outcome.local.addr;
     net->neighbours = outcome.neighbours;
     snprintf(net->device, sizeof(net->device), "%s", outcome.tun.name);
+    net->arrival_ifindex = outcome.card.ifindex ? outcome.card.ifindex : net->ifindex;
+    snprintf(net->arrival, sizeof(net->arrival), "%s",
+             outcome.card.ifindex ? outcome.card.name : net->device);
     status = rtnl_adopt(outcome.rtnl_fd, &net->rtnl, error);
     if (status < 0)
         close(outcome.rtnl_fd);
@@ -219,6 +228,7 @@ struct peer_net *peer_net_free(struct peer_net *net)
         peer_listener_free(list_entry(net->listeners.next, struct peer_listener, node));
     engine_free(net->engine); /* resets the flows, which gives back their memory */
     ping_done(net);
+    wire_detach(&net->wire); /* behind the resets, which it carries */
     rtnl_free(net->rtnl);
     diag_free(net->diag);
     if (net->isolate)
@@ -283,8 +293,8 @@ int peer_net_has_listener(struct peer_net *net, int protocol, const struct peer_
 {
     struct peer_addr peer = addr_set_at(&net->peers, 0);
     struct diag_socket socket;
-    int status = diag_lookup(net->diag, (uint8_t)protocol, addr, port, &peer, 1, net->ifindex,
-                             &socket, NULL);
+    int status = diag_lookup(net->diag, (uint8_t)protocol, addr, port, &peer, 1,
+                             net->arrival_ifindex, &socket, NULL);
     if (status == -ENOENT)
         return 0;
     return status < 0 ? status : 1;
@@ -304,6 +314,10 @@ void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_inf
         .offload = net->offload,
         .program = net->program_started ? net->isolated.program : 0,
     };
+    if (net->wire.fd_count > 0) {
+        ret_info->wire = net->arrival;
+        ret_info->wire_filters = net->wire.variant == WIRE_TC;
+    }
     if (net->kind == PEER_TAP) {
         ret_info->first_mac = net->first_mac;
         ret_info->local_mac = engine_device(net->engine)->local_mac;

@@ -20,6 +20,24 @@ enum {
     MTU_DEFAULT = 1500
 };
 
+static int plan_wire(struct attach_plan *plan, struct peer_error *error)
+{
+    const struct peer_net_config *config = plan->config;
+
+    plan->kind = config->wire ? PEER_TAP : config->kind;
+    if (config->wire && config->isolate)
+        return error_set(
+            error, PEER_ERROR_USAGE, EINVAL,
+            "--wire and --isolate exclude each other: a fresh namespace has no interface");
+    if (config->wire && config->local)
+        return error_set(
+            error, PEER_ERROR_USAGE, EINVAL,
+            "--wire and --local exclude each other: the local side is %.64s, which has "
+            "its addresses",
+            config->wire);
+    return 0;
+}
+
 static int plan_seed(struct attach_plan *plan, struct peer_error *error)
 {
     plan->seed = plan->config->seed;
@@ -84,14 +102,18 @@ static int plan_family(struct attach_plan *plan, struct peer_error *error)
 
 static int plan_mtu(struct attach_plan *plan, struct peer_error *error)
 {
-    uint32_t most = plan->config->kind == PEER_TAP ? MTU_MAX_TAP : MTU_MAX_TUN;
+    uint32_t most = plan->kind == PEER_TAP ? MTU_MAX_TAP : MTU_MAX_TUN;
     uint32_t least = plan->family == 6 ? MTU_MIN_V6 : MTU_MIN_V4;
 
     plan->mtu = plan->config->mtu ? plan->config->mtu : MTU_DEFAULT;
+    if (plan->config->wire && !plan->config->mtu) {
+        plan->mtu = 0;
+        return 0;
+    }
     if (plan->mtu < least || plan->mtu > most)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "MTU %u does not go with IPv%d on %s; it may be %u to %u", plan->mtu,
-                         plan->family, plan->config->kind == PEER_TAP ? "TAP" : "TUN", least, most);
+                         plan->family, plan->kind == PEER_TAP ? "TAP" : "TUN", least, most);
     return 0;
 }
 
@@ -104,7 +126,7 @@ static int plan_mac(struct attach_plan *plan, struct peer_error *error)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "\"%s\" (--mac) is no unicast Ethernet address such as 02:00:00:00:00:01",
                          text);
-    if (text && plan->config->kind != PEER_TAP)
+    if (text && plan->kind != PEER_TAP)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "--mac needs --tap: a TUN device has no Ethernet addresses");
     if (text)
@@ -137,7 +159,7 @@ int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_pl
                 struct peer_error *error)
 {
     static int (*const steps[])(struct attach_plan *, struct peer_error *) = {
-        plan_seed, plan_local, plan_family, plan_mtu, plan_mac, plan_links};
+        plan_wire, plan_seed, plan_local, plan_family, plan_mtu, plan_mac, plan_links};
     struct attach_plan plan = {.config = config};
     int status = 0;
 

@@ -121,14 +121,14 @@ static int observe(struct tracing *tracing, struct peer_error *error)
     int status = trace_survey(tracing->net, &tracing->before, fds, error);
     if (status < 0)
         return status;
-    memcpy(config.device, tracing->net->device, sizeof(config.device));
+    memcpy(config.device, tracing->net->arrival, sizeof(config.device));
     if (fds[0] < 0)
         (void)error_set(&tracing->nftrace_error, PEER_ERROR_MACHINE, -fds[0], "%s",
                         error_text(-fds[0]));
     else
         (void)nftrace_new(fds, &config, &tracing->nftrace, &tracing->nftrace_error);
     tracing->dropreason_status = tracing->dry ? -ECANCELED : dropreason_open(&tracing->dropreason);
-    return ingress_survey(tracing->net->rtnl, tracing->net->ifindex, tracing->net->netns_fd < 0,
+    return ingress_survey(tracing->net->rtnl, tracing->net->arrival_ifindex, tracing->net->netns_fd < 0,
                           &tracing->ingress, error);
 }
 
@@ -390,7 +390,7 @@ static void look_up_routes(struct tracing *tracing)
     const struct rtnl_lookup there = {
         .dst = tracing->dst,
         .src = tracing->peer,
-        .iif = tracing->net->ifindex,
+        .iif = tracing->net->arrival_ifindex,
         .protocol = tracing->protocol,
         .sport = tracing->peer_port,
         .dport = tracing->dst_port,
@@ -408,7 +408,7 @@ static void look_up_socket(struct tracing *tracing)
     /* Another port of the peer's: our own would find the connection, not who listens. */
     const int status = diag_lookup(
         tracing->net->diag, tracing->protocol, &tracing->dst, tracing->dst_port, &tracing->peer,
-        (uint16_t)(tracing->peer_port ^ 1), tracing->net->ifindex, &tracing->socket, NULL);
+        (uint16_t)(tracing->peer_port ^ 1), tracing->net->arrival_ifindex, &tracing->socket, NULL);
     tracing->has_socket = status == 0;
     if (status == 0)
         tracing->pid = diag_inode_owner(tracing->socket.inode, tracing->comm);
@@ -421,7 +421,7 @@ static int look_up(struct tracing *tracing, struct peer_error *error)
     find_destination(tracing);
     look_up_routes(tracing);
     look_up_socket(tracing);
-    if (rtnl_link_get(tracing->net->rtnl, tracing->net->ifindex, NULL, &link, NULL) == 0)
+    if (rtnl_link_get(tracing->net->rtnl, tracing->net->arrival_ifindex, NULL, &link, NULL) == 0)
         tracing->device_down = !(link.flags & IFF_UP);
     return trace_survey(tracing->net, &tracing->after, NULL, error);
 }

@@ -142,7 +142,7 @@ static const char *placeholder(const struct tracing *tracing, const char *name, 
 #define IS(word) (sizeof(word) - 1 == len && !strncmp(name, word, len))
 
     if (IS("dev"))
-        return tracing->net->device;
+        return tracing->net->arrival;
     if (IS("proto"))
         return trace_protocol_text(tracing);
     if (IS("family"))
@@ -295,7 +295,7 @@ static void judge_rule(struct tracing *tracing, const struct nftrace_event *even
         /* A redirection leads to the address of the device; the kernel drops what has none. */
         tracing->result.reason = "redirect-without-address";
         say(tracing, "firewall rule \"%.160s\" redirects, but %s has no address to redirect to",
-            rule, tracing->net->device);
+            rule, tracing->net->arrival);
         mend(tracing, "give the device an address: --local 192.0.2.1/32");
     }
 }
@@ -350,11 +350,11 @@ static void judge_listener(struct tracing *tracing)
         return;
     (void)peer_endpoint_format(&tracing->dst, tracing->dst_port, to);
     (void)owner_text(other, owner);
-    if (other->bound_ifindex && other->bound_ifindex != tracing->net->ifindex) {
+    if (other->bound_ifindex && other->bound_ifindex != tracing->net->arrival_ifindex) {
         (void)rtnl_link_get(tracing->net->rtnl, other->bound_ifindex, NULL, &link, NULL);
         result->reason = "listens-on-other-device";
         say(tracing, "%s listens on port %u, but is bound to device %s; this came by %s", owner,
-            tracing->dst_port, link.name, tracing->net->device);
+            tracing->dst_port, link.name, tracing->net->arrival);
         mend(tracing, "let it listen without SO_BINDTODEVICE");
     } else if (other->local.family == 6 && is_any(&other->local) && !trace_v6(tracing)) {
         result->reason = "listens-on-ipv6-only";
@@ -490,7 +490,7 @@ static const char *back_reason(const struct tracing *tracing)
         return NULL;
     if (tracing->back_status < 0 || grew(tracing, COUNTER_OUT_NO_ROUTES4, COUNTER_OUT_NO_ROUTES6))
         return "no-way-back";
-    if (tracing->back_route.oif != tracing->net->ifindex)
+    if (tracing->back_route.oif != tracing->net->arrival_ifindex)
         return "answer-elsewhere";
     return NULL;
 }

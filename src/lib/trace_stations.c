@@ -81,12 +81,12 @@ static void report_device(struct tracing *tracing)
     (void)trace_target_text(tracing, &tracing->peer, tracing->peer_port, from);
     (void)trace_target_text(tracing, &tracing->to, tracing->port, to);
     if (tracing->dry)
-        tell(tracing, station, tracing->net->device, "nothing is sent: a packet from %s to %s",
+        tell(tracing, station, tracing->net->arrival, "nothing is sent: a packet from %s to %s",
              peer_addr_format(&tracing->peer, peer), to);
     else if (lost)
-        tell(tracing, station, tracing->net->device, "%s", tracing->result.text);
+        tell(tracing, station, tracing->net->arrival, "%s", tracing->result.text);
     else
-        tell(tracing, station, tracing->net->device, "%s from %s to %s",
+        tell(tracing, station, tracing->net->arrival, "%s from %s to %s",
              tracing->protocol == IPPROTO_TCP   ? "SYN"
              : tracing->protocol == IPPROTO_UDP ? "datagram"
                                                 : "echo request",
@@ -107,7 +107,7 @@ static void report_ingress(struct tracing *tracing)
     char tcx[32] = "";
 
     if (lost) {
-        tell(tracing, station, tracing->net->device, "%s", tracing->result.text);
+        tell(tracing, station, tracing->net->arrival, "%s", tracing->result.text);
         return;
     }
     if (ingress->tcx > 0)
@@ -115,7 +115,7 @@ static void report_ingress(struct tracing *tracing)
                        ingress->tcx == 1 ? "" : "s");
     else if (ingress->tcx == 0)
         (void)snprintf(tcx, sizeof(tcx), ", no tcx");
-    tell(tracing, station, tracing->net->device, "%s, %d tc filter%s%s",
+    tell(tracing, station, tracing->net->arrival, "%s, %d tc filter%s%s",
          modes[MIN(ingress->xdp, (uint8_t)4)], ingress->filters, ingress->filters == 1 ? "" : "s",
          tcx);
 }
@@ -267,7 +267,7 @@ static void report_route(struct tracing *tracing)
 
     (void)peer_addr_format(&tracing->dst, dst);
     if (lost)
-        tell(tracing, station, tracing->net->device, "%s", tracing->result.text);
+        tell(tracing, station, tracing->net->arrival, "%s", tracing->result.text);
     else if (is_local(tracing))
         tell(tracing, station, tracing->route.oif_name, "local: %s is this machine's%s", dst,
              tracing->translated ? " (behind DNAT)" : "");
@@ -278,7 +278,7 @@ static void report_route(struct tracing *tracing)
                                            : "",
              rtnl_route_format(&tracing->route, text, sizeof(text)));
     else
-        tell(tracing, station, tracing->net->device, "the look-up says: %s",
+        tell(tracing, station, tracing->net->arrival, "the look-up says: %s",
              error_text(-tracing->route_status));
 }
 
@@ -367,7 +367,7 @@ static void report_answer(struct tracing *tracing)
                                     .at_ns = none ? 0 : tracing->answer_ns};
 
     if (!tracing->dry && !(none && tracing->result.outcome == PEER_TRACE_DROPPED))
-        tell(tracing, station, tracing->net->device, "%s", texts[tracing->answer]);
+        tell(tracing, station, tracing->net->arrival, "%s", texts[tracing->answer]);
 }
 
 /* ---- in order ---- */

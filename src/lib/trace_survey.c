@@ -87,7 +87,7 @@ static int survey_work(void *arg, struct netns_result *result)
 int trace_survey(struct peer_net *net, struct trace_survey *ret_survey, int *fds,
                  struct peer_error *error)
 {
-    struct survey_work work = {.device = net->device, .wants_fds = fds != NULL};
+    struct survey_work work = {.device = net->arrival, .wants_fds = fds != NULL};
     struct netns_result result = {0};
     int status;
 

@@ -411,10 +411,10 @@ static void arp_input(struct stack *stack, struct frame *frame)
 }
 
 /* TAP: is the frame for this peer's MAC, for everybody, or for the first peer, who may be the
-   gateway of all others? */
+   gateway of all others? On the wire of a real interface a real gateway's MAC may stand there. */
 static bool ethernet_for_us(const struct stack *stack, const struct frame *frame, uint64_t peer)
 {
-    if (frame->data[0] & 1)
+    if (stack->any_mac || frame->data[0] & 1)
         return true;
     struct peer_mac mac = mac_add(stack->first_mac, peer);
     return memcmp(frame->data, mac.bytes, sizeof(mac.bytes)) == 0 ||

@@ -95,6 +95,7 @@ struct stack {
     uint16_t mtu;
     const struct addr_set *peers;
     struct peer_mac first_mac, local_mac;
+    bool any_mac;
     bool super_segments, udp_segments;
     uint16_t burst_segment; /* of the burst of datagrams that is being sent, 0: none */
     struct frame_pool *frames;

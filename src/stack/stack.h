@@ -75,6 +75,7 @@ struct stack_config {
     const struct addr_set *peers; /* outlives the stack */
     struct peer_mac first_mac;    /* TAP: of peer 0, the others count up */
     struct peer_mac local_mac;    /* TAP: of the local machine */
+    bool any_mac;                 /* TAP: a frame to another MAC is for the peer of its address too */
     bool super_segments;          /* send frames of up to 64 KiB with gso_size */
     bool udp_segments;            /* likewise for bursts of datagrams */
     struct frame_pool *frames;

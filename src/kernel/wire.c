@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation: first what must not be. The card must be one that receives for this machine
+ * by itself, and the peers' addresses must belong to nobody that the kernel knows of, while its
+ * answers to them must leave by the card, where they are picked off. Then the guardian, then the
+ * programs or filters: whatever way this ends from there on, somebody tidies up.
+ */
+#include "kernel/wire_internal.h"
+
+#include "base/error.h"
+
+#include <net/if_arp.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+/* ---- the card ---- */
+
+static int refuse_part(struct rtnl *rtnl, const struct rtnl_link *link, struct peer_error *error)
+{
+    char master[IF_NAMESIZE];
+
+    (void)rtnl_device_text(rtnl, link->master, master);
+    return error_set(error, PEER_ERROR_MACHINE, EBUSY,
+                     "%s is a port of the %s %s, which takes all that it receives; use --wire %s",
+                     link->name, link->slave_kind, master, master);
+}
+
+int wire_card(struct rtnl *rtnl, const char *name, struct wire_card *ret_card,
+              struct peer_error *error)
+{
+    struct rtnl_link link;
+
+    int status = rtnl_link_get(rtnl, 0, name, &link, NULL);
+    if (status == -ENODEV)
+        return error_set(error, PEER_ERROR_USAGE, ENODEV,
+                         "there is no interface \"%.64s\" (--wire); \"ip link\" lists them", name);
+    if (status < 0)
+        return nl_fail(&rtnl->nl, status, error, "find device %.64s", name);
+    if (link.flags & IFF_LOOPBACK)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "%s is loopback, which has no wire; leave --wire away", link.name);
+    if (link.type != ARPHRD_ETHER)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "%s is no Ethernet interface, so no peer can be on its wire", link.name);
+    if (link.master && strcmp(link.slave_kind, "vrf") != 0)
+        return refuse_part(rtnl, &link, error);
+    if (!(link.flags & IFF_UP))
+        return error_set(error, PEER_ERROR_MACHINE, ENETDOWN,
+                         "%s is down, so it receives nothing; ip link set %s up", link.name,
+                         link.name);
+    *ret_card = (struct wire_card){.ifindex = link.ifindex, .mac = link.mac, .mtu = link.mtu};
+    memcpy(ret_card->name, link.name, sizeof(ret_card->name));
+    return 0;
+}
+
+/* ---- the peers ---- */
+
+/**
+ * The prefixes that cover the peers and nothing else: the broadcast address of a subnet, which a
+ * covering of fewer may contain, must go out as ever.
+ */
+static int exact_prefixes(const struct addr_set *peers, struct addr_prefix **ret_prefixes,
+                          struct peer_error *error)
+{
+    const struct addr_range *ranges = peers->sorted ? peers->sorted : peers->ranges;
+    struct addr_set exact = *peers;
+
+    exact.sorted = NULL;
+    exact.ranges = calloc(peers->range_count, sizeof(*exact.ranges));
+    int count = -ENOMEM;
+    for (size_t i = 0; exact.ranges && i < peers->range_count; i++)
+        exact.ranges[i] = (struct addr_range){
+            .first = ranges[i].first, .last = ranges[i].last, .base = ranges[i].base};
+    if (exact.ranges)
+        count = addr_set_prefixes(&exact, ret_prefixes);
+    free(exact.ranges);
+    if (count == -ENOMEM)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    if (count < 0)
+        return error_set(error, PEER_ERROR_USAGE, -count,
+                         "the peers' addresses fall into too many prefixes for --wire; give fewer "
+                         "ranges with --from");
+    return count;
+}
+
+struct check {
+    const struct wire_card *card;
+    const struct addr_set *peers;
+    const struct addr_prefix *prefix; /* whose routes are looked at */
+    struct rtnl_route route;          /* what was found */
+    struct wire_neighbour neighbour;
+};
+
+static int find_gateway(void *user, const struct rtnl_route *route)
+{
+    struct check *check = user;
+
+    if (route->oif != check->card->ifindex || !route->gateway.family ||
+        addr_set_find(check->peers, &route->gateway) < 0)
+        return 0;
+    check->route = *route;
+    return 1;
+}
+
+static int find_neighbour(void *user, const struct wire_neighbour *neighbour)
+{
+    struct check *check = user;
+    const uint16_t alive = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT;
+
+    if (!(neighbour->state & alive) || addr_set_find(check->peers, &neighbour->addr) < 0)
+        return 0;
+    check->neighbour = *neighbour;
+    return 1;
+}
+
+/** A route within the prefix that leads elsewhere. */
+static int find_detour(void *user, const struct rtnl_route *route)
+{
+    struct check *check = user;
+
+    if (route->oif == check->card->ifindex || route->dst.length <= check->prefix->length ||
+        !addr_prefix_contains(check->prefix, &route->dst.addr))
+        return 0;
+    check->route = *route;
+    return 1;
+}
+
+static int check_real_machines(struct rtnl *rtnl, struct check *check, struct peer_error *error)
+{
+    const uint8_t family = check->peers->family;
+    char text[PEER_ADDR_TEXT], mac[PEER_MAC_TEXT], route[160];
+
+    int status = rtnl_route_each(rtnl, family, find_gateway, check, error);
+    if (status > 0)
+        return error_set(
+            error, PEER_ERROR_MACHINE, EADDRINUSE,
+            "%s is the gateway of a route (%s), which a peer would shadow; choose other "
+            "addresses with --from",
+            peer_addr_format(&check->route.gateway, text),
+            rtnl_route_format(&check->route, route, sizeof(route)));
+    if (status < 0)
+        return status;
+    status = wire_neigh_each(rtnl, check->card->ifindex, family, find_neighbour, check);
+    if (status < 0)
+        return nl_fail(&rtnl->nl, status, error, "list the neighbours on %s", check->card->name);
+    if (status == 0)
+        return 0;
+    (void)peer_addr_format(&check->neighbour.addr, text);
+    return error_set(
+        error, PEER_ERROR_MACHINE, EADDRINUSE,
+        "%s is a neighbour on %s already, at %s, which a peer would shadow; choose other "
+        "addresses with --from, or, if it is gone: ip neigh del %s dev %s",
+        text, check->card->name, peer_mac_format(&check->neighbour.mac, mac), text,
+        check->card->name);
+}
+
+static int refuse_way(const struct check *check, const struct rtnl_route *route,
+                      struct peer_error *error)
+{
+    char text[PEER_ADDR_TEXT], way[160];
+
+    return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
+                     "answers to %s/%d would not leave by %s but by this route: %s; choose other "
+                     "addresses with --from",
+                     peer_addr_format(&check->prefix->addr, text), check->prefix->length,
+                     check->card->name, rtnl_route_format(route, way, sizeof(way)));
+}
+
+/** Do answers to all of check->prefix leave by the card? 1: and without a gateway; 0; -errno. */
+static int check_way(struct rtnl *rtnl, struct check *check, struct peer_error *error)
+{
+    const struct rtnl_lookup lookup = {.dst = check->prefix->addr};
+    struct rtnl_route route;
+    char text[PEER_ADDR_TEXT];
+
+    if (rtnl_route_lookup(rtnl, &lookup, &route, NULL) < 0) {
+        (void)peer_addr_format(&check->prefix->addr, text);
+        return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
+                         "this machine has no route to %s, so it could not answer; ip route add "
+                         "%s/%d dev %s, or choose other addresses with --from",
+                         text, text, check->prefix->length, check->card->name);
+    }
+    if (route.oif != check->card->ifindex || route.type != RTN_UNICAST)
+        return refuse_way(check, &route, error);
+    int status = rtnl_route_each(rtnl, check->peers->family, find_detour, check, error);
+    if (status > 0)
+        return refuse_way(check, &check->route, error);
+    return status < 0 ? status : !route.gateway.family;
+}
+
+int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const struct addr_set *peers,
+                     bool *ret_on_link, struct peer_error *error)
+{
+    struct check check = {.card = card, .peers = peers};
+    struct addr_prefix *prefixes;
+    bool on_link = false;
+
+    int status = check_real_machines(rtnl, &check, error);
+    if (status < 0)
+        return status;
+    const int count = exact_prefixes(peers, &prefixes, error);
+    if (count < 0)
+        return count;
+    for (int i = 0; i < count && status >= 0; i++) {
+        check.prefix = &prefixes[i];
+        status = check_way(rtnl, &check, error);
+        on_link = on_link || status > 0;
+    }
+    free(prefixes);
+    if (status < 0)
+        return status;
+    *ret_on_link = on_link;
+    return 0;
+}
+
+/* ---- joining ---- */
+
+/**
+ * Two who emulate one address on one card would take each other's answers. No route and no address
+ * tells of a peer here, so a name in the namespace's own space of abstract sockets does, for the
+ * first of the peers. It is free again when the descriptor is closed.
+ */
+static int reserve(const struct wire_card *card, const struct addr_set *peers,
+                   struct peer_error *error)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const struct peer_addr first = addr_set_at(peers, 0);
+    char text[PEER_ADDR_TEXT];
+
+    (void)peer_addr_format(&first, text);
+    const int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "peer-wire/%d/%s",
+                             card->ifindex, text);
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name,
+                        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) == 0)
+        return fd;
+    const int code = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    if (code == EADDRINUSE)
+        return error_set(
+            error, PEER_ERROR_MACHINE, code,
+            "another process has a peer at %s on the wire of %s; choose other addresses "
+            "with --from",
+            text, card->name);
+    return error_set(error, PEER_ERROR_MACHINE, code, "cannot reserve %s on the wire of %s: %s",
+                     text, card->name, error_text(code));
+}
+
+static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, int guard,
+                     struct peer_error *error)
+{
+    struct wire_tc tc;
+
+    int status = wire_tc_plan(rtnl, job, &tc, error);
+    if (status == 0)
+        status = wire_tc_qdiscs(rtnl, job, &tc, error);
+    if (status < 0)
+        return status;
+    /* From here on the guardian undoes what is done, even if we fail. */
+    status = wire_guard_tell(guard, &tc);
+    if (status < 0) {
+        wire_tc_remove(rtnl, &tc);
+        return error_set(error, PEER_ERROR_MACHINE, -status,
+                         "the process that tidies %s up afterwards is gone: %s", job->card->name,
+                         error_text(-status));
+    }
+    return wire_tc_filters(rtnl, job, &tc, error);
+}
+
+static int join(struct rtnl *rtnl, const struct wire_job *job, struct wire *wire,
+                struct peer_error *error)
+{
+    if (wire_bpf_attach(job, wire->fds + wire->fd_count) == 0) {
+        wire->fd_count += WIRE_LINKS;
+        wire->variant = WIRE_TCX;
+        return 0;
+    }
+    wire->variant = WIRE_TC;
+    return attach_tc(rtnl, job, wire->fds[0], error);
+}
+
+int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
+                const struct addr_set *peers, struct peer_mac first_mac, struct wire *ret_wire,
+                struct peer_error *error)
+{
+    struct addr_prefix *prefixes;
+    struct wire wire = {0};
+
+    const int count = exact_prefixes(peers, &prefixes, error);
+    if (count < 0)
+        return count;
+    const struct wire_job job = {.card = card,
+                                 .tap_ifindex = tap_ifindex,
+                                 .family = peers->family,
+                                 .prefixes = prefixes,
+                                 .prefix_count = count};
+    int status = wire_guard_start(card, peers, first_mac, &wire.guard, error);
+    if (status >= 0) {
+        wire.fds[wire.fd_count++] = status;
+        status = reserve(card, peers, error);
+    }
+    if (status >= 0) {
+        wire.fds[wire.fd_count++] = status;
+        status = join(rtnl, &job, &wire, error);
+    }
+    free(prefixes);
+    if (status < 0) {
+        wire_detach(&wire);
+        return status;
+    }
+    *ret_wire = wire;
+    return 0;
+}
+
+void wire_detach(struct wire *wire)
+{
+    for (int i = wire->fd_count - 1; i > 0; i--)
+        (void)close(wire->fds[i]);
+    if (wire->fd_count > 0)
+        wire_guard_end(wire->fds[0], wire->guard);
+    *wire = (struct wire){0};
+}

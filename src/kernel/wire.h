@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef KERNEL_WIRE_H
+#define KERNEL_WIRE_H
+
+#include "base/addr_set.h"
+#include "kernel/rtnl.h"
+
+#include <peer/error.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/**
+ * Peers on the wire of an interface that is there already, the card: what the peers send by a TAP
+ * device arrives on the card as if received by it, and what leaves the card for a peer's address
+ * (ARP and neighbour solicitations for it too) goes to the TAP device and never out.
+ *
+ * All but wire_detach works in the namespace of the calling thread, which is that of `rtnl`.
+ */
+struct wire_card {
+    int ifindex;
+    char name[IF_NAMESIZE];
+    struct peer_mac mac;
+    uint32_t mtu;
+};
+/**
+ * Finds the card and judges it: -ENODEV, -ENETDOWN, -EINVAL (loopback, no Ethernet), -EBUSY (part
+ * of a bridge or bond, which takes what it receives), with text.
+ */
+int wire_card(struct rtnl *rtnl, const char *name, struct wire_card *ret_card,
+              struct peer_error *error);
+/**
+ * Would these peers shadow something real, or would answers to them not leave by the card?
+ * -EADDRINUSE (gateway of a route, a neighbour that the kernel knows), -ENETUNREACH (no way or
+ * another one), with text. `ret_on_link`: some are in the card's subnets, where neighbours are
+ * asked for.
+ */
+int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const struct addr_set *peers,
+                     bool *ret_on_link, struct peer_error *error);
+
+/** What holds the wire. Descriptors, which may be passed to another process one by one. */
+enum { WIRE_FDS = 4 };
+enum wire_variant {
+    WIRE_TCX = 1, /* eBPF programs that are gone with their links */
+    WIRE_TC,      /* filters of tc, which a guardian process removes */
+};
+struct wire {
+    int fds[WIRE_FDS]; /* owned; the guardian first, a reservation, then the links */
+    pid_t guard;       /* the guardian's process */
+    int fd_count;      /* 0: nothing is held, then the rest means nothing */
+    enum wire_variant variant;
+};
+/**
+ * Joins card and TAP device. By tcx, else (bpf(2) is not permitted, or a kernel before 6.6) by u32
+ * and mirred, for which the TAP device must have the card's MAC.
+ *
+ * A guardian process is forked, which wire_detach reaps. When the last copy of its
+ * descriptor is closed, in whatever way the holder ends, it takes away the filters (and the clsact
+ * qdisc, when that was made for them and holds no other filter) and the neighbour entries of the
+ * peers, and ends.
+ *
+ * `peers`: peer i has the MAC mac_add(first_mac, i). -errno with text, and nothing is left;
+ * -EADDRINUSE: somebody else's first peer on this card has that address.
+ */
+int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
+                const struct addr_set *peers, struct peer_mac first_mac, struct wire *ret_wire,
+                struct peer_error *error);
+/** Takes all away, and waits until the guardian has done its part (2 s at the most). Close the TAP
+ *  device first: until then what it sends must arrive. Takes a zeroed one, and leaves one. */
+void wire_detach(struct wire *wire);
+
+#endif

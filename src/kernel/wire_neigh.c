@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation: a dump of the neighbour table for one device. Entries without a MAC are
+ * questions that nobody answered.
+ */
+#include "kernel/wire_internal.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+static bool parse(const struct nlmsghdr *message, int ifindex, struct wire_neighbour *ret)
+{
+    const struct nlattr *table[NDA_LLADDR + 1];
+    struct wire_neighbour neighbour;
+
+    if (message->nlmsg_type != RTM_NEWNEIGH ||
+        !nl_attributes(message, sizeof(struct ndmsg), table, NDA_LLADDR))
+        return false;
+    const struct ndmsg *info = mnl_nlmsg_get_payload(message);
+    if (info->ndm_ifindex != ifindex ||
+        !nl_get_addr(table[NDA_DST], info->ndm_family, &neighbour.addr) ||
+        !nl_get(table[NDA_LLADDR], neighbour.mac.bytes, sizeof(neighbour.mac.bytes)))
+        return false;
+    neighbour.state = info->ndm_state;
+    *ret = neighbour;
+    return true;
+}
+
+int wire_neigh_each(struct rtnl *rtnl, int ifindex, uint8_t family,
+                    int (*each)(void *user, const struct wire_neighbour *neighbour), void *user)
+{
+    const struct ndmsg info = {.ndm_family = (uint8_t)nl_family(family)};
+    struct nl_answers answers = {0};
+    struct nl_request request;
+    struct wire_neighbour neighbour;
+
+    nl_begin(&request, RTM_GETNEIGH, 0, &info, sizeof(info));
+    nl_put_u32(&request, NDA_IFINDEX, (uint32_t)ifindex);
+    int status = nl_dump(&rtnl->nl, &request, &answers);
+    for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && status == 0;
+         m = nl_next(&answers, m))
+        if (parse(m, ifindex, &neighbour))
+            status = each(user, &neighbour);
+    nl_answers_done(&answers);
+    return status;
+}
+
+void wire_neigh_remove(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr)
+{
+    const struct ndmsg info = {.ndm_family = (uint8_t)nl_family(addr->family),
+                               .ndm_ifindex = ifindex};
+    struct nl_request request;
+
+    nl_begin(&request, RTM_DELNEIGH, 0, &info, sizeof(info));
+    nl_put_addr(&request, NDA_DST, addr);
+    (void)nl_call(&rtnl->nl, &request, NULL);
+}
