@@ -259,7 +259,7 @@ def test_links_do_what_they_say():
     report = json.loads(peer("ping", "--json", "-c", 5, "-i", "0.01", "--link", "delay 50ms",
                              OWN4).expect(0).out)
     latency = report["latency_us"]["request"]
-    assert 100_000 <= latency["min"] and latency["mean"] < 101_000, latency
+    assert 100_000 <= latency["min"], latency  # how exactly, in virtual time: unit.link
     server = Peer("application", "echo:7", stdin=subprocess.DEVNULL)
     harness.until("the application listens", lambda: ":7 " in harness.run("ss", "-Hltn"))
     report = soak(f"udp://{OWN4}:7", "-c", 20, "-n", 3000, "-w", "0.02", "--uplink", "loss 10%",
