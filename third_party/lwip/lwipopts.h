@@ -114,6 +114,9 @@
 /* With timestamps there is room for three. */
 #define LWIP_TCP_MAX_SACK_NUM           3
 #define TCP_QUEUE_OOSEQ                 1
+/* What waits behind a gap is walked for each segment that joins it, and a segment of one byte holds a
+   buffer of 2 KiB: a full window of ordinary segments fits (2 900), a flood of tiny ones does not. */
+#define TCP_OOSEQ_MAX_PBUFS             4096
 /* The coarse tick is twice this: 10 ms. RTO, RTT and the like count in it. */
 #define TCP_TMR_INTERVAL                5
 /* As Linux: first SYN again after 1 s (RFC 6298), 6 times; TIME-WAIT for 60 s. Data 12 times (Linux:

@@ -478,6 +478,26 @@ static void bytes_over_the_window_do_no_harm(void **state)
     simnet_end(net);
 }
 
+/* Every other byte, one a segment: each would hold a buffer for as long as the first is missing. */
+static void bytes_behind_a_gap_are_bounded(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct craft_tcp open;
+    struct end *end = accept_one(net, "198.18.0.5", &open);
+    struct craft_tcp data = segment("198.18.0.5", 80, CRAFT_ACK, 0, open.seq + 1);
+
+    (void)state;
+    data.payload = "x";
+    data.payload_len = 1;
+    for (uint32_t i = 0; i < 6000; i++) {
+        data.seq = APP_ISN + 2 + 2 * i;
+        put_tcp(net, &data);
+    }
+    assert_in_range(stack_pool_used(), 2000, 4200);
+    assert_int_equal(end->received, 0);
+    simnet_end(net);
+}
+
 static void wrong_ack_of_a_syn_is_reset(void **state)
 {
     struct simnet *net = begin_v4();
@@ -517,6 +537,7 @@ int main(void)
         TEST(tiny_mss_and_window_in_a_handshake_do_no_harm),
         TEST(acknowledgements_that_do_not_belong_are_answered_twice_a_second),
         TEST(bytes_over_the_window_do_no_harm),
+        TEST(bytes_behind_a_gap_are_bounded),
         TEST(wrong_ack_of_a_syn_is_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
