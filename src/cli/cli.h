@@ -50,7 +50,7 @@ option_set option_set_size;   /* uint64_t bytes: "64", "4k", "1MiB" */
 
 /** What every command knows. First member of each command's options. */
 struct common_options {
-    const char *from, *mac, *dev, *local, *netns, *pcap;
+    const char *from, *mac, *dev, *local, *wire, *netns, *pcap;
     const char *link, *uplink, *downlink;
     char manners[1024]; /* of all --manner, with blanks between; "" when there is none */
     int kind;           /* enum peer_device_kind */

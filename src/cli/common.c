@@ -36,6 +36,9 @@ const struct option_def options_net[] = {
     {0, "dev", "NAME", "name of the device (peer%d)", option_set_string, FIELD(dev)},
     {0, "local", "ADDR[/LEN]", "address to give the local side of the device", option_set_string,
      FIELD(local)},
+    {0, "wire", "IFACE",
+     "the peers are on the wire of that interface, as if their packets came from there",
+     option_set_string, FIELD(wire)},
     {0, "netns", "NAME|PID|PATH", "put the device into that network namespace", option_set_string,
      FIELD(netns)},
     {0, "isolate", NULL, "a fresh user and network namespace; \"-- PROGRAM\" is started in it",
@@ -303,6 +306,7 @@ int open_net(const struct common_options *common, const struct target *target, b
         .dev = common->dev,
         .local = common->local,
         .local_needed = local_needed,
+        .wire = common->wire,
         .netns = common->netns,
         .isolate = common->isolate,
         .isolate_argv = common->program,
@@ -449,6 +453,10 @@ json_t *json_report(const char *command, struct peer_net *net, const struct targ
                             json_pack("{s:s, s:s, s:i, s:b}", "name", info.device, "kind",
                                       info.kind == PEER_TAP ? "tap" : "tun", "mtu", (int)info.mtu,
                                       "offload", info.offload));
+        if (info.wire)
+            json_object_update_new(json_object_get(document, "device"),
+                                   json_pack("{s:s, s:s}", "wire", info.wire, "wire_by",
+                                             info.wire_filters ? "tc" : "tcx"));
     }
     return document;
 }

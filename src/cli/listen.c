@@ -63,9 +63,10 @@ static void say_listening(const struct listening *listening)
     char endpoint[PEER_ENDPOINT_TEXT], local[PEER_ADDR_TEXT];
 
     peer_net_get_info(listening->net, &info);
-    say("listening at %s%s on %s%s%s",
+    say("listening at %s%s on %s%s%s%s",
         peer_endpoint_format(&info.first_peer, listening->port, endpoint),
-        info.peers > 1 ? " and the following addresses" : "", info.device,
+        info.peers > 1 ? " and the following addresses" : "",
+        info.wire ? "the wire of " : "", info.wire ? info.wire : info.device,
         info.local.family ? ", local side " : "",
         info.local.family ? peer_addr_format(&info.local, local) : "");
 }
