@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""--wire: peers on the wire of eth0. Its other end lies in a namespace of its own, with the gateway's
+addresses and a capture of every frame. As root the tcx programs do it, as an ordinary user, who may
+not load any, u32 and mirred; whoever runs this, the tests of the other are run as `nobody`."""
+import contextlib
+import ctypes
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+import harness
+from harness import OWN4, OWN6, PEER4, PEER6, Peer, peer, run, until
+
+GATEWAY4, GATEWAY6 = "10.9.0.254", "2001:db8:9::fe"
+INSIDE4, INSIDE6 = "10.9.0.77", "2001:db8:9::77"
+SO_BINDTODEVICE, SOL_IPV6_V6ONLY, ETH_P_ALL = 25, 26, 3
+
+
+# ---- the real wire ----
+
+class Wire:
+    """The far end of eth0: a process in a namespace of its own, and all frames that cross there."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(["unshare", "-n", "sh", "-c", "ip link set lo up; echo; exec sleep 600"],
+                                        stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+        run("ip", "link", "set", "wire", "netns", str(self.process.pid))
+        self.inside("ip", "link", "set", "wire", "addrgenmode", "none")
+        self.inside("ip", "addr", "add", f"{GATEWAY4}/24", "dev", "wire")
+        self.inside("ip", "addr", "add", f"{GATEWAY6}/64", "dev", "wire", "nodad")
+        self.inside("ip", "link", "set", "wire", "up")
+        until("the carrier of eth0", lambda: "NO-CARRIER" not in run("ip", "link", "show", "eth0"))
+        self.capture = self.socket(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)))
+        self.capture.bind(("wire", 0))
+        self.capture.setblocking(False)
+        self.capture.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+
+    def inside(self, *command):
+        return run("nsenter", "-t", str(self.process.pid), "-n", *command)
+
+    def socket(self, make):
+        """A socket of the other namespace: made by a thread that goes there."""
+        made = []
+
+        def work():
+            with open(f"/proc/{self.process.pid}/ns/net") as there:
+                if harness.libc.setns(there.fileno(), harness.CLONE_NEWNET) == 0:
+                    made.append(make())
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        if not made:
+            raise OSError(ctypes.get_errno(), "setns")
+        return made[0]
+
+    def frames(self):
+        """All frames since the last call. Packet sockets may lose some: that is an error."""
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found.append(self.capture.recv(70000))
+        lost = struct.unpack("II", self.capture.getsockopt(263, 6, 8))[1]  # PACKET_STATISTICS
+        assert lost == 0, f"{lost} frames were not captured"
+        return found
+
+    def check_silent_about(self, *addrs):
+        frames = self.frames()
+        for addr in addrs:
+            raw = socket.inet_pton(harness.family_of(addr), addr)
+            named = [frame.hex() for frame in frames if raw in frame[:110]]
+            assert not named, f"{addr} on the real wire: {named}"
+        return frames
+
+    def end(self):
+        self.capture.close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def real_wire():
+    wire = Wire()
+    try:
+        yield wire
+    finally:
+        wire.end()
+
+
+class BoundServer:
+    """Echoes what callers on eth0 send, and no others."""
+
+    def __init__(self, addr):
+        self.sock = socket.socket(harness.family_of(addr), socket.SOCK_STREAM)
+        if ":" in addr:
+            self.sock.setsockopt(socket.IPPROTO_IPV6, SOL_IPV6_V6ONLY, 1)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, b"eth0\0")
+        self.sock.bind(("::" if ":" in addr else "0.0.0.0", 0))
+        self.sock.listen(64)
+        self.addr, self.port, self.callers = addr, self.sock.getsockname()[1], []
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def work(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, address = self.sock.accept()
+                self.callers.append(address[0])
+                threading.Thread(target=self.echo, args=(connection, address), daemon=True).start()
+
+    @staticmethod
+    def echo(connection, address):
+        with connection, contextlib.suppress(ConnectionError):  # callers that are killed never end
+            harness.echo_all(connection, address)
+
+
+def card_state():
+    """What a wire could leave on eth0."""
+    text = run("tc", "qdisc", "show", "dev", "eth0")
+    for hook in ("ingress", "egress"):
+        text += run("tc", "filter", "show", "dev", "eth0", hook, check=False)
+    return text + "\n".join(line for line in run("ip", "neigh", "show", "dev", "eth0").splitlines()
+                            if "lladdr" in line and GATEWAY4 not in line and GATEWAY6 not in line) + tcx_programs()
+
+
+def tcx_programs():
+    """How many hang on eth0's egress: the kernel's own answer."""
+    attr = bytearray(128)
+    struct.pack_into("II", attr, 0, socket.if_nametoindex("eth0"), 47)  # BPF_TCX_EGRESS
+    buffer = (ctypes.c_char * len(attr)).from_buffer(attr)
+    if harness.libc.syscall(321 if os.uname().machine == "x86_64" else 280, 16, buffer, len(attr)) < 0:
+        return ""  # no permission, or no tcx
+    return f"\n{struct.unpack_from('I', attr, 16)[0]} programs"
+
+
+def connect(server, peer_addr, *more):
+    result = peer("connect", "--wire", "eth0", "--from", peer_addr, *more, server.addr, server.port,
+                  data=b"over the wire")
+    result.expect(0, lines=0)
+    assert result.out == b"over the wire", result
+    assert server.callers[-1] == peer_addr, server.callers
+
+
+def ping_gateway():
+    assert "1 received" in run("ping", "-c", "1", "-W", "5", GATEWAY4)
+
+
+# ---- as far as the user may: tcx for root, tc for others ----
+
+def all_families(wire):
+    for own, inside, outside in ((OWN4, INSIDE4, PEER4), (OWN6, INSIDE6, PEER6)):
+        server = BoundServer(own)
+        for addr in (inside, outside):
+            connect(server, addr)
+        server.sock.close()
+    ping_gateway()
+    frames = wire.check_silent_about(INSIDE4, PEER4, INSIDE6, PEER6)
+    gateway = socket.inet_aton(GATEWAY4)
+    assert any(gateway in frame for frame in frames), "other traffic was to be seen"
+
+
+def as_ordinary_user(test):
+    """Runs the test once more, by this file, as `nobody` in a user namespace."""
+    harness.need_root()
+    harness.own_node()
+    place = os.path.join(harness.directory, "nobody")
+    os.mkdir(place)
+    os.chown(place, harness.NOBODY, harness.NOBODY)
+    for name in ("harness.py", "test_wire.py"):  # where everybody may read them
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name)) as source:
+            with open(os.path.join(place, name), "w") as copy:
+                copy.write(source.read())
+    done = subprocess.run(["/usr/bin/python3", "-B", "test_wire.py", "--peer", harness.PEER, "--only", test],
+                          cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          preexec_fn=harness.as_nobody, env={**os.environ, "TMPDIR": place})
+    if done.returncode == harness.SKIPPED:
+        raise harness.Skip(done.stdout)
+    assert done.returncode == 0, done.stdout
+
+
+@harness.changes_machine
+def test_a_server_bound_to_eth0_is_reached_and_the_wire_sees_nothing():
+    with real_wire() as wire:
+        before = card_state()
+        all_families(wire)
+        assert card_state() == before
+
+
+def test_the_same_as_an_ordinary_user():
+    as_ordinary_user("test_a_server_bound_to_eth0")
+
+
+@harness.changes_machine
+def test_json_tells_by_what_it_is_done():
+    with real_wire():
+        result = peer("ping", "-c", "1", "--json", "--wire", "eth0", "--from", INSIDE4, OWN4).expect(0)
+        device = json.loads(result.out)["device"]
+        assert device["wire"] == "eth0" and device["kind"] == "tap" and device["mtu"] == 1500, device
+        assert device["wire_by"] == ("tcx" if harness.options.outer_uid == 0 else "tc"), device
+
+
+def test_filters_are_used_where_programs_are_refused():
+    as_ordinary_user("test_json_tells")
+
+
+if __name__ == "__main__":
+    harness.main()
