@@ -265,6 +265,21 @@ static void rtt_update(struct stack *stack, struct stack_conn *conn, const struc
     conn_take_rtt(conn, stack->now_ns - conn->rtt_start_ns);
 }
 
+/* lwIP's persist timer stops only when a segment is sent, and it insists on finding one that waits and
+   none on its way. But the one that waited may be acknowledged without being sent: it was a probe, or
+   it came back from a timeout. */
+static void tcp_check_persist(struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    if (pcb->persist_backoff == 0 || (pcb->unsent && !pcb->unacked))
+        return;
+    pcb->persist_backoff = 0;
+    conn->flags &= (uint16_t)~CONN_PERSISTS;
+    if (pcb->unacked && pcb->rtime < 0)
+        pcb->rtime = 0;
+}
+
 static void tcp_save(struct stack *stack, struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
@@ -272,6 +287,7 @@ static void tcp_save(struct stack *stack, struct stack_conn *conn)
     if (conn->events & (STACK_CONNECTED | STACK_ACCEPTED) && !(conn->flags & CONN_OPEN))
         tcp_after_open(stack, conn);
     tcp_split_for_window(pcb);
+    tcp_check_persist(conn);
     tcp_clamp_rto(pcb);
     rtt_update(stack, conn, pcb);
     if (pcb->rtime >= 0)
@@ -389,6 +405,7 @@ static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
 
+    tcp_check_persist(conn);
     /* tcp_slowtmr counts up by one itself, before it looks. */
     tcp_ticks = stack->now_tick - 1;
     if (pcb->rtime > 0)

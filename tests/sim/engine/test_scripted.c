@@ -386,6 +386,41 @@ static void answered_probes_keep_the_connection_for_ever(void **state)
     simnet_end(net);
 }
 
+/* The byte of a probe was all there was; or what came back from a timeout is acknowledged with the
+   window shut. */
+static void waiting_bytes_that_are_acknowledged_end_the_probing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        struct simnet *net = begin_v4();
+        struct craft_tcp open;
+        struct end *end = accept_one(net, "198.18.0.5", &open);
+        struct craft_tcp ack = segment("198.18.0.5", 80, CRAFT_ACK, APP_ISN + 1, open.seq + 11);
+        uint32_t late = i % 3 == 2 ? 2000 : 1; /* bytes */
+        end->to_send = 10;
+        end_pump(end);
+        ack.window = i % 3 == 2 ? 5000 : 0;
+        put_tcp(net, &ack);
+        end->to_send += late;
+        end_pump(end);
+        if (i % 3 == 2) { /* on their way; then the timeout, and the window shuts */
+            simnet_run_for(net, 250 * NS_PER_MS);
+            ack.window = 0;
+            ack.seq = APP_ISN + 1;
+            ack.ack = open.seq + 12;
+            put_tcp(net, &ack);
+        }
+        simnet_run_for(net, (uint64_t)(i + 3) * 100 * NS_PER_MS); /* a probe at 200 ms */
+        ack.ack = open.seq + 11 + late;
+        ack.window = i & 1 ? 0 : 3000;
+        put_tcp(net, &ack);
+        simnet_run_for(net, 1000 * NS_PER_S);
+        assert_int_equal(end->end_ns, 0);
+        assert_true(simnet_next_ns(net) == TIMER_NEVER);
+        simnet_end(net);
+    }
+}
+
 /* Whatever the other side says of itself, segments have room for options and bytes. */
 static void tiny_mss_and_window_in_a_handshake_do_no_harm(void **state)
 {
@@ -534,6 +569,7 @@ int main(void)
         TEST(fin_is_acknowledged_and_ours_follows),
         TEST(shut_window_is_probed_and_opens_by_an_update),
         TEST(answered_probes_keep_the_connection_for_ever),
+        TEST(waiting_bytes_that_are_acknowledged_end_the_probing),
         TEST(tiny_mss_and_window_in_a_handshake_do_no_harm),
         TEST(acknowledgements_that_do_not_belong_are_answered_twice_a_second),
         TEST(bytes_over_the_window_do_no_harm),
