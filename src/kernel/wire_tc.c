@@ -90,13 +90,13 @@ static void put_redirect(struct nl_request *request, int ifindex, int direction)
 
 static void put_match(struct nl_request *request, const struct match *match)
 {
-    struct {
-        struct tc_u32_sel sel;
-        struct tc_u32_key keys[KEYS_MAX];
-    } u32 = {.sel = {.flags = TC_U32_TERMINAL, .nkeys = match->count}};
+    const struct tc_u32_sel sel = {.flags = TC_U32_TERMINAL, .nkeys = match->count};
+    const size_t keys_bytes = match->count * sizeof(match->keys[0]);
+    uint8_t bytes[sizeof(sel) + sizeof(match->keys)]; /* the keys follow it */
 
-    memcpy(u32.keys, match->keys, sizeof(match->keys));
-    nl_put(request, TCA_U32_SEL, &u32, sizeof(u32.sel) + match->count * sizeof(u32.keys[0]));
+    memcpy(bytes, &sel, sizeof(sel));
+    memcpy(bytes + sizeof(sel), match->keys, keys_bytes);
+    nl_put(request, TCA_U32_SEL, bytes, sizeof(sel) + keys_bytes);
 }
 
 struct place {
