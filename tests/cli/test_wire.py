@@ -105,6 +105,16 @@ class BoundServer:
         self.sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, b"eth0\0")
         self.sock.bind(("::" if ":" in addr else "0.0.0.0", 0))
         self.sock.listen(64)
+        self.start(addr)
+
+    @classmethod
+    def of(cls, sock, addr):
+        server = cls.__new__(cls)
+        server.sock = sock
+        server.start(addr)
+        return server
+
+    def start(self, addr):
         self.addr, self.port, self.callers = addr, self.sock.getsockname()[1], []
         threading.Thread(target=self.work, daemon=True).start()
 
@@ -208,6 +218,150 @@ def test_json_tells_by_what_it_is_done():
 
 def test_filters_are_used_where_programs_are_refused():
     as_ordinary_user("test_json_tells")
+
+
+@harness.changes_machine
+def test_a_program_calls_a_peer_on_the_wire():
+    with real_wire() as wire:
+        for addr, family in ((INSIDE4, 4), (PEER4, 4), (INSIDE6, 6), (PEER6, 6)):
+            started = Peer("listen", "--wire", "eth0", "--from", addr, "--serve", "echo", 7000)
+            started.wait_err("listening at .* on the wire of eth0")
+            with socket.create_connection((addr, 7000), timeout=harness.LIMIT_S) as sock:
+                sock.sendall(b"hello")
+                assert harness.receive_count(sock, 5) == b"hello", family
+            started.stop().expect(0)
+        wire.check_silent_about(INSIDE4, PEER4, INSIDE6, PEER6)
+
+
+@harness.changes_machine
+def test_many_peers_in_the_subnet_do_not_fill_the_neighbour_table():
+    with real_wire() as wire:
+        run("ip", "addr", "add", "10.20.0.1/16", "dev", "eth0")
+        server = BoundServer("10.20.0.1")
+        before = card_state()
+        started = Peer("soak", "--wire", "eth0", "--from", "10.20.16.0/20", "-c", "100", "-d", "30s", "--workload",
+                       "echo", f"tcp://10.20.0.1:{server.port}")
+        until("a neighbour", lambda: "10.20.31.254" in run("ip", "neigh"))
+        assert run("ip", "neigh", "show", "nud", "permanent").count("10.20.") == 4094
+        until("a caller", lambda: server.callers)
+        started.stop()
+        until("eth0 as before", lambda: card_state() == before)
+        frames = wire.frames()
+        assert not [frame for frame in frames if bytes((10, 20)) == frame[30:32] and frame[32] & 0xf0 == 16]
+
+
+@harness.changes_machine
+def test_broadcasts_of_the_subnet_go_out_as_ever():
+    with real_wire() as wire:
+        run("ip", "addr", "add", "10.20.0.1/16", "dev", "eth0", "broadcast", "10.20.255.255")
+        started = Peer("listen", "--wire", "eth0", "--from", "10.20.128.0/17", 7000)
+        started.wait_err("listening")
+        wire.frames()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sock.sendto(b"to all of you", ("10.20.255.255", 9))
+        until("the broadcast on the wire", lambda: any(b"to all of you" in frame for frame in wire.frames()))
+        started.stop().expect(0)
+
+
+@harness.changes_machine
+def test_trace_sees_the_card():
+    with real_wire():
+        server = BoundServer(OWN4)
+        result = peer("trace", "--wire", "eth0", "--from", INSIDE4, OWN4, server.port)
+        result.expect(0, out=r"device +eth0")
+        result.expect(0, out=rf"socket .*on device eth0")
+
+
+@harness.changes_machine
+def test_other_traffic_flows_meanwhile():
+    harness.need("iperf3")
+    with real_wire() as wire:
+        far = subprocess.Popen(["nsenter", "-t", str(wire.process.pid), "-n", "iperf3", "-s", "-1", "-p", "5201"],
+                               stdout=subprocess.DEVNULL)
+        until("iperf3", lambda: ":5201" in wire.inside("ss", "-Hltn"))
+        near = subprocess.Popen(["iperf3", "-c", GATEWAY4, "-t", "2", "-J"], stdout=subprocess.PIPE)
+        server = BoundServer(OWN4)
+        times = 0
+        while near.poll() is None:
+            connect(server, INSIDE4)
+            times += 1
+        report = json.loads(near.stdout.read())
+        assert "error" not in report and times > 0, report.get("error")
+        assert all(interval["sum"]["bytes"] > 0 for interval in report["intervals"]), report["intervals"]
+        far.wait()
+        near.stdout.close()
+
+
+@harness.changes_machine
+def test_the_card_of_another_namespace():
+    with real_wire() as wire:
+        wire.inside("ip", "route", "add", "default", "via", OWN4)
+        sock = wire.socket(lambda: harness.listening(GATEWAY4)[0])
+        sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, b"wire\0")
+        server = BoundServer.of(sock, GATEWAY4)
+        where = ("--netns", wire.process.pid, "--wire", "wire")
+        for addr in (INSIDE4, PEER4):
+            result = peer("connect", *where, "--from", addr, GATEWAY4, server.port, data=b"there").expect(0)
+            assert result.out == b"there" and server.callers[-1] == addr
+        assert "lladdr" not in "".join(line for line in wire.inside("ip", "neigh").splitlines(True)
+                                       if OWN4 not in line and OWN6 not in line)
+
+
+# ---- refusals ----
+
+def refused(status, err, *args):
+    peer("connect", *args, OWN4, 9).refused(status, err)
+
+
+@harness.changes_machine
+def test_what_is_no_wire_is_refused():
+    refused(2, 'no interface "nosuch"', "--wire", "nosuch")
+    refused(2, "loopback", "--wire", "lo")
+    refused(2, "--isolate", "--wire", "eth0", "--isolate")
+    refused(2, "--local", "--wire", "eth0", "--local", "10.1.1.1")
+    refused(2, "MTU 9000 is more than the 1500 of eth0", "--wire", "eth0", "--mtu", "9000", "--from", INSIDE4)
+    run("ip", "link", "add", "br0", "type", "bridge")
+    run("ip", "link", "add", "port0", "type", "veth", "peer", "name", "port1")
+    run("ip", "link", "set", "port0", "master", "br0", "up")
+    refused(3, "port0 is a port of the bridge br0.*--wire br0", "--wire", "port0")
+    refused(3, "port1 is down", "--wire", "port1")
+    run("ip", "link", "del", "port0")
+    run("ip", "link", "del", "br0")
+
+
+@harness.changes_machine
+def test_what_is_somebody_elses_is_refused():
+    refused(3, f"{GATEWAY4} is the gateway", "--wire", "eth0", "--from", GATEWAY4)
+    refused(3, f"{OWN4} is this machine's own", "--wire", "eth0", "--from", "10.9.0.0/28")
+    run("ip", "neigh", "add", "10.9.0.50", "lladdr", "02:00:00:00:00:50", "dev", "eth0", "nud", "reachable")
+    refused(3, "10.9.0.50 is a neighbour on eth0 .*ip neigh del", "--wire", "eth0", "--from", "10.9.0.48/29")
+    refused(3, "would not leave by eth0", "--wire", "eth0", "--from", "10.9.0.255")
+    run("ip", "link", "add", "port0", "type", "veth", "peer", "name", "port1")
+    run("ip", "link", "set", "port0", "up")
+    run("ip", "route", "add", "198.18.7.0/24", "dev", "port0")
+    refused(3, "would not leave by eth0.*198.18.7.0/24 dev port0", "--wire", "eth0", "--from", PEER4)
+    refused(3, "would not leave by eth0.*198.18.7.0/24 dev port0", "--wire", "eth0", "--from", "198.18.0.0/16")
+    run("ip", "link", "del", "port0")
+    run("ip", "route", "del", "default")
+    refused(3, "no route to 198.18", "--wire", "eth0")
+
+
+@harness.changes_machine
+def test_two_processes_are_not_the_same_machine():
+    with real_wire():
+        started = Peer("listen", "--wire", "eth0", "--from", INSIDE4, 7000)
+        started.wait_err("listening")
+        refused(3, f"{INSIDE4} on the wire of eth0", "--wire", "eth0", "--from", INSIDE4)
+        server = BoundServer(OWN4)
+        connect(server, "10.9.0.78")  # but another one is welcome
+        started.stop().expect(0)
+        first = Peer("listen", "--wire", "eth0", 7000)
+        first.wait_err("listening at 198.18.0.2")
+        second = Peer("listen", "--wire", "eth0", 7000)
+        second.wait_err("listening at 198.18.0.3")
+        first.stop().expect(0)
+        second.stop().expect(0)
 
 
 if __name__ == "__main__":
