@@ -84,22 +84,53 @@ static void parse_gateway(const struct nlattr *gateway, const struct nlattr *via
     route->gateway = addr;
 }
 
-/** Of several next hops the first stands for all. */
-static void parse_multipath(const struct nlattr *multipath, int family, struct rtnl_route *route)
-{
-    const struct nlattr *table[RTA_VIA + 1];
-    struct rtnexthop hop;
+/** The next hops of a multipath route, one behind the other in an attribute. */
+struct hops {
+    const uint8_t *at;
+    size_t left;
+};
 
-    if (!nl_get(multipath, &hop, sizeof(hop)) || hop.rtnh_len < sizeof(hop) ||
-        hop.rtnh_len > mnl_attr_get_payload_len(multipath))
-        return;
-    const uint8_t *inner = (const uint8_t *)mnl_attr_get_payload(multipath) + sizeof(hop);
-    route->oif = hop.rtnh_ifindex;
-    nl_file(inner, hop.rtnh_len - sizeof(hop), table, RTA_VIA);
-    parse_gateway(table[RTA_GATEWAY], table[RTA_VIA], family, route);
+/** The next one, which is `ret_hop->rtnh_len` bytes at the result; NULL at the end. */
+static const uint8_t *next_hop(struct hops *hops, struct rtnexthop *ret_hop)
+{
+    const uint8_t *at = hops->at;
+
+    if (hops->left < sizeof(*ret_hop))
+        return NULL;
+    memcpy(ret_hop, at, sizeof(*ret_hop));
+    if (ret_hop->rtnh_len < sizeof(*ret_hop) || ret_hop->rtnh_len > hops->left)
+        return NULL;
+    const size_t step = MIN((size_t)RTNH_ALIGN(ret_hop->rtnh_len), hops->left);
+    hops->at += step;
+    hops->left -= step;
+    return at;
 }
 
-bool rtnl_route_parse(const struct nlmsghdr *message, struct rtnl_route *ret_route)
+/** Counts them all, and takes number `wanted`. */
+static void parse_multipath(const struct nlattr *multipath, int family, int wanted,
+                            struct rtnl_route *route)
+{
+    const struct nlattr *table[RTA_VIA + 1];
+    struct hops hops = {0};
+    struct rtnexthop hop;
+    const uint8_t *at;
+    int first = 0;
+
+    if (multipath)
+        hops = (struct hops){mnl_attr_get_payload(multipath), mnl_attr_get_payload_len(multipath)};
+    while ((at = next_hop(&hops, &hop))) {
+        if (route->hop_count == 0)
+            first = hop.rtnh_ifindex;
+        route->several_devices = route->several_devices || hop.rtnh_ifindex != first;
+        if (route->hop_count++ != wanted)
+            continue;
+        route->oif = hop.rtnh_ifindex;
+        nl_file(at + sizeof(hop), hop.rtnh_len - sizeof(hop), table, RTA_VIA);
+        parse_gateway(table[RTA_GATEWAY], table[RTA_VIA], family, route);
+    }
+}
+
+bool rtnl_route_parse_hop(const struct nlmsghdr *message, int hop, struct rtnl_route *ret_route)
 {
     const struct nlattr *table[RTA_MAX + 1];
     struct rtnl_route route = {0};
@@ -120,11 +151,18 @@ bool rtnl_route_parse(const struct nlmsghdr *message, struct rtnl_route *ret_rou
     route.table = info->rtm_table;
     (void)nl_get(table[RTA_TABLE], &route.table, sizeof(route.table));
     (void)nl_get_addr(table[RTA_PREFSRC], family, &route.prefsrc);
-    parse_multipath(table[RTA_MULTIPATH], family, &route);
+    parse_multipath(table[RTA_MULTIPATH], family, hop, &route);
+    if (hop > 0 && hop >= route.hop_count)
+        return false;
     (void)nl_get(table[RTA_OIF], &route.oif, sizeof(route.oif));
     parse_gateway(table[RTA_GATEWAY], table[RTA_VIA], family, &route);
     *ret_route = route;
     return true;
+}
+
+bool rtnl_route_parse(const struct nlmsghdr *message, struct rtnl_route *ret_route)
+{
+    return rtnl_route_parse_hop(message, 0, ret_route);
 }
 
 static const char *type_text(uint8_t type)
@@ -149,7 +187,7 @@ static const char *type_text(uint8_t type)
 const char *rtnl_route_format(const struct rtnl_route *route, char *buf, size_t room)
 {
     char prefix[RTNL_PREFIX_TEXT], addr[PEER_ADDR_TEXT];
-    char via[PEER_ADDR_TEXT + 16] = "", device[IF_NAMESIZE + 8] = "", table[24] = "";
+    char via[PEER_ADDR_TEXT + 16] = "", device[IF_NAMESIZE + 8] = "", table[24] = "", hops[40] = "";
 
     if (route->dst.length == 0)
         (void)snprintf(prefix, sizeof(prefix), "default");
@@ -163,7 +201,10 @@ const char *rtnl_route_format(const struct rtnl_route *route, char *buf, size_t 
         (void)snprintf(device, sizeof(device), " dev #%d", route->oif);
     if (route->table != RT_TABLE_MAIN && route->table != RT_TABLE_LOCAL && route->table != 0)
         (void)snprintf(table, sizeof(table), " table %u", route->table);
-    (void)snprintf(buf, room, "%s%s%s%s%s", type_text(route->type), prefix, via, device, table);
+    if (route->hop_count > 1)
+        (void)snprintf(hops, sizeof(hops), ", one of %d next hops", route->hop_count);
+    (void)snprintf(buf, room, "%s%s%s%s%s%s", type_text(route->type), prefix, via, device, table,
+                   hops);
     return buf;
 }
 
@@ -210,10 +251,12 @@ int rtnl_route_each(struct rtnl *rtnl, uint8_t family,
     for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && r == 0;
          m = nl_next(&answers, m)) {
         struct rtnl_route route;
-        if (!rtnl_route_parse(m, &route) || route.dst.addr.family != family || is_clone(m))
-            continue;
-        name_device(rtnl, &names, &route);
-        r = each(user, &route);
+        for (int hop = 0; r == 0 && rtnl_route_parse_hop(m, hop, &route); hop++) {
+            if (route.dst.addr.family != family || is_clone(m))
+                break;
+            name_device(rtnl, &names, &route);
+            r = each(user, &route);
+        }
     }
     nl_answers_done(&answers);
     return r;

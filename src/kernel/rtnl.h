@@ -82,6 +82,8 @@ struct rtnl_route {
     struct addr_prefix dst;            /* length 0: the default route */
     struct peer_addr gateway, prefsrc; /* family 0 when there is none */
     int oif;
+    int hop_count;        /* of a multipath route: `gateway` and `oif` are one of so many, else 0 */
+    bool several_devices; /* and they leave by more than one device */
     char oif_name[IF_NAMESIZE];
     uint32_t table; /* a look-up may say main for local: they are one until there is an IPv4 rule */
     uint8_t type;   /* RTN_* */
@@ -90,7 +92,7 @@ struct rtnl_route {
 /** Human text: "192.0.2.0/24 dev eth0", "default via 192.0.2.1 dev eth0"; returns `buf`. */
 const char *rtnl_route_format(const struct rtnl_route *route, char *buf, size_t room);
 /** All routes (every table) of the family 4 or 6, until `each` returns non-zero (which is
- * returned). */
+ * returned). A multipath route comes once for each next hop. */
 int rtnl_route_each(struct rtnl *rtnl, uint8_t family,
                     int (*each)(void *user, const struct rtnl_route *route), void *user,
                     struct peer_error *error);

@@ -22,7 +22,10 @@ const char *rtnl_prefix_text(const struct addr_prefix *prefix, char buf[RTNL_PRE
 bool rtnl_link_parse(const struct nlmsghdr *message, struct rtnl_link *ret_link);
 bool rtnl_addr_parse(const struct nlmsghdr *message, int *ret_ifindex,
                      struct addr_prefix *ret_prefix);
-/** Leaves `oif_name` empty. False also for routes that are not IP. */
+/** Leaves `oif_name` empty. False also for routes that are not IP. Of several next hops the first
+ * stands for all. */
 bool rtnl_route_parse(const struct nlmsghdr *message, struct rtnl_route *ret_route);
+/** The same with the next hop number `hop` (0, 1, ...); false when there are fewer. */
+bool rtnl_route_parse_hop(const struct nlmsghdr *message, int hop, struct rtnl_route *ret_route);
 
 #endif

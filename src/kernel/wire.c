@@ -11,12 +11,9 @@
 
 #include <net/if_arp.h>
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -57,6 +54,7 @@ int wire_card(struct rtnl *rtnl, const char *name, struct wire_card *ret_card,
                          "%s is down, so it receives nothing; ip link set %s up", link.name,
                          link.name);
     *ret_card = (struct wire_card){.ifindex = link.ifindex, .mac = link.mac, .mtu = link.mtu};
+    ret_card->vrf = link.master;
     memcpy(ret_card->name, link.name, sizeof(ret_card->name));
     return 0;
 }
@@ -188,7 +186,7 @@ static int check_way(struct rtnl *rtnl, struct check *check, struct peer_error *
                          "%s/%d dev %s, or choose other addresses with --from",
                          text, text, check->prefix->length, check->card->name);
     }
-    if (route.oif != check->card->ifindex || route.type != RTN_UNICAST)
+    if (route.oif != check->card->ifindex || route.several_devices || route.type != RTN_UNICAST)
         return refuse_way(check, &route, error);
     int status = rtnl_route_each(rtnl, check->peers->family, find_detour, check, error);
     if (status > 0)
@@ -225,34 +223,34 @@ int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const stru
 
 /**
  * Two who emulate one address on one card would take each other's answers. No route and no address
- * tells of a peer here, so a name in the namespace's own space of abstract sockets does, for the
- * first of the peers. It is free again when the descriptor is closed.
+ * tells of a peer here, so a name does, for the first of the peers.
  */
 static int reserve(const struct wire_card *card, const struct addr_set *peers,
                    struct peer_error *error)
 {
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
     const struct peer_addr first = addr_set_at(peers, 0);
-    char text[PEER_ADDR_TEXT];
+    char text[PEER_ADDR_TEXT], name[PEER_ADDR_TEXT + 32];
 
     (void)peer_addr_format(&first, text);
-    const int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "peer-wire/%d/%s",
-                             card->ifindex, text);
-    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name,
-                        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) == 0)
-        return fd;
-    const int code = errno;
+    (void)snprintf(name, sizeof(name), "peer-wire/%d/%s", card->ifindex, text);
+    const int fd = wire_name_take(name);
     if (fd >= 0)
-        (void)close(fd);
-    if (code == EADDRINUSE)
+        return fd;
+    if (fd == -EADDRINUSE)
         return error_set(
-            error, PEER_ERROR_MACHINE, code,
+            error, PEER_ERROR_MACHINE, EADDRINUSE,
             "another process has a peer at %s on the wire of %s; choose other addresses "
             "with --from",
             text, card->name);
-    return error_set(error, PEER_ERROR_MACHINE, code, "cannot reserve %s on the wire of %s: %s",
-                     text, card->name, error_text(code));
+    return error_set(error, PEER_ERROR_MACHINE, -fd, "cannot reserve %s on the wire of %s: %s",
+                     text, card->name, error_text(-fd));
+}
+
+static int refuse_without_guard(const struct wire_job *job, int status, struct peer_error *error)
+{
+    return error_set(error, PEER_ERROR_MACHINE, -status,
+                     "the process that tidies %s up afterwards is gone: %s", job->card->name,
+                     error_text(-status));
 }
 
 static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, int guard,
@@ -266,50 +264,63 @@ static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, int guard,
     if (status < 0)
         return status;
     /* From here on the guardian undoes what is done, even if we fail. */
-    status = wire_guard_tell(guard, &tc);
-    if (status < 0) {
-        wire_tc_remove(rtnl, &tc);
-        return error_set(error, PEER_ERROR_MACHINE, -status,
-                         "the process that tidies %s up afterwards is gone: %s", job->card->name,
-                         error_text(-status));
-    }
+    status = wire_guard_tell(guard, &tc, NULL, 0);
+    if (status < 0)
+        return refuse_without_guard(job, status, error);
     return wire_tc_filters(rtnl, job, &tc, error);
+}
+
+static int attach_tc_locked(struct rtnl *rtnl, const struct wire_job *job, int guard,
+                            struct peer_error *error)
+{
+    const int lock = wire_tc_lock(job->card->ifindex, error);
+
+    if (lock < 0)
+        return lock;
+    int status = attach_tc(rtnl, job, guard, error);
+    (void)close(lock);
+    return status;
 }
 
 static int join(struct rtnl *rtnl, const struct wire_job *job, struct wire *wire,
                 struct peer_error *error)
 {
-    if (wire_bpf_attach(job, wire->fds + wire->fd_count) == 0) {
-        wire->fd_count += WIRE_LINKS;
-        wire->variant = WIRE_TCX;
-        return 0;
+    const struct wire_tc none = {0};
+    int *links = wire->fds + wire->fd_count;
+
+    if (wire_bpf_attach(job, links) < 0) {
+        wire->variant = WIRE_TC;
+        return attach_tc_locked(rtnl, job, wire->fds[0], error);
     }
-    wire->variant = WIRE_TC;
-    return attach_tc(rtnl, job, wire->fds[0], error);
+    wire->fd_count += WIRE_LINKS;
+    wire->variant = WIRE_TCX;
+    int status = wire_guard_tell(wire->fds[0], &none, links, WIRE_LINKS);
+    return status < 0 ? refuse_without_guard(job, status, error) : 0;
 }
 
 int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
                 const struct addr_set *peers, struct peer_mac first_mac, struct wire *ret_wire,
                 struct peer_error *error)
 {
+    struct wire_guard_job guard = {.card = card, .peers = peers, .first_mac = first_mac};
+    struct wire_job job = {.card = card, .tap_ifindex = tap_ifindex, .family = peers->family};
     struct addr_prefix *prefixes;
     struct wire wire = {0};
 
-    const int count = exact_prefixes(peers, &prefixes, error);
-    if (count < 0)
-        return count;
-    const struct wire_job job = {.card = card,
-                                 .tap_ifindex = tap_ifindex,
-                                 .family = peers->family,
-                                 .prefixes = prefixes,
-                                 .prefix_count = count};
-    int status = wire_guard_start(card, peers, first_mac, &wire.guard, error);
+    job.prefix_count = exact_prefixes(peers, &prefixes, error);
+    if (job.prefix_count < 0)
+        return job.prefix_count;
+    job.prefixes = prefixes;
+    guard.name = reserve(card, peers, error);
+    int status = guard.name;
     if (status >= 0) {
-        wire.fds[wire.fd_count++] = status;
-        status = reserve(card, peers, error);
+        status = wire_guard_start(&guard, &wire.guard, error);
+        if (status < 0)
+            (void)close(guard.name);
     }
     if (status >= 0) {
         wire.fds[wire.fd_count++] = status;
+        wire.fds[wire.fd_count++] = guard.name;
         status = join(rtnl, &job, &wire, error);
     }
     free(prefixes);

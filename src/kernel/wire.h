@@ -21,6 +21,7 @@ struct wire_card {
     char name[IF_NAMESIZE];
     struct peer_mac mac;
     uint32_t mtu;
+    int vrf; /* index of the one it is in, 0: none */
 };
 /**
  * Finds the card and judges it: -ENODEV, -ENETDOWN, -EINVAL (loopback, no Ethernet), -EBUSY (part
@@ -40,7 +41,7 @@ int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const stru
 /** What holds the wire. Descriptors, which may be passed to another process one by one. */
 enum { WIRE_FDS = 4 };
 enum wire_variant {
-    WIRE_TCX = 1, /* eBPF programs that are gone with their links */
+    WIRE_TCX = 1, /* eBPF programs that are gone with the last copies of their links */
     WIRE_TC,      /* filters of tc, which a guardian process removes */
 };
 struct wire {
@@ -54,9 +55,11 @@ struct wire {
  * and mirred, for which the TAP device must have the card's MAC.
  *
  * A guardian process is forked, which wire_detach reaps. When the last copy of its
- * descriptor is closed, in whatever way the holder ends, it takes away the filters (and the clsact
- * qdisc, when that was made for them and holds no other filter) and the neighbour entries of the
- * peers, and ends.
+ * descriptor is closed, in whatever way the holder ends, it ends this machine's TCP connections to
+ * the peers, whose retransmissions must not reach the real wire, takes away the neighbour entries
+ * of the peers, then links or filters (and the clsact qdisc, when that was made for such filters
+ * and holds no other), and ends. Until then the peers' addresses stay taken, and frames for them
+ * are dropped.
  *
  * `peers`: peer i has the MAC mac_add(first_mac, i). -errno with text, and nothing is left;
  * -EADDRINUSE: somebody else's first peer on this card has that address.

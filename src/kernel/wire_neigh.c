@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Theory of operation: a dump of the neighbour table for one device. Entries without a MAC are
- * questions that nobody answered.
+ * Theory of operation: a dump of the neighbour table for one device.
  */
 #include "kernel/wire_internal.h"
 
@@ -12,16 +11,16 @@
 static bool parse(const struct nlmsghdr *message, int ifindex, struct wire_neighbour *ret)
 {
     const struct nlattr *table[NDA_LLADDR + 1];
-    struct wire_neighbour neighbour;
+    struct wire_neighbour neighbour = {0};
 
     if (message->nlmsg_type != RTM_NEWNEIGH ||
         !nl_attributes(message, sizeof(struct ndmsg), table, NDA_LLADDR))
         return false;
     const struct ndmsg *info = mnl_nlmsg_get_payload(message);
     if (info->ndm_ifindex != ifindex ||
-        !nl_get_addr(table[NDA_DST], info->ndm_family, &neighbour.addr) ||
-        !nl_get(table[NDA_LLADDR], neighbour.mac.bytes, sizeof(neighbour.mac.bytes)))
+        !nl_get_addr(table[NDA_DST], info->ndm_family, &neighbour.addr))
         return false;
+    (void)nl_get(table[NDA_LLADDR], neighbour.mac.bytes, sizeof(neighbour.mac.bytes));
     neighbour.state = info->ndm_state;
     *ret = neighbour;
     return true;

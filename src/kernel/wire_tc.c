@@ -9,6 +9,9 @@
  * The priority makes the card's filters ours: nobody else has it, since the index of the TAP device
  * is in it, so they are removed by it alone. A filter with a protocol never sees a frame with a
  * VLAN tag.
+ *
+ * The clsact of a card may be somebody's, or made by one of us and used by others of us; then the
+ * last one to go removes it. A lock per card keeps those apart who come and who go.
  */
 #include "kernel/wire_internal.h"
 
@@ -19,6 +22,7 @@
 #include <libmnl/libmnl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
@@ -27,11 +31,18 @@
 
 enum { KEYS_MAX = 6, PRIORITIES = 4096 };
 
+/**
+ * The number of the first of our filters within its priority, when one of us made the clsact: the
+ * kernel, which counts from 0x800 on by itself, tells it to those who come after.
+ */
+enum { NODE_ANY = 0, NODE_MADE = 0x5e7, NODE_MASK = 0xfff };
+
 /** What one filter looks for. */
 struct match {
     uint16_t protocol; /* ETH_P_* */
     struct tc_u32_key keys[KEYS_MAX];
     uint8_t count;
+    uint32_t node; /* NODE_* */
 };
 
 static void want(struct match *match, int at, uint32_t value, uint32_t mask)
@@ -115,9 +126,10 @@ static struct tcmsg place_message(const struct place *place, uint16_t protocol)
 static int add_filter(struct rtnl *rtnl, const struct place *place, const struct match *match,
                       int to_ifindex, int direction)
 {
-    const struct tcmsg info = place_message(place, match->protocol);
+    struct tcmsg info = place_message(place, match->protocol);
     struct nl_request request;
 
+    info.tcm_handle = match->node;
     nl_begin(&request, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
     nl_put(&request, TCA_KIND, "u32", sizeof("u32"));
     struct nlattr *options = nl_nest(&request, TCA_OPTIONS);
@@ -139,39 +151,68 @@ static void remove_filters(struct rtnl *rtnl, const struct place *place, uint16_
 
 /* ---- the place ---- */
 
-/** Calls `each` with the priority of every filter on the card's egress (or ingress). */
-static int each_priority(struct rtnl *rtnl, int ifindex, uint32_t hook,
-                         bool (*each)(void *user, uint16_t priority), void *user)
+/** Calls `each` for every filter on the card's egress (or ingress), until it returns true. */
+static int each_filter(struct rtnl *rtnl, int ifindex, uint32_t hook,
+                       bool (*each)(void *user, const struct tcmsg *filter, const char *kind),
+                       void *user)
 {
     const struct tcmsg info = {.tcm_ifindex = ifindex, .tcm_parent = TC_H_MAKE(TC_H_CLSACT, hook)};
+    const struct nlattr *table[TCA_KIND + 1];
     struct nl_answers answers = {0};
     struct nl_request request;
+    char kind[16];
     bool found = false;
 
     nl_begin(&request, RTM_GETTFILTER, 0, &info, sizeof(info));
     int status = nl_dump(&rtnl->nl, &request, &answers);
     for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && !found;
          m = nl_next(&answers, m)) {
-        const struct tcmsg *tc = mnl_nlmsg_get_payload(m);
-        if (m->nlmsg_type == RTM_NEWTFILTER && mnl_nlmsg_get_payload_len(m) >= sizeof(*tc))
-            found = each(user, (uint16_t)(tc->tcm_info >> 16));
+        if (m->nlmsg_type != RTM_NEWTFILTER ||
+            !nl_attributes(m, sizeof(struct tcmsg), table, TCA_KIND))
+            continue;
+        if (!nl_get_text(table[TCA_KIND], kind, sizeof(kind)))
+            kind[0] = '\0';
+        found = each(user, mnl_nlmsg_get_payload(m), kind);
     }
     nl_answers_done(&answers);
     return found ? 1 : status < 0 ? status : 0;
 }
 
 /** The two priorities at hand. */
-static bool is_taken(void *user, uint16_t priority)
+static bool is_taken(void *user, const struct tcmsg *filter, const char *kind)
 {
     const uint16_t *first = user;
-    return priority == *first || priority == *first + 1;
+    const unsigned priority = filter->tcm_info >> 16;
+
+    (void)kind;
+    return priority == *first || priority == *first + 1U;
 }
 
-static bool is_any(void *user, uint16_t priority)
+static bool is_any(void *user, const struct tcmsg *filter, const char *kind)
 {
     (void)user;
-    (void)priority;
+    (void)filter;
+    (void)kind;
     return true;
+}
+
+static bool is_of_maker(void *user, const struct tcmsg *filter, const char *kind)
+{
+    (void)user;
+    return (filter->tcm_handle & NODE_MASK) == NODE_MADE && strcmp(kind, "u32") == 0;
+}
+
+int wire_tc_lock(int ifindex, struct peer_error *error)
+{
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "peer-wire/%d", ifindex);
+    const int fd = wire_name_take(name);
+    if (fd >= 0)
+        return fd;
+    return error_set(error, PEER_ERROR_MACHINE, -fd,
+                     "another process that changes the tc filters does not come to an end: %s",
+                     error_text(-fd));
 }
 
 int wire_tc_plan(struct rtnl *rtnl, const struct wire_job *job, struct wire_tc *ret_tc,
@@ -183,7 +224,7 @@ int wire_tc_plan(struct rtnl *rtnl, const struct wire_job *job, struct wire_tc *
         /* Low ones come first: somebody's filter must not let a frame out before ours sees it. */
         tc.priority = (uint16_t)(1 + (job->tap_ifindex + i) % PRIORITIES * 2);
         /* Without a clsact there are no filters at all, which is an error to the kernel. */
-        if (each_priority(rtnl, tc.ifindex, TC_H_MIN_EGRESS, is_taken, &tc.priority) <= 0) {
+        if (each_filter(rtnl, tc.ifindex, TC_H_MIN_EGRESS, is_taken, &tc.priority) <= 0) {
             *ret_tc = tc;
             return 0;
         }
@@ -218,8 +259,10 @@ int wire_tc_qdiscs(struct rtnl *rtnl, const struct wire_job *job, struct wire_tc
 {
     int status = add_clsact(rtnl, job->card->ifindex);
 
-    tc->made_qdisc = status == 0;
-    if (status == 0 || status == -EEXIST) /* somebody's: we are guests there */
+    tc->removes_qdisc =
+        status == 0 || (status == -EEXIST && each_filter(rtnl, job->card->ifindex, TC_H_MIN_EGRESS,
+                                                         is_of_maker, NULL) > 0);
+    if (status == 0 || status == -EEXIST)
         status = add_clsact(rtnl, job->tap_ifindex);
     if (status < 0)
         return nl_fail(&rtnl->nl, status, error, "put a clsact qdisc on %s", job->card->name);
@@ -238,6 +281,7 @@ static int add_egress(struct rtnl *rtnl, const struct wire_job *job, const struc
 
     for (int i = 0; i < job->prefix_count && status == 0; i++) {
         write(&match, &job->prefixes[i]);
+        match.node = tc->removes_qdisc && i == 0 ? NODE_MADE : NODE_ANY;
         status = add_filter(rtnl, &egress, &match, job->tap_ifindex, TCA_EGRESS_REDIR);
     }
     return status;
@@ -275,13 +319,18 @@ int wire_tc_filters(struct rtnl *rtnl, const struct wire_job *job, const struct 
 void wire_tc_remove(struct rtnl *rtnl, const struct wire_tc *tc)
 {
     const bool v6 = tc->family == 6;
+    const int lock = wire_tc_lock(tc->ifindex, NULL);
 
     for (int step = 0; step < 2; step++) {
         const struct place egress = {tc->ifindex, TC_H_MIN_EGRESS, (uint16_t)(tc->priority + step)};
         remove_filters(rtnl, &egress, v6 ? ETH_P_IPV6 : step ? ETH_P_ARP : ETH_P_IP);
     }
-    /* Somebody may have put filters of his own there since. */
-    if (tc->made_qdisc && each_priority(rtnl, tc->ifindex, TC_H_MIN_EGRESS, is_any, NULL) == 0 &&
-        each_priority(rtnl, tc->ifindex, TC_H_MIN_INGRESS, is_any, NULL) == 0)
+    /* Somebody may have put filters of his own there since. Without the lock, which somebody keeps
+       far too long, an empty clsact is the smaller evil. */
+    if (tc->removes_qdisc && lock >= 0 &&
+        each_filter(rtnl, tc->ifindex, TC_H_MIN_EGRESS, is_any, NULL) == 0 &&
+        each_filter(rtnl, tc->ifindex, TC_H_MIN_INGRESS, is_any, NULL) == 0)
         remove_clsact(rtnl, tc->ifindex);
+    if (lock >= 0)
+        (void)close(lock);
 }

@@ -137,7 +137,7 @@ def card_state():
     for hook in ("ingress", "egress"):
         text += run("tc", "filter", "show", "dev", "eth0", hook, check=False)
     return text + "\n".join(line for line in run("ip", "neigh", "show", "dev", "eth0").splitlines()
-                            if "lladdr" in line and GATEWAY4 not in line and GATEWAY6 not in line) + tcx_programs()
+                            if GATEWAY4 not in line and GATEWAY6 not in line) + tcx_programs()
 
 
 def tcx_programs():
@@ -273,24 +273,44 @@ def test_trace_sees_the_card():
         result.expect(0, out=rf"socket .*on device eth0")
 
 
-@harness.changes_machine
-def test_other_traffic_flows_meanwhile():
-    harness.need("iperf3")
-    with real_wire() as wire:
-        far = subprocess.Popen(["nsenter", "-t", str(wire.process.pid), "-n", "iperf3", "-s", "-1", "-p", "5201"],
-                               stdout=subprocess.DEVNULL)
+class Iperf:
+    """Other traffic through eth0, to the gateway, for `seconds`."""
+
+    def __init__(self, wire, seconds):
+        harness.need("iperf3")
+        self.far = subprocess.Popen(["nsenter", "-t", str(wire.process.pid), "-n", "iperf3", "-s", "-1", "-p", "5201"],
+                                    stdout=subprocess.DEVNULL)
         until("iperf3", lambda: ":5201" in wire.inside("ss", "-Hltn"))
-        near = subprocess.Popen(["iperf3", "-c", GATEWAY4, "-t", "2", "-J"], stdout=subprocess.PIPE)
-        server = BoundServer(OWN4)
-        times = 0
-        while near.poll() is None:
-            connect(server, INSIDE4)
-            times += 1
-        report = json.loads(near.stdout.read())
-        assert "error" not in report and times > 0, report.get("error")
+        self.near = subprocess.Popen(["iperf3", "-c", GATEWAY4, "-t", str(seconds), "-J"], stdout=subprocess.PIPE)
+
+    def flows(self):
+        return self.near.poll() is None
+
+    def check(self):
+        report = json.loads(self.near.communicate()[0])
+        self.far.wait()
+        assert "error" not in report, report["error"]
         assert all(interval["sum"]["bytes"] > 0 for interval in report["intervals"]), report["intervals"]
-        far.wait()
-        near.stdout.close()
+
+
+@harness.changes_machine
+def test_other_traffic_flows_before_meanwhile_and_after():
+    with real_wire() as wire:
+        Iperf(wire, 1).check()
+        server = BoundServer(OWN4)
+        times, meanwhile = 0, Iperf(wire, 3)
+        while meanwhile.flows():
+            connect(server, INSIDE4)
+            kill_one_who_talks(server, PEER4)
+            times += 1
+        meanwhile.check()
+        assert times > 0
+        until("the end of the guardian", lambda: not guardians())
+        Iperf(wire, 1).check()
+
+
+def test_other_traffic_of_an_ordinary_user_flows():
+    as_ordinary_user("test_other_traffic_flows")
 
 
 @harness.changes_machine
@@ -306,6 +326,205 @@ def test_the_card_of_another_namespace():
             assert result.out == b"there" and server.callers[-1] == addr
         assert "lladdr" not in "".join(line for line in wire.inside("ip", "neigh").splitlines(True)
                                        if OWN4 not in line and OWN6 not in line)
+
+
+# ---- the end, whatever it is ----
+
+def guardians():
+    found = []
+    for pid in harness.descendants():
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/comm") as file:
+                if file.read().strip() == "peer-wire":
+                    found.append(pid)
+    return found
+
+
+def sockets_of(*addrs):
+    return [line for line in run("ss", "-Htan").splitlines()
+            if not line.startswith("TIME-WAIT") and any(f"{addr}:" in line for addr in addrs)]
+
+
+class Before:
+    """What must be again when the last guardian has gone."""
+
+    def __init__(self):
+        self.card, self.machine = card_state(), harness.machine_state()
+
+    def check_again(self, wire, *addrs):
+        until("the end of the guardian", lambda: not guardians())
+        until("eth0 as before", lambda: card_state() == self.card)
+        until("the end of the device", lambda: not harness.peer_links())
+        harness.assert_same_state(self.machine, harness.machine_state())
+        # Nothing is there that could send to a peer any more, so what has not come does not come.
+        assert not sockets_of(*addrs), sockets_of(*addrs)
+        ping_gateway()
+        wire.check_silent_about(*addrs)
+
+
+def kill_one_who_talks(server, addr):
+    """Its last bytes may never have been acknowledged. The next one of that address comes at once."""
+    for _ in range(2):
+        started = Peer("connect", "-v", "--wire", "eth0", "--from", addr, server.addr, server.port)
+        started.wait_err("connected")
+        started.send(b"to the living", close=False)
+        started.wait_out(b"to the living")
+        assert guardians()
+        started.signal(signal.SIGKILL)
+        started.wait()
+
+
+def kill_many_who_talk(server, addrs):
+    callers = len(server.callers)
+    started = Peer("soak", "--wire", "eth0", "--from", addrs, "-c", "50", "-d", "60s", "--workload", "echo",
+                   f"tcp://{server.addr}:{server.port}")
+    until("50 callers", lambda: len(server.callers) >= callers + 50)
+    started.signal(signal.SIGKILL)
+    started.wait()
+
+
+@harness.changes_machine
+def test_a_kill_leaves_the_card_as_it_was():
+    with real_wire() as wire:
+        ping_gateway()
+        before = Before()
+        for own, inside, outside in ((OWN4, INSIDE4, PEER4), (OWN6, INSIDE6, PEER6)):
+            server = BoundServer(own)
+            for addr in (inside, outside):
+                kill_one_who_talks(server, addr)
+            server.sock.close()
+        before.check_again(wire, INSIDE4, PEER4, INSIDE6, PEER6)
+
+
+def test_a_kill_of_an_ordinary_users_leaves_the_card_as_it_was():
+    as_ordinary_user("test_a_kill_leaves")
+
+
+@harness.changes_machine
+def test_a_kill_amid_traffic_lets_nothing_out():
+    with real_wire() as wire:
+        before = Before()
+        server = BoundServer(OWN4)
+        for addrs in ("10.9.0.64/29", "198.18.7.0/29"):
+            kill_many_who_talk(server, addrs)
+        server.sock.close()
+        before.check_again(wire, *(f"{net}.{low + i}" for net, low in (("10.9.0", 64), ("198.18.7", 0)) for i in range(8)))
+
+
+def test_a_kill_of_an_ordinary_users_amid_traffic():
+    as_ordinary_user("test_a_kill_amid")
+
+
+@harness.changes_machine
+def test_only_connections_to_peers_are_ended():
+    with real_wire() as wire:
+        before = Before()
+        far, port = wire.socket(lambda: harness.listening(GATEWAY4))
+        others = socket.create_connection((GATEWAY4, port), timeout=harness.LIMIT_S)
+        accepted = far.accept()[0]
+        both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
+        both.settimeout(harness.LIMIT_S)
+        started = Peer("connect", "-v", "--wire", "eth0", "--from", INSIDE4, OWN4, both.getsockname()[1])
+        mapped, address = both.accept()
+        assert address[0] == f"::ffff:{INSIDE4}", address
+        flood = Peer("soak", "--wire", "eth0", "--from", PEER4, "--manner", "syn-flood:1000/s", "-d", "60s",
+                     f"tcp://{OWN4}:{both.getsockname()[1]}")
+        until("half-open connections", lambda: run("ss", "-Htan", "state", "syn-recv"))
+        for process in (started, flood):
+            process.signal(signal.SIGKILL)
+            process.wait()
+        mapped.settimeout(harness.LIMIT_S)
+        try:
+            assert mapped.recv(1) == b"", "nothing was sent"
+        except ConnectionError:  # by a reset or by the kernel's own abort
+            pass
+        before.check_again(wire, INSIDE4, PEER4)
+        others.sendall(b"undisturbed")
+        assert harness.receive_count(accepted, 11) == b"undisturbed"
+
+
+def test_only_an_ordinary_users_connections_to_peers_are_ended():
+    as_ordinary_user("test_only_connections")
+
+
+@harness.changes_machine
+def test_what_peers_left_open_ends_with_them():
+    with real_wire() as wire:
+        before = Before()
+        server = BoundServer(OWN4)
+        started = Peer("soak", "--wire", "eth0", "--from", PEER4, "-c", "20", "-d", "60s", "--manner", "vanish@100ms",
+                       "--workload", "echo", f"tcp://{OWN4}:{server.port}")
+        until("a second try to reach one", lambda: re.search(r"timer:\(on,[^,]+,[1-9]", run("ss", "-Htano")))
+        started.stop()
+        server.sock.close()
+        before.check_again(wire, PEER4)
+
+
+FOREIGN_FILTER = ("tc", "filter", "add", "dev", "eth0", "egress", "protocol", "ip", "prio", "7", "u32", "match", "ip",
+                  "dst", "192.0.2.99", "action", "mirred", "egress", "redirect", "dev", "lo")
+
+
+@harness.changes_machine
+def test_somebodys_clsact_and_filters_stay():
+    with real_wire() as wire:
+        server = BoundServer(OWN4)
+        run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+        for prepare in ((), FOREIGN_FILTER):
+            if prepare:
+                run(*prepare)
+            before = Before()
+            kill_one_who_talks(server, INSIDE4)
+            before.check_again(wire, INSIDE4)
+        assert "clsact" in card_state()
+
+
+def test_somebodys_clsact_and_filters_stay_with_filters():
+    as_ordinary_user("test_somebodys")
+
+
+@harness.changes_machine
+def test_the_last_of_several_takes_the_qdisc_away():
+    with real_wire() as wire:
+        before = Before()
+        addrs = ["10.9.0.77", "10.9.0.78", "10.9.0.79"]
+
+        def listener(addr):
+            started = Peer("listen", "--wire", "eth0", "--from", addr, "--serve", "echo", 7000)
+            started.wait_err("listening")
+            return started
+
+        def check(*at):
+            for addr in at:
+                with socket.create_connection((addr, 7000), timeout=harness.LIMIT_S) as sock:
+                    sock.sendall(b"hello")
+                    assert harness.receive_count(sock, 5) == b"hello", addr
+
+        one, two = listener(addrs[0]), listener(addrs[1])
+        one.signal(signal.SIGKILL)  # it made the qdisc
+        one.wait()
+        until("the end of one guardian", lambda: len(guardians()) == 1)
+        check(addrs[1])
+        three = listener(addrs[2])  # it learns from the second that one of us made it
+        two.stop().expect(0)
+        check(addrs[2])
+        three.stop().expect(0)
+        before.check_again(wire, *addrs)
+
+        one, two = listener(addrs[0]), listener(addrs[1])
+        by_filters = "clsact" in card_state()
+        if by_filters:  # somebody moves in, so it stays
+            run(*FOREIGN_FILTER)
+        for process in (one, two):
+            process.signal(signal.SIGKILL)
+        for process in (one, two):
+            process.wait()
+        until("the end of the guardians", lambda: not guardians())
+        left = run("tc", "filter", "show", "dev", "eth0", "egress", check=False)
+        assert ("c0000263" in left) == by_filters and left.count("match") == by_filters, left
+
+
+def test_the_last_of_several_ordinary_users_takes_the_qdisc_away():
+    as_ordinary_user("test_the_last_of_several_takes")
 
 
 # ---- refusals ----
@@ -345,6 +564,46 @@ def test_what_is_somebody_elses_is_refused():
     run("ip", "link", "del", "port0")
     run("ip", "route", "del", "default")
     refused(3, "no route to 198.18", "--wire", "eth0")
+
+
+@harness.changes_machine
+def test_all_gateways_of_a_multipath_route_are_refused():
+    second4, second6 = "10.9.0.253", "2001:db8:9::fd"
+    run("ip", "route", "replace", "default", "nexthop", "via", GATEWAY4, "dev", "eth0", "nexthop", "via", second4,
+        "dev", "eth0")
+    run("ip", "-6", "route", "del", "default")
+    run("ip", "-6", "route", "add", "default", "nexthop", "via", GATEWAY6, "dev", "eth0", "nexthop", "via", second6,
+        "dev", "eth0")
+    run("ip", "nexthop", "add", "id", "71", "via", "10.9.0.252", "dev", "eth0")
+    run("ip", "nexthop", "add", "id", "72", "via", "10.9.0.251", "dev", "eth0")
+    run("ip", "nexthop", "add", "id", "73", "group", "71/72")
+    run("ip", "route", "add", "192.0.2.0/24", "nhid", "73")
+    for gateway in (GATEWAY4, second4, "10.9.0.252", "10.9.0.251"):
+        refused(3, f"{gateway} is the gateway of a route .*one of 2 next hops", "--wire", "eth0", "--from", gateway)
+    for gateway in (GATEWAY6, second6):
+        peer("connect", "--wire", "eth0", "--from", gateway, OWN6, 9).refused(3, f"{gateway} is the gateway of a route")
+    run("ip", "link", "add", "port0", "type", "veth", "peer", "name", "port1")
+    run("ip", "addr", "add", "10.10.0.1/24", "dev", "port0")
+    run("ip", "link", "set", "port1", "up")
+    run("ip", "link", "set", "port0", "up")
+    run("ip", "route", "add", "198.18.7.0/24", "nexthop", "via", second4, "dev", "eth0", "nexthop", "via", "10.10.0.2",
+        "dev", "port0")
+    for addrs in (PEER4, "198.18.0.0/16"):
+        refused(3, "would not leave by eth0.*198.18.7.0/24 via .*one of 2 next hops", "--wire", "eth0", "--from", addrs)
+    run("ip", "link", "del", "port0")
+
+
+@harness.changes_machine
+def test_peers_behind_a_multipath_route_are_reached():
+    with real_wire() as wire:
+        wire.inside("ip", "addr", "add", "10.9.0.253/24", "dev", "wire")
+        run("ip", "route", "replace", "default", "nexthop", "via", GATEWAY4, "dev", "eth0", "nexthop", "via",
+            "10.9.0.253", "dev", "eth0")
+        server = BoundServer(OWN4)
+        addrs = [f"198.18.7.{i}" for i in range(1, 9)]  # some by one gateway, some by the other
+        for addr in addrs:
+            connect(server, addr)
+        wire.check_silent_about(*addrs)
 
 
 @harness.changes_machine
