@@ -26,6 +26,9 @@ struct peer_check {
 struct peer_doctor_config {
     const char *device_node; /* default /dev/net/tun */
     const char *from;        /* addresses to check for conflicting routes; default 198.18.0.0/15 */
+    /** An interface on whose wire the peers would be: may they? Nothing is joined to it. NULL:
+     * none. */
+    const char *wire;
     /** A target: what stands in the way of a packet from a peer to it, without sending one. A
      * device is made for the look and gone afterwards, so CAP_NET_ADMIN is needed. */
     struct peer_addr to; /* family 0: none */

@@ -66,6 +66,7 @@ struct peer_net_config {
      *  packets arrive as if received by it; answers to them are picked off its way out. Routes stay
      *  as they are. */
     const char *wire;
+    bool wire_look; /* only find and judge it: nothing is joined to it, and no packet gets there */
     const char *netns;         /* NAME, PID or PATH of a network namespace for the device */
     bool isolate;              /* a fresh user and network namespace instead */
     char *const *isolate_argv; /* the program to run in it (peer_net_start_program), or NULL; its

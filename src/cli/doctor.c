@@ -15,6 +15,8 @@ struct doctor_options {
 static const struct option_def doctor_table[] = {
     {'s', "from", "ADDRS", "addresses to look for conflicting routes for", option_set_string,
      .offset = offsetof(struct common_options, from)},
+    {0, "wire", "IFACE", "check too what --wire IFACE needs; nothing is attached to it",
+     option_set_string, .offset = offsetof(struct common_options, wire)},
     {0},
 };
 
@@ -41,7 +43,8 @@ static void collect_check(void *user, const struct peer_check *check)
 static int run_doctor(void *options, int argc, char **argv)
 {
     struct doctor_options *doctor = options;
-    struct peer_doctor_config config = {.from = doctor->common.from, .udp = doctor->common.udp};
+    struct peer_doctor_config config = {
+        .from = doctor->common.from, .wire = doctor->common.wire, .udp = doctor->common.udp};
     struct target target = {0};
 
     int status = argc > 0 ? parse_target(&command_doctor, &doctor->common, argc, argv, &target) : 0;

@@ -8,12 +8,15 @@
 #include "kernel/wire_internal.h"
 
 #include "base/error.h"
+#include "kernel/child.h"
 
 #include <net/if_arp.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -87,6 +90,31 @@ static int exact_prefixes(const struct addr_set *peers, struct addr_prefix **ret
                          "the peers' addresses fall into too many prefixes for --wire; give fewer "
                          "ranges with --from");
     return count;
+}
+
+/**
+ * Two who emulate one address on one card would take each other's answers. No route and no address
+ * tells of a peer here, so a name does, for the first of the peers.
+ */
+static int reserve(const struct wire_card *card, const struct addr_set *peers,
+                   struct peer_error *error)
+{
+    const struct peer_addr first = addr_set_at(peers, 0);
+    char text[PEER_ADDR_TEXT], name[PEER_ADDR_TEXT + 32];
+
+    (void)peer_addr_format(&first, text);
+    (void)snprintf(name, sizeof(name), "peer-wire/%d/%s", card->ifindex, text);
+    const int fd = wire_name_take(name);
+    if (fd >= 0)
+        return fd;
+    if (fd == -EADDRINUSE)
+        return error_set(
+            error, PEER_ERROR_MACHINE, EADDRINUSE,
+            "another process has a peer at %s on the wire of %s; choose other addresses "
+            "with --from",
+            text, card->name);
+    return error_set(error, PEER_ERROR_MACHINE, -fd, "cannot reserve %s on the wire of %s: %s",
+                     text, card->name, error_text(-fd));
 }
 
 struct check {
@@ -201,7 +229,13 @@ int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const stru
     struct addr_prefix *prefixes;
     bool on_link = false;
 
-    int status = check_real_machines(rtnl, &check, error);
+    /* Whoever is just leaving that name has traces of its peers still, such as neighbour entries.
+     */
+    int status = reserve(card, peers, error);
+    if (status < 0)
+        return status;
+    (void)close(status);
+    status = check_real_machines(rtnl, &check, error);
     if (status < 0)
         return status;
     const int count = exact_prefixes(peers, &prefixes, error);
@@ -220,31 +254,6 @@ int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const stru
 }
 
 /* ---- joining ---- */
-
-/**
- * Two who emulate one address on one card would take each other's answers. No route and no address
- * tells of a peer here, so a name does, for the first of the peers.
- */
-static int reserve(const struct wire_card *card, const struct addr_set *peers,
-                   struct peer_error *error)
-{
-    const struct peer_addr first = addr_set_at(peers, 0);
-    char text[PEER_ADDR_TEXT], name[PEER_ADDR_TEXT + 32];
-
-    (void)peer_addr_format(&first, text);
-    (void)snprintf(name, sizeof(name), "peer-wire/%d/%s", card->ifindex, text);
-    const int fd = wire_name_take(name);
-    if (fd >= 0)
-        return fd;
-    if (fd == -EADDRINUSE)
-        return error_set(
-            error, PEER_ERROR_MACHINE, EADDRINUSE,
-            "another process has a peer at %s on the wire of %s; choose other addresses "
-            "with --from",
-            text, card->name);
-    return error_set(error, PEER_ERROR_MACHINE, -fd, "cannot reserve %s on the wire of %s: %s",
-                     text, card->name, error_text(-fd));
-}
 
 static int refuse_without_guard(const struct wire_job *job, int status, struct peer_error *error)
 {
@@ -330,6 +339,41 @@ int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex
     }
     *ret_wire = wire;
     return 0;
+}
+
+/** In a child: the exit status is an errno. */
+static _Noreturn void try_tc(void)
+{
+    struct rtnl *rtnl;
+    int status = 0;
+
+    if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+        status = -errno;
+    if (status == 0)
+        status = rtnl_open(&rtnl, NULL);
+    if (status == 0)
+        status = wire_tc_try(rtnl, 1); /* lo */
+    _exit(-status);
+}
+
+int wire_try(struct peer_error *error)
+{
+    if (wire_bpf_try() == 0)
+        return WIRE_TCX;
+    const pid_t child = child_fork();
+    if (child == 0)
+        try_tc();
+    const int ended = child < 0 ? -1 : child_reap(child);
+    const int code = child < 0 ? -child : WIFEXITED(ended) ? WEXITSTATUS(ended) : EIO;
+    if (code == 0)
+        return WIRE_TC;
+    if (code == ENOENT || code == EOPNOTSUPP)
+        return error_set(error, PEER_ERROR_MACHINE, code,
+                         "this kernel neither lets eBPF programs be attached (tcx, Linux 6.6 and "
+                         "root) nor has it u32 and mirred; modprobe cls_u32; modprobe act_mirred");
+    return error_set(error, PEER_ERROR_MACHINE, code,
+                     "eBPF programs (tcx) are refused, and filters of tc could not be tried: %s",
+                     error_text(code));
 }
 
 void wire_detach(struct wire *wire)

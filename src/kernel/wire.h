@@ -31,9 +31,9 @@ int wire_card(struct rtnl *rtnl, const char *name, struct wire_card *ret_card,
               struct peer_error *error);
 /**
  * Would these peers shadow something real, or would answers to them not leave by the card?
- * -EADDRINUSE (gateway of a route, a neighbour that the kernel knows), -ENETUNREACH (no way or
- * another one), with text. `ret_on_link`: some are in the card's subnets, where neighbours are
- * asked for.
+ * -EADDRINUSE (gateway of a route, a neighbour that the kernel knows, another process' first peer),
+ * -ENETUNREACH (no way or another one), with text. `ret_on_link`: some are in the card's subnets,
+ * where neighbours are asked for.
  */
 int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const struct addr_set *peers,
                      bool *ret_on_link, struct peer_error *error);
@@ -44,6 +44,11 @@ enum wire_variant {
     WIRE_TCX = 1, /* eBPF programs that are gone with the last copies of their links */
     WIRE_TC,      /* filters of tc, which a guardian process removes */
 };
+/** Which of them would serve here? Joins nothing: tries in a namespace of its own. enum
+ * wire_variant, or -errno with text (this kernel has neither). CAP_NET_ADMIN is taken for granted.
+ */
+int wire_try(struct peer_error *error);
+
 struct wire {
     int fds[WIRE_FDS]; /* owned; the guardian first, a reservation, then the links */
     pid_t guard;       /* the guardian's process */

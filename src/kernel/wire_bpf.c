@@ -302,3 +302,15 @@ int wire_bpf_attach(const struct wire_job *job, int ret_links[WIRE_LINKS])
     ret_links[1] = in;
     return 0;
 }
+
+int wire_bpf_try(void)
+{
+    struct program program = {0};
+
+    put_redirect(&program, 1, 0);
+    /* A kernel without tcx does not know the type, and says so before it looks for the device. */
+    const int status = attach(&program, INT32_MAX, TCX_EGRESS);
+    if (status >= 0) /* there is no such device */
+        (void)close(status);
+    return status == -ENODEV ? 0 : status < 0 ? status : -EINVAL;
+}

@@ -21,6 +21,9 @@ enum { WIRE_LINKS = 2 };
 /** Both programs, loaded and attached: two link descriptors. -EPERM (not permitted), -EINVAL (no
  * tcx here), or another -errno. */
 int wire_bpf_attach(const struct wire_job *job, int ret_links[WIRE_LINKS]);
+/** Would that be permitted, and does the kernel know tcx? Loads a program and attaches it nowhere.
+ * 0 or -errno. */
+int wire_bpf_try(void);
 
 /* wire_tc.c */
 /** The filters on the card's way out: one or two priorities, from `priority` on. */
@@ -41,6 +44,8 @@ int wire_tc_qdiscs(struct rtnl *rtnl, const struct wire_job *job, struct wire_tc
                    struct peer_error *error);
 int wire_tc_filters(struct rtnl *rtnl, const struct wire_job *job, const struct wire_tc *tc,
                     struct peer_error *error);
+/** Puts clsact, u32 and mirred on a device, and leaves them there: for a namespace that ends. */
+int wire_tc_try(struct rtnl *rtnl, int ifindex);
 /** Away with what of it is there. Takes the lock. */
 void wire_tc_remove(struct rtnl *rtnl, const struct wire_tc *tc);
 

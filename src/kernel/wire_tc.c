@@ -316,6 +316,16 @@ int wire_tc_filters(struct rtnl *rtnl, const struct wire_job *job, const struct 
     return 0;
 }
 
+int wire_tc_try(struct rtnl *rtnl, int ifindex)
+{
+    const struct place egress = {ifindex, TC_H_MIN_EGRESS, 1};
+    struct match all = {.protocol = ETH_P_ALL};
+
+    want(&all, 0, 0, 0);
+    const int status = add_clsact(rtnl, ifindex);
+    return status < 0 ? status : add_filter(rtnl, &egress, &all, ifindex, TCA_EGRESS_REDIR);
+}
+
 void wire_tc_remove(struct rtnl *rtnl, const struct wire_tc *tc)
 {
     const bool v6 = tc->family == 6;

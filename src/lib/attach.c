@@ -139,11 +139,24 @@ static int find_owned(void *user, int ifindex, const struct addr_prefix *prefix)
     return 1;
 }
 
-static int check_not_owned(struct attach *attach, const struct addr_set *peers,
-                           struct peer_error *error)
+int attach_check_owned(struct rtnl *rtnl, const struct addr_set *peers, struct peer_error *error)
 {
     struct owned owned = {.peers = peers};
     struct rtnl_link link = {.name = "?"};
+    char text[PEER_ADDR_TEXT];
+
+    int status = rtnl_addr_each(rtnl, find_owned, &owned, error);
+    if (status <= 0)
+        return status;
+    (void)rtnl_link_get(rtnl, owned.ifindex, NULL, &link, NULL);
+    return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
+                     "%s is this machine's own address, on %s; choose other addresses with --from",
+                     peer_addr_format(&owned.addr, text), link.name);
+}
+
+static int check_not_owned(struct attach *attach, const struct addr_set *peers,
+                           struct peer_error *error)
+{
     char text[PEER_ADDR_TEXT];
 
     if (attach->plan->local.addr.family && addr_set_find(peers, &attach->plan->local.addr) >= 0)
@@ -152,13 +165,7 @@ static int check_not_owned(struct attach *attach, const struct addr_set *peers,
             "%s would be the local side's and a peer's address; choose another with --from "
             "or --local",
             peer_addr_format(&attach->plan->local.addr, text));
-    int status = rtnl_addr_each(attach->rtnl, find_owned, &owned, error);
-    if (status <= 0)
-        return status;
-    (void)rtnl_link_get(attach->rtnl, owned.ifindex, NULL, &link, NULL);
-    return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
-                     "%s is this machine's own address, on %s; choose other addresses with --from",
-                     peer_addr_format(&owned.addr, text), link.name);
+    return attach_check_owned(attach->rtnl, peers, error);
 }
 
 static int check_not_routed(struct attach *attach, const struct addr_prefix *prefixes, int count,
@@ -456,6 +463,8 @@ static int settle(struct attach *attach, uint32_t *turn, struct peer_error *erro
 {
     int status;
 
+    if (attach->plan->config->wire_look)
+        return 0;
     if (attach->out.card.ifindex) {
         status = join_wire_or_choose_again(attach, turn, error);
         return status < 0 ? status : add_neighbours(attach, error);

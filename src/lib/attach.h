@@ -3,6 +3,7 @@
 #define LIB_ATTACH_H
 
 #include "base/addr_set.h"
+#include "kernel/rtnl.h"
 #include "kernel/tun.h"
 #include "kernel/wire.h"
 #include "link/spec.h"
@@ -40,6 +41,8 @@ struct attach_outcome {
     struct addr_prefix local; /* given to the local side, family 0 when none */
     enum peer_neighbours neighbours;
 };
+/** -EADDRINUSE when one of `peers` is an address of this machine, or another -errno, with text. */
+int attach_check_owned(struct rtnl *rtnl, const struct addr_set *peers, struct peer_error *error);
 int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
                struct peer_error *error);
 

@@ -9,6 +9,8 @@
 #include "kernel/netns.h"
 #include "kernel/rtnl.h"
 #include "kernel/sysctl.h"
+#include "kernel/wire.h"
+#include "lib/attach.h"
 
 #include <peer/doctor.h>
 #include <peer/trace.h>
@@ -26,11 +28,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+static const char default_range[] = "198.18.0.0/15";
+
 struct doctor {
     const struct peer_doctor_config *config;
     const char *node;
     struct peer_check *check; /* the one at hand */
     bool can_administrate;    /* CAP_NET_ADMIN here */
+    struct wire_card card;    /* ifindex 0: no wire, or none that would do */
 };
 
 __attribute__((format(printf, 3, 4))) static void
@@ -52,6 +57,17 @@ __attribute__((format(printf, 2, 3))) static void mend(struct doctor *doctor, co
     va_start(arguments, format);
     vsnprintf(doctor->check->mend, sizeof(doctor->check->mend), format, arguments);
     va_end(arguments);
+}
+
+/** A problem in the words of an error, "WHAT; what to do". */
+static void tell_error(struct doctor *doctor, const struct peer_error *error)
+{
+    const char *rest = strstr(error->text, "; ");
+    const int len = rest ? (int)(rest - error->text) : (int)strlen(error->text);
+
+    tell(doctor, PEER_CHECK_PROBLEM, "%.*s", len, error->text);
+    if (rest)
+        mend(doctor, "%.250s", rest + strlen("; "));
 }
 
 static void check_kernel(struct doctor *doctor)
@@ -249,7 +265,9 @@ static void check_range(struct doctor *doctor, const char *from)
 
 static void check_routes(struct doctor *doctor)
 {
-    check_range(doctor, doctor->config->from ? doctor->config->from : "198.18.0.0/15");
+    if (doctor->config->wire) /* where the card's own routes lead to the peers: check_wire_peers */
+        return;
+    check_range(doctor, doctor->config->from ? doctor->config->from : default_range);
 }
 
 static void check_conntrack(struct doctor *doctor)
@@ -271,6 +289,86 @@ static void check_conntrack(struct doctor *doctor)
          (long long)count, (long long)max);
 }
 
+/* ---- the wire of an interface ---- */
+
+static void check_wire(struct doctor *doctor)
+{
+    struct rtnl *rtnl = NULL;
+    struct peer_error error = {0};
+
+    if (!doctor->config->wire)
+        return;
+    int status = rtnl_open(&rtnl, &error);
+    if (status == 0)
+        status = wire_card(rtnl, doctor->config->wire, &doctor->card, &error);
+    rtnl_free(rtnl);
+    if (status < 0)
+        tell_error(doctor, &error);
+    else
+        tell(doctor, PEER_CHECK_OK,
+             "%s is an Ethernet interface, up, and receives by itself; MTU %u", doctor->card.name,
+             doctor->card.mtu);
+}
+
+static void check_wire_by(struct doctor *doctor)
+{
+    struct peer_error error = {0};
+
+    if (!doctor->card.ifindex)
+        return;
+    if (!doctor->can_administrate) {
+        tell(doctor, PEER_CHECK_PROBLEM, "no CAP_NET_ADMIN: nothing can be attached to %s",
+             doctor->card.name);
+        mend(doctor, "sudo peer ...");
+        return;
+    }
+    const int by = wire_try(&error);
+    if (by < 0)
+        tell_error(doctor, &error);
+    else if (by == WIRE_TCX)
+        tell(doctor, PEER_CHECK_OK, "eBPF programs (tcx) may be attached");
+    else
+        tell(doctor, PEER_CHECK_OK,
+             "filters of tc (u32, mirred) would do it: eBPF programs (tcx) are not permitted, or "
+             "not known here");
+}
+
+static int judge_wire_peers(struct doctor *doctor, const struct addr_set *peers,
+                            struct peer_error *error)
+{
+    struct rtnl *rtnl = NULL;
+    bool on_link = false;
+
+    int status = rtnl_open(&rtnl, error);
+    if (status == 0)
+        status = attach_check_owned(rtnl, peers, error);
+    if (status == 0)
+        status = wire_check_peers(rtnl, &doctor->card, peers, &on_link, error);
+    rtnl_free(rtnl);
+    return status < 0 ? status : on_link;
+}
+
+static void check_wire_peers(struct doctor *doctor)
+{
+    const char *from = doctor->config->from ? doctor->config->from : default_range;
+    struct peer_error error = {0};
+    struct addr_set peers;
+
+    if (!doctor->card.ifindex)
+        return;
+    int status = addr_set_parse(from, &peers, &error);
+    if (status >= 0) {
+        status = judge_wire_peers(doctor, &peers, &error);
+        addr_set_done(&peers);
+    }
+    if (status < 0)
+        tell_error(doctor, &error);
+    else
+        tell(doctor, PEER_CHECK_OK,
+             "answers to %.100s would leave by %s%s, and no machine known to this one is there",
+             from, doctor->card.name, status ? "" : ", to a gateway");
+}
+
 static const struct {
     const char *name;
     void (*run)(struct doctor *doctor);
@@ -285,6 +383,9 @@ static const struct {
     {"forwarding", check_forwarding},
     {"routes", check_routes},
     {"conntrack", check_conntrack},
+    {"wire", check_wire},
+    {"wire-by", check_wire_by},
+    {"wire-peers", check_wire_peers},
 };
 
 /* ---- the way to a target ---- */
@@ -331,6 +432,8 @@ static int check_target(const struct peer_doctor_config *config,
 {
     struct peer_net_config net_config = {.from = config->from,
                                          .target = config->to,
+                                         .wire = config->wire,
+                                         .wire_look = config->wire != NULL,
                                          .allow_forward = true,
                                          .allow_loopback = true,
                                          .device_node = config->device_node};
@@ -368,6 +471,8 @@ int peer_doctor(const struct peer_doctor_config *config,
         struct peer_check check = {.name = checks[i].name};
         doctor.check = &check;
         checks[i].run(&doctor);
+        if (!check.text[0]) /* not asked for */
+            continue;
         problems += check.status == PEER_CHECK_PROBLEM;
         each(user, &check);
     }

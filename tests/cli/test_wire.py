@@ -527,6 +527,76 @@ def test_the_last_of_several_ordinary_users_takes_the_qdisc_away():
     as_ordinary_user("test_the_last_of_several_takes")
 
 
+# ---- doctor ----
+
+def doctor(status, *args, nobody=False):
+    """{name: check} of the machine's and the wire's checks."""
+    result = peer("doctor", "--json", "--wire", *args, nobody=nobody).expect(status, lines=0)
+    return {check["name"]: check for check in json.loads(result.out)["checks"]}
+
+
+def wire_problem(text, *args):
+    problems = [check for check in doctor(3, *args).values() if check["status"] == "problem"]
+    assert len(problems) == 1 and problems[0]["name"].startswith("wire"), problems
+    assert re.search(text, f"{problems[0]['text']}; {problems[0].get('mend')}"), problems
+
+
+@harness.changes_machine
+def test_doctor_finds_that_peers_may_be_on_the_wire():
+    with real_wire() as wire:
+        server = BoundServer(OWN4)
+        before = Before()
+        for addr in (INSIDE4, PEER4, INSIDE6, PEER6):
+            checks = doctor(0, "eth0", "--from", addr)
+            assert [checks[name]["status"] for name in ("wire", "wire-by", "wire-peers")] == ["ok"] * 3, checks
+            assert ("tcx) may" if harness.options.outer_uid == 0 else "filters of tc") in checks["wire-by"]["text"]
+            assert ("gateway" in checks["wire-peers"]["text"]) == (addr in (PEER4, PEER6)), checks
+            assert "routes" not in checks, checks
+        result = peer("doctor", "--wire", "eth0", "--from", INSIDE4, OWN4, server.port).expect(0, lines=0)
+        for line in (r"ok +wire-peers ", r"ok +ingress +eth0: .*0 tc filters", r"ok +route +eth0: local",
+                     r"ok +socket .*on device eth0", r"ok +target "):
+            result.expect(0, out=line)
+        assert not server.callers
+        server.sock.close()
+        before.check_again(wire, INSIDE4, PEER4, INSIDE6, PEER6)
+
+
+def test_doctor_finds_filters_for_an_ordinary_user():
+    as_ordinary_user("test_doctor_finds_that")
+
+
+@harness.changes_machine
+def test_doctor_finds_what_stands_in_the_way_of_a_wire():
+    wire_problem('no interface "nosuch"', "nosuch")
+    wire_problem("lo is loopback", "lo")
+    wire_problem(f"{GATEWAY4} is the gateway .*--from", "eth0", "--from", GATEWAY4)
+    wire_problem(f"{OWN4} is this machine's own", "eth0", "--from", "10.9.0.0/28")
+    wire_problem("nonsense", "eth0", "--from", "nonsense")
+    run("ip", "neigh", "add", "10.9.0.50", "lladdr", "02:00:00:00:00:50", "dev", "eth0", "nud", "reachable")
+    wire_problem("10.9.0.50 is a neighbour .*ip neigh del", "eth0", "--from", "10.9.0.48/29")
+    run("ip", "link", "add", "br0", "type", "bridge")
+    run("ip", "link", "add", "port0", "type", "veth", "peer", "name", "port1")
+    run("ip", "link", "set", "port0", "master", "br0", "up")
+    wire_problem("port0 is a port of the bridge br0.*--wire br0", "port0")
+    wire_problem("port1 is down.*ip link set port1 up", "port1")
+    run("ip", "link", "del", "port0")
+    run("ip", "link", "del", "br0")
+    started = Peer("listen", "--wire", "eth0", "--from", INSIDE4, 7000)
+    started.wait_err("listening")
+    wire_problem(f"another process has a peer at {INSIDE4}", "eth0", "--from", INSIDE4)
+    started.stop().expect(0)
+    run("ip", "route", "del", "default")
+    wire_problem("no route to 198.18", "eth0")
+
+
+def test_doctor_misses_permission_for_a_wire():
+    harness.need_root()
+    harness.own_node()
+    checks = doctor(3, "eth0", nobody=True)
+    assert checks["wire"]["status"] == "ok" and checks["wire-peers"]["status"] == "ok", checks
+    assert checks["wire-by"]["status"] == "problem" and "CAP_NET_ADMIN" in checks["wire-by"]["text"], checks
+
+
 # ---- refusals ----
 
 def refused(status, err, *args):
