@@ -37,7 +37,8 @@ enum peer_trace_state {
 enum { PEER_TRACE_NO_TIME = -1 };
 
 struct peer_trace_station {
-    const char *name; /* stable: "device", "ingress", "netfilter", "route", "socket", "answer" */
+    const char *name; /* stable: "device", "ingress", "netfilter", "route", "socket", "egress",
+                       * "answer" */
     enum peer_trace_state state;
     bool back;        /* on the answer's way */
     int64_t after_ns; /* since the write, PEER_TRACE_NO_TIME when not known */

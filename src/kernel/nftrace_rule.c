@@ -218,7 +218,13 @@ static void run_payload(struct machine *machine, const struct nlattr *const *tab
 
     if (table[NFTA_PAYLOAD_SREG]) {
         say_pending(machine);
-        say(machine, "[payload set]");
+        /* A checksum is mended by whole words, so these are written with their neighbours. */
+        if (base == NFT_PAYLOAD_NETWORK_HEADER && machine->l3 == 4 && offset == 8)
+            say(machine, "[ip ttl set]");
+        else if (base == NFT_PAYLOAD_NETWORK_HEADER && machine->l3 == 6 && offset + len == 8)
+            say(machine, "[ip6 hoplimit set]");
+        else
+            say(machine, "[payload set]");
         return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {

@@ -11,6 +11,7 @@
  */
 #include "lib/trace_internal.h"
 
+#include "base/macro.h"
 #include "base/rng.h"
 
 #include <linux/rtnetlink.h>
@@ -57,18 +58,30 @@ const char *trace_target_text(const struct tracing *tracing, const struct peer_a
 
 /* ---- evidence ---- */
 
+/* Was it the answer that was dropped? */
+static bool is_leaving(const struct tracing *tracing, const struct dropreason_event *drop)
+{
+    static const char *const outward[] = {"FULL_RING", "TAP_FILTER", "TAP_TXFILTER",
+                                          "TC_EGRESS", "QDISC_DROP", "BPF_CGROUP_EGRESS"};
+    const bool local = tracing->route_status == 0 && tracing->route.type == RTN_LOCAL;
+
+    if (drop->hook && (!strcmp(drop->hook, "output") || !strcmp(drop->hook, "egress") ||
+                       (!strcmp(drop->hook, "postrouting") && local)))
+        return true;
+    for (size_t i = 0; i < ARRAY_SIZE(outward) && local; i++)
+        if (!strcmp(drop->reason, outward[i]))
+            return true;
+    return false;
+}
+
 const struct dropreason_event *trace_drop(const struct tracing *tracing, bool back)
 {
     const uint16_t protocol = trace_v6(tracing) ? 0x86dd : 0x0800;
 
     for (int i = 0; i < tracing->drop_count; i++) {
         const struct dropreason_event *drop = &tracing->drops[i];
-        const bool leaving =
-            drop->hook && (!strcmp(drop->hook, "output") || !strcmp(drop->hook, "egress") ||
-                           (!strcmp(drop->hook, "postrouting") && tracing->route_status == 0 &&
-                            tracing->route.type == RTN_LOCAL));
         if (drop->kind == DROPREASON_DROP && drop->protocol == protocol && !drop->deferred &&
-            strcmp(drop->reason, "NOT_SPECIFIED") != 0 && leaving == back)
+            strcmp(drop->reason, "NOT_SPECIFIED") != 0 && is_leaving(tracing, drop) == back)
             return drop;
     }
     return NULL;
@@ -106,6 +119,15 @@ bool trace_hook_left(const struct tracing *tracing, enum nftrace_hook hook, bool
 
 /* ---- observers ---- */
 
+/* Frames that the device's queue had no room for, as far as known. */
+static uint64_t ring_drops(const struct tracing *tracing)
+{
+    struct rtnl_link link = {0};
+
+    (void)rtnl_link_get(tracing->net->rtnl, tracing->net->ifindex, NULL, &link, NULL);
+    return link.tx_dropped;
+}
+
 static int observe(struct tracing *tracing, struct peer_error *error)
 {
     int fds[NFTRACE_FDS];
@@ -121,6 +143,7 @@ static int observe(struct tracing *tracing, struct peer_error *error)
     int status = trace_survey(tracing->net, &tracing->before, fds, error);
     if (status < 0)
         return status;
+    tracing->ring_drops_before = ring_drops(tracing);
     memcpy(config.device, tracing->net->arrival, sizeof(config.device));
     if (fds[0] < 0)
         (void)error_set(&tracing->nftrace_error, PEER_ERROR_MACHINE, -fds[0], "%s",
@@ -128,8 +151,8 @@ static int observe(struct tracing *tracing, struct peer_error *error)
     else
         (void)nftrace_new(fds, &config, &tracing->nftrace, &tracing->nftrace_error);
     tracing->dropreason_status = tracing->dry ? -ECANCELED : dropreason_open(&tracing->dropreason);
-    return ingress_survey(tracing->net->rtnl, tracing->net->arrival_ifindex, tracing->net->netns_fd < 0,
-                          &tracing->ingress, error);
+    return ingress_survey(tracing->net->rtnl, tracing->net->arrival_ifindex,
+                          tracing->net->netns_fd < 0, &tracing->ingress, error);
 }
 
 /* ---- the answer ---- */
@@ -414,15 +437,24 @@ static void look_up_socket(struct tracing *tracing)
         tracing->pid = diag_inode_owner(tracing->socket.inode, tracing->comm);
 }
 
-static int look_up(struct tracing *tracing, struct peer_error *error)
+static void look_up_devices(struct tracing *tracing)
 {
+    const int indexes[] = {tracing->net->ifindex, tracing->net->arrival_ifindex};
     struct rtnl_link link;
 
+    for (size_t i = 0; i < ARRAY_SIZE(indexes) && !tracing->down[0]; i++)
+        if (rtnl_link_get(tracing->net->rtnl, indexes[i], NULL, &link, NULL) == 0 &&
+            !(link.flags & IFF_UP))
+            memcpy(tracing->down, link.name, sizeof(tracing->down));
+    tracing->ring_drops = ring_drops(tracing) - tracing->ring_drops_before;
+}
+
+static int look_up(struct tracing *tracing, struct peer_error *error)
+{
     find_destination(tracing);
     look_up_routes(tracing);
     look_up_socket(tracing);
-    if (rtnl_link_get(tracing->net->rtnl, tracing->net->arrival_ifindex, NULL, &link, NULL) == 0)
-        tracing->device_down = !(link.flags & IFF_UP);
+    look_up_devices(tracing);
     return trace_survey(tracing->net, &tracing->after, NULL, error);
 }
 

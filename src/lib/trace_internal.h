@@ -38,7 +38,10 @@ enum trace_counter {
     COUNTER_OUT_NO_ROUTES6,
     COUNTER_LISTEN_OVERFLOWS,
     COUNTER_LISTEN_DROPS,
+    COUNTER_IP_CSUM,
     COUNTER_TCP_CSUM,
+    COUNTER_ICMP_CSUM4,
+    COUNTER_ICMP_CSUM6,
     COUNTER_UDP_CSUM4,
     COUNTER_UDP_CSUM6,
     COUNTER_UDP_NO_PORTS4,
@@ -51,6 +54,7 @@ enum trace_counter {
 struct trace_survey {
     int64_t settings[SETTINGS]; /* 0 where unreadable */
     uint64_t counters[COUNTERS];
+    bool legacy[2]; /* iptables-legacy has tables, ip6tables-legacy likewise */
 };
 /** In the namespace of the net. `fds` (may be NULL) gets the sockets of nftrace_open(), or -errno
  * in fds[0]. */
@@ -79,7 +83,10 @@ struct tracing {
     uint64_t sent_ns;     /* just before the write */
     bool dry;             /* nothing is sent: asked for, or nobody could send it */
     bool delayed;         /* it was not the first thing that was written */
-    bool device_down, not_taken;
+    bool not_taken;
+    char down[IF_NAMESIZE]; /* our device, or the card, when it is; else "" */
+    /* frames for the peers that found the device's queue full, ever until then, and since */
+    uint64_t ring_drops_before, ring_drops;
 
     /* what observed it */
     struct dropreason *dropreason;
@@ -142,6 +149,13 @@ const struct nftrace_event *trace_nft_drop(const struct tracing *tracing, bool b
 bool trace_hook_entered(const struct tracing *tracing, enum nftrace_hook hook, bool back);
 bool trace_hook_left(const struct tracing *tracing, enum nftrace_hook hook, bool back);
 
+/** The hook that it reached and did not leave, without a word of nftables; NFTRACE_NO_HOOK: none.
+ */
+enum nftrace_hook trace_stuck_hook(const struct tracing *tracing, bool back);
+
+/** trace_causes.c: station, word, text and mend of a reason (the kernel's or ours) into `result`;
+ * false when it is not known. */
+bool trace_take_cause(struct tracing *tracing, const char *reason);
 /** trace_judge.c: fills `result`. */
 void trace_judge(struct tracing *tracing);
 /** trace_stations.c: calls `each`. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One verdict out of all the evidence. What ended the packet is named by the kernel's own drop
- * reason, seen or concluded (from netfilter's events, from look-ups, from counters); a table turns
- * that into a station, a word, a sentence and a mend. Three of them need a closer look: which rule
- * of the firewall it was, who listens where, and what leads the answer astray.
+ * reason, seen or concluded (from netfilter's events, from look-ups, from counters); the table of
+ * trace_causes.c turns that into a station, a word, a sentence and a mend. Some need a closer look:
+ * which rule of the firewall it was, who listens where, and what leads the answer astray.
  */
 #include "lib/trace_internal.h"
 
@@ -11,180 +11,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <linux/if_link.h>
 #include <linux/netfilter.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-struct cause {
-    const char *kernel; /* drop reason; those in small letters are ours */
-    const char *word, *station;
-    const char *text, *mend; /* with {dev} {peer} {to} {dst} {port} {proto} {pref} {family} */
-};
-
-static const struct cause causes[] = {
-    {"NO_SOCKET", "no-listener", "socket", "no program listens on {proto} {end}",
-     "start the server, so that it listens on {end}"},
-    {"IP_RPFILTER", "rp-filter", "route",
-     "reverse path filter: the way back to {peer} does not lead to {dev}, where the packet came "
-     "from",
-     "ip{family} rule add to {peer} lookup main pref 1"},
-    {"IP_LOCALNET", "loopback-from-outside", "route",
-     "{dst} is loopback: the kernel drops such packets when they come from a device",
-     "sysctl -w net.ipv4.conf.all.route_localnet=1"},
-    {"IP_LOCAL_SOURCE", "own-source", "route",
-     "martian source: {peer} is an address of this machine itself",
-     "sysctl -w net.ipv4.conf.all.accept_local=1"},
-    {"IP_INVALID_SOURCE", "impossible-source", "route",
-     "martian source: {peer} can be nobody's address", "choose another address with --from"},
-    {"IP_INVALID_DEST", "impossible-target", "route", "{dst} can be nobody's address",
-     "choose another HOST"},
-    {"IP_INADDRERRORS", "forwarding-off", "route",
-     "{dst} is no address of this machine, and it does not forward", "sysctl -w {forwarding}=1"},
-    {"IP_INNOROUTES", "no-route", "route", "no route leads to {dst}",
-     "ip{family} route add {dst} via GATEWAY dev DEVICE"},
-    {"route-blackhole", "blackhole", "route", "a blackhole route swallows packets to {dst}",
-     "ip{family} route del blackhole {route}"},
-    {"route-prohibit", "prohibited", "route", "a route prohibits {dst}",
-     "ip{family} route del prohibit {route}"},
-    {"no-way-back", "no-way-back", "route",
-     "it arrived, but no route leads back to {peer}: the answer cannot be sent",
-     "ip{family} rule add to {peer} lookup main pref 1"},
-    {"IP_OUTNOROUTES", "no-way-back", "route",
-     "it arrived, but no route leads back to {peer}: the answer cannot be sent",
-     "ip{family} rule add to {peer} lookup main pref 1"},
-    {"answer-elsewhere", "answer-elsewhere", "route",
-     "it arrived, but the answer leaves by {back} rather than by {dev}",
-     "ip{family} rule add to {peer} lookup main pref 1"},
-    {"accept-queue-full", "accept-queue-full", "socket",
-     "the accept queue of {end} is full: the application does not accept fast enough",
-     "let the application accept, or: sysctl -w net.core.somaxconn=4096 and a longer listen() "
-     "queue"},
-    {"TCP_LISTEN_OVERFLOW", "accept-queue-full", "socket",
-     "the accept queue of {end} is full: the application does not accept fast enough",
-     "let the application accept, or: sysctl -w net.core.somaxconn=4096 and a longer listen() "
-     "queue"},
-    {"SOCKET_RCVBUFF", "receive-buffer-full", "socket",
-     "the receive buffer of {end} is full: the application does not read",
-     "let the application read, or give it more room: sysctl -w net.core.rmem_default=4194304"},
-    {"PROTO_MEM", "no-memory", "socket", "the kernel's memory for {proto} is used up",
-     "sysctl -w net.ipv4.udp_mem='400000 800000 1200000'"},
-    {"NETFILTER_DROP", "firewall", "netfilter", "netfilter dropped it", ""},
-    {"conntrack", "conntrack", "netfilter", "connection tracking dropped it: its table may be full",
-     "sysctl -w net.netfilter.nf_conntrack_max=1048576"},
-    {"echo-ignored", "echo-ignored", "socket", "this machine does not answer echo requests",
-     "sysctl -w {echo}=0"},
-    {"SOCKET_FILTER", "socket-filter", "socket", "a filter of the socket itself refused it",
-     "look at the program's SO_ATTACH_FILTER"},
-    {"SOCKET_BACKLOG", "backlog-full", "socket", "the socket's backlog is full",
-     "sysctl -w net.core.netdev_max_backlog=10000"},
-    {"SECURITY_HOOK", "security", "socket", "a security module (SELinux, say) refused it",
-     "look at the audit log: ausearch -m avc"},
-    {"XFRM_POLICY", "ipsec-policy", "socket", "an IPsec policy refused it", "ip xfrm policy"},
-    {"TCP_MD5NOTFOUND", "tcp-md5", "socket", "the server demands TCP-MD5 signatures",
-     "take the TCP-MD5 key off the server"},
-    {"TCP_CSUM", "bad-checksum", "socket", "the TCP checksum is wrong",
-     "take \"corrupt\" off the link"},
-    {"UDP_CSUM", "bad-checksum", "socket", "the UDP checksum is wrong",
-     "take \"corrupt\" off the link"},
-    {"IP_CSUM", "bad-checksum", "device", "the IP checksum is wrong",
-     "take \"corrupt\" off the link"},
-    {"IP_INHDR", "bad-header", "device",
-     "the IP header is broken or impossible, or its time to live is over",
-     "take another --from or HOST"},
-    {"PKT_TOO_SMALL", "truncated", "device", "the packet is truncated",
-     "take \"corrupt\" off the link"},
-    {"HDR_TRUNC", "truncated", "device", "the packet is truncated",
-     "take \"corrupt\" off the link"},
-    {"IP_NOPROTO", "no-protocol", "socket", "this kernel has nothing for that protocol", ""},
-    {"OTHERHOST", "wrong-mac", "device", "the frame's MAC is not that of {dev}", ""},
-    {"UNHANDLED_PROTO", "no-protocol", "device", "this kernel has nothing for that protocol", ""},
-    {"IPV6DISABLED", "ipv6-off", "device", "IPv6 is switched off on {dev}",
-     "sysctl -w net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0"},
-    {"NEIGH_FAILED", "neighbour-failed", "route",
-     "the next machine towards {dst} does not answer ARP or ND", "ip{family} neigh show"},
-    {"NEIGH_QUEUEFULL", "neighbour-failed", "route",
-     "the next machine towards {dst} does not answer ARP or ND", "ip{family} neigh show"},
-    {"XDP", "xdp", "ingress", "an XDP program on {dev} dropped it", "ip link set {dev} xdp off"},
-    {"TC_INGRESS", "tc", "ingress", "a tc program or filter on {dev} dropped it",
-     "tc filter del dev {dev} ingress"},
-    {"TC_EGRESS", "tc", "ingress", "a tc program or filter dropped it on its way out",
-     "tc filter show dev {dev} egress"},
-    {"QDISC_DROP", "qdisc", "ingress", "a queueing discipline dropped it",
-     "tc -s qdisc show dev {dev}"},
-    {"FULL_RING", "ring-full", "device", "the queue of {dev} is full: nobody reads it",
-     "ip link set {dev} txqueuelen 20000"},
-    {"BPF_CGROUP_EGRESS", "cgroup-bpf", "socket", "a BPF program of a cgroup refused the answer",
-     "bpftool cgroup tree"},
-    {"TAP_FILTER", "device-filter", "device", "the filter of {dev} dropped it", ""},
-    {"device-down", "device-down", "device", "{dev} is down", "ip link set {dev} up"},
-    {"not-taken", "not-taken", "device", "the kernel did not take the packet", ""},
-    {"CPU_BACKLOG", "cpu-backlog", "device", "the queue of the CPU is full",
-     "sysctl -w net.core.netdev_max_backlog=10000"},
-    {"NOMEM", "no-memory", "device", "the kernel has no memory for it", ""},
-    {"before-netfilter", "before-netfilter", "ingress",
-     "it did not get as far as netfilter: XDP, tc or the check of its header dropped it",
-     "as root peer trace sees the kernel's reason"},
-    {"unknown-hook", "other-hook", "netfilter",
-     "something that nftables does not show (iptables-legacy, BPF, IPVS) dropped it",
-     "iptables-legacy -S"},
-};
-
-/* ---- words ---- */
-
-static const char *placeholder(const struct tracing *tracing, const char *name, size_t len,
-                               char buf[160])
-{
-    char addr[PEER_ADDR_TEXT], end[PEER_ENDPOINT_TEXT];
-    const bool v6 = trace_v6(tracing);
-#define IS(word) (sizeof(word) - 1 == len && !strncmp(name, word, len))
-
-    if (IS("dev"))
-        return tracing->net->arrival;
-    if (IS("proto"))
-        return trace_protocol_text(tracing);
-    if (IS("family"))
-        return v6 ? " -6" : "";
-    if (IS("forwarding"))
-        return v6 ? "net.ipv6.conf.all.forwarding" : "net.ipv4.ip_forward";
-    if (IS("echo"))
-        return v6 ? "net.ipv6.icmp.echo_ignore_all" : "net.ipv4.icmp_echo_ignore_all";
-    if (IS("back"))
-        return tracing->back_status == 0 ? tracing->back_route.oif_name : "nowhere";
-    if (IS("peer"))
-        (void)snprintf(buf, 160, "%s", peer_addr_format(&tracing->peer, addr));
-    else if (IS("dst"))
-        (void)snprintf(buf, 160, "%s", peer_addr_format(&tracing->dst, addr));
-    else if (IS("end"))
-        (void)snprintf(buf, 160, "%s",
-                       trace_target_text(tracing, &tracing->dst, tracing->dst_port, end));
-    else if (IS("route"))
-        (void)snprintf(buf, 160, "%s", peer_addr_format(&tracing->dst, addr));
-    else
-        (void)snprintf(buf, 160, "?");
-#undef IS
-    return buf;
-}
-
-static void expand(const struct tracing *tracing, const char *format, char *buf, size_t room)
-{
-    size_t len = 0;
-    char value[160];
-
-    while (*format && len + 1 < room) {
-        const size_t name = *format == '{' ? strcspn(format, "}") : 0;
-        if (name == 0) {
-            buf[len++] = *format++;
-            continue;
-        }
-        len += (size_t)snprintf(buf + len, room - len, "%s",
-                                placeholder(tracing, format + 1, name - 1, value));
-        format += name + 1;
-    }
-    buf[MIN(len, room - 1)] = '\0';
-}
 
 __attribute__((format(printf, 2, 3))) static void say(struct tracing *tracing, const char *format,
                                                       ...)
@@ -408,22 +241,37 @@ static bool is_forwarded(const struct tracing *tracing)
     return tracing->route_status == 0 && tracing->route.type != RTN_LOCAL;
 }
 
-static const struct {
+struct counted {
     enum trace_counter v4, v6;
     const char *reason;
-} counted[] = {
-    {COUNTER_RP_FILTER, COUNTER_RP_FILTER, "IP_RPFILTER"},
-    {COUNTER_ADDR4, COUNTER_ADDR6, "IP_INADDRERRORS"},
-    {COUNTER_IN_NO_ROUTES4, COUNTER_IN_NO_ROUTES6, "IP_INNOROUTES"},
+};
+
+/* Of packets that are not what was sent: before netfilter, or behind it in another guise. */
+static const struct counted counted_broken[] = {
+    {COUNTER_IP_CSUM, COUNTER_IP_CSUM, "IP_CSUM"},
     {COUNTER_HEADER4, COUNTER_HEADER6, "IP_INHDR"},
     {COUNTER_TCP_CSUM, COUNTER_TCP_CSUM, "TCP_CSUM"},
     {COUNTER_UDP_CSUM4, COUNTER_UDP_CSUM6, "UDP_CSUM"},
+    {COUNTER_ICMP_CSUM4, COUNTER_ICMP_CSUM6, "ICMP_CSUM"},
+};
+static const struct counted counted[] = {
+    {COUNTER_RP_FILTER, COUNTER_RP_FILTER, "IP_RPFILTER"},
+    {COUNTER_ADDR4, COUNTER_ADDR6, "IP_INADDRERRORS"},
+    {COUNTER_IN_NO_ROUTES4, COUNTER_IN_NO_ROUTES6, "IP_INNOROUTES"},
     {COUNTER_UDP_BUFFER4, COUNTER_UDP_BUFFER6, "SOCKET_RCVBUFF"},
     {COUNTER_UDP_NO_PORTS4, COUNTER_UDP_NO_PORTS6, "NO_SOCKET"},
 };
 
-/* A hook of netfilter that it reached and did not leave, without a word of nftables. */
-static bool stuck_in_hook(const struct tracing *tracing, bool back)
+static const char *what_grew(const struct tracing *tracing, const struct counted *list,
+                             size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (grew(tracing, list[i].v4, list[i].v6))
+            return list[i].reason;
+    return NULL;
+}
+
+enum nftrace_hook trace_stuck_hook(const struct tracing *tracing, bool back)
 {
     static const enum nftrace_hook hooks[] = {NFTRACE_PREROUTING, NFTRACE_INPUT, NFTRACE_FORWARD,
                                               NFTRACE_OUTPUT, NFTRACE_POSTROUTING};
@@ -431,8 +279,55 @@ static bool stuck_in_hook(const struct tracing *tracing, bool back)
     for (size_t i = 0; i < ARRAY_SIZE(hooks); i++)
         if (trace_hook_entered(tracing, hooks[i], back) &&
             !trace_hook_left(tracing, hooks[i], back))
-            return true;
-    return false;
+            return hooks[i];
+    return NFTRACE_NO_HOOK;
+}
+
+static bool stuck_in_hook(const struct tracing *tracing, bool back)
+{
+    return trace_stuck_hook(tracing, back) != NFTRACE_NO_HOOK;
+}
+
+/* The kernel has no reason for what XDP drops, but a place. 1 it was XDP, 0 not, -1 not known. */
+static int dropped_by_xdp(const struct tracing *tracing)
+{
+    int known = tracing->dropreason ? 0 : -1;
+
+    for (int i = 0; i < tracing->drop_count; i++) {
+        const struct dropreason_event *drop = &tracing->drops[i];
+        if (drop->kind != DROPREASON_DROP || strcmp(drop->reason, "NOT_SPECIFIED") != 0)
+            continue;
+        if (strstr(drop->location, "xdp"))
+            return 1;
+        if (!drop->location[0]) /* the kernel hides its symbols */
+            known = -1;
+    }
+    /* In the driver it is dropped without any trace, before anything else. */
+    if (known == 0 && tracing->ingress.xdp == XDP_ATTACHED_DRV &&
+        tracing->net->arrival_ifindex == tracing->net->ifindex)
+        return !tracing->received_ns;
+    return known;
+}
+
+/* What a program takes it does not tell: nor XDP what it drops, nor tc what it sends elsewhere. */
+static const char *reason_at_ingress(const struct tracing *tracing)
+{
+    const struct ingress *ingress = &tracing->ingress;
+    const bool tc = ingress->filters > 0, tcx = ingress->tcx > 0;
+    const char *broken = what_grew(tracing, counted_broken, ARRAY_SIZE(counted_broken));
+    const int xdp = !ingress->xdp ? 0 : tc || tcx ? dropped_by_xdp(tracing) : 1;
+
+    if (trace_v6(tracing) && tracing->before.settings[SETTING_IPV6_OFF])
+        return "IPV6DISABLED";
+    if (tracing->down[0])
+        return "device-down";
+    if (broken)
+        return broken;
+    if (xdp != 0)
+        return xdp > 0 ? "XDP" : "xdp-or-tc";
+    if (tc)
+        return "TC_INGRESS";
+    return tcx ? "tcx" : "before-netfilter";
 }
 
 /* Without the kernel's own word: what looks-ups, netfilter and counters say. */
@@ -448,14 +343,11 @@ static const char *conclude(const struct tracing *tracing)
     if (tracing->dry)
         return NULL;
     if (hooks_seen && !trace_hook_entered(tracing, NFTRACE_PREROUTING, false))
-        return trace_v6(tracing) && tracing->before.settings[SETTING_IPV6_OFF] ? "IPV6DISABLED"
-                                                                               : "before-netfilter";
+        return reason_at_ingress(tracing);
     if (hooks_seen && stuck_in_hook(tracing, false))
         return "unknown-hook";
-    for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
-        if (grew(tracing, counted[i].v4, counted[i].v6))
-            return counted[i].reason;
-    return NULL;
+    const char *reason = what_grew(tracing, counted, ARRAY_SIZE(counted));
+    return reason ? reason : what_grew(tracing, counted_broken, ARRAY_SIZE(counted_broken));
 }
 
 static bool is_local(const struct tracing *tracing)
@@ -490,8 +382,12 @@ static const char *back_reason(const struct tracing *tracing)
         return NULL;
     if (tracing->back_status < 0 || grew(tracing, COUNTER_OUT_NO_ROUTES4, COUNTER_OUT_NO_ROUTES6))
         return "no-way-back";
+    if (tracing->back_route.type == RTN_LOCAL)
+        return "IP_LOCAL_SOURCE";
     if (tracing->back_route.oif != tracing->net->arrival_ifindex)
         return "answer-elsewhere";
+    if (tracing->ring_drops > 0)
+        return "FULL_RING";
     return NULL;
 }
 
@@ -511,24 +407,30 @@ static bool neighbour_is_silent(const struct tracing *tracing)
 static void judge_cause(struct tracing *tracing, const char *kernel)
 {
     struct peer_trace_result *result = &tracing->result;
-    const struct cause *cause = NULL;
 
-    for (size_t i = 0; i < ARRAY_SIZE(causes) && !cause; i++)
-        if (!strcmp(causes[i].kernel, kernel))
-            cause = &causes[i];
-    if (!cause) {
+    if (!trace_take_cause(tracing, kernel)) {
         result->station = "kernel";
         result->reason = "other";
         say(tracing, "the kernel dropped it: %s", kernel);
         mend(tracing, "see %s in include/net/dropreason-core.h of the kernel", kernel);
         return;
     }
-    result->station = cause->station;
-    result->reason = cause->word;
-    expand(tracing, cause->text, result->text, sizeof(result->text));
-    expand(tracing, cause->mend, result->mend, sizeof(result->mend));
     if (!strcmp(kernel, "NO_SOCKET"))
         judge_listener(tracing);
+}
+
+/* The kernel has one reason where we have several. */
+static const char *closer(const struct tracing *tracing, const char *reason, const char *location)
+{
+    if (!strcmp(reason, "IP_INHDR") &&
+        (trace_hook_left(tracing, NFTRACE_PREROUTING, false) || !strcmp(location, "ip_forward") ||
+         !strcmp(location, "ip6_forward")))
+        return "ttl-over"; /* headers are checked before */
+    if (!strcmp(reason, "TC_INGRESS") && tracing->ingress.tcx > 0)
+        return tracing->ingress.filters ? "xdp-or-tc" : "tcx";
+    if (!strcmp(reason, "DEV_READY"))
+        return "device-down";
+    return reason;
 }
 
 /* The reason, seen or concluded, why it did not arrive; NULL when it did. */
@@ -537,18 +439,18 @@ static const char *reason_there(const struct tracing *tracing)
     const struct dropreason_event *drop = trace_drop(tracing, false);
 
     if (tracing->not_taken)
-        return tracing->device_down ? "device-down" : "not-taken";
+        return tracing->down[0] ? "device-down" : "not-taken";
     if (drop && drop->conntrack)
         return "conntrack";
     if (drop && !strcmp(drop->reason, "NETFILTER_DROP"))
         return "unknown-hook"; /* nftables' own drops have been told by their rule */
     if (drop && drop->reason[0])
-        return drop->reason;
+        return closer(tracing, drop->reason, drop->location);
     if (tracing->answer != ANSWER_NONE && tracing->answer != ANSWER_RST &&
         tracing->answer != ANSWER_ICMP)
         return NULL;
     const char *reason = conclude(tracing);
-    return reason ? reason : socket_reason(tracing);
+    return reason ? closer(tracing, reason, "") : socket_reason(tracing);
 }
 
 static void judge_arrived(struct tracing *tracing)

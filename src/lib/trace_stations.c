@@ -366,6 +366,12 @@ static void report_answer(struct tracing *tracing)
                                     .back = true,
                                     .at_ns = none ? 0 : tracing->answer_ns};
 
+    if (tracing->result.outcome == PEER_TRACE_SILENT &&
+        (lost_at(tracing, "device") || lost_at(tracing, "egress")))
+        tell(tracing,
+             (struct station){tracing->result.station, PEER_TRACE_LOST, true,
+                              drop_time(tracing, true)},
+             tracing->back_route.oif_name, "%s", tracing->result.text);
     if (!tracing->dry && !(none && tracing->result.outcome == PEER_TRACE_DROPPED))
         tell(tracing, station, tracing->net->arrival, "%s", texts[tracing->answer]);
 }

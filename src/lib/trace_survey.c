@@ -38,6 +38,9 @@ static const struct {
     [COUNTER_OUT_NO_ROUTES6] = {"Ip6", "OutNoRoutes"},
     [COUNTER_LISTEN_OVERFLOWS] = {"TcpExt", "ListenOverflows"},
     [COUNTER_LISTEN_DROPS] = {"TcpExt", "ListenDrops"},
+    [COUNTER_IP_CSUM] = {"IpExt", "InCsumErrors"},
+    [COUNTER_ICMP_CSUM4] = {"Icmp", "InCsumErrors"},
+    [COUNTER_ICMP_CSUM6] = {"Icmp6", "InCsumErrors"},
     [COUNTER_TCP_CSUM] = {"Tcp", "InCsumErrors"},
     [COUNTER_UDP_CSUM4] = {"Udp", "InCsumErrors"},
     [COUNTER_UDP_CSUM6] = {"Udp6", "InCsumErrors"},
@@ -56,6 +59,17 @@ struct survey_work {
     } found; /* comes home */
 };
 
+/* Its file lists the tables that there are; without root it does not open. */
+static bool has_tables(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    const bool any = file && fgetc(file) != EOF;
+
+    if (file)
+        (void)fclose(file);
+    return any;
+}
+
 /* The formats of the table hold one %s at the most. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -69,6 +83,8 @@ static void read_all(const char *device, struct trace_survey *survey)
     }
     for (int i = 0; i < COUNTERS; i++)
         (void)snmp_read(0, counter_names[i].group, counter_names[i].name, &survey->counters[i]);
+    survey->legacy[0] = has_tables("/proc/thread-self/net/ip_tables_names");
+    survey->legacy[1] = has_tables("/proc/thread-self/net/ip6_tables_names");
 }
 #pragma GCC diagnostic pop
 
