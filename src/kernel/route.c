@@ -19,6 +19,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 
 /** Clears the host bits: the kernel takes no others. */
@@ -257,6 +258,34 @@ int rtnl_route_each(struct rtnl *rtnl, uint8_t family,
             name_device(rtnl, &names, &route);
             r = each(user, &route);
         }
+    }
+    nl_answers_done(&answers);
+    return r;
+}
+
+int rtnl_nexthop_each(struct rtnl *rtnl, uint8_t family,
+                      int (*each)(void *user, int oif, const struct peer_addr *gateway), void *user,
+                      struct peer_error *error)
+{
+    const struct nhmsg info = {.nh_family = AF_UNSPEC};
+    const struct nlattr *table[NHA_GATEWAY + 1];
+    struct nl_answers answers = {0};
+    struct nl_request request;
+    struct peer_addr gateway;
+    int oif = 0;
+
+    nl_begin(&request, RTM_GETNEXTHOP, 0, &info, sizeof(info));
+    int r = nl_dump(&rtnl->nl, &request, &answers);
+    if (r == -EOPNOTSUPP)
+        r = 0; /* before Linux 5.3 */
+    if (r < 0)
+        r = nl_fail(&rtnl->nl, r, error, "list the next hops");
+    for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && r == 0;
+         m = nl_next(&answers, m)) {
+        if (m->nlmsg_type == RTM_NEWNEXTHOP && nl_attributes(m, sizeof(info), table, NHA_GATEWAY) &&
+            nl_get(table[NHA_OIF], &oif, sizeof(oif)) &&
+            nl_get_addr(table[NHA_GATEWAY], nl_family(family), &gateway))
+            r = each(user, oif, &gateway);
     }
     nl_answers_done(&answers);
     return r;

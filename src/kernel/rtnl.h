@@ -97,6 +97,12 @@ int rtnl_route_each(struct rtnl *rtnl, uint8_t family,
                     int (*each)(void *user, const struct rtnl_route *route), void *user,
                     struct peer_error *error);
 
+/** The gateways of all next hops that are objects of their own ("ip nexthop"), used by a route or
+ * not. None on a kernel that has no such. */
+int rtnl_nexthop_each(struct rtnl *rtnl, uint8_t family,
+                      int (*each)(void *user, int oif, const struct peer_addr *gateway), void *user,
+                      struct peer_error *error);
+
 /**
  * Is there a route that shares addresses with `prefix`, so that a route to `prefix` would take
  * something away from it or not get everything? Any table and type counts, except default routes,

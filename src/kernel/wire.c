@@ -136,6 +136,16 @@ static int find_gateway(void *user, const struct rtnl_route *route)
     return 1;
 }
 
+static int find_next_hop(void *user, int oif, const struct peer_addr *gateway)
+{
+    struct check *check = user;
+
+    if (oif != check->card->ifindex || addr_set_find(check->peers, gateway) < 0)
+        return 0;
+    check->route.gateway = *gateway;
+    return 1;
+}
+
 static int find_neighbour(void *user, const struct wire_neighbour *neighbour)
 {
     struct check *check = user;
@@ -159,10 +169,10 @@ static int find_detour(void *user, const struct rtnl_route *route)
     return 1;
 }
 
-static int check_real_machines(struct rtnl *rtnl, struct check *check, struct peer_error *error)
+static int check_gateways(struct rtnl *rtnl, struct check *check, struct peer_error *error)
 {
     const uint8_t family = check->peers->family;
-    char text[PEER_ADDR_TEXT], mac[PEER_MAC_TEXT], route[160];
+    char text[PEER_ADDR_TEXT], route[160];
 
     int status = rtnl_route_each(rtnl, family, find_gateway, check, error);
     if (status > 0)
@@ -172,9 +182,22 @@ static int check_real_machines(struct rtnl *rtnl, struct check *check, struct pe
             "addresses with --from",
             peer_addr_format(&check->route.gateway, text),
             rtnl_route_format(&check->route, route, sizeof(route)));
-    if (status < 0)
-        return status;
-    status = wire_neigh_each(rtnl, check->card->ifindex, family, find_neighbour, check);
+    if (status == 0)
+        status = rtnl_nexthop_each(rtnl, family, find_next_hop, check, error);
+    if (status > 0)
+        return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
+                         "%s is the gateway of a next hop (ip nexthop), which a peer would shadow; "
+                         "choose other addresses with --from",
+                         peer_addr_format(&check->route.gateway, text));
+    return status;
+}
+
+static int check_neighbours(struct rtnl *rtnl, struct check *check, struct peer_error *error)
+{
+    char text[PEER_ADDR_TEXT], mac[PEER_MAC_TEXT];
+
+    int status =
+        wire_neigh_each(rtnl, check->card->ifindex, check->peers->family, find_neighbour, check);
     if (status < 0)
         return nl_fail(&rtnl->nl, status, error, "list the neighbours on %s", check->card->name);
     if (status == 0)
@@ -235,7 +258,9 @@ int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const stru
     if (status < 0)
         return status;
     (void)close(status);
-    status = check_real_machines(rtnl, &check, error);
+    status = check_gateways(rtnl, &check, error);
+    if (status == 0)
+        status = check_neighbours(rtnl, &check, error);
     if (status < 0)
         return status;
     const int count = exact_prefixes(peers, &prefixes, error);

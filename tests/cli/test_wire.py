@@ -652,6 +652,8 @@ def test_all_gateways_of_a_multipath_route_are_refused():
         refused(3, f"{gateway} is the gateway of a route .*one of 2 next hops", "--wire", "eth0", "--from", gateway)
     for gateway in (GATEWAY6, second6):
         peer("connect", "--wire", "eth0", "--from", gateway, OWN6, 9).refused(3, f"{gateway} is the gateway of a route")
+    run("ip", "nexthop", "add", "id", "74", "via", "10.9.0.250", "dev", "eth0")
+    refused(3, "10.9.0.250 is the gateway of a next hop", "--wire", "eth0", "--from", "10.9.0.249-10.9.0.250")
     run("ip", "link", "add", "port0", "type", "veth", "peer", "name", "port1")
     run("ip", "addr", "add", "10.10.0.1/24", "dev", "port0")
     run("ip", "link", "set", "port1", "up")
