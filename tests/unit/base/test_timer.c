@@ -235,28 +235,26 @@ static struct owner *model_next(struct owner *owners)
     return next;
 }
 
-static void random_use_agrees_with_a_plain_model(void **state)
+static void agree_with_model(uint64_t now_ns, uint64_t ahead_ns)
 {
-    (void)state;
     static struct owner owners[MODEL_COUNT];
     static struct bench bench;
     struct rng rng;
     rng_seed(&rng, 11);
     bench_init(&bench, owners, MODEL_COUNT);
     bench.timers.next_order = UINT32_MAX - 5000;
-    uint64_t now_ns = 0;
     for (int step = 0; step < 30000; step++) {
         struct owner *owner = &owners[rng_below(&rng, MODEL_COUNT)];
         uint64_t action = rng_below(&rng, 8);
         if (action < 4) {
-            arm(owner, now_ns + rng_below(&rng, 200));
+            arm(owner, now_ns + rng_below(&rng, ahead_ns));
         } else if (action < 6) {
             timer_cancel(&bench.timers, &owner->timer);
         } else {
             struct owner *expected = model_next(owners);
             assert_true(timers_next(&bench.timers) ==
                         (expected ? expected->timer.deadline_ns : TIMER_NEVER));
-            now_ns += rng_below(&rng, 5);
+            now_ns += rng_below(&rng, ahead_ns / 40);
             bench.fired_count = 0;
             int ran = timers_run(&bench.timers, now_ns, 1);
             bool due = expected && expected->timer.deadline_ns <= now_ns;
@@ -266,6 +264,41 @@ static void random_use_agrees_with_a_plain_model(void **state)
         }
     }
     timers_done(&bench.timers);
+}
+
+static void random_use_agrees_with_a_plain_model(void **state)
+{
+    (void)state;
+    /* From one step of the wheel to far beyond it. */
+    for (int bits = 8; bits < 40; bits += 3) {
+        agree_with_model(0, UINT64_C(1) << bits);
+        agree_with_model(UINT64_C(0x123456789abcdef), UINT64_C(1) << bits);
+    }
+}
+
+static void deadlines_around_the_borders_of_the_wheel_fire_in_order(void **state)
+{
+    (void)state;
+    enum { STEP_BITS = 20, WINDOW_BITS = 28, WHEEL_BITS = 36, COUNT = 3 * 3 * 5 };
+    static const int bits[] = {STEP_BITS, WINDOW_BITS, WHEEL_BITS};
+    static struct owner owners[COUNT];
+    static struct bench bench;
+    for (uint64_t start = 0; start < 4; start++) {
+        bench_init(&bench, owners, COUNT);
+        assert_int_equal(timers_run(&bench.timers, start << WINDOW_BITS, 1), 0);
+        int count = 0;
+        for (int i = 0; i < 3; i++)
+            for (uint64_t times = 1; times <= 3; times++)
+                for (uint64_t off = 0; off < 5; off++)
+                    arm(&owners[count++], (start << WINDOW_BITS) + (times << bits[i]) + off - 2);
+        for (int i = 0; i < COUNT; i++) {
+            uint64_t next_ns = timers_next(&bench.timers);
+            assert_int_equal(timers_run(&bench.timers, next_ns - 1, 10), 0);
+            assert_int_equal(timers_run(&bench.timers, next_ns, 1), 1);
+            assert_int_equal(bench.fired[i], i);
+        }
+        timers_done(&bench.timers);
+    }
 }
 
 static void a_hundred_thousand_timers_fire_in_order(void **state)
@@ -308,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_callback_that_rearms_itself_is_held_by_the_limit),
         cmocka_unit_test(a_callback_may_free_its_timer),
         cmocka_unit_test(random_use_agrees_with_a_plain_model),
+        cmocka_unit_test(deadlines_around_the_borders_of_the_wheel_fire_in_order),
         cmocka_unit_test(a_hundred_thousand_timers_fire_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
