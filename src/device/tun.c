@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A TUN or TAP device of the kernel, opened with IFF_NO_PI and IFF_VNET_HDR: each read and each
- * write is one frame behind a struct frame_offload. One system call a frame, no copy here.
+ * write is one frame behind a struct frame_offload, in one system call.
+ *
+ * Short frames are put together here and written from one piece: copying them costs less than the
+ * kernel takes to import a vector. Long ones go out from where they lie.
  *
  * A write runs the kernel's receive path before it returns, so there is no queue to fill and
  * hardly a way to be told "not now": only memory can be short, or the interface be down. Those
@@ -18,6 +21,8 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+enum { COPY_MAX = 2048 };
 
 struct device_tun {
     struct device device;
@@ -48,17 +53,36 @@ static int send_error(int code)
     }
 }
 
+static ssize_t write_vector(int fd, const struct iovec *iov, int count,
+                            const struct frame_offload *offload)
+{
+    struct iovec all[DEVICE_IOV_MAX + 1];
+
+    all[0] = (struct iovec){(void *)(uintptr_t)offload, sizeof(*offload)};
+    memcpy(all + 1, iov, (size_t)count * sizeof(*iov));
+    return writev(fd, all, count + 1);
+}
+
+static ssize_t write_piece(int fd, const struct iovec *iov, int count,
+                           const struct frame_offload *offload)
+{
+    uint8_t piece[sizeof(*offload) + COPY_MAX];
+
+    memcpy(piece, offload, sizeof(*offload));
+    return write(fd, piece, sizeof(*offload) + iov_gather(iov, count, piece + sizeof(*offload)));
+}
+
 static int tun_send(struct device *device, const struct iovec *iov, int count,
                     const struct frame_offload *offload)
 {
-    struct iovec all[DEVICE_IOV_MAX + 1];
+    int fd = tun_of(device)->fd;
     ssize_t done;
 
     assert(count >= 0 && count <= DEVICE_IOV_MAX);
-    all[0] = (struct iovec){(void *)(uintptr_t)offload, sizeof(*offload)};
-    memcpy(all + 1, iov, (size_t)count * sizeof(*iov));
+    bool is_short = iov_total(iov, count) <= COPY_MAX;
     do {
-        done = writev(tun_of(device)->fd, all, count + 1);
+        done =
+            is_short ? write_piece(fd, iov, count, offload) : write_vector(fd, iov, count, offload);
     } while (done < 0 && errno == EINTR);
     if (done < 0) {
         device->send_drops++;
@@ -82,20 +106,20 @@ static void check_offload(struct frame *frame)
 
 static int tun_recv(struct device *device, struct frame *frame)
 {
-    struct frame_offload *offload = &frame->offload;
-    struct iovec iov[2] = {{offload, sizeof(*offload)}, {frame->data, frame->room}};
+    const size_t header = sizeof(frame->offload);
     ssize_t done;
 
     assert(frame->room == FRAME_LARGE_BYTES && frame->data == frame->bytes);
     do {
-        done = readv(tun_of(device)->fd, iov, 2);
+        done = read(tun_of(device)->fd, (uint8_t *)frame + offsetof(struct frame, offload),
+                    header + frame->room);
         /* Less than the header is no frame; nothing at all is the end of the other side. */
-    } while ((done < 0 && errno == EINTR) || (done > 0 && (size_t)done < sizeof(*offload)));
+    } while ((done < 0 && errno == EINTR) || (done > 0 && (size_t)done < header));
     if (done == 0)
         return -EBADFD;
     if (done < 0)
         return errno == EAGAIN ? 0 : -errno;
-    frame->len = (uint32_t)((size_t)done - sizeof(*offload));
+    frame->len = (uint32_t)((size_t)done - header);
     check_offload(frame);
     device->received++;
     return 1;

@@ -27,6 +27,7 @@
 #endif
 
 enum { KEEP_SMALL = 1024, KEEP_LARGE = 64 };
+enum { PRIVATE_TO_BYTES = offsetof(struct frame, bytes) - offsetof(struct frame, private) };
 
 static_assert(sizeof(struct frame_offload) == sizeof(struct virtio_net_hdr), "the kernel's header");
 static_assert(offsetof(struct frame_offload, gso_type) == offsetof(struct virtio_net_hdr, gso_type),
@@ -48,10 +49,15 @@ static_assert((int)FRAME_NEEDS_CSUM == VIRTIO_NET_HDR_F_NEEDS_CSUM &&
                   (int)FRAME_GSO_ECN == VIRTIO_NET_HDR_GSO_ECN,
               "the kernel's values");
 
+static_assert(offsetof(struct frame, bytes) ==
+                      offsetof(struct frame, offload) + sizeof(struct frame_offload) &&
+                  offsetof(struct frame, bytes) % 16 == 0,
+              "the frame follows its offload header, and is aligned");
+
 static void poison(struct frame *frame)
 {
 #ifdef FRAME_POISON
-    __asan_poison_memory_region(frame->private, sizeof(frame->private) + frame->room);
+    __asan_poison_memory_region(frame->private, PRIVATE_TO_BYTES + frame->room);
 #else
     (void)frame;
 #endif
@@ -60,7 +66,7 @@ static void poison(struct frame *frame)
 static void unpoison(struct frame *frame)
 {
 #ifdef FRAME_POISON
-    __asan_unpoison_memory_region(frame->private, sizeof(frame->private) + frame->room);
+    __asan_unpoison_memory_region(frame->private, PRIVATE_TO_BYTES + frame->room);
 #else
     (void)frame;
 #endif

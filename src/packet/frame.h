@@ -44,7 +44,8 @@ enum {
 
 /**
  * A frame in memory. Owned by exactly one holder at a time; taken from a pool and put back to it.
- * `bytes` is the buffer, `data..data+len` the frame in it.
+ * `bytes` is the buffer, `data..data+len` the frame in it. `offload` lies right before `bytes`, as
+ * it does on a device (static_assert-ed in frame.c): one read brings both.
  */
 struct frame {
     struct frame *next; /* for the holder's queue */
@@ -52,9 +53,10 @@ struct frame {
     uint8_t *data;
     uint32_t len;
     uint32_t room; /* FRAME_SMALL_BYTES or FRAME_LARGE_BYTES */
-    struct frame_offload offload;
     _Alignas(16) uint8_t private[FRAME_PRIVATE_BYTES];
-    _Alignas(16) uint8_t bytes[];
+    uint8_t align[16 - sizeof(struct frame_offload)];
+    struct frame_offload offload;
+    uint8_t bytes[];
 };
 
 /** Recycled frames of two sizes, last in first out so that warm ones come first. */
