@@ -39,6 +39,7 @@ struct soak_flow {
     bool last;          /* no request after this one */
     bool remote_closes; /* the answer said so */
     bool ended;         /* the application began to end it (shares only) */
+    bool parsing;       /* HTTP: `http` has begun with this answer */
     uint64_t out_at;    /* bytes of this request that were written (bulk: acknowledged) */
     union {
         http_parser http;
@@ -63,6 +64,14 @@ struct soak_ops {
 };
 extern const struct soak_ops soak_http, soak_echo, soak_echo_udp, soak_send, soak_send_udp,
     soak_receive, soak_idle;
+
+/* An answer that came in one piece, and what it was found to mean. */
+struct soak_answer {
+    char bytes[2048];
+    size_t len; /* 0: none yet */
+    unsigned status;
+    bool remote_closes;
+};
 
 struct soak {
     struct peer_soak_config config; /* with defaults filled in; strings are the soak's */
@@ -101,7 +110,8 @@ struct soak {
     /* HTTP: the request, and the one that asks to close. */
     char *request, *last_request;
     size_t request_len, last_request_len;
-    bool head;        /* answers have no body */
+    bool head; /* answers have no body */
+    struct soak_answer answer;
     uint8_t *scratch; /* SOAK_SCRATCH_BYTES of pattern */
 };
 enum { SOAK_SCRATCH_BYTES = 256 * 1024 };

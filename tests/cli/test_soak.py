@@ -93,6 +93,24 @@ def test_bodies_by_chunks_and_by_the_end_of_the_connection():
     assert soak(f"http://{OWN4}:{ends.port}/", "-n", 20)["requests"]["completed"] == 20
 
 
+def test_answers_of_the_same_length_are_told_apart():
+    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab",
+               b"HTTP/1.1 404 NO\r\nContent-Length: 2\r\n\r\nab",
+               b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 NO\r\nContent-Length: 1\r\n\r\na",
+               b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 NO\r\nContent-Length: 1\r\n\r\na"]
+    service = Service(lambda c, n: c.sendall(answers[n // 2 % 4]))
+    report = soak(f"http://{OWN4}:{service.port}/", "-n", 400)
+    assert report["requests"]["status"] == {f"{n}xx": 100 for n in (2, 3, 4, 5)}, report["requests"]
+    assert report["connections"]["opened"] == 1
+
+
+def test_more_than_the_answer_is_wrong_even_when_the_answer_is_known():
+    service = Service(lambda c, n: c.sendall(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab" + b"c" * (n % 10 == 0)))
+    report = soak(f"http://{OWN4}:{service.port}/", "-n", 100, status=1)
+    assert errors_of(report, "bad_answer") == 10 and report["requests"]["completed"] == 90
+
+
 def test_a_service_that_is_down():
     _, port = harness.listening(OWN4, socket.SOCK_DGRAM)
     report = soak(f"http://{OWN4}:{port}/", "-c", 4, "-n", 8, status=1)
