@@ -54,15 +54,15 @@ void measure_latency(struct measure *measure, enum peer_soak_histogram which, ui
 }
 
 /* All members are counters of 64 bits. */
-static struct peer_soak_counts difference(const struct peer_soak_counts *now,
-                                          const struct peer_soak_counts *before)
+static struct peer_soak_counts combine(const struct peer_soak_counts *first,
+                                       const struct peer_soak_counts *second, int sign)
 {
     struct peer_soak_counts result;
-    const uint64_t *a = (const uint64_t *)now, *b = (const uint64_t *)before;
+    const uint64_t *a = (const uint64_t *)first, *b = (const uint64_t *)second;
     uint64_t *c = (uint64_t *)&result;
 
     for (size_t i = 0; i < sizeof(result) / sizeof(uint64_t); i++)
-        c[i] = a[i] - b[i];
+        c[i] = sign > 0 ? a[i] + b[i] : a[i] - b[i];
     return result;
 }
 
@@ -99,7 +99,7 @@ void measure_interval(struct measure *measure, uint64_t now_ns, uint64_t open)
         measure->intervals[measure->interval_count++] = (struct peer_soak_interval){
             .start_ns = measure->interval_start_ns - measure->start_ns,
             .length_ns = now_ns - measure->interval_start_ns,
-            .counts = difference(&measure->counts, &measure->before),
+            .counts = combine(&measure->counts, &measure->before, -1),
             .open = open,
             .p50_us = histogram->total_count ? percentile_us(histogram, 50) : 0,
             .p99_us = histogram->total_count ? percentile_us(histogram, 99) : 0,
@@ -108,6 +108,20 @@ void measure_interval(struct measure *measure, uint64_t now_ns, uint64_t open)
     measure->before = measure->counts;
     measure->interval_start_ns = now_ns;
     hdr_reset(measure->interval_request);
+}
+
+void measure_end(struct measure *measure, uint64_t now_ns, uint64_t open)
+{
+    if (now_ns > measure->interval_start_ns) {
+        measure_interval(measure, now_ns, open);
+        return;
+    }
+    if (measure->interval_count == measure->interval_taken)
+        return;
+    struct peer_soak_interval *last = &measure->intervals[measure->interval_count - 1];
+    struct peer_soak_counts late = combine(&measure->counts, &measure->before, -1);
+    last->counts = combine(&last->counts, &late, 1);
+    measure->before = measure->counts;
 }
 
 int measure_pop_interval(struct measure *measure, struct peer_soak_interval *ret_interval)

@@ -27,6 +27,8 @@ void measure_restart(struct measure *measure, uint64_t now_ns);
 void measure_latency(struct measure *measure, enum peer_soak_histogram which, uint64_t ns);
 /** Ends an interval; `open` connections now. Without memory it is lost from the series. */
 void measure_interval(struct measure *measure, uint64_t now_ns, uint64_t open);
+/** Ends the last one. When an interval ended at this very moment, what was counted since is its. */
+void measure_end(struct measure *measure, uint64_t now_ns, uint64_t open);
 int measure_pop_interval(struct measure *measure, struct peer_soak_interval *ret_interval);
 void measure_summary(const struct measure *measure, enum peer_soak_histogram which,
                      struct peer_latency *ret_latency);
