@@ -13,7 +13,8 @@
  *  - Threads: none are made. One thread at a time may use a peer_net; there is one peer_net in a
  *    process (the stack's state is global: a second peer_net_new is -EBUSY).
  *  - The library is passive: it prints nothing, handles no signals, and works only while it is
- *    called. Poll peer_net_fd() for reading, call peer_net_dispatch(), take events.
+ *    called: peer_net_wait() or peer_net_poll(), then take events. Or, from a loop of your own: poll
+ *    peer_net_fd() for reading, call peer_net_dispatch(), take events.
  *  - Errors: functions return 0 or a count, or -errno. Where a person can mend it, a `struct
  *    peer_error` gets one line in words. Outputs come last and are untouched on failure.
  *  - What happens on the network is never an error of a function: it is an event.
@@ -103,12 +104,24 @@ PEER_EXPORT int peer_net_new(const struct peer_net_config *config, struct peer_n
  */
 PEER_EXPORT struct peer_net *peer_net_free(struct peer_net *net);
 
-/** Readable when peer_net_dispatch has something to do. */
+/**
+ * For a loop of your own: a descriptor that is readable when peer_net_dispatch has something to do.
+ * It is made by the first call (-errno when that fails), and from then on each frame costs a little
+ * more than it does with the waiting calls below.
+ */
 PEER_EXPORT int peer_net_fd(const struct peer_net *net);
 /** Does what there is to do and returns without waiting: 0, or -errno when the device is gone. */
 PEER_EXPORT int peer_net_dispatch(struct peer_net *net);
 /** Waits (at most `timeout_ns`, UINT64_MAX: for ever) and dispatches. -EINTR after a signal. */
 PEER_EXPORT int peer_net_wait(struct peer_net *net, uint64_t timeout_ns);
+/**
+ * The same, and returns too when one of `fds` (at most 7) is ready, as poll(2) says in their
+ * `revents`. After -EINTR these are 0. While what is waited for has been coming within some 50 us,
+ * both calls look for it for that long before they sleep.
+ */
+struct pollfd;
+PEER_EXPORT int peer_net_poll(struct peer_net *net, struct pollfd *fds, size_t count,
+                              uint64_t timeout_ns);
 /** Now, as the library sees it. */
 PEER_EXPORT uint64_t peer_net_now_ns(const struct peer_net *net);
 

@@ -409,17 +409,12 @@ int signals_take(int fd)
 
 int wait_net(struct peer_net *net, int signal_fd, uint64_t timeout_ns)
 {
-    struct pollfd fds[] = {{.fd = peer_net_fd(net), .events = POLLIN},
-                           {.fd = signal_fd, .events = POLLIN}};
-    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / CLI_NS_PER_S),
-                               .tv_nsec = (long)(timeout_ns % CLI_NS_PER_S)};
+    struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN}};
+    int status = peer_net_poll(net, fds, 1, timeout_ns);
 
-    if (ppoll(fds, 2, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL) < 0 && errno != EINTR)
-        return -errno;
-    int status = peer_net_dispatch(net);
     if (status < 0)
-        return status;
-    return signals_take(signal_fd);
+        return status == -EINTR ? 0 : status;
+    return fds[0].revents ? signals_take(signal_fd) : 0;
 }
 
 /* ---- output ---- */

@@ -445,7 +445,6 @@ static int wait_for_something(struct session *session)
 {
     bool in = in_wanted(session), out = session->out_blocked && !session->paused;
     struct pollfd fds[] = {
-        {.fd = peer_net_fd(session->net), .events = POLLIN},
         {.fd = session->config->signal_fd, .events = POLLIN},
         {.fd = in || (session->terminal && !session->hung_up) ? STDIN_FILENO : -1,
          .events = POLLIN},
@@ -453,16 +452,11 @@ static int wait_for_something(struct session *session)
     };
     uint64_t deadline = next_deadline(session), now_ns = peer_net_now_ns(session->net);
     uint64_t delay = deadline > now_ns ? deadline - now_ns : 0;
-    struct timespec timeout = {.tv_sec = (time_t)(delay / CLI_NS_PER_S),
-                               .tv_nsec = (long)(delay % CLI_NS_PER_S)};
-
-    if (ppoll(fds, CLI_ARRAY_SIZE(fds), deadline == UINT64_MAX ? NULL : &timeout, NULL) < 0 &&
-        errno != EINTR)
-        return -errno;
-    int status = peer_net_dispatch(session->net);
-    if (status < 0)
+    int status = peer_net_poll(session->net, fds, CLI_ARRAY_SIZE(fds),
+                               deadline == UINT64_MAX ? deadline : delay);
+    if (status < 0 && status != -EINTR)
         return status;
-    if (fds[2].revents)
+    if (fds[1].revents)
         in_read(session);
     return 0;
 }

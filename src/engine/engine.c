@@ -2,10 +2,6 @@
 /*
  * See engine.h for the order of an iteration.
  *
- * Waiting: engine_wait computes its timeout from the timers and needs no timerfd; one is kept for
- * callers that poll engine_fd in a loop of their own, and set only when the next deadline moved to
- * an earlier time than it is set for.
- *
  * Wires: when a link is impaired every frame is cut to real size first and goes through the wire of
  * its peer, in both directions; else frames go straight.
  *
@@ -20,13 +16,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { ROUND_FRAMES = 64, ROUNDS = 64, TIMERS_AT_ONCE = 1024 };
-
 struct engine {
     struct device *device;
     struct pcapng *pcapng;
@@ -40,8 +33,9 @@ struct engine {
     const struct addr_set *peers;
     uint64_t sender; /* of what is being split for its wire */
     bool clocked;    /* reads the clock itself */
-    int epoll_fd, timer_fd;
-    uint64_t now_ns, timer_set_ns;
+    bool touched;    /* something is to be done at once */
+    struct waiter waiter;
+    uint64_t now_ns;
     struct flow *(*accept)(void *user, struct stack_listener *listener,
                            const struct stack_tuple *tuple);
     void (*ping)(void *user, const struct stack_icmp *icmp);
@@ -228,25 +222,6 @@ static int make_stack(struct engine *engine, const struct engine_config *config)
     return stack_new(&stack, &engine->stack);
 }
 
-static int add_to_epoll(struct engine *engine, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-
-    return epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
-}
-
-static int make_descriptors(struct engine *engine)
-{
-    engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    engine->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (engine->epoll_fd < 0 || engine->timer_fd < 0)
-        return -errno;
-    int status = add_to_epoll(engine, engine->timer_fd);
-    if (status == 0 && engine->clocked)
-        status = add_to_epoll(engine, device_fd(engine->device));
-    return status;
-}
-
 int engine_new(const struct engine_config *config, struct engine **ret_engine)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
@@ -261,9 +236,8 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine)
     engine->accept = config->accept;
     engine->ping = config->ping;
     engine->user = config->user;
-    engine->epoll_fd = engine->timer_fd = -1;
-    engine->timer_set_ns = TIMER_NEVER;
     engine->clocked = device_fd(engine->device) >= 0;
+    waiter_init(&engine->waiter, device_fd(engine->device));
     engine->now_ns = engine->clocked ? clock_ns(CLOCK_MONOTONIC) : config->now_ns;
     engine->seed = config->seed;
     engine->peers = config->peers;
@@ -272,9 +246,9 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine)
     list_init(&engine->flows.all);
     list_init(&engine->flows.dead);
 
-    int status = make_descriptors(engine);
-    if (status == 0 && !(link_spec_is_clear(&config->links[LINK_UPLINK]) &&
-                         link_spec_is_clear(&config->links[LINK_DOWNLINK])))
+    int status = 0;
+    if (!(link_spec_is_clear(&config->links[LINK_UPLINK]) &&
+          link_spec_is_clear(&config->links[LINK_DOWNLINK])))
         status = make_wires(engine, config->links);
     if (status == 0)
         status = make_stack(engine, config);
@@ -300,10 +274,7 @@ struct engine *engine_free(struct engine *engine)
     device_free(engine->device);
     timers_done(&engine->timers);
     frame_pool_done(&engine->frames);
-    if (engine->epoll_fd >= 0)
-        close(engine->epoll_fd);
-    if (engine->timer_fd >= 0)
-        close(engine->timer_fd);
+    waiter_done(&engine->waiter);
     free(engine);
     return NULL;
 }
@@ -348,26 +319,74 @@ static void take_frame(struct engine *engine, struct frame *frame)
     stack_input(engine->stack, frame);
 }
 
+/* Frames that were read and wait their turn, while the stack's memory for them comes near. */
+struct queue {
+    struct {
+        struct frame *frame;
+        uint64_t read_ns;
+        uint32_t hash;
+    } items[STACK_PREFETCH_STEPS + 1];
+    unsigned first, count;
+};
+
+static void queue_pop(struct engine *engine, struct queue *queue)
+{
+    unsigned i = queue->first++ % ARRAY_SIZE(queue->items);
+
+    queue->count--;
+    set_now(engine, queue->items[i].read_ns);
+    take_frame(engine, queue->items[i].frame);
+}
+
+static void queue_push(struct engine *engine, struct queue *queue, struct frame *frame,
+                       uint64_t read_ns)
+{
+    const unsigned room = ARRAY_SIZE(queue->items);
+
+    for (unsigned i = 0; i < queue->count; i++)
+        stack_prefetch(engine->stack, queue->items[(queue->first + i) % room].hash,
+                       (int)(queue->count - i));
+    if (queue->count == room)
+        queue_pop(engine, queue);
+    unsigned last = (queue->first + queue->count++) % room;
+    queue->items[last].frame = frame;
+    queue->items[last].read_ns = read_ns;
+    queue->items[last].hash = stack_prefetch_begin(engine->stack, frame);
+}
+
+/* Reads one frame. Returns 1, 0 when there is none, or -errno. */
+static int read_frame(struct engine *engine, struct queue *queue)
+{
+    struct frame *frame = frame_get(&engine->frames, FRAME_LARGE_BYTES);
+    if (!frame)
+        return -ENOMEM;
+    int status = device_recv(engine->device, frame);
+    if (status <= 0) {
+        frame_put(frame);
+        return status;
+    }
+    uint64_t now_ns = engine->clocked ? clock_ns(CLOCK_MONOTONIC) : engine->now_ns;
+    if (queue) {
+        queue_push(engine, queue, frame, now_ns);
+    } else {
+        set_now(engine, now_ns);
+        take_frame(engine, frame);
+    }
+    return 1;
+}
+
 /* Reads up to ROUND_FRAMES; returns how many or -errno. */
 static int read_frames(struct engine *engine)
 {
-    int count = 0;
+    struct queue queue = {.count = 0};
+    bool queues = !engine->wires && stack_is_large(engine->stack);
+    int count = 0, status = 0;
 
-    while (count < ROUND_FRAMES) {
-        struct frame *frame = frame_get(&engine->frames, FRAME_LARGE_BYTES);
-        if (!frame)
-            return -ENOMEM;
-        int status = device_recv(engine->device, frame);
-        if (status <= 0) {
-            frame_put(frame);
-            return status < 0 ? status : count;
-        }
-        if (engine->clocked)
-            set_now(engine, clock_ns(CLOCK_MONOTONIC));
-        take_frame(engine, frame);
+    while (count < ROUND_FRAMES && (status = read_frame(engine, queues ? &queue : NULL)) > 0)
         count++;
-    }
-    return count;
+    while (queue.count)
+        queue_pop(engine, &queue);
+    return status < 0 ? status : count;
 }
 
 static int iterate(struct engine *engine)
@@ -397,61 +416,52 @@ int engine_step(struct engine *engine, uint64_t now_ns)
     return iterate(engine);
 }
 
-/* 0 is a time that has passed: the descriptor is readable at once. */
-static void set_timer_fd(struct engine *engine, uint64_t next)
-{
-    if (next == TIMER_NEVER ||
-        (next >= engine->timer_set_ns && engine->timer_set_ns > engine->now_ns))
-        return;
-    struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(next / NS_PER_S),
-                                           .tv_nsec = (long)(next % NS_PER_S + !next)}};
-    if (timerfd_settime(engine->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0)
-        engine->timer_set_ns = next;
-}
-
 int engine_dispatch(struct engine *engine)
 {
-    uint64_t expirations;
-
-    if (read(engine->timer_fd, &expirations, sizeof(expirations)) == sizeof(expirations))
-        engine->timer_set_ns = TIMER_NEVER;
+    engine->touched = false;
+    waiter_clear(&engine->waiter);
     int status = engine_step(engine, clock_ns(CLOCK_MONOTONIC));
-    set_timer_fd(engine, timers_next(&engine->timers));
+    waiter_set(&engine->waiter, engine->now_ns, timers_next(&engine->timers));
     return status;
 }
 
 void engine_touch(struct engine *engine, bool now)
 {
-    now = now || stack_pending(engine->stack);
-    set_timer_fd(engine, now ? 0 : timers_next(&engine->timers));
+    engine->touched |= now || stack_pending(engine->stack);
+    waiter_set(&engine->waiter, engine->now_ns, engine->touched ? 0 : timers_next(&engine->timers));
 }
 
-int engine_wait(struct engine *engine, uint64_t timeout_ns)
+/* How long there is nothing to do but for what comes from outside. */
+static uint64_t idle_ns(struct engine *engine, uint64_t now_ns, uint64_t most_ns)
+{
+    uint64_t next_ns = timers_next(&engine->timers);
+
+    if (engine->touched || next_ns <= now_ns)
+        return 0;
+    return next_ns == TIMER_NEVER ? most_ns : MIN(next_ns - now_ns, most_ns);
+}
+
+int engine_wait(struct engine *engine, struct pollfd *fds, size_t count, uint64_t timeout_ns)
 {
     uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-    uint64_t next_ns = timers_next(&engine->timers);
-    uint64_t delay_ns = next_ns > now_ns ? next_ns - now_ns : 0;
-    struct epoll_event events[4];
+    int status =
+        waiter_wait(&engine->waiter, fds, count, now_ns, idle_ns(engine, now_ns, timeout_ns));
 
-    if (next_ns == TIMER_NEVER || delay_ns > timeout_ns)
-        delay_ns = timeout_ns;
-    struct timespec timeout = {.tv_sec = (time_t)(delay_ns / NS_PER_S),
-                               .tv_nsec = (long)(delay_ns % NS_PER_S)};
-    int count = epoll_pwait2(engine->epoll_fd, events, ARRAY_SIZE(events),
-                             delay_ns == UINT64_MAX ? NULL : &timeout, NULL);
-    if (count < 0)
-        return -errno;
-    return engine_dispatch(engine);
+    return status < 0 ? status : engine_dispatch(engine);
 }
 
-uint64_t engine_next_ns(const struct engine *engine)
+int engine_fd(struct engine *engine)
+{
+    int fd = waiter_fd(&engine->waiter);
+
+    if (fd >= 0)
+        engine_touch(engine, false);
+    return fd;
+}
+
+uint64_t engine_next_ns(struct engine *engine)
 {
     return timers_next(&engine->timers);
-}
-
-int engine_fd(const struct engine *engine)
-{
-    return engine->epoll_fd;
 }
 
 uint64_t engine_now_ns(const struct engine *engine)

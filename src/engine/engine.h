@@ -3,6 +3,7 @@
 #define ENGINE_ENGINE_H
 
 #include "device/device.h"
+#include "engine/wait.h"
 #include "engine/wires.h"
 #include "flow/flow.h"
 #include "packet/pcapng.h"
@@ -29,7 +30,7 @@ struct engine_config {
     struct device *device;        /* owned by the engine from now on, also on error */
     const struct addr_set *peers; /* outlives the engine */
     struct peer_mac first_mac;
-    bool any_mac;                 /* see struct stack_config */
+    bool any_mac;          /* see struct stack_config */
     struct pcapng *pcapng; /* owned likewise; may be NULL */
     uint64_t seed;
     uint64_t max_flows;
@@ -48,21 +49,30 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine);
 /** Resets all flows, then closes the device. Returns NULL. */
 struct engine *engine_free(struct engine *engine);
 
-/** An epoll descriptor, readable when engine_dispatch has something to do. */
-int engine_fd(const struct engine *engine);
 /**
- * To be called after what is done to flows between two iterations: engine_fd becomes readable in
- * time for what that left to do (a retransmission, an event). `now`: at once.
+ * A descriptor that is readable when engine_dispatch has something to do, for loops of others. Made
+ * when it is first asked for, since every frame that comes costs a little more from then on.
+ * -errno when that fails.
+ */
+int engine_fd(struct engine *engine);
+/**
+ * To be called after what is done to flows between two iterations: engine_fd becomes readable, and
+ * engine_wait returns, in time for what that left to do (a retransmission, an event). `now`: at
+ * once.
  */
 void engine_touch(struct engine *engine, bool now);
 /** One iteration, no waiting. 0 or -errno (the device is gone). */
 int engine_dispatch(struct engine *engine);
-/** Waits until something is due, at most `timeout_ns`, and does one iteration. -EINTR. */
-int engine_wait(struct engine *engine, uint64_t timeout_ns);
+/**
+ * Waits until something is due, one of `fds` (at most WAIT_FDS_MAX) is ready as in poll(2), or
+ * `timeout_ns` have passed, and does one iteration. 0 or -errno; -EINTR after a signal, with no
+ * iteration and all `revents` 0.
+ */
+int engine_wait(struct engine *engine, struct pollfd *fds, size_t count, uint64_t timeout_ns);
 /** One iteration at a given time (virtual). */
 int engine_step(struct engine *engine, uint64_t now_ns);
 /** When the next timer is due, or TIMER_NEVER. */
-uint64_t engine_next_ns(const struct engine *engine);
+uint64_t engine_next_ns(struct engine *engine);
 
 /** The wires, made when they are first asked for: from then on frames are split to real size. NULL
  *  without memory. */

@@ -255,7 +255,14 @@ int peer_net_dispatch(struct peer_net *net)
 
 int peer_net_wait(struct peer_net *net, uint64_t timeout_ns)
 {
-    return engine_wait(net->engine, timeout_ns);
+    return engine_wait(net->engine, NULL, 0, timeout_ns);
+}
+
+int peer_net_poll(struct peer_net *net, struct pollfd *fds, size_t count, uint64_t timeout_ns)
+{
+    if (count > WAIT_FDS_MAX)
+        return -EINVAL;
+    return engine_wait(net->engine, fds, count, timeout_ns);
 }
 
 uint64_t peer_net_now_ns(const struct peer_net *net)

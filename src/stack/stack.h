@@ -75,9 +75,9 @@ struct stack_config {
     const struct addr_set *peers; /* outlives the stack */
     struct peer_mac first_mac;    /* TAP: of peer 0, the others count up */
     struct peer_mac local_mac;    /* TAP: of the local machine */
-    bool any_mac;                 /* TAP: a frame to another MAC is for the peer of its address too */
-    bool super_segments;          /* send frames of up to 64 KiB with gso_size */
-    bool udp_segments;            /* likewise for bursts of datagrams */
+    bool any_mac;        /* TAP: a frame to another MAC is for the peer of its address too */
+    bool super_segments; /* send frames of up to 64 KiB with gso_size */
+    bool udp_segments;   /* likewise for bursts of datagrams */
     struct frame_pool *frames;
     struct timers *timers;
     uint64_t seed;
@@ -92,6 +92,16 @@ struct stack *stack_free(struct stack *stack);
 void stack_set_now(struct stack *stack, uint64_t now_ns);
 /** A frame came in; it is owned by the stack from now on. */
 void stack_input(struct stack *stack, struct frame *frame);
+
+/**
+ * Fetching memory for frames before their turn: see prefetch.c. It pays only in a stack that is
+ * large. `begin` is step 0 and returns what the steps 1 to STACK_PREFETCH_STEPS, each called when
+ * some time has passed, are told.
+ */
+bool stack_is_large(const struct stack *stack);
+uint32_t stack_prefetch_begin(const struct stack *stack, const struct frame *frame);
+void stack_prefetch(const struct stack *stack, uint32_t hash, int step);
+enum { STACK_PREFETCH_STEPS = 5 };
 /** Calls `event` and `ping` for all that is due; returns how many. */
 int stack_deliver(struct stack *stack);
 /** Whether stack_deliver has something to do. */
