@@ -20,6 +20,8 @@
  */
 #include "stack/internal.h"
 
+#include "base/arena.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,9 +267,9 @@ static void rtt_update(struct stack *stack, struct stack_conn *conn, const struc
     conn_take_rtt(conn, stack->now_ns - conn->rtt_start_ns);
 }
 
-/* lwIP's persist timer stops only when a segment is sent, and it insists on finding one that waits and
-   none on its way. But the one that waited may be acknowledged without being sent: it was a probe, or
-   it came back from a timeout. */
+/* lwIP's persist timer stops only when a segment is sent, and it insists on finding one that waits
+   and none on its way. But the one that waited may be acknowledged without being sent: it was a
+   probe, or it came back from a timeout. */
 static void tcp_check_persist(struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
@@ -326,7 +328,7 @@ static void tcp_gone(struct stack *stack, struct stack_conn *conn)
     timer_cancel(stack->timers, &conn->timer);
     if (conn->flags & CONN_TIME_WAIT) {
         time_wait_forget(stack, conn);
-        free(conn);
+        arena_put(conn);
         return;
     }
     stack->stats.conns--;
@@ -339,7 +341,7 @@ static void tcp_gone(struct stack *stack, struct stack_conn *conn)
 static void tcp_to_time_wait(struct stack *stack, struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
-    struct stack_conn *rest = calloc(1, sizeof(*rest));
+    struct stack_conn *rest = arena_get_zeroed(sizeof(*rest));
 
     if (rest) {
         rest->pcb = pcb;
@@ -375,7 +377,7 @@ void time_wait_free(struct stack *stack, struct stack_conn *conn)
     tcp_tw_pcbs = conn_tcp(conn);
     tcp_abandon(conn_tcp(conn), 0);
     tcp_tw_pcbs = tw;
-    free(conn);
+    arena_put(conn);
 }
 
 void context_leave(struct stack *stack)

@@ -17,6 +17,8 @@
  */
 #include "stack/internal.h"
 
+#include "base/arena.h"
+
 #include <stdlib.h>
 
 enum { GHOSTS_MAX = 16384, GHOST_MS = 924000 }; /* as long as Linux retries (tcp_retries2) */
@@ -61,11 +63,11 @@ static void ghost_add(struct stack *stack, const struct stack_tuple *tuple, uint
     struct tcp_pcb *pcb = NULL;
 
     if (table_reserve(stack) == 0)
-        ghost = calloc(1, sizeof(*ghost));
+        ghost = arena_get_zeroed(sizeof(*ghost));
     if (ghost)
         pcb = tcp_new();
     if (!pcb) {
-        free(ghost); /* then the local kernel will hear a reset */
+        arena_put(ghost); /* then the local kernel will hear a reset */
         return;
     }
     addr_to_lwip(&tuple->local, &pcb->local_ip);

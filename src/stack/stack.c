@@ -5,6 +5,7 @@
  */
 #include "stack/internal.h"
 
+#include "base/arena.h"
 #include "base/rng.h"
 
 #include "lwip/etharp.h"
@@ -14,6 +15,21 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+void *peer_lwip_malloc(size_t size)
+{
+    return arena_get(size);
+}
+
+void *peer_lwip_calloc(size_t count, size_t size)
+{
+    return arena_get_zeroed(count * size); /* of lwIP's own sizes: no overflow */
+}
+
+void peer_lwip_free(void *memory)
+{
+    arena_put(memory);
+}
 
 _Noreturn void peer_lwip_assert(const char *message, const char *file, int line)
 {

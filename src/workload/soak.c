@@ -16,6 +16,7 @@
  */
 #include "workload/soak.h"
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/macro.h"
 
@@ -144,8 +145,7 @@ static void maybe_over(struct soak *soak)
     soak->over = true;
     struct timer *const timers[] = {&soak->due,      &soak->opening, &soak->sweep, &soak->think,
                                     &soak->interval, &soak->warm,    &soak->end,   &soak->flood};
-    if (soak_now(soak) > soak->measure.interval_start_ns)
-        measure_interval(&soak->measure, soak_now(soak), soak->open);
+    measure_end(&soak->measure, soak_now(soak), soak->open);
     for (size_t i = 0; i < ARRAY_SIZE(timers); i++)
         timer_cancel(soak->flows->timers, timers[i]);
     if (soak->parent)
@@ -473,7 +473,7 @@ static void soak_event(struct flow *base, unsigned events)
 
 static void soak_release(struct flow *flow)
 {
-    free(soak_flow_of(flow));
+    arena_put(soak_flow_of(flow));
 }
 
 /* ---- opening ---- */
@@ -514,7 +514,7 @@ static uint64_t wanted(const struct soak *soak)
 
 static int open_one(struct soak *soak)
 {
-    struct soak_flow *flow = calloc(1, sizeof(*flow));
+    struct soak_flow *flow = arena_get_zeroed(sizeof(*flow));
     static const struct flow_ops ops = {.event = soak_event, .release = soak_release};
     struct stack_tuple tuple = {.remote = soak->config.to, .remote_port = soak->config.to_port};
     struct soak *whole = soak->parent ? soak->parent : soak;

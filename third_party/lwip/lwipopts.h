@@ -15,9 +15,12 @@
    lwIP's own empty function. */
 #define LWIP_TIMERS                     0
 
-/* Memory: malloc for everything, so that no fixed pool runs dry and kills another connection.
-   Limits are ours, counted and reported. */
-#define MEM_LIBC_MALLOC                 1
+/* Memory: from us (base/arena.h) for everything, so that no fixed pool runs dry and kills another
+   connection. Limits are ours, counted and reported. */
+#define MEM_CUSTOM_ALLOCATOR            1
+#define MEM_CUSTOM_MALLOC               peer_lwip_malloc
+#define MEM_CUSTOM_CALLOC               peer_lwip_calloc
+#define MEM_CUSTOM_FREE                 peer_lwip_free
 #define MEMP_MEM_MALLOC                 1
 #define MEM_ALIGNMENT                   8
 /* Pools count their elements: the leak oracle of the tests. Other statistics cost time. */

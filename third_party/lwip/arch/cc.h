@@ -3,11 +3,15 @@
 #define PEER_LWIP_ARCH_CC_H
 
 #include <endian.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* lwIP asks the program for random numbers and reports broken invariants of its own. */
+/* lwIP asks the program for memory and random numbers, and reports broken invariants of its own. */
+void *peer_lwip_malloc(size_t size);
+void *peer_lwip_calloc(size_t count, size_t size);
+void peer_lwip_free(void *memory);
 uint32_t peer_lwip_random(void);
 _Noreturn void peer_lwip_assert(const char *message, const char *file, int line);
 
