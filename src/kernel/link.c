@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
 static int set_ipv6_autoconf_off(struct rtnl *rtnl, int ifindex)
@@ -63,6 +64,16 @@ int rtnl_link_set(struct rtnl *rtnl, int ifindex, const struct rtnl_link_change 
         return nl_fail(&rtnl->nl, r, error, "set up device %s",
                        rtnl_device_text(rtnl, ifindex, device));
     return 0;
+}
+
+int rtnl_link_no_queue(struct rtnl *rtnl, int ifindex)
+{
+    const struct tcmsg info = {.tcm_ifindex = ifindex, .tcm_parent = TC_H_ROOT};
+    struct nl_request request;
+
+    nl_begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &info, sizeof(info));
+    nl_put(&request, TCA_KIND, "noqueue", sizeof("noqueue"));
+    return nl_call(&rtnl->nl, &request, NULL);
 }
 
 static void parse_stats(const struct nlattr *attribute, struct rtnl_link *link)

@@ -315,6 +315,10 @@ static int make_device(struct attach *attach, struct peer_error *error)
         change.no_ipv6_autoconf = false;
         status = rtnl_link_set(attach->rtnl, attach->out.tun.ifindex, &change, error);
     }
+    /* Each frame would pay for a queueing discipline, and none ever waits there: when the device's
+       own ring is full the kernel drops. Without leave to change it, it stays. */
+    if (status == 0)
+        (void)rtnl_link_no_queue(attach->rtnl, attach->out.tun.ifindex);
     return status;
 }
 

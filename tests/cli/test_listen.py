@@ -122,6 +122,14 @@ def test_udp():
             started.wait().expect(0)
 
 
+def test_no_queue_stands_before_the_device():
+    started, _ = listen(8080)
+    queues = harness.run("tc", "qdisc", "show", "dev", harness.peer_links()[0])
+    started.signal(signal.SIGINT)
+    started.wait().expect(0)
+    assert "noqueue" in queues, queues
+
+
 def test_nobody_calls():
     peer("listen", "-w", "0.2", 8080).expect(1, "timed out: nobody called", lines=2)
 
