@@ -370,7 +370,7 @@ static struct frame *take(struct link *link)
     return frame;
 }
 
-/* Armed again first, while the heap of timers has room for it for certain. */
+/* Armed again first, while there is room for it for certain. */
 static void fire(struct timer *timer, uint64_t now_ns)
 {
     struct link *link = (struct link *)(void *)((char *)timer - offsetof(struct link, timer));
@@ -382,6 +382,7 @@ static void fire(struct timer *timer, uint64_t now_ns)
     (void)status;
     while (flight_next_ns(&link->flight) <= now_ns) {
         struct frame *frame = take(link);
+        assert(frame); /* what is due is there */
         memcpy(&fate, flight_note(frame), sizeof(fate));
         deliver(link, frame, &fate, now_ns);
     }
