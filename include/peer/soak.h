@@ -115,6 +115,7 @@ struct peer_soak_report {
     struct peer_soak_local local;
     uint64_t retransmits;         /* segments the peers sent again */
     double cpu_user_s, cpu_sys_s; /* of this process since the start */
+    double cpu_spin_s;            /* of both: looking for answers instead of sleeping */
     uint64_t rss_bytes;
     const char *first_error; /* what the first bad answer was, or NULL */
 };

@@ -169,9 +169,9 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
         json_add_manners(document, run, report->duration_ns);
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
     json_object_set_new(document, "open_most", json_integer(integer(report->open_most)));
-    json_object_set_new(
-        document, "cpu_s",
-        json_pack("{s:f, s:f}", "user", report->cpu_user_s, "sys", report->cpu_sys_s));
+    json_object_set_new(document, "cpu_s",
+                        json_pack("{s:f, s:f, s:f}", "user", report->cpu_user_s, "sys",
+                                  report->cpu_sys_s, "spin", report->cpu_spin_s));
     json_object_set_new(document, "rss_bytes", json_integer(integer(report->rss_bytes)));
     if (report->first_error)
         json_object_set_new(document, "first_error", json_string(report->first_error));
@@ -284,6 +284,12 @@ static void print_local(const struct peer_soak_report *report)
         printf("  connection tracking is full: %llu\n", (unsigned long long)local->conntrack_max);
 }
 
+/* Without what it spent for want of answers. */
+static double cpu_needed(const struct peer_soak_report *report)
+{
+    return report->cpu_user_s + report->cpu_sys_s - report->cpu_spin_s;
+}
+
 static void print_rate(const struct peer_soak_report *report)
 {
     double reached = per_s(report->counts.completed, report->duration_ns);
@@ -291,7 +297,7 @@ static void print_rate(const struct peer_soak_report *report)
     if (report->asked_rate > 0 && report->behind * 100 > report->counts.requests)
         printf("  asked %.0f/s, reached %.0f/s: limited by %s\n", report->asked_rate, reached,
                report->local.listen_overflows ? "the application's accept queue"
-               : report->cpu_user_s + report->cpu_sys_s > 0.95 * (double)report->duration_ns / 1e9
+               : cpu_needed(report) > 0.95 * (double)report->duration_ns / 1e9
                    ? "this process's CPU time"
                    : "answers: more flows (-c), or a faster application");
 }
@@ -402,8 +408,10 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     printf("Throughput:      %.2f Mbit/s up, %.2f Mbit/s down\n",
            duration > 0 ? (double)counts->bytes_sent * 8 / 1e6 / duration : 0,
            duration > 0 ? (double)counts->bytes_received * 8 / 1e6 / duration : 0);
-    printf("CPU of peer:     %.2f s user, %.2f s system; %s resident\n", report->cpu_user_s,
-           report->cpu_sys_s, format_bytes(report->rss_bytes, rss));
+    printf("CPU of peer:     %.2f s user, %.2f s system", report->cpu_user_s, report->cpu_sys_s);
+    if (report->cpu_spin_s >= 0.01)
+        printf(" (%.2f s of it looking for answers instead of sleeping)", report->cpu_spin_s);
+    printf("; %s resident\n", format_bytes(report->rss_bytes, rss));
     print_manners(run);
 }
 

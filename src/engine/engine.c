@@ -499,6 +499,7 @@ struct device *engine_device(struct engine *engine)
 void engine_get_stats(const struct engine *engine, struct engine_stats *ret_stats)
 {
     *ret_stats = engine->stats;
+    ret_stats->spun_ns = engine->waiter.spun_ns;
     if (engine->wires) {
         ret_stats->links[LINK_UPLINK] = *wires_counters(engine->wires, LINK_UPLINK);
         ret_stats->links[LINK_DOWNLINK] = *wires_counters(engine->wires, LINK_DOWNLINK);

@@ -89,6 +89,7 @@ struct device *engine_device(struct engine *engine);
 
 struct engine_stats {
     uint64_t frames_sent, frames_received, bytes_sent, bytes_received;
+    uint64_t spun_ns; /* of processor time: see wait.h */
     struct link_counters links[2]; /* by enum link_direction; zero without wires */
     int pcap_error;
 };

@@ -39,7 +39,8 @@ void waiter_done(struct waiter *waiter)
         close(waiter->epoll_fd);
     if (waiter->timer_fd >= 0)
         close(waiter->timer_fd);
-    waiter_init(waiter, waiter->device_fd);
+    waiter->epoll_fd = waiter->timer_fd = -1;
+    waiter->timer_set_ns = TIMER_NEVER;
 }
 
 /* ---- waiting here ---- */
@@ -79,6 +80,7 @@ static int wait_for(struct waiter *waiter, struct pollfd *fds, size_t count, uin
 
     if (spins) {
         int ready = spin(fds, count, now_ns + MIN(delay_ns, SPIN_NS));
+        waiter->spun_ns += clock_now_ns() - now_ns;
         if (ready || delay_ns <= SPIN_NS)
             return ready;
         waiter->short_waits = 0;

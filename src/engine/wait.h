@@ -10,6 +10,7 @@
 struct waiter {
     int device_fd; /* -1: a device of tests, which nobody waits for */
     int short_waits;
+    uint64_t spun_ns; /* looked in vain, in all: time of the processor that nobody needed */
     int epoll_fd, timer_fd; /* for loops of others, else -1 */
     uint64_t timer_set_ns;
 };

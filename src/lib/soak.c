@@ -20,7 +20,7 @@ struct peer_soak {
     struct soak *run;
     struct peer_soak_local before;
     struct rusage usage_before;
-    uint64_t retransmits_before;
+    uint64_t retransmits_before, spun_before_ns;
     struct peer_addr to;
     uint16_t port;
     bool udp;
@@ -131,6 +131,14 @@ static uint64_t resident_bytes(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static uint64_t spun_ns(const struct peer_net *net)
+{
+    struct engine_stats stats;
+
+    engine_get_stats(net->engine, &stats);
+    return stats.spun_ns;
+}
+
 static void report_cost(const struct peer_soak *soak, struct peer_soak_report *report)
 {
     struct rusage usage;
@@ -138,6 +146,7 @@ static void report_cost(const struct peer_soak *soak, struct peer_soak_report *r
     getrusage(RUSAGE_SELF, &usage);
     report->cpu_user_s = seconds(&usage.ru_utime) - seconds(&soak->usage_before.ru_utime);
     report->cpu_sys_s = seconds(&usage.ru_stime) - seconds(&soak->usage_before.ru_stime);
+    report->cpu_spin_s = (double)(spun_ns(soak->net) - soak->spun_before_ns) / 1e9;
     report->rss_bytes = resident_bytes();
 }
 
@@ -178,6 +187,7 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     read_local(soak, &soak->before);
     getrusage(RUSAGE_SELF, &soak->usage_before);
     soak->retransmits_before = retransmits(net);
+    soak->spun_before_ns = spun_ns(net);
     engine_now_fresh_ns(net->engine);
     int status = check_manners(net, config, error);
     if (status >= 0)
