@@ -20,15 +20,19 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_BYTES 0
-#elif defined(__has_feature)
+#if defined(__has_feature)
 #if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#endif
+#ifndef ARENA_BYTES /* its test says */
+#ifdef SANITIZED
 #define ARENA_BYTES 0
-#endif
-#endif
-#ifndef ARENA_BYTES
+#else
 #define ARENA_BYTES (UINT64_C(1) << 36)
+#endif
 #endif
 
 #define SPAN_BYTES   (UINT64_C(1) << 16)

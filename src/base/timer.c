@@ -28,7 +28,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { FANOUT = 4, FIRST_ROOM = 64, BUCKET_ROOM = 8, BUCKET_KEEP = 64, PREFETCH_AHEAD = 4 };
+enum { FANOUT = 4, FIRST_ROOM = 64, BUCKET_ROOM = 8, BUCKET_KEEP = 64, PREFETCH_AHEAD = 16 };
 enum { STEP_BITS = 20, BUCKET_BITS = 8, PLACE_BITS = 22 };
 #define IN_WHEEL   (UINT32_C(1) << 31)
 #define PLACE_MASK ((UINT32_C(1) << PLACE_BITS) - 1)

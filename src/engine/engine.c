@@ -6,7 +6,9 @@
  * its peer, in both directions; else frames go straight.
  *
  * The receive buffer is one large frame that is filled again and again: the stack copies short
- * frames out of it and puts it back, so that it stays warm, and keeps it only when it is long.
+ * frames out of it and puts it back, so that it stays warm, and keeps it only when it is long. A
+ * large stack has a few of them on their way, see stack/prefetch.c; each is worked on with the time
+ * at which it was read.
  */
 #include "engine/engine.h"
 

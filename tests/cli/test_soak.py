@@ -3,6 +3,8 @@
 import collections
 import json
 import os
+import resource
+import selectors
 import signal
 import socket
 import struct
@@ -192,6 +194,52 @@ def test_echo_finds_what_the_application_changes():
     service = Service(change)
     report = soak(f"tcp://{OWN4}:{service.port}", "-n", 3, status=1)
     assert errors_of(report, "bad_answer") == 3 and "differs" in report["first_error"]
+
+
+class EchoForMany:
+    """One thread, any number of callers."""
+
+    def __init__(self):
+        self.sock, self.port = harness.listening(OWN4)
+        self.sock.listen(4096)
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.sock, selectors.EVENT_READ)
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def work(self):
+        while True:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.sock:
+                    self.selector.register(self.sock.accept()[0], selectors.EVENT_READ)
+                else:
+                    self.answer(key.fileobj)
+
+    def answer(self, connection):
+        try:
+            data = connection.recv(65536)
+            if data:
+                connection.sendall(data)
+                return
+        except OSError:
+            pass  # the peer went away
+        self.selector.unregister(connection)
+        connection.close()
+
+
+def test_a_large_stack_confuses_nobody():
+    # From 1024 connections on frames wait while memory is fetched: src/stack/prefetch.c.
+    flows = 1500
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < flows + 100:
+        if hard != resource.RLIM_INFINITY and hard < flows + 100:
+            raise harness.Skip("too few descriptors are allowed")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (flows + 100, hard))
+    service = EchoForMany()
+    for kind in ("--tun", "--tap"):
+        report = soak(f"tcp://{OWN4}:{service.port}", kind, "--from", "198.18.0.0/24", "-c", flows,
+                      "-n", 10 * flows)
+        assert report["requests"]["completed"] == 10 * flows and report["open_most"] == flows
+        assert report["errors"]["total"] == 0, report["errors"]
 
 
 def test_lost_datagrams_are_found():

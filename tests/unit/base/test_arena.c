@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The arena keeps malloc's contract, for sizes on both sides of its limit. */
+/* The arena keeps malloc's contract, for sizes on both sides of its limit. It is compiled in here,
+   so that it is tested where the program has malloc's in its place, under the sanitizer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +10,8 @@
 
 #include <cmocka.h>
 
-#include "base/arena.h"
+#define ARENA_BYTES (UINT64_C(1) << 26)
+#include "base/arena.c"
 #include "base/rng.h"
 
 enum { OBJECTS = 20000, LARGEST = 700 };
@@ -70,6 +72,25 @@ static void zeroed_memory_is_zero_when_it_was_used_before(void **state)
     }
 }
 
+static void when_it_is_full_malloc_takes_over(void **state)
+{
+    (void)state;
+    enum { COUNT = 200000 }; /* of 512 bytes: more than there is room for */
+    static char *objects[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        objects[i] = arena_get(512);
+        assert_non_null(objects[i]);
+        memcpy(objects[i], &i, sizeof(i));
+        memset(objects[i] + sizeof(i), i, 512 - sizeof(i));
+    }
+    for (int i = 0; i < COUNT; i++) {
+        int found;
+        memcpy(&found, objects[i], sizeof(found));
+        assert_int_equal(found, i);
+        arena_put(objects[i]);
+    }
+}
+
 static void nothing_may_be_given_back(void **state)
 {
     (void)state;
@@ -83,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_do_not_overlap_under_random_use),
         cmocka_unit_test(zeroed_memory_is_zero_when_it_was_used_before),
+        cmocka_unit_test(when_it_is_full_malloc_takes_over),
         cmocka_unit_test(nothing_may_be_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
