@@ -107,7 +107,7 @@ def test_floods_go_to_this_machine_alone():
 
 def test_nginx_closes_the_slow_writers_and_serves_the_healthy_ones():
     nginx = Nginx("client_header_timeout 2s;", "keepalive_timeout 60s;")
-    args = ("-s", PEERS, "-c", "40", "-d", "5s", "-R", "200", nginx.url)
+    args = ("-s", PEERS, "-c", "40", "-n", "1000", "-R", "200", nginx.url)
     alone = soak(*args)
     among = soak("--manner", "slow-writer:20%", *args)
     log = nginx.stop()
@@ -130,8 +130,8 @@ def test_many_manners_at_once():
     names = ("vanish", "reset", "half-open", "stall", "slow-reader", "half-close", "no-close", "tiny-segments",
              "overlap", "duplicate-data", "out-of-order", "bad-checksum", "stray", "roam", "pmtu")
     manners = [word for name in names for word in ("--manner", f"{name}:4%")]
-    report = soak(*manners, "--manner", "syn-flood:100/s", "-s", PEERS, "-c", "100", "-d", "3s", "-w", "1s",
-                  "-R", "500", nginx.url)
+    report = soak(*manners, "--manner", "syn-flood:100/s", "-s", PEERS, "-c", "100", "-n", "1500", "-w",
+                  "1s", "-R", "500", nginx.url)
     nginx.stop()
     assert report["errors"]["total"] == 0, report["first_error"]
     assert report["requests"]["completed"] == 1500
