@@ -494,6 +494,7 @@ void stack_conn_info(const struct stack *stack, const struct stack_conn *conn,
     (void)stack;
     info->udp = conn->protocol == IPPROTO_UDP;
     info->unread = conn->rx_bytes;
+    info->retransmits = conn->retransmits; /* what was counted outlives the control block */
     info->state = "CLOSED";
     if (info->udp)
         info->state = conn->pcb ? "UNCONN" : "CLOSED";
@@ -514,5 +515,4 @@ void stack_conn_info(const struct stack *stack, const struct stack_conn *conn,
     info->ssthresh = pcb->ssthresh;
     info->in_flight = pcb->snd_nxt - pcb->lastack;
     info->queued = stack_tcp_queued(conn);
-    info->retransmits = conn->retransmits;
 }

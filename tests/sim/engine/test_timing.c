@@ -195,6 +195,21 @@ static void segment_lost_in_the_middle_is_repaired_at_once(void **state)
     simnet_end(pair.net);
 }
 
+static void retransmits_are_known_after_the_end(void **state)
+{
+    struct loss loss = {.what = LOSE_DATA, .skip = 14, .times = 1};
+    struct pair pair = begin(&loss, 40 * 1448);
+    struct peer_flow_info info;
+
+    (void)state;
+    run_until_received(&pair);
+    flow_reset(&pair.client->flow);
+    flow_info(&pair.client->flow, &info);
+    assert_string_equal(info.state, "CLOSED");
+    assert_int_equal(info.retransmits, 1);
+    simnet_end(pair.net);
+}
+
 /* Only two segments follow: too few to tell at once, but a quarter of a round trip later. */
 static void segment_with_little_behind_it_is_repaired_soon(void **state)
 {
@@ -358,6 +373,7 @@ int main(void)
         TEST(lost_syn_ack_costs_one_second),
         TEST(lost_last_ack_of_the_handshake_is_repaired_by_data),
         TEST(segment_lost_in_the_middle_is_repaired_at_once),
+        TEST(retransmits_are_known_after_the_end),
         TEST(segment_with_little_behind_it_is_repaired_soon),
         TEST(lost_tail_costs_200_ms),
         TEST(timeout_doubles_when_the_repair_is_lost_too),
