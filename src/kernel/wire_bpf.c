@@ -26,8 +26,8 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 
-/* Linux 6.6; the headers may be older. */
-enum { TCX_INGRESS = 46, TCX_EGRESS = 47, TCX_NEXT = -1, MPROG_BEFORE = 1 << 3 };
+/* Linux 6.6: the headers may be older, or have them under names without WIRE_. */
+enum { WIRE_TCX_INGRESS = 46, WIRE_TCX_EGRESS = 47, WIRE_TCX_NEXT = -1, WIRE_BEFORE = 1 << 3 };
 
 /* Offsets in an Ethernet frame. */
 enum {
@@ -195,7 +195,7 @@ static void put_ends(struct program *program, int ifindex)
     int ends[LABELS];
 
     ends[NEXT] = program->count;
-    put_set(program, BPF_REG_0, TCX_NEXT);
+    put_set(program, BPF_REG_0, WIRE_TCX_NEXT);
     put(program, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
     ends[HIT] = program->count;
     put_redirect(program, ifindex, 0);
@@ -274,7 +274,7 @@ static int attach(const struct program *program, int ifindex, int type)
     attr.link_create.prog_fd = (uint32_t)loaded;
     attr.link_create.target_ifindex = (uint32_t)ifindex;
     attr.link_create.attach_type = (uint32_t)type;
-    attr.link_create.flags = MPROG_BEFORE;
+    attr.link_create.flags = WIRE_BEFORE;
     int link = bpf(BPF_LINK_CREATE, &attr);
     (void)close(loaded);
     return link;
@@ -290,8 +290,8 @@ int wire_bpf_attach(const struct wire_job *job, int ret_links[WIRE_LINKS])
     write_egress(&egress, job, trie);
     put_redirect(&ingress, job->card->ifindex, BPF_F_INGRESS);
     /* The way out first: nothing may be sent to the real wire because a peer spoke too early. */
-    int out = attach(&egress, job->card->ifindex, TCX_EGRESS);
-    int in = out < 0 ? out : attach(&ingress, job->tap_ifindex, TCX_INGRESS);
+    int out = attach(&egress, job->card->ifindex, WIRE_TCX_EGRESS);
+    int in = out < 0 ? out : attach(&ingress, job->tap_ifindex, WIRE_TCX_INGRESS);
     (void)close(trie);
     if (in < 0) {
         if (out >= 0)
@@ -309,7 +309,7 @@ int wire_bpf_try(void)
 
     put_redirect(&program, 1, 0);
     /* A kernel without tcx does not know the type, and says so before it looks for the device. */
-    const int status = attach(&program, INT32_MAX, TCX_EGRESS);
+    const int status = attach(&program, INT32_MAX, WIRE_TCX_EGRESS);
     if (status >= 0) /* there is no such device */
         (void)close(status);
     return status == -ENODEV ? 0 : status < 0 ? status : -EINVAL;

@@ -43,7 +43,7 @@ static void check_tcp(const struct collect *collect, const uint8_t *tcp, const u
     assert_int_equal(read32(tcp + 4), (uint32_t)BUILT_SEQ + collect->payload);
     assert_memory_equal(tcp + 20, collect->built->bytes + collect->built->transport_at + 20, 12);
     if (packet->ip_version == 4)
-        assert_int_equal(ip[4] << 8 | ip[5], (uint16_t)(BUILT_ID + collect->count));
+        assert_int_equal(ip[4] << 8 | ip[5], (uint16_t)((uint32_t)BUILT_ID + (uint32_t)collect->count));
 }
 
 static void take(void *user, struct frame *frame)

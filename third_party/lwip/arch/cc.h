@@ -27,6 +27,8 @@ _Noreturn void peer_lwip_assert(const char *message, const char *file, int line)
     } while (0)
 
 #define BYTE_ORDER __BYTE_ORDER
+/* htons() and its like are the C library's: on big-endian machines both would define them. */
+#define LWIP_DONT_PROVIDE_BYTEORDER_FUNCTIONS
 #define LWIP_CHKSUM_ALGORITHM 3
 
 #endif
