@@ -156,7 +156,7 @@ static const struct call_group {
     {CONFINE_TERMINAL, {"rt_sigaction", "sigaltstack", "getpgrp", "getpgid", "pselect6", "select"}},
     {CONFINE_FILES, {"readlink", "readlinkat", "access", "faccessat", "faccessat2", "getdents64"}},
     {CONFINE_SOCKETS,
-     {"socket", "socketpair", "bind", "connect", "getsockname", "setsockopt", "unshare", "setns"}},
+     {"socket", "bind", "connect", "listen", "accept4", "getsockname", "setsockopt"}},
     {CONFINE_SIGNALS, {"kill"}},
     {CONFINE_WAITS, {"wait4", "waitid"}},
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -104,7 +104,7 @@ static int reserve(const struct wire_card *card, const struct addr_set *peers,
 
     (void)peer_addr_format(&first, text);
     (void)snprintf(name, sizeof(name), "peer-wire/%d/%s", card->ifindex, text);
-    const int fd = wire_name_take(name);
+    const int fd = name_take(name);
     if (fd >= 0)
         return fd;
     if (fd == -EADDRINUSE)
@@ -287,7 +287,7 @@ static int refuse_without_guard(const struct wire_job *job, int status, struct p
                      error_text(-status));
 }
 
-static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, int guard,
+static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, const struct guard *guard,
                      struct peer_error *error)
 {
     struct wire_tc tc;
@@ -298,14 +298,14 @@ static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, int guard,
     if (status < 0)
         return status;
     /* From here on the guardian undoes what is done, even if we fail. */
-    status = wire_guard_tell(guard, &tc, NULL, 0);
+    status = guard_tell(guard, &tc, sizeof(tc), NULL, 0);
     if (status < 0)
         return refuse_without_guard(job, status, error);
     return wire_tc_filters(rtnl, job, &tc, error);
 }
 
-static int attach_tc_locked(struct rtnl *rtnl, const struct wire_job *job, int guard,
-                            struct peer_error *error)
+static int attach_tc_locked(struct rtnl *rtnl, const struct wire_job *job,
+                            const struct guard *guard, struct peer_error *error)
 {
     const int lock = wire_tc_lock(job->card->ifindex, error);
 
@@ -324,39 +324,73 @@ static int join(struct rtnl *rtnl, const struct wire_job *job, struct wire *wire
 
     if (wire_bpf_attach(job, links) < 0) {
         wire->variant = WIRE_TC;
-        return attach_tc_locked(rtnl, job, wire->fds[0], error);
+        return attach_tc_locked(rtnl, job, &wire->guard, error);
     }
     wire->fd_count += WIRE_LINKS;
     wire->variant = WIRE_TCX;
-    int status = wire_guard_tell(wire->fds[0], &none, links, WIRE_LINKS);
+    int status = guard_tell(&wire->guard, &none, sizeof(none), links, WIRE_LINKS);
     return status < 0 ? refuse_without_guard(job, status, error) : 0;
+}
+
+/* What the guardian has to know of the wire. */
+struct wire_guard {
+    struct guard_job job; /* first */
+    struct peer_mac first_mac;
+};
+
+static void undo_first(const struct guard_job *job, struct rtnl *rtnl)
+{
+    const struct wire_guard *guard = job->user;
+
+    wire_neigh_remove(rtnl, job->ifindex, job->peers, guard->first_mac);
+}
+
+static void undo_last(const struct guard_job *job, struct rtnl *rtnl, const void *order)
+{
+    const struct wire_tc *tc = order;
+
+    (void)job;
+    if (tc->priority)
+        wire_tc_remove(rtnl, tc);
+}
+
+/* Takes the first peer's name, and starts the guardian, which has a copy. */
+static int start_guard(const struct wire_card *card, const struct addr_set *peers,
+                       struct peer_mac first_mac, struct wire *wire, struct peer_error *error)
+{
+    struct wire_guard guard = {.job = {.what = card->name,
+                                       .process_name = "peer-wire",
+                                       .peers = peers,
+                                       .ifindex = card->ifindex,
+                                       .vrf = card->vrf,
+                                       .undo_first = undo_first,
+                                       .undo_last = undo_last,
+                                       .user = &guard},
+                               .first_mac = first_mac};
+
+    _Static_assert(sizeof(struct wire_tc) <= GUARD_ORDER_MAX, "an order is one message");
+    guard.job.name = reserve(card, peers, error);
+    if (guard.job.name < 0)
+        return guard.job.name;
+    wire->fds[wire->fd_count++] = guard.job.name;
+    return guard_start(&guard.job, &wire->guard, error);
 }
 
 int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
                 const struct addr_set *peers, struct peer_mac first_mac, struct wire *ret_wire,
                 struct peer_error *error)
 {
-    struct wire_guard_job guard = {.card = card, .peers = peers, .first_mac = first_mac};
     struct wire_job job = {.card = card, .tap_ifindex = tap_ifindex, .family = peers->family};
+    struct wire wire = {.guard = {.fd = -1}};
     struct addr_prefix *prefixes;
-    struct wire wire = {0};
 
     job.prefix_count = exact_prefixes(peers, &prefixes, error);
     if (job.prefix_count < 0)
         return job.prefix_count;
     job.prefixes = prefixes;
-    guard.name = reserve(card, peers, error);
-    int status = guard.name;
-    if (status >= 0) {
-        status = wire_guard_start(&guard, &wire.guard, error);
-        if (status < 0)
-            (void)close(guard.name);
-    }
-    if (status >= 0) {
-        wire.fds[wire.fd_count++] = status;
-        wire.fds[wire.fd_count++] = guard.name;
+    int status = start_guard(card, peers, first_mac, &wire, error);
+    if (status == 0)
         status = join(rtnl, &job, &wire, error);
-    }
     free(prefixes);
     if (status < 0) {
         wire_detach(&wire);
@@ -403,9 +437,9 @@ int wire_try(struct peer_error *error)
 
 void wire_detach(struct wire *wire)
 {
-    for (int i = wire->fd_count - 1; i > 0; i--)
+    for (int i = wire->fd_count - 1; i >= 0; i--)
         (void)close(wire->fds[i]);
     if (wire->fd_count > 0)
-        wire_guard_end(wire->fds[0], wire->guard);
+        guard_end(&wire->guard);
     *wire = (struct wire){0};
 }

@@ -3,6 +3,7 @@
 #define KERNEL_WIRE_H
 
 #include "base/addr_set.h"
+#include "kernel/guard.h"
 #include "kernel/rtnl.h"
 
 #include <peer/error.h>
@@ -38,8 +39,9 @@ int wire_card(struct rtnl *rtnl, const char *name, struct wire_card *ret_card,
 int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const struct addr_set *peers,
                      bool *ret_on_link, struct peer_error *error);
 
-/** What holds the wire. Descriptors, which may be passed to another process one by one. */
-enum { WIRE_FDS = 4 };
+/** What holds the wire. Descriptors, which may be passed to another process one by one: those in
+ *  `fds` and that of `guard`. */
+enum { WIRE_FDS = 3 };
 enum wire_variant {
     WIRE_TCX = 1, /* eBPF programs that are gone with the last copies of their links */
     WIRE_TC,      /* filters of tc, which a guardian process removes */
@@ -50,21 +52,20 @@ enum wire_variant {
 int wire_try(struct peer_error *error);
 
 struct wire {
-    int fds[WIRE_FDS]; /* owned; the guardian first, a reservation, then the links */
-    pid_t guard;       /* the guardian's process */
+    int fds[WIRE_FDS]; /* owned; a reservation, then the links */
     int fd_count;      /* 0: nothing is held, then the rest means nothing */
+    struct guard guard;
     enum wire_variant variant;
 };
 /**
  * Joins card and TAP device. By tcx, else (bpf(2) is not permitted, or a kernel before 6.6) by u32
  * and mirred, for which the TAP device must have the card's MAC.
  *
- * A guardian process is forked, which wire_detach reaps. When the last copy of its
- * descriptor is closed, in whatever way the holder ends, it ends this machine's TCP connections to
- * the peers, whose retransmissions must not reach the real wire, takes away the neighbour entries
- * of the peers, then links or filters (and the clsact qdisc, when that was made for such filters
- * and holds no other), and ends. Until then the peers' addresses stay taken, and frames for them
- * are dropped.
+ * A guardian process (kernel/guard.h) is forked, which wire_detach reaps. When the holder ends in
+ * whatever way, it ends this machine's TCP connections to the peers, takes away the neighbour
+ * entries of the peers, then links or filters (and the clsact qdisc, when that was made for such
+ * filters and holds no other). Until then the peers' addresses stay taken, and frames for them are
+ * dropped.
  *
  * `peers`: peer i has the MAC mac_add(first_mac, i). -errno with text, and nothing is left;
  * -EADDRINUSE: somebody else's first peer on this card has that address.

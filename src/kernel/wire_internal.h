@@ -2,6 +2,8 @@
 #ifndef KERNEL_WIRE_INTERNAL_H
 #define KERNEL_WIRE_INTERNAL_H
 
+#include "kernel/guard.h"
+#include "kernel/name.h"
 #include "kernel/rtnl_internal.h"
 #include "kernel/wire.h"
 
@@ -49,35 +51,6 @@ int wire_tc_try(struct rtnl *rtnl, int ifindex);
 /** Away with what of it is there. Takes the lock. */
 void wire_tc_remove(struct rtnl *rtnl, const struct wire_tc *tc);
 
-/* wire_guard.c */
-struct wire_guard_job {
-    const struct wire_card *card;
-    const struct addr_set *peers;
-    struct peer_mac first_mac;
-    int name; /* of wire_name_take: the guardian has a copy until its work is done */
-};
-/** Starts the guardian, a child. Its descriptor or -errno with text. */
-int wire_guard_start(const struct wire_guard_job *job, pid_t *ret_pid, struct peer_error *error);
-/** From now on these filters are the guardian's to remove, and copies of these links to close. */
-int wire_guard_tell(int guard, const struct wire_tc *tc, const int *links, int link_count);
-/** Closes `guard` and waits for the end of its work, and of the process when it is our child. */
-void wire_guard_end(int guard, pid_t pid);
-
-/* wire_name.c */
-/**
- * Takes a name that one owner has at a time in the namespace of the calling thread, and waits for
- * one who is about to leave it. The descriptor that holds it, or -errno: EADDRINUSE when its owner
- * stays, or does not leave for 2 s.
- */
-int wire_name_take(const char *text);
-/** For the owner, whenever `fd` is readable: tells one who waits that it stays. */
-void wire_name_keep(int fd);
-
-/* wire_sockets.c */
-/** Ends this machine's TCP connections to the peers, as far as the kernel lets. `diag`:
- * NETLINK_SOCK_DIAG. */
-void wire_sockets_end(struct nl *diag, const struct wire_card *card, const struct addr_set *peers);
-
 /* wire_neigh.c */
 struct wire_neighbour {
     struct peer_addr addr;
@@ -87,6 +60,9 @@ struct wire_neighbour {
 /** The entries of the card, until `each` returns non-zero (which is returned). */
 int wire_neigh_each(struct rtnl *rtnl, int ifindex, uint8_t family,
                     int (*each)(void *user, const struct wire_neighbour *neighbour), void *user);
-void wire_neigh_remove(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr);
+/** Takes away the entries that name one of `peers` (peer i has the MAC mac_add(first_mac, i)), and
+ *  questions for one that nobody answered; anybody else's stay. */
+void wire_neigh_remove(struct rtnl *rtnl, int ifindex, const struct addr_set *peers,
+                       struct peer_mac first_mac);
 
 #endif

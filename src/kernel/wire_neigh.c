@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Theory of operation: a dump of the neighbour table for one device.
+ * Theory of operation: a dump of the neighbour table for one device, and what of it is ours to take
+ * away.
  */
 #include "kernel/wire_internal.h"
 
 #include <libmnl/libmnl.h>
+#include <string.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
@@ -45,13 +47,43 @@ int wire_neigh_each(struct rtnl *rtnl, int ifindex, uint8_t family,
     return status;
 }
 
-void wire_neigh_remove(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr)
+struct removal {
+    struct rtnl *rtnl;
+    int ifindex;
+    const struct addr_set *peers;
+    struct peer_mac first_mac;
+};
+
+static void remove_one(const struct removal *removal, const struct peer_addr *addr)
 {
     const struct ndmsg info = {.ndm_family = (uint8_t)nl_family(addr->family),
-                               .ndm_ifindex = ifindex};
+                               .ndm_ifindex = removal->ifindex};
     struct nl_request request;
 
     nl_begin(&request, RTM_DELNEIGH, 0, &info, sizeof(info));
     nl_put_addr(&request, NDA_DST, addr);
-    (void)nl_call(&rtnl->nl, &request, NULL);
+    (void)nl_call(&removal->rtnl->nl, &request, NULL);
+}
+
+static int remove_if_ours(void *user, const struct wire_neighbour *neighbour)
+{
+    const struct removal *removal = user;
+    const int64_t peer = addr_set_find(removal->peers, &neighbour->addr);
+
+    if (peer < 0)
+        return 0;
+    const struct peer_mac mac = mac_add(removal->first_mac, (uint64_t)peer);
+    if (neighbour->state & (NUD_INCOMPLETE | NUD_FAILED) ||
+        memcmp(mac.bytes, neighbour->mac.bytes, sizeof(mac.bytes)) == 0)
+        remove_one(removal, &neighbour->addr);
+    return 0;
+}
+
+void wire_neigh_remove(struct rtnl *rtnl, int ifindex, const struct addr_set *peers,
+                       struct peer_mac first_mac)
+{
+    struct removal removal = {
+        .rtnl = rtnl, .ifindex = ifindex, .peers = peers, .first_mac = first_mac};
+
+    (void)wire_neigh_each(rtnl, ifindex, peers->family, remove_if_ours, &removal);
 }

@@ -207,7 +207,7 @@ int wire_tc_lock(int ifindex, struct peer_error *error)
     char name[32];
 
     (void)snprintf(name, sizeof(name), "peer-wire/%d", ifindex);
-    const int fd = wire_name_take(name);
+    const int fd = name_take(name);
     if (fd >= 0)
         return fd;
     return error_set(error, PEER_ERROR_MACHINE, -fd,

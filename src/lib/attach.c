@@ -10,7 +10,8 @@
  *             sends no neighbour solicitation
  *   routes    the fewest prefixes that cover the peers
  *
- * All of it hangs on the device, so the kernel takes it back whatever way the process ends.
+ * All of it hangs on the device, so the kernel takes it back whatever way the process ends; a
+ * guardian (kernel/guard.h) holds the device a moment longer, until nothing is sent to the peers.
  *
  * On the wire of an interface (kernel/wire.h) that has addresses and routes already, so none are
  * added, and answers must leave by it.
@@ -20,6 +21,8 @@
 #include "base/error.h"
 #include "base/macro.h"
 #include "kernel/diag.h"
+#include "kernel/guard.h"
+#include "kernel/name.h"
 #include "kernel/rtnl.h"
 
 #include <errno.h>
@@ -30,6 +33,7 @@
 #include <unistd.h>
 
 enum { TX_QUEUE_LEN = 20000, CANDIDATES = 4096, TAP_MTU_MAX = 65521 };
+enum { DEVICE_NAME_TEXT = 32 };
 /* The kernel's neighbour table holds 1024 by default, for all namespaces together. */
 enum { NEIGHBOURS_ASKED = 512, NEIGHBOURS_PERMANENT = 131072 };
 
@@ -168,6 +172,34 @@ static int check_not_owned(struct attach *attach, const struct addr_set *peers,
     return attach_check_owned(attach->rtnl, peers, error);
 }
 
+static void format_device_name(int ifindex, char ret_text[DEVICE_NAME_TEXT])
+{
+    (void)snprintf(ret_text, DEVICE_NAME_TEXT, "peer-device/%d", ifindex);
+}
+
+/* Is that the device of a peer that has just ended, whose guardian is about to let it go? Waits
+   until it has; false at once when it is anything else. */
+static bool device_goes(int ifindex)
+{
+    char text[DEVICE_NAME_TEXT];
+
+    format_device_name(ifindex, text);
+    const int name = name_take(text);
+    if (name >= 0)
+        close(name);
+    return name >= 0;
+}
+
+static int find_conflict(struct attach *attach, const struct addr_prefix *prefix,
+                         struct rtnl_route *ret_route, struct peer_error *error)
+{
+    int status = rtnl_route_conflict(attach->rtnl, prefix, ret_route, error);
+
+    if (status > 0 && device_goes(ret_route->oif))
+        status = rtnl_route_conflict(attach->rtnl, prefix, ret_route, error);
+    return status;
+}
+
 static int check_not_routed(struct attach *attach, const struct addr_prefix *prefixes, int count,
                             struct peer_error *error)
 {
@@ -175,7 +207,7 @@ static int check_not_routed(struct attach *attach, const struct addr_prefix *pre
     char peers[PEER_ADDR_TEXT], text[160];
 
     for (int i = 0; i < count; i++) {
-        int status = rtnl_route_conflict(attach->rtnl, &prefixes[i], &route, error);
+        int status = find_conflict(attach, &prefixes[i], &route, error);
         if (status < 0)
             return status;
         if (status > 0)
@@ -286,6 +318,8 @@ static int check_name_free(struct attach *attach, struct peer_error *error)
     struct rtnl_link link;
 
     if (!name || strchr(name, '%') || rtnl_link_get(attach->rtnl, 0, name, &link, NULL) < 0)
+        return 0;
+    if (device_goes(link.ifindex) && rtnl_link_get(attach->rtnl, 0, name, &link, NULL) < 0)
         return 0;
     return error_set(error, PEER_ERROR_MACHINE, EBUSY,
                      "there is a device %s already; choose another name with --dev", name);
@@ -483,6 +517,30 @@ static int settle(struct attach *attach, uint32_t *turn, struct peer_error *erro
     return status;
 }
 
+/* In a namespace of its own nothing leads to a real network, and it ends with its programs. */
+static int start_guard(struct attach *attach, struct peer_error *error)
+{
+    struct tun *tun = &attach->out.tun;
+    struct guard_job job = {.what = tun->name,
+                            .process_name = "peer-guard",
+                            .peers = &attach->peers,
+                            .ifindex = tun->ifindex,
+                            .kept = &tun->fd,
+                            .kept_count = 1};
+    char text[DEVICE_NAME_TEXT];
+
+    if (attach->out.card.ifindex || attach->plan->config->isolate)
+        return 0;
+    format_device_name(tun->ifindex, text);
+    job.name = name_take(text);
+    if (job.name < 0)
+        return error_set(error, PEER_ERROR_MACHINE, -job.name, "cannot guard %s: %s", tun->name,
+                         error_text(-job.name));
+    int status = guard_start(&job, &attach->out.guard, error);
+    close(job.name); /* the guardian has it */
+    return status;
+}
+
 static int find_card(struct attach *attach, struct peer_error *error)
 {
     const char *wire = attach->plan->config->wire;
@@ -522,13 +580,32 @@ static int attach_steps(struct attach *attach, struct peer_error *error)
     attach->out.neighbours = choose_neighbours(attach);
     if (status == 0)
         status = settle(attach, &turn, error);
+    if (status == 0)
+        status = start_guard(attach, error);
     return status;
+}
+
+int attach_list_fds(struct attach_outcome *outcome, int *ret_places[ATTACH_FDS_MAX])
+{
+    int count = 0;
+
+    ret_places[count++] = &outcome->tun.fd;
+    ret_places[count++] = &outcome->rtnl_fd;
+    ret_places[count++] = &outcome->diag_fd;
+    if (outcome->guard.fd >= 0)
+        ret_places[count++] = &outcome->guard.fd;
+    if (outcome->wire.fd_count > 0)
+        ret_places[count++] = &outcome->wire.guard.fd;
+    for (int i = 0; i < outcome->wire.fd_count; i++)
+        ret_places[count++] = &outcome->wire.fds[i];
+    return count;
 }
 
 int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
                struct peer_error *error)
 {
-    struct attach attach = {.plan = plan, .peers = plan->peers, .out = {.tun = {.fd = -1}}};
+    struct attach attach = {
+        .plan = plan, .peers = plan->peers, .out = {.tun = {.fd = -1}, .guard = {.fd = -1}}};
     int status = attach_steps(&attach, error);
 
     if (status == 0) {

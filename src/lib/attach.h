@@ -33,7 +33,8 @@ void attach_plan_done(struct attach_plan *plan);
 /** Plain data: it crosses a process boundary. Descriptors travel beside it. */
 struct attach_outcome {
     struct tun tun;        /* `fd` is of the process that ran; on a wire its MAC is the card's */
-    struct wire wire;      /* likewise its `fds` */
+    struct wire wire;      /* likewise its `fds`, and its guardian's */
+    struct guard guard;    /* of a device without a wire; fd -1: none */
     struct wire_card card; /* ifindex 0: no wire */
     uint32_t mtu;
     int rtnl_fd, diag_fd;
@@ -45,5 +46,9 @@ struct attach_outcome {
 int attach_check_owned(struct rtnl *rtnl, const struct addr_set *peers, struct peer_error *error);
 int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
                struct peer_error *error);
+/** Where the outcome's descriptors are, in an order that depends on nothing but `outcome`: how
+ *  many. */
+enum { ATTACH_FDS_MAX = 8 };
+int attach_list_fds(struct attach_outcome *outcome, int *ret_places[ATTACH_FDS_MAX]);
 
 #endif

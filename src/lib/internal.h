@@ -28,6 +28,7 @@ struct peer_net {
     char arrival[IF_NAMESIZE]; /* the device by which packets arrive: the wire's, else ours */
     int arrival_ifindex;
     struct wire wire;
+    struct guard guard; /* fd -1: none */
     uint32_t mtu;
     struct peer_addr local;
     enum peer_neighbours neighbours;

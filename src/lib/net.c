@@ -34,12 +34,12 @@ static int errand_work(void *arg, struct netns_result *result)
     struct errand *errand = arg;
     int status = attach_run(errand->plan, &errand->outcome, &result->error);
 
+    int *places[ATTACH_FDS_MAX];
+
     if (status == 0) {
-        result->fds[result->fd_count++] = errand->outcome.tun.fd;
-        result->fds[result->fd_count++] = errand->outcome.rtnl_fd;
-        result->fds[result->fd_count++] = errand->outcome.diag_fd;
-        for (int i = 0; i < errand->outcome.wire.fd_count; i++)
-            result->fds[result->fd_count++] = errand->outcome.wire.fds[i];
+        result->fd_count = attach_list_fds(&errand->outcome, places);
+        for (int i = 0; i < result->fd_count; i++)
+            result->fds[i] = *places[i];
     }
     return status;
 }
@@ -54,11 +54,10 @@ static int attach_in_namespace(int netns_fd, pid_t owner, const struct attach_pl
     if (status < 0)
         return status;
     *ret_outcome = errand.outcome;
-    ret_outcome->tun.fd = result.fds[0];
-    ret_outcome->rtnl_fd = result.fds[1];
-    ret_outcome->diag_fd = result.fds[2];
-    for (int i = 0; i < ret_outcome->wire.fd_count; i++)
-        ret_outcome->wire.fds[i] = result.fds[3 + i];
+    int *places[ATTACH_FDS_MAX];
+    const int count = attach_list_fds(ret_outcome, places);
+    for (int i = 0; i < count; i++)
+        *places[i] = result.fds[i];
     return 0;
 }
 
@@ -163,6 +162,7 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
         return status;
 
     net->wire = outcome.wire;
+    net->guard = outcome.guard;
     net->kind = plan->kind;
     net->mtu = outcome.mtu;
     net->seed = plan->seed;
@@ -209,6 +209,7 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     list_init(&net->listeners);
     list_init(&net->handles);
     net->netns_fd = -1;
+    net->guard.fd = -1;
 
     status = net_start(net, &plan, error);
     attach_plan_done(&plan);
@@ -229,6 +230,7 @@ struct peer_net *peer_net_free(struct peer_net *net)
     engine_free(net->engine); /* resets the flows, which gives back their memory */
     ping_done(net);
     wire_detach(&net->wire); /* behind the resets, which it carries */
+    guard_end(&net->guard);
     rtnl_free(net->rtnl);
     diag_free(net->diag);
     if (net->isolate)

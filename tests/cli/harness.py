@@ -537,6 +537,23 @@ def descendants():
     return found
 
 
+def guardians():
+    """Processes that tidy up behind a peer."""
+    found = []
+    for pid in descendants():
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/comm") as file:
+                if file.read().strip() in ("peer-wire", "peer-guard"):
+                    found.append(pid)
+    return found
+
+
+def await_guardians():
+    """They have done their work some milliseconds after the end of the peer that they watched."""
+    until("the end of the guardians", lambda: not guardians())
+    until("the end of their devices", lambda: not peer_links())
+
+
 def command_line(pid):
     with contextlib.suppress(OSError):
         with open(f"/proc/{pid}/cmdline", "rb") as file:

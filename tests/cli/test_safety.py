@@ -128,9 +128,9 @@ def test_kill_in_the_middle_of_a_transfer_leaves_nothing():
             assert during["ip -details link"] != before["ip -details link"]
             started.signal(signal.SIGKILL)
             started.wait()
+        harness.await_guardians()
         harness.assert_same_state(before, harness.machine_state())
-        # The local side of the connection has lost its peer: that is as with a machine unplugged.
-        server.sock.close()
+        server.join()  # its connection has been ended
 
 
 def test_kill_of_a_listening_peer_leaves_nothing():
@@ -141,7 +141,91 @@ def test_kill_of_a_listening_peer_leaves_nothing():
         started.wait_err("listening")
         started.signal(signal.SIGKILL)
         started.wait()
+        harness.await_guardians()
         harness.assert_same_state(before, harness.machine_state())
+
+
+def kill_one_who_is_sent_to(own, *args):
+    """The server still has bytes for the peer when that is killed, and sends them again and again."""
+    release = harness.threading.Event()
+
+    def handle(connection, _address):
+        with contextlib.suppress(OSError):
+            while not release.is_set():
+                connection.sendall(bytes(10000))
+
+    server = Server(handle, own)
+    started = Peer("connect", *args, own, server.port)
+    started.wait_out(b"\0")
+    started.signal(signal.SIGKILL)
+    started.wait()
+    return server, release
+
+
+@harness.changes_machine  # gateways have a MAC, so that a frame for one would leave at once
+def test_after_a_kill_nothing_for_the_peers_reaches_a_real_network():
+    with sniffer() as sock:
+        for own, args in ((OWN4, ()), (OWN4, ("--tap",)), (OWN6, ()), (OWN6, ("--tap",))):
+            server, release = kill_one_who_is_sent_to(own, *args)
+            harness.await_guardians()
+            # No socket is left that could send to a peer: what has not come does not come.
+            assert not [line for line in harness.open_sockets() if "198.18" in line or "2001:2:" in line]
+            release.set()
+            server.join()
+        assert not frames_seen(sock), "the application's packets to a dead peer left this machine"
+
+
+@harness.changes_machine
+def test_what_peers_left_open_goes_nowhere_either():
+    """They vanish, and the run ends in good order: the application still has its sockets then."""
+    with sniffer() as sock:
+        server = Server(harness.echo_all, callers=20)
+        started = Peer("soak", "-c", "20", "-d", "60s", "--manner", "vanish@50ms", "--workload", "echo",
+                       f"tcp://{OWN4}:{server.port}")
+        harness.until("a second try to reach one", lambda: re.search(r"timer:\(on,[^,]+,[1-9]", run("ss", "-Htano")))
+        started.stop()
+        assert not [line for line in harness.open_sockets() if "198.18" in line]
+        assert not frames_seen(sock), "the application's packets to a vanished peer left this machine"
+
+
+def test_the_same_addresses_and_device_are_free_at_once_after_a_kill():
+    for _ in range(10):
+        started = Peer("listen", "--dev", "peer7", "--from", PEER4, "80")
+        started.wait_err("listening")
+        started.signal(signal.SIGKILL)
+        started.wait()
+    harness.await_guardians()
+
+
+def test_guardian_and_peer_killed_together_leave_nothing():
+    before = harness.machine_state()
+    started = Peer("listen", "80")
+    started.wait_err("listening")
+    for pid in harness.guardians():
+        os.kill(pid, signal.SIGKILL)
+    started.signal(signal.SIGKILL)
+    started.wait()
+    harness.await_guardians()
+    harness.assert_same_state(before, harness.machine_state())
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def test_the_guardian_has_little():
+    started = Peer("listen", "80")
+    started.wait_err("listening")
+    (pid,) = harness.guardians()
+    status = status_of(pid)
+    assert int(status["CapEff"], 16) in (0, 1 << 12) and int(status["CapBnd"], 16) & ~(1 << 12) == 0, status
+    assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1", status
+    if os.geteuid() == 0:
+        kinds = sorted(re.sub(r"\d+", "", os.readlink(f"/proc/{pid}/fd/{fd}")) for fd in os.listdir(f"/proc/{pid}/fd"))
+        assert kinds == ["/dev/net/tun"] + ["socket:[]"] * 4, kinds
+        assert os.readlink(f"/proc/{pid}/cwd") == "/"
+    started.stop().expect(0)
 
 
 def test_a_normal_end_leaves_no_socket():

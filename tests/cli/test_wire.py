@@ -305,7 +305,7 @@ def test_other_traffic_flows_before_meanwhile_and_after():
             times += 1
         meanwhile.check()
         assert times > 0
-        until("the end of the guardian", lambda: not guardians())
+        until("the end of the guardian", lambda: not harness.guardians())
         Iperf(wire, 1).check()
 
 
@@ -330,16 +330,6 @@ def test_the_card_of_another_namespace():
 
 # ---- the end, whatever it is ----
 
-def guardians():
-    found = []
-    for pid in harness.descendants():
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{pid}/comm") as file:
-                if file.read().strip() == "peer-wire":
-                    found.append(pid)
-    return found
-
-
 def sockets_of(*addrs):
     return [line for line in run("ss", "-Htan").splitlines()
             if not line.startswith("TIME-WAIT") and any(f"{addr}:" in line for addr in addrs)]
@@ -352,9 +342,8 @@ class Before:
         self.card, self.machine = card_state(), harness.machine_state()
 
     def check_again(self, wire, *addrs):
-        until("the end of the guardian", lambda: not guardians())
+        harness.await_guardians()
         until("eth0 as before", lambda: card_state() == self.card)
-        until("the end of the device", lambda: not harness.peer_links())
         harness.assert_same_state(self.machine, harness.machine_state())
         # Nothing is there that could send to a peer any more, so what has not come does not come.
         assert not sockets_of(*addrs), sockets_of(*addrs)
@@ -369,7 +358,7 @@ def kill_one_who_talks(server, addr):
         started.wait_err("connected")
         started.send(b"to the living", close=False)
         started.wait_out(b"to the living")
-        assert guardians()
+        assert harness.guardians()
         started.signal(signal.SIGKILL)
         started.wait()
 
@@ -502,7 +491,7 @@ def test_the_last_of_several_takes_the_qdisc_away():
         one, two = listener(addrs[0]), listener(addrs[1])
         one.signal(signal.SIGKILL)  # it made the qdisc
         one.wait()
-        until("the end of one guardian", lambda: len(guardians()) == 1)
+        until("the end of one guardian", lambda: len(harness.guardians()) == 1)
         check(addrs[1])
         three = listener(addrs[2])  # it learns from the second that one of us made it
         two.stop().expect(0)
@@ -518,7 +507,7 @@ def test_the_last_of_several_takes_the_qdisc_away():
             process.signal(signal.SIGKILL)
         for process in (one, two):
             process.wait()
-        until("the end of the guardians", lambda: not guardians())
+        until("the end of the guardians", lambda: not harness.guardians())
         left = run("tc", "filter", "show", "dev", "eth0", "egress", check=False)
         assert ("c0000263" in left) == by_filters and left.count("match") == by_filters, left
 

@@ -5,7 +5,7 @@
  * ends. Who finds a name taken connects to it and waits: either the owner says that it stays, or
  * the connection breaks when the name is free. So nobody asks twice a second, and nobody guesses.
  */
-#include "kernel/wire_internal.h"
+#include "kernel/name.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -76,7 +76,7 @@ static int wait_for(const struct name *name)
     return status;
 }
 
-int wire_name_take(const char *text)
+int name_take(const char *text)
 {
     const struct name name = make_name(text);
     int fd = -EADDRINUSE;
@@ -90,7 +90,7 @@ int wire_name_take(const char *text)
     return fd;
 }
 
-void wire_name_keep(int fd)
+void name_keep(int fd)
 {
     const int asking = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 

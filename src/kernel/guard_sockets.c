@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Theory of operation: a machine whose peers are gone still has its ends of their connections, and
- * would send for a quarter of an hour what they never acknowledged: on the real wire, where a peer
- * has never been. So these sockets are destroyed (SOCK_DESTROY, as "ss -K" does), each by the
+ * would send for a quarter of an hour what they never acknowledged: onto a real network, where a
+ * peer has never been. So these sockets are destroyed (SOCK_DESTROY, as "ss -K" does), each by the
  * cookie that the dump gave, so that no other can be meant. The program gets ECONNABORTED.
  *
  * A connection over IPv4 may have an IPv6 socket, with mapped addresses. What a time-wait or a
  * listening socket has to say nobody asks for any more.
  */
-#include "kernel/wire_internal.h"
+#include "kernel/guard_internal.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -22,8 +22,7 @@ enum { PASSES = 4 };
 
 struct sockets {
     struct nl *diag;
-    const struct wire_card *card;
-    const struct addr_set *peers;
+    const struct guard_job *job;
     int ended;
 };
 
@@ -50,9 +49,9 @@ static bool is_peers(const struct sockets *sockets, const struct nlmsghdr *messa
     const struct inet_diag_msg *info = mnl_nlmsg_get_payload(message);
     const struct peer_addr addr = far_address(info);
     const int bound = (int)info->id.idiag_if;
-    if (bound && bound != sockets->card->ifindex && bound != sockets->card->vrf)
+    if (bound && bound != sockets->job->ifindex && bound != sockets->job->vrf)
         return false; /* of somebody of that address elsewhere */
-    return addr.family == sockets->peers->family && addr_set_find(sockets->peers, &addr) >= 0;
+    return addr.family == sockets->job->peers->family && addr_set_find(sockets->job->peers, &addr) >= 0;
 }
 
 static int destroy(struct sockets *sockets, const struct inet_diag_msg *found)
@@ -89,15 +88,15 @@ static int end_family(struct sockets *sockets, int family)
     return status;
 }
 
-void wire_sockets_end(struct nl *diag, const struct wire_card *card, const struct addr_set *peers)
+void guard_end_sockets(struct nl *diag, const struct guard_job *job)
 {
-    struct sockets sockets = {.diag = diag, .card = card, .peers = peers};
+    struct sockets sockets = {.diag = diag, .job = job};
     int status = 0;
 
     /* Until there is none: a program may have accepted or called while the table was read. */
     for (int i = 0; i < PASSES && status == 0; i++) {
         sockets.ended = 0;
-        status = peers->family == 4 ? end_family(&sockets, AF_INET) : 0;
+        status = job->peers->family == 4 ? end_family(&sockets, AF_INET) : 0;
         if (status == 0)
             status = end_family(&sockets, AF_INET6);
         if (sockets.ended == 0)
