@@ -41,9 +41,9 @@ struct tracepoint_field tracepoint_parse_field(const char *format, const char *n
     while ((line = strstr(line, "field:"))) {
         const size_t len = strcspn(line, "\n");
         const char *end = memchr(line, ';', len);
-        /* "field:TYPE NAME;", or "NAME[4];" for an array */
+        /* "field:TYPE NAME;", or "NAME[4];" for an array; "char[] NAME;" lies elsewhere */
         const char *bracket = end ? memchr(line, '[', (size_t)(end - line)) : NULL;
-        const char *last = bracket ? bracket : end;
+        const char *last = bracket && bracket[1] != ']' ? bracket : end;
         if (last && (size_t)(last - line) > name_len && last[-(ptrdiff_t)name_len - 1] == ' ' &&
             !memcmp(last - name_len, name, name_len))
             return (struct tracepoint_field){line_number(line, len, "offset:"),
