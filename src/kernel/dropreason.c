@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,26 +30,37 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RING_PAGES = 64, FORMAT_BYTES = 32 * 1024, POINTS_MAX = 6, NAME_BYTES = 48 };
+enum { RING_PAGES = 64, FORMAT_BYTES = 32 * 1024, POINTS_MAX = 7, NAME_BYTES = 48 };
+enum { RAW_MAX = 1024, FLAG_HARDIRQ = 8, FLAG_SOFTIRQ = 16 }; /* of common_flags */
 /* Of linux/mount.h, which does not go with sys/mount.h. */
 enum { PRIVATE_FSCONFIG_CMD_CREATE = 6, PRIVATE_CLOEXEC = 1 };
 
 static const struct {
     const char *path;
     enum dropreason_kind kind;
+    uint8_t family; /* 0: both. Each one costs a wait of the kernel's when it is closed */
 } tracepoints[POINTS_MAX] = {
-    {"skb/kfree_skb", DROPREASON_DROP}, /* the only one that must be there */
-    {"net/netif_receive_skb_entry", DROPREASON_RECEIVE},
-    {"fib/fib_table_lookup", DROPREASON_ROUTE},
-    {"fib6/fib6_table_lookup", DROPREASON_ROUTE},
-    {"net/net_dev_queue", DROPREASON_SEND},
-    {"sock/sk_data_ready", DROPREASON_NOTICE},
+    {"skb/kfree_skb", DROPREASON_DROP, 0}, /* the only one that must be there */
+    {"net/netif_receive_skb_entry", DROPREASON_RECEIVE, 0},
+    {"fib/fib_table_lookup", DROPREASON_ROUTE, 4},
+    {"fib6/fib6_table_lookup", DROPREASON_ROUTE, 6},
+    {"net/net_dev_queue", DROPREASON_SEND, 0},
+    {"sock/sk_data_ready", DROPREASON_NOTICE, 0},
+    {"skb/consume_skb", DROPREASON_CONSUME, 0},
 };
 
 struct point {
     int fd; /* -1: not there */
     uint16_t id;
-    struct tracepoint_field location, protocol, reason, family, socket;
+    struct tracepoint_field flags, location, protocol, reason, family, socket, packet, name;
+};
+
+/** An event and the addresses that still want names. */
+struct raw_event {
+    struct dropreason_event event;
+    uint64_t location;
+    uint64_t frames[DROPREASON_FRAMES_MAX];
+    int frame_count;
 };
 
 struct dropreason {
@@ -56,6 +68,10 @@ struct dropreason {
     uint8_t *ring; /* a page of struct perf_event_mmap_page, then the records */
     size_t ring_bytes, page_bytes;
     char *format; /* of kfree_skb: the names of the reasons */
+    struct custody custody;
+    struct raw_event *events; /* RAW_MAX of them */
+    int event_count;
+    uint64_t lost;
 };
 
 /* ---- tracefs ---- */
@@ -136,6 +152,9 @@ static int open_point(struct dropreason *dropreason, int tracefs, size_t i)
         r = tracepoint_parse_id(dropreason->format, &point->id);
     if (r < 0)
         return r;
+    point->flags = tracepoint_parse_field(dropreason->format, "common_flags");
+    point->packet = tracepoint_parse_field(dropreason->format, "skbaddr");
+    point->name = tracepoint_parse_field(dropreason->format, "name");
     point->location = tracepoint_parse_field(dropreason->format, "location");
     point->protocol = tracepoint_parse_field(dropreason->format, "protocol");
     point->reason = tracepoint_parse_field(dropreason->format, "reason");
@@ -161,9 +180,11 @@ static int map_ring(struct dropreason *dropreason)
     return 0;
 }
 
-static int open_points(struct dropreason *dropreason, int tracefs)
+static int open_points(struct dropreason *dropreason, int tracefs, uint8_t family)
 {
     for (size_t i = POINTS_MAX; i-- > 0;) { /* the first one last: its format is kept */
+        if (tracepoints[i].family && tracepoints[i].family != family)
+            continue;
         int r = open_point(dropreason, tracefs, i);
         if (r < 0 && i == 0)
             return r;
@@ -180,7 +201,7 @@ static int open_points(struct dropreason *dropreason, int tracefs)
     return r;
 }
 
-int dropreason_open(struct dropreason **ret_dropreason)
+int dropreason_open(uint8_t family, const char *device, struct dropreason **ret_dropreason)
 {
     int tracefs = open_tracefs();
     if (tracefs < 0)
@@ -190,8 +211,12 @@ int dropreason_open(struct dropreason **ret_dropreason)
     if (dropreason) {
         for (size_t i = 0; i < POINTS_MAX; i++)
             dropreason->points[i].fd = -1;
+        (void)snprintf(dropreason->custody.device, sizeof(dropreason->custody.device), "%s",
+                       device);
         dropreason->format = malloc(FORMAT_BYTES);
-        r = dropreason->format ? open_points(dropreason, tracefs) : -ENOMEM;
+        dropreason->events = malloc(sizeof(*dropreason->events) * RAW_MAX);
+        r = dropreason->format && dropreason->events ? open_points(dropreason, tracefs, family)
+                                                     : -ENOMEM;
     }
     (void)close(tracefs);
     if (r < 0) {
@@ -212,6 +237,7 @@ struct dropreason *dropreason_free(struct dropreason *dropreason)
         if (dropreason->points[i].fd >= 0)
             (void)close(dropreason->points[i].fd);
     free(dropreason->format);
+    free(dropreason->events);
     free(dropreason);
     return NULL;
 }
@@ -354,37 +380,56 @@ static int point_of(const struct dropreason *dropreason, const struct record *re
     return -1;
 }
 
-/** An event and the addresses that still want names. */
-struct raw_event {
-    struct dropreason_event event;
-    uint64_t location;
-    uint64_t frames[DROPREASON_FRAMES_MAX];
-    int frame_count;
-};
+/** A text of variable length: its place and its length, 16 bits each. */
+static void text_field(const struct record *record, struct tracepoint_field where, char buf[16])
+{
+    const uint32_t at = (uint32_t)field(record, where);
+    const size_t offset = at & 0xffff, len = MIN((size_t)(at >> 16), (size_t)15);
 
-static bool take_record(const struct dropreason *dropreason, const struct record *record,
+    buf[0] = '\0';
+    if (where.size != 4 || offset + len > record->raw_len)
+        return;
+    memcpy(buf, record->raw + offset, len);
+    buf[len] = '\0';
+}
+
+static void take_reason(const struct dropreason *dropreason, const struct point *point,
+                        const struct record *record, struct dropreason_event *event)
+{
+    const uint32_t reason = (uint32_t)field(record, point->reason);
+
+    if (point->reason.size &&
+        !tracepoint_parse_symbol(dropreason->format, reason, event->reason, sizeof(event->reason)))
+        (void)snprintf(event->reason, sizeof(event->reason), "#%u", reason);
+}
+
+/* Whose it is follows from the address alone, so what others do takes no room here. */
+static bool take_record(struct dropreason *dropreason, const struct record *record,
                         struct raw_event *ret_event)
 {
     const int i = point_of(dropreason, record);
     if (i < 0)
         return false;
     const struct point *point = &dropreason->points[i];
-    if (tracepoints[i].kind == DROPREASON_NOTICE && field(record, point->family) != AF_NETLINK)
-        return false;
     struct raw_event raw = {.location = field(record, point->location),
                             .frame_count = record->frame_count,
                             .event = {.kind = tracepoints[i].kind, .at_ns = record->at_ns}};
+    struct dropreason_event *event = &raw.event;
 
     memcpy(raw.frames, record->frames, sizeof(raw.frames));
-    raw.event.protocol = (uint16_t)field(record, point->protocol);
-    raw.event.socket = field(record, point->socket);
-    if (raw.event.kind == DROPREASON_DROP) {
-        const uint32_t reason = (uint32_t)field(record, point->reason);
-        if (point->reason.size &&
-            !tracepoint_parse_symbol(dropreason->format, reason, raw.event.reason,
-                                     sizeof(raw.event.reason)))
-            (void)snprintf(raw.event.reason, sizeof(raw.event.reason), "#%u", reason);
+    event->protocol = (uint16_t)field(record, point->protocol);
+    event->deferred = field(record, point->flags) & (FLAG_HARDIRQ | FLAG_SOFTIRQ);
+    if (event->kind == DROPREASON_NOTICE) {
+        event->netlink = field(record, point->family) == AF_NETLINK;
+        event->datagram = event->protocol == IPPROTO_UDP;
+        event->socket = field(record, point->socket);
     }
+    if (event->kind == DROPREASON_RECEIVE || event->kind == DROPREASON_SEND)
+        text_field(record, point->name, event->device);
+    if (event->kind == DROPREASON_DROP)
+        take_reason(dropreason, point, record, event);
+    if (!custody_take(&dropreason->custody, event, field(record, point->packet)))
+        return false;
     *ret_event = raw;
     return true;
 }
@@ -400,13 +445,12 @@ static void ring_copy(const struct dropreason *dropreason, uint64_t at, void *to
     memcpy((uint8_t *)to + first, data, len - first);
 }
 
-static int read_ring(struct dropreason *dropreason, struct raw_event *events, int room,
-                     uint64_t *lost)
+void dropreason_drain(struct dropreason *dropreason)
 {
     struct perf_event_mmap_page *page = (void *)dropreason->ring;
     uint64_t head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE), at = page->data_tail;
     _Alignas(8) uint8_t body[4096];
-    int count = 0;
+    struct raw_event raw;
 
     while (head - at >= sizeof(struct perf_event_header)) {
         struct perf_event_header header;
@@ -420,23 +464,25 @@ static int read_ring(struct dropreason *dropreason, struct raw_event *events, in
         if (header.type == PERF_RECORD_LOST && len >= 16) {
             uint64_t more;
             memcpy(&more, body + 8, 8);
-            *lost += more;
+            dropreason->lost += more;
         }
-        if (header.type != PERF_RECORD_SAMPLE || !parse_sample(body, len, &record))
+        if (header.type != PERF_RECORD_SAMPLE || !parse_sample(body, len, &record) ||
+            !take_record(dropreason, &record, &raw))
             continue;
-        if (count == room)
-            ++*lost;
-        else if (take_record(dropreason, &record, &events[count]))
-            count++;
+        if (dropreason->event_count == RAW_MAX)
+            dropreason->lost++;
+        else
+            dropreason->events[dropreason->event_count++] = raw;
     }
     __atomic_store_n(&page->data_tail, head, __ATOMIC_RELEASE);
-    return count;
 }
 
 /* ---- names ---- */
 
 static void want_names(struct symbols *symbols, const struct raw_event *raw)
 {
+    if (raw->event.kind == DROPREASON_CONSUME)
+        symbols_want(symbols, raw->location);
     if (raw->event.kind != DROPREASON_DROP)
         return;
     symbols_want(symbols, raw->location);
@@ -444,16 +490,12 @@ static void want_names(struct symbols *symbols, const struct raw_event *raw)
         symbols_want(symbols, raw->frames[i]);
 }
 
-static void give_names(const struct symbols *symbols, struct raw_event *raw)
+/* The stack says where netfilter was, and whether the thread itself was at work. */
+static void read_stack(const struct symbols *symbols, const struct raw_event *raw,
+                       struct dropreason_event *event)
 {
-    struct dropreason_event *event = &raw->event;
-
-    if (event->kind != DROPREASON_DROP)
-        return;
-    (void)snprintf(event->location, sizeof(event->location), "%s",
-                   symbols_name(symbols, raw->location));
-    event->location[strcspn(event->location, ".")] = '\0';
     bool filtered = false;
+
     for (int i = 0; i < raw->frame_count; i++) {
         const char *name = symbols_name(symbols, raw->frames[i]);
         filtered = filtered || !strncmp(name, "nf_hook_slow", 12) || !strcmp(name, "nft_do_chain");
@@ -461,41 +503,60 @@ static void give_names(const struct symbols *symbols, struct raw_event *raw)
             event->hook = dropreason_hook(name);
         if (!strncmp(name, "nf_conntrack_in", 15))
             event->conntrack = true;
-        if (!strcmp(name, "net_rx_action"))
+        if (dropreason_is_deferred(name))
             event->deferred = true;
     }
+}
+
+static void give_names(const struct symbols *symbols, struct raw_event *raw)
+{
+    struct dropreason_event *event = &raw->event;
+
+    if (event->kind == DROPREASON_CONSUME)
+        event->copied = dropreason_copies(symbols_name(symbols, raw->location));
+    if (event->kind != DROPREASON_DROP)
+        return;
+    (void)snprintf(event->location, sizeof(event->location), "%s",
+                   symbols_name(symbols, raw->location));
+    event->location[strcspn(event->location, ".")] = '\0';
+    read_stack(symbols, raw, event);
     if (!strncmp(event->location, "nf_conntrack", 12))
         event->conntrack = true;
+    if (event->deferred && event->owner == DROPREASON_LIKELY)
+        event->owner = DROPREASON_OTHERS;
+}
+
+/* The list of names is long: it is not read for a packet that nobody dropped. */
+static bool any_drop(const struct dropreason *dropreason)
+{
+    for (int i = 0; i < dropreason->event_count; i++)
+        if (dropreason->events[i].event.kind == DROPREASON_DROP)
+            return true;
+    return false;
 }
 
 int dropreason_collect(struct dropreason *dropreason, struct dropreason_event *events, int room,
                        uint64_t *ret_lost)
 {
-    enum { RAW_MAX = 1024 };
-    struct raw_event *raw = malloc(sizeof(*raw) * RAW_MAX);
     struct symbols *symbols = calloc(1, sizeof(*symbols));
-    uint64_t lost = 0;
-    int taken = 0;
 
-    if (!raw || !symbols) {
-        free(raw);
-        free(symbols);
+    if (!symbols)
         return -ENOMEM;
-    }
-    const int count = read_ring(dropreason, raw, RAW_MAX, &lost);
-    for (int i = 0; i < count; i++)
-        want_names(symbols, &raw[i]);
+    dropreason_drain(dropreason);
+    if (any_drop(dropreason))
+        for (int i = 0; i < dropreason->event_count; i++)
+            want_names(symbols, &dropreason->events[i]);
     symbols_resolve(symbols);
-    for (int i = 0; i < count; i++) {
-        give_names(symbols, &raw[i]);
-        if (taken == room)
-            lost++;
-        else
-            events[taken++] = raw[i].event;
+    for (int i = 0; i < dropreason->event_count; i++) {
+        give_names(symbols, &dropreason->events[i]);
+        if (i < room)
+            events[i] = dropreason->events[i].event;
     }
-    free(raw);
     free(symbols);
+    const int taken = MIN(room, dropreason->event_count);
     if (ret_lost)
-        *ret_lost = lost;
+        *ret_lost = dropreason->lost + (uint64_t)(dropreason->event_count - taken);
+    dropreason->event_count = 0;
+    dropreason->lost = 0;
     return taken;
 }

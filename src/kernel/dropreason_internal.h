@@ -2,6 +2,8 @@
 #ifndef KERNEL_DROPREASON_INTERNAL_H
 #define KERNEL_DROPREASON_INTERNAL_H
 
+#include "kernel/dropreason.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,5 +28,32 @@ bool kallsyms_parse(const char *line, uint64_t *ret_address, const char **ret_na
 
 /** The hook that `function` calls, or NULL. Suffixes of the compiler (".isra.0") do not matter. */
 const char *dropreason_hook(const char *function);
+/** Is it a sign that something else runs on top of the thread: a softirq, a timer, an interrupt? */
+bool dropreason_is_deferred(const char *function);
+/** Does it free a packet because a copy goes on in its place? */
+bool dropreason_copies(const char *function);
+
+/* ---- dropreason_own.c: whose packet it is ---- */
+
+enum { CUSTODY_PACKETS = 64 };
+
+struct custody_packet {
+    uint64_t address;
+    enum dropreason_owner owner;
+    bool sent; /* on its way out of this machine */
+};
+
+struct custody {
+    char device[16]; /* where ours come in, "": anywhere */
+    struct custody_packet packets[CUSTODY_PACKETS];
+    int count;
+    bool received; /* one of ours was seen */
+};
+
+/**
+ * The next event, of the packet at `address` (0: of none). Sets `event->owner`; false when it is
+ * nothing that anybody wants to know: another's, or only for this book-keeping.
+ */
+bool custody_take(struct custody *custody, struct dropreason_event *event, uint64_t address);
 
 #endif

@@ -58,6 +58,14 @@ const char *trace_target_text(const struct tracing *tracing, const struct peer_a
 
 /* ---- evidence ---- */
 
+static bool is_one_of(const char *reason, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(reason, list[i]))
+            return true;
+    return false;
+}
+
 /* Was it the answer that was dropped? */
 static bool is_leaving(const struct tracing *tracing, const struct dropreason_event *drop)
 {
@@ -65,23 +73,57 @@ static bool is_leaving(const struct tracing *tracing, const struct dropreason_ev
                                           "TC_EGRESS", "QDISC_DROP", "BPF_CGROUP_EGRESS"};
     const bool local = tracing->route_status == 0 && tracing->route.type == RTN_LOCAL;
 
+    if (drop->owner != DROPREASON_LIKELY)
+        return drop->owner == DROPREASON_ANSWER;
     if (drop->hook && (!strcmp(drop->hook, "output") || !strcmp(drop->hook, "egress") ||
                        (!strcmp(drop->hook, "postrouting") && local)))
         return true;
-    for (size_t i = 0; i < ARRAY_SIZE(outward) && local; i++)
-        if (!strcmp(drop->reason, outward[i]))
+    return local && is_one_of(drop->reason, outward, ARRAY_SIZE(outward));
+}
+
+/* Does what is known of the route leave room for such a reason? A packet that was freed unseen
+   leaves its address to another, so what comes on top of the thread is asked once more. */
+static bool fits_route(const struct tracing *tracing, const struct dropreason_event *drop)
+{
+    static const char *const at_sockets[] = {"NO_SOCKET", "SOCKET_RCVBUFF", "SOCKET_FILTER",
+                                             "TCP_CSUM",  "UDP_CSUM",       "PROTO_MEM"};
+    const bool known = tracing->route_status == 0;
+    const bool local = known && tracing->route.type == RTN_LOCAL;
+
+    if (drop->owner != DROPREASON_LIKELY && !drop->deferred)
+        return true; /* the kernel's own word about this very packet */
+    if (!strncmp(drop->reason, "NEIGH", 5))
+        return known && !local;
+    if (!strcmp(drop->reason, "NO_SOCKET") && tracing->has_socket)
+        return false;
+    return local || !is_one_of(drop->reason, at_sockets, ARRAY_SIZE(at_sockets));
+}
+
+/* Was the packet given to a program, or taken by the kernel, without any loss? A copy lives on. */
+static bool has_heir(const struct tracing *tracing)
+{
+    bool received = false;
+
+    for (int i = 0; i < tracing->drop_count; i++) {
+        const struct dropreason_event *event = &tracing->drops[i];
+        received = received || event->kind == DROPREASON_RECEIVE;
+        if (event->kind == DROPREASON_CONSUME && event->owner == DROPREASON_OURS && event->copied)
             return true;
-    return false;
+    }
+    return !received;
 }
 
 const struct dropreason_event *trace_drop(const struct tracing *tracing, bool back)
 {
     const uint16_t protocol = trace_v6(tracing) ? 0x86dd : 0x0800;
+    const bool heir = has_heir(tracing);
 
     for (int i = 0; i < tracing->drop_count; i++) {
         const struct dropreason_event *drop = &tracing->drops[i];
-        if (drop->kind == DROPREASON_DROP && drop->protocol == protocol && !drop->deferred &&
-            strcmp(drop->reason, "NOT_SPECIFIED") != 0 && is_leaving(tracing, drop) == back)
+        if (drop->kind == DROPREASON_DROP && drop->protocol == protocol &&
+            drop->owner != DROPREASON_OTHERS && strcmp(drop->reason, "NOT_SPECIFIED") != 0 &&
+            is_leaving(tracing, drop) == back && fits_route(tracing, drop) &&
+            (back || heir || drop->owner == DROPREASON_OURS))
             return drop;
     }
     return NULL;
@@ -150,7 +192,10 @@ static int observe(struct tracing *tracing, struct peer_error *error)
                         error_text(-fds[0]));
     else
         (void)nftrace_new(fds, &config, &tracing->nftrace, &tracing->nftrace_error);
-    tracing->dropreason_status = tracing->dry ? -ECANCELED : dropreason_open(&tracing->dropreason);
+    tracing->dropreason_status =
+        tracing->dry ? -ECANCELED
+                     : dropreason_open(tracing->peer.family, tracing->net->device,
+                                       &tracing->dropreason);
     return ingress_survey(tracing->net->rtnl, tracing->net->arrival_ifindex,
                           tracing->net->netns_fd < 0, &tracing->ingress, error);
 }
@@ -299,6 +344,8 @@ static void dispatch_until_sent(struct tracing *tracing, const struct peer_flow 
 
     for (int i = 0; i < tries; i++) {
         collect_nft(tracing);
+        if (tracing->dropreason)
+            dropreason_drain(tracing->dropreason);
         if (was_sent(tracing, frames_before) ||
             peer_net_wait(tracing->net, SEND_WAIT_MS * NS_PER_MS) < 0)
             return;
@@ -329,7 +376,8 @@ static void find_answer(struct tracing *tracing)
 {
     for (int i = 0; i < tracing->drop_count && tracing->answer != ANSWER_NONE; i++) {
         const struct dropreason_event *event = &tracing->drops[i];
-        if (event->kind != DROPREASON_SEND || !tracing->received_ns ||
+        if (event->kind != DROPREASON_SEND || event->owner != DROPREASON_ANSWER ||
+            strcmp(event->device, tracing->net->device) != 0 || !tracing->received_ns ||
             event->at_ns < tracing->received_ns)
             continue;
         tracing->answer_ns = event->at_ns;

@@ -295,7 +295,8 @@ static int dropped_by_xdp(const struct tracing *tracing)
 
     for (int i = 0; i < tracing->drop_count; i++) {
         const struct dropreason_event *drop = &tracing->drops[i];
-        if (drop->kind != DROPREASON_DROP || strcmp(drop->reason, "NOT_SPECIFIED") != 0)
+        if (drop->kind != DROPREASON_DROP || drop->owner == DROPREASON_OTHERS ||
+            strcmp(drop->reason, "NOT_SPECIFIED") != 0)
             continue;
         if (strstr(drop->location, "xdp"))
             return 1;

@@ -285,7 +285,7 @@ int main(void)
 
     if (cmocka_run_group_tests(texts, NULL, NULL) != 0)
         return EXIT_FAILURE;
-    int r = dropreason_open(&dropreason);
+    int r = dropreason_open(4, "", &dropreason);
     if (r == 0)
         r = netns_enter_private(false);
     if (r < 0)
