@@ -351,27 +351,56 @@ int http_answer_parse(const char *text, size_t len, struct http_head *ret_head, 
     return parse_fields(ret_head, rest, why);
 }
 
-int http_request_parse(const char *text, size_t len, struct http_head *ret_head, char why[HTTP_WHY])
+static int parse_request_line(struct http_text line, struct http_head *head, char why[HTTP_WHY])
 {
-    struct http_text rest = {text, len}, line, method, target, version;
+    struct http_text method, target, version;
 
-    *ret_head = (struct http_head){0};
-    do {
-        line = take_line(&rest);
-    } while (!line.len && rest.len);
     if (!cut(line, ' ', &method, &target) || !cut(target, ' ', &target, &version) ||
         !is_token(method) || !target.len || !is_clean(line))
         return complain(why, "no request line: \"%.*s\"", SHOWN(line));
-    int major = parse_version(version, &ret_head->minor);
+    int major = parse_version(version, &head->minor);
     if (major < 0)
         return complain(why, "no request line: \"%.*s\"", SHOWN(line));
     if (major == 0) {
         (void)complain(why, "%.*s, which is not HTTP/1", SHOWN(version));
         return -EPROTONOSUPPORT;
     }
-    ret_head->method = method;
-    ret_head->target = target;
-    return parse_fields(ret_head, rest, why);
+    head->method = method;
+    head->target = target;
+    return 0;
+}
+
+/* A request's first line without the empty ones before it. */
+static struct http_text take_first_line(struct http_text *rest)
+{
+    struct http_text line;
+
+    do {
+        line = take_line(rest);
+    } while (!line.len && rest->len);
+    return line;
+}
+
+int http_request_begins(const char *text, size_t len, char why[HTTP_WHY])
+{
+    struct http_text rest = {text, len}, line = take_first_line(&rest), method = line, target;
+    struct http_head head;
+
+    if (rest.len || (len && text[len - 1] == '\n'))
+        return line.len ? parse_request_line(line, &head, why) : 0;
+    (void)cut(line, ' ', &method, &target);
+    if (method.len && !is_token(method))
+        return complain(why, "no request line: \"%.*s\"", SHOWN(line));
+    return 0;
+}
+
+int http_request_parse(const char *text, size_t len, struct http_head *ret_head, char why[HTTP_WHY])
+{
+    struct http_text rest = {text, len};
+
+    *ret_head = (struct http_head){0};
+    int status = parse_request_line(take_first_line(&rest), ret_head, why);
+    return status < 0 ? status : parse_fields(ret_head, rest, why);
 }
 
 /* ---- where a message ends ---- */

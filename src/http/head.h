@@ -53,8 +53,10 @@ struct http_head {
  * `from`: where to begin, bytes before have been looked at. */
 size_t http_head_length(const char *text, size_t len, size_t from);
 
-/** Whether this can be how an answer begins. */
+/** Whether this can be how an answer begins: nobody waits for the end of what is none. */
 bool http_answer_begins(const char *text, size_t len);
+/** The same for a request: 0, or what http_request_parse would say, of the first line. */
+int http_request_begins(const char *text, size_t len, char why[HTTP_WHY]);
 /** `len` is the head's own length. 0, or -EINVAL with `why`. */
 int http_answer_parse(const char *text, size_t len, struct http_head *ret_head, char why[HTTP_WHY]);
 /** The same for a request; -EPROTONOSUPPORT for an HTTP that is not version 1. Empty lines before

@@ -38,6 +38,11 @@ static enum http_wants expect(struct http_server *server, const struct http_head
                                                               : HTTP_WANTS_MORE;
 }
 
+static enum http_wants refuse_head(struct http_server *server, int status)
+{
+    return refuse(server, status == -EPROTONOSUPPORT ? 505 : 400);
+}
+
 /* `more`: the body has begun to come. */
 static enum http_wants begin(struct http_server *server, const char *text, size_t len, bool more)
 {
@@ -46,7 +51,7 @@ static enum http_wants begin(struct http_server *server, const char *text, size_
 
     int parsed = http_request_parse(text, len, &head, server->why);
     if (parsed < 0)
-        return refuse(server, parsed == -EPROTONOSUPPORT ? 505 : 400);
+        return refuse_head(server, parsed);
     size_t method_len = MIN(head.method.len, sizeof(server->method) - 1);
     memcpy(server->method, head.method.at, method_len);
     server->method[method_len] = 0;
@@ -78,10 +83,14 @@ static size_t take_head(struct http_server *server, const char *data, size_t len
         *ret_wants = refuse(server, 431);
         return len;
     }
-    if (text) {
-        *ret_wants = begin(server, text, text_len, (size_t)taken < len);
-        http_collect_done(&server->collect);
+    if (!text) {
+        int status = http_request_begins(server->collect.text, server->collect.len, server->why);
+        if (status < 0)
+            *ret_wants = refuse_head(server, status);
+        return (size_t)taken;
     }
+    *ret_wants = begin(server, text, text_len, (size_t)taken < len);
+    http_collect_done(&server->collect);
     return (size_t)taken;
 }
 

@@ -235,6 +235,9 @@ static void a_server_knows_what_is_wanted(void **state)
         {"CONNECT a:1 HTTP/1.1\r\n\r\n", "r", NULL, 501},
         {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "r", NULL, 505},
         {"hello\r\n\r\n", "r", NULL, 400},
+        {"hello\r\nX: y", "r", NULL, 400}, /* no more of it is waited for */
+        {"\x16\x03\x01", "r", NULL, 400},
+        {"GET / HTTP/1.1\r\nX: y", "", NULL, 0},
     };
     char wants[16];
     unsigned refusal;
