@@ -13,10 +13,11 @@
  */
 #include "cli.h"
 
+#include "http/server.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <http_parser.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,8 @@ struct caller {
     bool listens, datagrams;
     const struct kind *kind;
     bool close; /* after what is in `out` */
-    http_parser parser;
+    bool deaf;  /* refused: its bytes are read, so that no RST overtakes the answer, and dropped */
+    struct http_server server;
     char name[PEER_ENDPOINT_TEXT];
     size_t out_len;
     char *out; /* OUT_MAX, made when something had to wait */
@@ -96,55 +98,78 @@ static bool flush_out(struct application *application, struct caller *caller)
         return errno == EAGAIN;
     caller->out_len -= (size_t)done;
     memmove(caller->out, caller->out + done, caller->out_len);
-    if (caller->out_len)
-        return true;
-    return !caller->close && watch(application, caller, false, false);
+    return caller->out_len || watch(application, caller, false, false);
 }
 
-static int on_message_complete(http_parser *parser)
+/* The last answer has left, or false. */
+static bool http_after(struct caller *caller)
 {
-    http_parser_pause(parser, 1);
-    return 0;
+    if (caller->out_len || !caller->close)
+        return true;
+    return caller->deaf && shutdown(caller->fd, SHUT_WR) == 0;
 }
 
 static bool http_answer(struct application *application, struct caller *caller)
 {
     char text[512], body[128];
-    bool keep = http_should_keep_alive(&caller->parser);
+    const struct http_server *server = &caller->server;
 
     int body_len =
         snprintf(body, sizeof(body), "Hello %s, this is the application.\n", caller->name);
-    int len = snprintf(
-        text, sizeof(text),
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s", body_len,
-        keep ? "" : "Connection: close\r\n", caller->parser.method == HTTP_HEAD ? "" : body);
+    int len =
+        snprintf(text, sizeof(text),
+                 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s",
+                 body_len, server->keeps ? "" : "Connection: close\r\n", server->head ? "" : body);
     if (application->log)
-        say("application: %s from %s", http_method_str((enum http_method)caller->parser.method),
-            caller->name);
-    if (!answer(application, caller, text, (size_t)len))
-        return false;
-    caller->close = !keep;
-    return keep || caller->out_len;
+        say("application: %s from %s", server->method, caller->name);
+    caller->close = !server->keeps;
+    return answer(application, caller, text, (size_t)len) && http_after(caller);
+}
+
+static bool http_refuse(struct application *application, struct caller *caller)
+{
+    char text[HTTP_REFUSAL_BYTES];
+    size_t len = http_server_refuse(&caller->server, text);
+
+    if (application->log)
+        say("application: refused %s: %s", caller->name, caller->server.why);
+    caller->close = caller->deaf = true;
+    return answer(application, caller, text, len) && http_after(caller);
+}
+
+static bool http_do(struct application *application, struct caller *caller, enum http_wants wants)
+{
+    switch (wants) {
+    case HTTP_WANTS_CONTINUE:
+        return answer(application, caller, http_continue, strlen(http_continue));
+    case HTTP_WANTS_ANSWER:
+        return http_answer(application, caller);
+    case HTTP_WANTS_REFUSAL:
+        return http_refuse(application, caller);
+    default:
+        return true;
+    }
 }
 
 static bool http_readable(struct application *application, struct caller *caller)
 {
-    static const http_parser_settings settings = {.on_message_complete = on_message_complete};
     ssize_t len = recv(caller->fd, application->buffer, BUFFER_BYTES, 0);
     size_t at = 0;
 
     if (len <= 0)
         return len < 0 && errno == EAGAIN;
-    while (at < (size_t)len) {
-        at += http_parser_execute(&caller->parser, &settings, application->buffer + at,
-                                  (size_t)len - at);
-        if (HTTP_PARSER_ERRNO(&caller->parser) != HPE_PAUSED)
-            return HTTP_PARSER_ERRNO(&caller->parser) == HPE_OK && at == (size_t)len;
-        http_parser_pause(&caller->parser, 0);
-        if (!http_answer(application, caller))
+    while (at < (size_t)len && !caller->close) {
+        enum http_wants wants;
+        at += http_server_take(&caller->server, application->buffer + at, (size_t)len - at, &wants);
+        if (!http_do(application, caller, wants))
             return false;
     }
     return true;
+}
+
+static bool http_writable(struct application *application, struct caller *caller)
+{
+    return flush_out(application, caller) && http_after(caller);
 }
 
 static bool echo_readable(struct application *application, struct caller *caller)
@@ -171,7 +196,7 @@ static bool source_writable(struct application *application, struct caller *call
 }
 
 static const struct kind kinds[] = {
-    {"http", http_readable, flush_out},
+    {"http", http_readable, http_writable},
     {"echo", echo_readable, flush_out},
     {"discard", discard_readable, flush_out},
     {"source", discard_readable, source_writable},
@@ -197,6 +222,7 @@ static bool echo_datagrams(struct application *application, struct caller *calle
 static void caller_free(struct caller *caller)
 {
     close(caller->fd);
+    http_server_done(&caller->server);
     free(caller->out);
     free(caller);
 }
@@ -233,7 +259,6 @@ static void accept_all(struct application *application, const struct caller *lis
         caller->fd = fd;
         caller->kind = listener->kind;
         name_caller(caller, &from);
-        http_parser_init(&caller->parser, HTTP_REQUEST);
         if (!watch(application, caller, true, caller->kind->writable == source_writable))
             caller_free(caller);
     }

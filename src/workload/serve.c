@@ -9,14 +9,15 @@
 #include "workload/serve.h"
 
 #include "base/macro.h"
+#include "http/server.h"
 
-#include <http_parser.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { OUT_BYTES = 1024, PEEK_VECTORS = 16 };
+_Static_assert((int)OUT_BYTES >= (int)HTTP_REFUSAL_BYTES, "a refusal fits");
 #define UDP_IDLE_NS (30 * NS_PER_S)
 
 struct serve_flow {
@@ -30,7 +31,7 @@ struct serve_flow {
 };
 
 struct http {
-    http_parser parser;
+    struct http_server server;
     bool close;        /* after what is in `out` */
     uint64_t requests; /* on this connection */
     size_t out_len, out_at;
@@ -78,6 +79,8 @@ static void serve_release(struct flow *flow)
 {
     struct serve_flow *served = (struct serve_flow *)(void *)flow;
 
+    if (served->http)
+        http_server_done(&served->http->server);
     free(served->http);
     free(served);
 }
@@ -128,9 +131,8 @@ static void http_answer(struct serve_flow *served)
 {
     struct http *http = served->http;
     char peer[PEER_ENDPOINT_TEXT], caller[PEER_ENDPOINT_TEXT], body[OUT_BYTES / 2];
-    bool head = http->parser.method == HTTP_HEAD;
 
-    http->close = !http_should_keep_alive(&http->parser);
+    http->close = !http->server.keeps;
     peer_endpoint_format(&served->tuple.local, served->tuple.local_port, peer);
     peer_endpoint_format(&served->tuple.remote, served->tuple.remote_port, caller);
     int body_len = snprintf(body, sizeof(body),
@@ -139,27 +141,37 @@ static void http_answer(struct serve_flow *served)
     int len = snprintf(http->out, sizeof(http->out),
                        "HTTP/1.1 200 OK\r\nServer: peer\r\nContent-Type: text/plain\r\n"
                        "Content-Length: %d\r\n%s\r\n%s",
-                       body_len, http->close ? "Connection: close\r\n" : "", head ? "" : body);
+                       body_len, http->close ? "Connection: close\r\n" : "",
+                       http->server.head ? "" : body);
     http->out_len = (size_t)len;
-    http->out_at = 0;
     served->serve->requests++;
 }
 
-static int on_message_complete(http_parser *parser)
+static void http_continue_it(struct http *http)
 {
-    http_answer(parser->data);
-    http_parser_pause(parser, 1); /* one at a time */
-    return 0;
+    http->out_len = strlen(http_continue);
+    memcpy(http->out, http_continue, http->out_len);
 }
 
-static void http_bad_request(struct http *http)
+static void http_refuse(struct http *http)
 {
-    int len = snprintf(http->out, sizeof(http->out),
-                       "HTTP/1.1 400 Bad Request\r\nServer: peer\r\nContent-Length: 0\r\n"
-                       "Connection: close\r\n\r\n");
-    http->out_len = (size_t)len;
-    http->out_at = 0;
+    http->out_len = http_server_refuse(&http->server, http->out);
     http->close = true;
+}
+
+static void http_do(struct serve_flow *served, enum http_wants wants)
+{
+    struct http *http = served->http;
+
+    if (wants == HTTP_WANTS_MORE)
+        return;
+    http->out_at = 0;
+    if (wants == HTTP_WANTS_ANSWER)
+        http_answer(served);
+    else if (wants == HTTP_WANTS_CONTINUE)
+        http_continue_it(http);
+    else
+        http_refuse(http);
 }
 
 /* Sends what is in `out`; true when all of it went. */
@@ -183,21 +195,18 @@ static bool http_flush(struct serve_flow *served)
 
 static ssize_t take_http(struct serve_flow *served, const struct iovec *iov)
 {
-    static const http_parser_settings settings = {.on_message_complete = on_message_complete};
     struct http *http = served->http;
     const char *data = iov->iov_base;
     size_t at = 0;
 
     while (at < iov->iov_len) {
-        if (http->close) /* whatever still comes is not answered */
-            return (ssize_t)iov->iov_len;
+        enum http_wants wants;
         if (!http_flush(served))
             break;
-        at += http_parser_execute(&http->parser, &settings, data + at, iov->iov_len - at);
-        if (HTTP_PARSER_ERRNO(&http->parser) == HPE_PAUSED)
-            http_parser_pause(&http->parser, 0);
-        else if (HTTP_PARSER_ERRNO(&http->parser) != HPE_OK || http->parser.upgrade)
-            http_bad_request(http);
+        if (http->close) /* whatever still comes is not answered */
+            return (ssize_t)iov->iov_len;
+        at += http_server_take(&http->server, data + at, iov->iov_len - at, &wants);
+        http_do(served, wants);
         (void)http_flush(served);
     }
     return (ssize_t)at;
@@ -273,10 +282,6 @@ struct flow *serve_accept(struct serve *serve, const struct stack_tuple *tuple)
         free(served);
         free(http);
         return NULL;
-    }
-    if (http) {
-        http_parser_init(&http->parser, HTTP_REQUEST);
-        http->parser.data = served;
     }
     served->serve = serve;
     served->tuple = *tuple;

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""HTTP messages on both sides: what listen and application answer, what soak asks for and where."""
+import socket
+import threading
+
+import harness
+from harness import OWN4, OWN6, Peer, peer
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+# ---- peers and applications as servers ----
+
+def serving():
+    """Name and address of each server of peer's, one after the other."""
+    started = Peer("listen", "--serve", "http", 8080)
+    found = started.wait_err(r"listening at ([\d.]+):(\d+)")
+    yield "listen", (found.group(1), int(found.group(2)))
+    started.stop().expect(0)
+    started = Peer("application", "http:8080", "--log")
+
+    def listens():
+        with socket.socket() as sock:
+            return sock.connect_ex((OWN4, 8080)) == 0
+    harness.until("the application listens", listens)
+    yield "application", (OWN4, 8080)
+    started.process.terminate()
+    started.wait()
+
+
+class Caller:
+    def __init__(self, where):
+        self.sock = socket.create_connection(where, harness.LIMIT_S)
+        self.file = self.sock.makefile("rb")
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def answer(self, head=False):
+        """(status, headers, body) of the next answer; None at the end."""
+        line = self.file.readline()
+        if not line:
+            return None
+        headers = {}
+        while (field := self.file.readline().strip()):
+            name, value = field.split(b":", 1)
+            headers[name.lower().decode()] = value.strip().decode()
+        length = 0 if head else int(headers.get("content-length", 0))
+        return int(line.split()[1]), headers, self.file.read(length)
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+
+def test_servers_answer_requests_of_all_forms():
+    fine = (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\r\nGET /x?y=%20 HTTP/1.1\r\nHost: a\r\nX:\r\n folded\r\n\r\n",
+            b"GET / HTTP/1.1\nHost: a\n\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+            b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3;x=y\r\nabc\r\n0\r\nTrailer: z\r\n\r\n",
+            b"BREW / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    for name, where in serving():
+        caller = Caller(where)
+        for request in fine:
+            caller.send(request)
+            status, _, body = caller.answer()
+            assert status == 200 and b"Hello" in body, (name, request)
+        caller.send(fine[0] + fine[1])  # at once
+        assert caller.answer()[0] == caller.answer()[0] == 200
+        caller.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + fine[0])
+        assert caller.answer(head=True)[0] == 200 == caller.answer()[0], name
+        caller.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        _, headers, _ = caller.answer()
+        assert headers["connection"] == "close" and caller.answer() is None, name
+        caller.close()
+
+
+def test_servers_say_what_they_refuse():
+    refused = ((400, "Content-Lengths, 3 and 4",
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc"),
+               (400, "both Transfer-Encoding and Content-Length",
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"),
+               (400, "chunk", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
+               (400, "colon", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
+               (400, "request line", b"hello there\r\n\r\n"),
+               (417, "Expect", b"POST / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 3\r\n\r\nabc"),
+               (431, "65536", b"GET / HTTP/1.1\r\nX: " + b"a" * 70000),
+               (501, "Transfer-Encoding",
+                b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
+               (505, "HTTP/2.0", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+    for name, where in serving():
+        for status, word, request in refused:
+            caller = Caller(where)
+            caller.send(request + b"x" * 10000)  # what follows may be a body, and is no request
+            got, headers, body = caller.answer()
+            assert got == status and word in body.decode() and headers["connection"] == "close", \
+                (name, request, got, body)
+            assert caller.answer() is None
+            caller.close()
+
+
+def test_servers_let_a_body_come_that_waits_for_100():
+    post = b"POST / HTTP/1.%d\r\nHost: a\r\nExpect: 100-continue\r\nConnection: keep-alive\r\n" \
+           b"Content-Length: 3\r\n\r\n"
+    for name, where in serving():
+        caller = Caller(where)
+        caller.send(post % 1)
+        assert caller.answer() == (100, {}, b""), name
+        caller.send(b"abc")
+        assert caller.answer()[0] == 200
+        caller.send(post % 1 + b"abc")  # it did not wait
+        assert caller.answer()[0] == 200, name
+        caller.send(post % 0 + b"abc")  # HTTP/1.0 knows no 100
+        assert caller.answer()[0] == 200, name
+        caller.close()
+
+
+def test_curl_waits_for_no_100():
+    harness.need("curl")
+    for _, where in serving():
+        result = harness.run("curl", "-sS", "-i", "--expect100-timeout", "60", "-H", "Expect: 100-continue",
+                             "--data-binary", "a" * 2000, f"http://{where[0]}:{where[1]}/")
+        assert "HTTP/1.1 100 Continue" in result and "Hello" in result
+
+
+# ---- soak's targets ----
+
+class Recorder:
+    """Keeps the request lines and Hosts it was asked with; one request a connection."""
+
+    def __init__(self, addr=OWN4, port=0):
+        self.sock = socket.create_server((addr, port), family=harness.family_of(addr))
+        self.port = self.sock.getsockname()[1]
+        self.heads = []
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def work(self):
+        while True:
+            connection, _ = self.sock.accept()
+            with connection, connection.makefile("rb") as file:
+                head = []
+                while (line := file.readline().strip()):
+                    head.append(line.decode())
+                if head:
+                    self.heads.append(head)
+                    connection.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    def asked(self, *args):
+        self.heads.clear()
+        peer("soak", *args, "-n", 1).expect(0)
+        (head,) = self.heads
+        return head
+
+
+def test_a_target_is_a_url():
+    recorder = Recorder()
+    base = f"{OWN4}:{recorder.port}"
+    for url, path in ((f"http://{base}", "/"), (f"http://{base}/", "/"), (f"http://{base}/a/b", "/a/b"),
+                      (f"http://{base}/a#part", "/a"), (f"http://{base}#part", "/"),
+                      (f"http://{base}?q=1", "/?q=1"), (f"http://{base}?q=1#/x?y", "/?q=1"),
+                      (f"http://{base}?u=http://a/b@c", "/?u=http://a/b@c"),
+                      (f"http://{base}/%7Ea%2fb/../c;d=e?f[]=g+h%20i", "/%7Ea%2fb/../c;d=e?f[]=g+h%20i"),
+                      (f"http://{base}/a:b@c", "/a:b@c"), (f"HTTP://{base}/A", "/A"),
+                      (f"hTTp://{base}//", "//")):
+        head = recorder.asked(url)
+        assert head[0] == f"GET {path} HTTP/1.1" and f"Host: {base}" in head, (url, head)
+
+
+def test_addresses_of_targets():
+    six, eighty, six_eighty = Recorder(OWN6), Recorder(OWN4, 80), Recorder(OWN6, 80)
+    head = six.asked(f"http://[{OWN6}]:{six.port}/a")
+    assert head[0] == "GET /a HTTP/1.1" and f"Host: [{OWN6}]:{six.port}" in head
+    assert f"Host: [{OWN6}]" in six_eighty.asked(f"http://[{OWN6}]")
+    assert f"Host: [{OWN6}]" in six_eighty.asked(f"http://[{OWN6}]?x")
+    assert f"Host: {OWN4}" in eighty.asked(f"http://{OWN4}:/")  # RFC 3986 3.2.3: an empty port
+    for target, word in ((f"http://user@{OWN4}/", "user name"), (f"http://user:secret@{OWN4}:80/", "user name"),
+                         (f"http://{OWN4}:0/", "no port"), (f"http://{OWN4}:65536/", "no port"),
+                         (f"http://{OWN4}:8o/", "no port"), (f"http://{OWN4}:-1/", "no port"),
+                         ("http:///path", "no host"), ("http://:80/", "no host"), ("http://?q", "no host"),
+                         (f"http://[{OWN6}/", r"no \[IPV6\]:PORT"), (f"http://[{OWN6}]80/", r"no \[IPV6\]:PORT"),
+                         (f"http://{OWN6}:80/", "brackets"), (f"tcp://{OWN4}:7/x", "only http targets"),
+                         (f"tcp://{OWN4}:7?x", "only http targets"), (f"tcp://{OWN4}:", "no port"),
+                         (f"https://{OWN4}/", "no target"), (f"http:/{OWN4}/", "no target")):
+        result = peer("soak", target, "-n", 1, limit=20).refused(2, word)
+        assert "secret" not in result.err
+
+
+if __name__ == "__main__":
+    harness.main()
