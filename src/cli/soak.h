@@ -29,6 +29,10 @@ struct soak_run {
     json_t *series; /* of --json, NULL until the first interval */
 };
 
+/* soak_url.c */
+/** Fills in the target and what it asks for: 0, or an exit status after a message. */
+int parse_url(struct soak_options *options, const char *url);
+
 /* soak_report.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
 /** Prints the report in the form that was asked for. Passes `status` on. */
