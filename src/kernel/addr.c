@@ -6,7 +6,9 @@
  * there.
  *
  * Whether an address is this machine's own is more than a look at the list: 127.0.0.5 and every
- * address of an "ip route add local" are, too, so the routes have the last word.
+ * address of an "ip route add local" are, too, so the routes have the last word. But who asks right
+ * after somebody else's addition may find the address in the list and no route to it yet: for some
+ * milliseconds, or, while duplicates are looked for, for some seconds.
  */
 #include "kernel/rtnl_internal.h"
 
@@ -17,7 +19,7 @@
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 
-enum { ROUTE_WAIT_MS = 20, ROUTE_WAITS = 25 };
+enum { ROUTE_WAIT_MS = 20, ROUTE_WAITS = 25, DUPLICATE_WAITS = 200 };
 
 static bool is_local(struct rtnl *rtnl, const struct peer_addr *addr, int *ret_ifindex)
 {
@@ -32,19 +34,20 @@ static bool is_local(struct rtnl *rtnl, const struct peer_addr *addr, int *ret_i
 }
 
 /**
- * Until the local route is there, but for half a second at the most: somebody's routing rules may
- * hide it. A notification ends each wait early; one may get lost in the look-up, so waits are
- * short.
+ * Until the local route is there, but for `waits` at the most: somebody's routing rules may hide
+ * it. A notification ends each wait early; one may get lost in the look-up, so waits are short.
  */
-static void await_local_route(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr)
+static bool await_local_route(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr,
+                              int waits)
 {
     struct rtnl_link link;
     int found;
 
     if (rtnl_link_get(rtnl, ifindex, NULL, &link, NULL) < 0 || !(link.flags & IFF_UP))
-        return; /* the route comes when the link comes up */
-    for (int i = 0; i < ROUTE_WAITS && !is_local(rtnl, addr, &found); i++)
+        return false; /* the route comes when the link comes up */
+    for (int i = 0; i < waits && !is_local(rtnl, addr, &found); i++)
         nl_wait(&rtnl->nl, ROUTE_WAIT_MS);
+    return is_local(rtnl, addr, &found);
 }
 
 static int add(struct rtnl *rtnl, int ifindex, const struct addr_prefix *prefix)
@@ -78,7 +81,7 @@ int rtnl_addr_add(struct rtnl *rtnl, int ifindex, const struct addr_prefix *pref
         r = nl_fail(&rtnl->nl, r, error, "add address %s dev %s", rtnl_prefix_text(prefix, text),
                     rtnl_device_text(rtnl, ifindex, device));
     else if (v6)
-        await_local_route(rtnl, ifindex, &prefix->addr);
+        (void)await_local_route(rtnl, ifindex, &prefix->addr, ROUTE_WAITS);
     if (v6)
         (void)nl_member(&rtnl->nl, RTNLGRP_IPV6_ROUTE, false);
     return r;
@@ -105,16 +108,72 @@ bool rtnl_addr_parse(const struct nlmsghdr *message, int *ret_ifindex,
     return true;
 }
 
+/** What IFA_FLAGS says, whose lower byte stands in the header too. */
+static uint32_t addr_flags(const struct nlmsghdr *message)
+{
+    const struct nlattr *table[IFA_FLAGS + 1];
+    const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
+    uint32_t flags = info->ifa_flags;
+
+    if (nl_attributes(message, sizeof(*info), table, IFA_FLAGS))
+        (void)nl_get(table[IFA_FLAGS], &flags, sizeof(flags));
+    return flags;
+}
+
+static int list_addrs(struct rtnl *rtnl, uint8_t family, struct nl_answers *answers)
+{
+    const struct ifaddrmsg info = {.ifa_family = family};
+    struct nl_request request;
+
+    nl_begin(&request, RTM_GETADDR, 0, &info, sizeof(info));
+    return nl_dump(&rtnl->nl, &request, answers);
+}
+
+/** On which link is it? 0 for none; `ret_flags` are IFA_F_*. */
+static int find_assigned(struct rtnl *rtnl, const struct peer_addr *addr, uint32_t *ret_flags)
+{
+    struct nl_answers answers = {0};
+    struct addr_prefix prefix;
+    int ifindex, found = 0;
+
+    (void)list_addrs(rtnl, (uint8_t)nl_family(addr->family), &answers);
+    for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && !found;
+         m = nl_next(&answers, m)) {
+        if (!rtnl_addr_parse(m, &ifindex, &prefix) || !peer_addr_equal(&prefix.addr, addr))
+            continue;
+        found = ifindex;
+        *ret_flags = addr_flags(m);
+    }
+    nl_answers_done(&answers);
+    return found;
+}
+
+bool rtnl_addr_is_local(struct rtnl *rtnl, const struct peer_addr *addr)
+{
+    uint32_t flags = 0;
+    int ifindex;
+
+    if (is_local(rtnl, addr, &ifindex))
+        return true;
+    if (addr->family != 6) /* IPv4's routes are there with the address */
+        return false;
+    (void)nl_member(&rtnl->nl, RTNLGRP_IPV6_ROUTE, true);
+    ifindex = find_assigned(rtnl, addr, &flags);
+    bool local =
+        ifindex && !(flags & IFA_F_DADFAILED) &&
+        await_local_route(rtnl, ifindex, addr,
+                          flags & IFA_F_TENTATIVE ? DUPLICATE_WAITS : ROUTE_WAITS);
+    (void)nl_member(&rtnl->nl, RTNLGRP_IPV6_ROUTE, false);
+    return local;
+}
+
 int rtnl_addr_each(struct rtnl *rtnl,
                    int (*each)(void *user, int ifindex, const struct addr_prefix *prefix),
                    void *user, struct peer_error *error)
 {
-    const struct ifaddrmsg info = {.ifa_family = AF_UNSPEC};
     struct nl_answers answers = {0};
-    struct nl_request request;
 
-    nl_begin(&request, RTM_GETADDR, 0, &info, sizeof(info));
-    int r = nl_dump(&rtnl->nl, &request, &answers);
+    int r = list_addrs(rtnl, AF_UNSPEC, &answers);
     if (r < 0)
         r = nl_fail(&rtnl->nl, r, error, "list the addresses of this machine");
     for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && r == 0;

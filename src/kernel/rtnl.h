@@ -61,6 +61,11 @@ int rtnl_addr_add(struct rtnl *rtnl, int ifindex, const struct addr_prefix *pref
  */
 int rtnl_addr_owned(struct rtnl *rtnl, const struct peer_addr *addr, int *ret_ifindex,
                     struct peer_error *error);
+/**
+ * Does the kernel take packets to `addr` for its own? Waits when the address is there and its route
+ * is not yet: half a second at the most, or four while it is looked for duplicates.
+ */
+bool rtnl_addr_is_local(struct rtnl *rtnl, const struct peer_addr *addr);
 /** Calls `each` for each address of the namespace until it returns non-zero. */
 int rtnl_addr_each(struct rtnl *rtnl,
                    int (*each)(void *user, int ifindex, const struct addr_prefix *prefix),

@@ -3,7 +3,8 @@
  * The device and what the local machine needs to know about it. Checks come first: nothing is made
  * before it is known that the target is local and the peers' addresses are free.
  *
- *   target    asked of the kernel (RTM_GETROUTE): only RTN_LOCAL will do
+ *   target    asked of the kernel (RTM_GETROUTE): only RTN_LOCAL will do; an address that was given
+ *             a moment ago is waited for
  *   peers     no address of this machine, no route that leads elsewhere
  *   device    TUN or TAP, queue length, MTU, up
  *   local     its address, when wanted; on TAP with IPv6 a link-local one, without which the kernel
@@ -111,8 +112,6 @@ static int check_target(struct attach *attach, struct peer_error *error)
 {
     const struct attach_plan *plan = attach->plan;
     const struct peer_addr *target = &plan->config->target;
-    struct rtnl_lookup lookup = {.dst = *target};
-    struct rtnl_route route;
 
     if (!target->family)
         return 0;
@@ -120,8 +119,7 @@ static int check_target(struct attach *attach, struct peer_error *error)
         return refuse_loopback(attach, error);
     if (plan->config->allow_forward || peer_addr_equal(target, &plan->local.addr))
         return 0;
-    int status = rtnl_route_lookup(attach->rtnl, &lookup, &route, NULL);
-    return status == 0 && route.type == RTN_LOCAL ? 0 : refuse_foreign(attach, error);
+    return rtnl_addr_is_local(attach->rtnl, target) ? 0 : refuse_foreign(attach, error);
 }
 
 /* ---- the peers' addresses ---- */

@@ -249,6 +249,47 @@ static void an_ipv6_address_serves_at_once(void **state)
     (void)close(fd);
 }
 
+/** As "ip address add" does it: nobody waits for the kernel's own work afterwards. */
+static void change_addr(struct fixture *f, uint16_t type, const struct peer_addr *a, uint8_t flags)
+{
+    const struct ifaddrmsg info = {.ifa_family = AF_INET6,
+                                   .ifa_prefixlen = 64,
+                                   .ifa_flags = flags,
+                                   .ifa_index = (uint32_t)f->tun.ifindex};
+    struct nl_request request;
+    struct nl nl;
+
+    assert_int_equal(nl_open(&nl, NETLINK_ROUTE), 0);
+    nl_begin(&request, type, NLM_F_CREATE, &info, sizeof(info));
+    nl_put_addr(&request, IFA_LOCAL, a);
+    assert_int_equal(nl_call(&nl, &request, NULL), 0);
+    nl_done(&nl);
+}
+
+static void an_address_given_a_moment_ago_is_local(void **state)
+{
+    struct fixture *f = *state;
+    const struct peer_addr a = addr("2001:2::1");
+
+    for (int i = 0; i < 600; i++) {
+        assert_false(rtnl_addr_is_local(f->rtnl, &a));
+        change_addr(f, RTM_NEWADDR, &a, IFA_F_NODAD);
+        assert_true(rtnl_addr_is_local(f->rtnl, &a));
+        change_addr(f, RTM_DELADDR, &a, 0);
+    }
+}
+
+static void an_address_still_looked_for_duplicates_is_local(void **state)
+{
+    struct fixture *f = *state;
+    const struct peer_addr a = addr("2001:2::1");
+    struct rtnl_route route;
+
+    change_addr(f, RTM_NEWADDR, &a, 0);
+    assert_false(lookup(f, "2001:2::1", NULL, &route) == 0 && route.type == RTN_LOCAL);
+    assert_true(rtnl_addr_is_local(f->rtnl, &a));
+}
+
 static void own_addresses_are_known_with_their_device(void **state)
 {
     struct fixture *f = *state;
@@ -630,6 +671,8 @@ int main(void)
         TUN_TEST(a_walk_ends_when_the_callback_says_so),
         TUN_TEST(an_address_given_twice_is_refused),
         TAP_TEST(an_ipv6_address_serves_at_once),
+        TUN_TEST(an_address_given_a_moment_ago_is_local),
+        TAP_TEST(an_address_still_looked_for_duplicates_is_local),
         TUN_TEST(own_addresses_are_known_with_their_device),
         TUN_TEST(a_second_route_to_the_same_prefix_is_refused),
         TAP_TEST(a_gateway_need_not_be_in_any_network),
