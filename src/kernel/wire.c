@@ -110,8 +110,8 @@ static int reserve(const struct wire_card *card, const struct addr_set *peers,
     if (fd == -EADDRINUSE)
         return error_set(
             error, PEER_ERROR_MACHINE, EADDRINUSE,
-            "another process has a peer at %s on the wire of %s; choose other addresses "
-            "with --from",
+            "another process has a peer at %s on the wire of %s: all connections of a peer come "
+            "from one process; choose other addresses with --from, or end that process",
             text, card->name);
     return error_set(error, PEER_ERROR_MACHINE, -fd, "cannot reserve %s on the wire of %s: %s",
                      text, card->name, error_text(-fd));

@@ -198,22 +198,40 @@ static int find_conflict(struct attach *attach, const struct addr_prefix *prefix
     return status;
 }
 
+/* The device of another peer process has routes to that one's peers, as ours will have. */
+static int refuse_routed(struct attach *attach, const struct addr_prefix *prefix,
+                         const struct rtnl_route *route, struct peer_error *error)
+{
+    struct rtnl_link link = {.is_tun = false};
+    char peers[PEER_ADDR_TEXT], text[160];
+
+    (void)rtnl_link_get(attach->rtnl, route->oif, NULL, &link, NULL);
+    (void)peer_addr_format(&prefix->addr, peers);
+    (void)rtnl_route_format(route, text, sizeof(text));
+    if (link.is_tun)
+        return error_set(
+            error, PEER_ERROR_MACHINE, EADDRINUSE,
+            "%s/%d is in use already, by another peer process if %s is its device (%s): all "
+            "connections of a peer come from one process; choose other addresses with --from, or "
+            "end that process",
+            peers, prefix->length, link.name, text);
+    return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
+                     "%s/%d is routed elsewhere already (%s); choose other addresses with --from, "
+                     "or remove that route",
+                     peers, prefix->length, text);
+}
+
 static int check_not_routed(struct attach *attach, const struct addr_prefix *prefixes, int count,
                             struct peer_error *error)
 {
     struct rtnl_route route;
-    char peers[PEER_ADDR_TEXT], text[160];
 
     for (int i = 0; i < count; i++) {
         int status = find_conflict(attach, &prefixes[i], &route, error);
         if (status < 0)
             return status;
         if (status > 0)
-            return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
-                             "%s/%d is routed elsewhere already (%s); choose other addresses with "
-                             "--from, or remove that route",
-                             peer_addr_format(&prefixes[i].addr, peers), prefixes[i].length,
-                             rtnl_route_format(&route, text, sizeof(text)));
+            return refuse_routed(attach, &prefixes[i], &route, error);
     }
     return 0;
 }

@@ -50,6 +50,15 @@ def refused_before_any_packet(*args, err, status=3):
     assert next_index() == index + 2, "a device was made"
 
 
+def test_one_peer_is_in_one_process():
+    for kind, addr in (("--tun", PEER4), ("--tap", PEER4), ("--tun", PEER6)):
+        started = Peer("listen", kind, "--from", addr, "--dev", "first", "7000")
+        started.wait_err("listening")
+        refused_before_any_packet("--from", addr, OWN6 if ":" in addr else OWN4, "80",
+                                  err=f"{addr}/.* by another peer process if first is its device .*one process.*--from")
+        started.stop().expect(0)
+
+
 def test_foreign_targets_are_refused_before_any_packet_leaves():
     with sniffer() as sock:  # it would see one
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as foreign:

@@ -672,7 +672,7 @@ def test_two_processes_are_not_the_same_machine():
     with real_wire():
         started = Peer("listen", "--wire", "eth0", "--from", INSIDE4, 7000)
         started.wait_err("listening")
-        refused(3, f"{INSIDE4} on the wire of eth0", "--wire", "eth0", "--from", INSIDE4)
+        refused(3, f"{INSIDE4} on the wire of eth0: all connections of a peer come from one process", "--wire", "eth0", "--from", INSIDE4)
         server = BoundServer(OWN4)
         connect(server, "10.9.0.78")  # but another one is welcome
         started.stop().expect(0)
