@@ -48,13 +48,15 @@ def sees_reasons():
     return harness.options.outer_uid == 0
 
 
-def lost(reason, station, *args, outcome="lost", kernel=None, addr=PEER4, mend=None):
-    """Traces with and without privileges; returns the mend."""
+def lost(reason, station, *args, outcome="lost", kernel=None, addr=PEER4, mend=None, silent=None):
+    """Traces with and without privileges; returns the mend. `silent`: a neighbour that does not answer."""
     found = []
     for blind in (False, True):
         document = trace(*args, blind=blind, addr=addr)
         if document is None:
             continue
+        if silent:
+            forget_neighbour(silent)
         said = verdict(document)
         assert said["reason"] == reason and said["station"] == station, document
         assert said["outcome"] == outcome and said["status"] == 1, document
@@ -68,6 +70,13 @@ def lost(reason, station, *args, outcome="lost", kernel=None, addr=PEER4, mend=N
             assert re.search(mend, said["mend"]), document
         found.append(said["mend"])
     return found[0]
+
+
+def forget_neighbour(addr):
+    """The kernel goes on asking for it, and tells whoever sends next that the asking failed: off with the entry, and
+    with its timer and what waits for it."""
+    run("ip", "neigh", "del", addr, "dev", "eth0", check=False)
+    assert addr not in run("ip", "neigh", "show", "dev", "eth0", "nud", "incomplete").split()
 
 
 def answered(*args, addr=PEER4):
@@ -360,13 +369,13 @@ def test_forwarding():
                       mend=f"ip daddr {PEER4} tcp sport 8000 accept")
     assert decisions(document)[0][0] == "forward inet/f/through 0", document
     run("nft", "delete", "table", "inet", "f")
-    lost("neighbour-failed", "route", "--allow-forward", "10.9.0.77", 8000)
     run("ip", "route", "del", "default")
     lost("no-route", "route", "--allow-forward", "203.0.113.5", 80, outcome="refused", kernel="IP_INNOROUTES",
          mend="ip route add 203.0.113.5 via GATEWAY dev DEVICE")
     run("ip", "route", "add", "203.0.113.5", "via", "10.9.0.254")
     run("nsenter", "-t", str(wire.process.pid), "-n", "ip", "addr", "add", "203.0.113.5/32", "dev", "lo")
     answered("--allow-forward", "203.0.113.5", 8000)
+    lost("neighbour-failed", "route", "--allow-forward", "10.9.0.77", 8000, silent="10.9.0.77")
     wire.end()
 
 

@@ -404,11 +404,13 @@ def test_a_neighbour_is_silent():
     need_root()
     wire = wire_with_both()
     sysctl("net.ipv4.ip_forward", 1)
-    lost("neighbour-failed", "route", "--allow-forward", "10.9.0.77", 8000, mend="^start 10.9.0.77, or name another")
+    lost("neighbour-failed", "route", "--allow-forward", "10.9.0.77", 8000, silent="10.9.0.77",
+         mend="^start 10.9.0.77, or name another")
     on_the_wire(wire, "ip", "addr", "add", "10.9.0.77/24", "dev", "wire")
     answered(*PATIENT, "--allow-forward", "10.9.0.77", 8000)
     run("ip", "route", "add", "203.0.113.0/24", "via", "10.9.0.78")
-    mend = lost("neighbour-failed", "route", "--allow-forward", "203.0.113.5", 8000, mend="^start 10.9.0.78, or ")
+    mend = lost("neighbour-failed", "route", "--allow-forward", "203.0.113.5", 8000, silent="10.9.0.78",
+                mend="^start 10.9.0.78, or ")
     on_the_wire(wire, "ip", "addr", "add", "203.0.113.5/32", "dev", "lo")
     run("sh", "-c", mend.split(": ")[1].replace("GATEWAY", "10.9.0.254").replace("DEVICE", "eth0"))
     answered(*PATIENT, "--allow-forward", "203.0.113.5", 8000)
@@ -428,7 +430,7 @@ def test_ipv6_is_forwarded():
     run("sh", "-c", mend.replace("GATEWAY", "2001:db8:9::fe").replace("DEVICE", "eth0"))
     on_the_wire(wire, "ip", "addr", "add", "2001:db8:5::77/128", "dev", "lo")
     answered(*foreign, "2001:db8:5::77", addr=PEER6)
-    lost("neighbour-failed", "route", *foreign, "2001:db8:9::77", addr=PEER6,
+    lost("neighbour-failed", "route", *foreign, "2001:db8:9::77", addr=PEER6, silent="2001:db8:9::77",
          mend="^start 2001:db8:9::77, or name another: ip -6 route replace ")
     on_the_wire(wire, "ip", "addr", "add", "2001:db8:9::77/64", "dev", "wire", "nodad")
     answered(*PATIENT, *foreign, "2001:db8:9::77", addr=PEER6)
