@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WORKLOAD_SCHEDULE_H
+#define WORKLOAD_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/**
+ * When requests and connections are wanted: arithmetic on numbers, without flows and timers.
+ *
+ * Closed (`rate` 0): one more is wanted whenever a flow can ask. Open: request k (from 0) is wanted
+ * at start + k / rate, whatever became of those before it. Every time is computed from k alone, so
+ * that nothing drifts, and the count of what is wanted by a time agrees with those times to the
+ * nanosecond, for 0.1/s as for 20k/s.
+ *
+ * A request belongs to the time at which it was wanted: to the warm-up before `warm_ns`, to the
+ * measured time from then until `end_ns`, which is no longer in it. `total` counts the latter.
+ */
+struct schedule {
+    double rate;         /* requests a second; 0: closed */
+    double connect_rate; /* connections a second; 0: no limit */
+    uint64_t ramp_ns;    /* the first `flows` connections are opened over this time */
+    uint64_t flows;      /* at once */
+    uint64_t total;      /* requests in the measured time; 0: no limit */
+    bool by_opening;     /* open: a request is taken when its connection is opened */
+    uint64_t start_ns, warm_ns, end_ns; /* `end_ns` UINT64_MAX: none */
+    uint64_t issued;                    /* requests taken so far */
+    uint64_t counted;                   /* those of them that belong to the measured time */
+    uint64_t opened;                    /* connections so far; counted by the caller */
+};
+
+/** When the k-th of `rate` a second is due, in nanoseconds after the first. */
+uint64_t schedule_offset_ns(double rate, uint64_t k);
+/** How many of `rate` a second are due when `elapsed_ns` have gone by: the first one at once. */
+uint64_t schedule_count(double rate, uint64_t elapsed_ns);
+
+/** Open: wanted by now and not taken; what is wanted at the end or later is not. Closed: 0. */
+uint64_t schedule_behind(const struct schedule *schedule, uint64_t now_ns);
+/** Takes the next request: when it was wanted. Latencies count from then. */
+uint64_t schedule_take(struct schedule *schedule, uint64_t now_ns);
+/** When the next request is wanted (closed: `now_ns`), UINT64_MAX: never. */
+uint64_t schedule_next_ns(const struct schedule *schedule, uint64_t now_ns);
+/** No request is to be taken any more. */
+bool schedule_exhausted(const struct schedule *schedule);
+/** How many requests are still to be taken; UINT64_MAX: no limit. */
+uint64_t schedule_left(const struct schedule *schedule);
+/** How many connections may have been opened by now in all, and when one more may be (UINT64_MAX:
+ *  at once, or whenever there is work for it). */
+uint64_t schedule_connections(const struct schedule *schedule, uint64_t now_ns,
+                              uint64_t *ret_next_ns);
+
+#endif
