@@ -33,6 +33,8 @@ struct peer_soak_config {
     uint64_t warmup_ns;   /* measured from then on only */
     uint64_t ramp_ns;     /* the connections are opened one by one over this time */
     uint64_t think_ns;    /* between an answer and the next request of a connection */
+    const char *expect;   /* HTTP: statuses that are right, others are errors: "200,204",
+                           * "200-299", "2xx"; NULL: all are */
     double rate;          /* requests a second, an open schedule; 0: as fast as answers come */
     double connect_rate;  /* connections a second, an open schedule */
     uint64_t requests_per_connection; /* 0: no limit */
@@ -69,7 +71,10 @@ struct peer_latency {
     uint64_t count;
     double min, mean, p50, p90, p99, p999, max;
 };
-enum { PEER_STATUS_CLASSES = 6 }; /* by hundreds, 1xx to 5xx; [0]: none of these */
+enum {
+    PEER_STATUS_CLASSES = 6, /* by hundreds, 1xx to 5xx; [0]: none of these */
+    PEER_STATUS_CODES = 1000,
+};
 
 struct peer_soak_counts {
     uint64_t opened, established, closed; /* connections (UDP: flows) */
@@ -77,12 +82,22 @@ struct peer_soak_counts {
     uint64_t statuses[PEER_STATUS_CLASSES];
     uint64_t bytes_sent, bytes_received;                        /* payload */
     uint64_t refused, reset, timeout, bad_answer, closed_early; /* errors, each once */
-    uint64_t duplicates, late; /* UDP: answers that came twice, or after the timeout */
+    uint64_t duplicates, late;  /* UDP: answers that came twice, or after the timeout */
+    uint64_t unexpected_status; /* an error: not one of `expect` */
+};
+enum peer_soak_error {
+    PEER_SOAK_REFUSED,
+    PEER_SOAK_RESET,
+    PEER_SOAK_TIMEOUT,
+    PEER_SOAK_BAD_ANSWER,
+    PEER_SOAK_CLOSED_EARLY,
+    PEER_SOAK_STATUS,
+    PEER_SOAK_ERROR_KINDS,
 };
 static inline uint64_t peer_soak_errors(const struct peer_soak_counts *counts)
 {
     return counts->refused + counts->reset + counts->timeout + counts->bad_answer +
-           counts->closed_early;
+           counts->closed_early + counts->unexpected_status;
 }
 
 /** One interval of the series. */
@@ -91,6 +106,7 @@ struct peer_soak_interval {
     struct peer_soak_counts counts; /* of this interval */
     uint64_t open;                  /* connections at its end */
     double p50_us, p99_us;          /* of requests */
+    bool after_end;                 /* what came when the measured time was over */
 };
 
 /** What the local kernel lost on the way: differences since the start. */
@@ -104,25 +120,32 @@ struct peer_soak_local {
 };
 
 struct peer_soak_report {
-    struct peer_soak_counts counts; /* after the warm-up */
-    uint64_t duration_ns;           /* measured time, without the warm-up */
-    uint64_t open;                  /* connections now */
-    uint64_t open_most;             /* at once */
-    double asked_rate;              /* 0: none was asked for */
-    bool corrected;                 /* latencies count from when the schedule wanted the request */
-    uint64_t behind;                /* requests that the schedule wanted and that did not start */
+    struct peer_soak_counts counts;  /* of requests that were wanted in the measured time */
+    struct peer_soak_counts in_time; /* of these, what was done by its end */
+    uint64_t carried;     /* requests completed in the measured time and wanted before it */
+    uint64_t duration_ns; /* measured time, without the warm-up, to the end of the run or of
+                           * `config.duration_ns` */
+    uint64_t open;        /* connections now */
+    uint64_t open_most;   /* at once */
+    double asked_rate;    /* 0: none was asked for */
+    bool corrected;       /* latencies count from when the schedule wanted the request */
+    uint64_t behind;      /* requests that the schedule wanted and that did not start */
     struct peer_latency handshake, first_byte, request;
     struct peer_soak_local local;
     uint64_t retransmits;         /* segments the peers sent again */
     double cpu_user_s, cpu_sys_s; /* of this process since the start */
     double cpu_spin_s;            /* of both: looking for answers instead of sleeping */
     uint64_t rss_bytes;
-    const char *first_error; /* what the first bad answer was, or NULL */
+    const char *first_error;                         /* what the first error was, or NULL */
+    const char *first_errors[PEER_SOAK_ERROR_KINDS]; /* and the first of each kind */
+    const char *cannot_open; /* why connections could not be opened, or NULL */
 };
 /** Cheap, for a line of progress: counts since the start of the measured time, and what is open. */
 PEER_EXPORT void peer_soak_get_counts(const struct peer_soak *soak,
                                       struct peer_soak_counts *ret_counts, uint64_t *ret_open);
 PEER_EXPORT void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_report);
+/** How many answers had this status, 1 to 999; 0: a status beyond these. */
+PEER_EXPORT uint64_t peer_soak_get_status(const struct peer_soak *soak, unsigned status);
 /** Takes the next complete interval of the series: 1, or 0 when there is none yet. */
 PEER_EXPORT int peer_soak_pop_interval(struct peer_soak *soak,
                                        struct peer_soak_interval *ret_interval);

@@ -75,6 +75,8 @@ static const struct option_def soak_table[] = {
     {0, "method", "NAME", "http: GET, HEAD, POST ... (GET; POST with --body)", option_set_string,
      FIELD(soak.method)},
     {0, "body", "TEXT|@FILE", "http: body of the request", option_set_string, FIELD(body)},
+    {0, "expect", "STATUSES", "http: others are errors: 200,204 or 200-299 or 2xx",
+     option_set_string, FIELD(soak.expect)},
     {0, "interval", "TIME", "of the series (1s)", option_set_time, FIELD(soak.interval_ns),
      .min = CLI_NS_PER_MS},
     {0, "json-stream", NULL, "one JSON object a line: each interval, then the report",
@@ -164,8 +166,9 @@ static int settle_options(struct soak_options *options)
     struct peer_soak_config *soak = &options->soak;
     bool http = soak->workload == PEER_WORKLOAD_HTTP;
 
-    if (!http && (options->header_count || soak->method || options->body))
-        return usage_error(&command_soak, "-H, --method and --body go with http:// targets");
+    if (!http && (options->header_count || soak->method || options->body || soak->expect))
+        return usage_error(&command_soak,
+                           "-H, --method, --body and --expect go with http:// targets");
     if (options->no_keep_alive)
         soak->requests_per_connection = 1;
     if (options->close && strcmp(options->close, "rst") == 0)

@@ -11,9 +11,41 @@
 static const char *const status_classes[PEER_STATUS_CLASSES] = {"other", "1xx", "2xx",
                                                                 "3xx",   "4xx", "5xx"};
 
+/* By enum peer_soak_error: in JSON, and in words. */
+static const struct {
+    const char *name, *text;
+} error_kinds[PEER_SOAK_ERROR_KINDS] = {
+    [PEER_SOAK_REFUSED] = {"refused", "refused"},
+    [PEER_SOAK_RESET] = {"reset", "reset"},
+    [PEER_SOAK_TIMEOUT] = {"timeout", "timeout"},
+    [PEER_SOAK_BAD_ANSWER] = {"bad_answer", "bad answer"},
+    [PEER_SOAK_CLOSED_EARLY] = {"closed_early", "closed early"},
+    [PEER_SOAK_STATUS] = {"status", "of unexpected status"},
+};
+
 static double per_s(uint64_t count, uint64_t duration_ns)
 {
     return duration_ns ? (double)count / ((double)duration_ns / 1e9) : 0;
+}
+
+/* What rates are made of: all that was done in the measured time. */
+static struct peer_soak_counts timed_counts(const struct peer_soak_report *report)
+{
+    struct peer_soak_counts timed = report->in_time;
+
+    timed.completed += report->carried;
+    return timed;
+}
+
+static double reached_rate(const struct peer_soak_report *report)
+{
+    return per_s(report->in_time.completed + report->carried, report->duration_ns);
+}
+
+/* Answered, but only when the measured time was over. */
+static uint64_t after_end(const struct peer_soak_report *report)
+{
+    return report->counts.completed - report->in_time.completed;
 }
 
 /* ---- JSON ---- */
@@ -32,8 +64,9 @@ static json_t *json_latency(const struct peer_latency *latency)
                      "p999", latency->p999, "max", latency->max);
 }
 
+/* `timed`: what was done within `duration_ns`. */
 static void json_add_counts(json_t *document, const struct peer_soak_counts *counts,
-                            uint64_t duration_ns)
+                            const struct peer_soak_counts *timed, uint64_t duration_ns)
 {
     json_t *statuses = json_object();
 
@@ -47,25 +80,26 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "opened", integer(counts->opened),
                   "established", integer(counts->established), "refused", integer(counts->refused),
                   "reset", integer(counts->reset), "timeout", integer(counts->timeout), "closed",
-                  integer(counts->closed), "per_s", per_s(counts->established, duration_ns)));
+                  integer(counts->closed), "per_s", per_s(timed->established, duration_ns)));
     json_object_set_new(document, "requests",
                         json_pack("{s:I, s:I, s:f, s:o}", "sent", integer(counts->requests),
                                   "completed", integer(counts->completed), "per_s",
-                                  per_s(counts->completed, duration_ns), "status", statuses));
+                                  per_s(timed->completed, duration_ns), "status", statuses));
     json_object_set_new(document, "bytes",
                         json_pack("{s:I, s:I, s:f}", "sent", integer(counts->bytes_sent),
                                   "received", integer(counts->bytes_received), "per_s",
-                                  per_s(counts->bytes_sent + counts->bytes_received, duration_ns)));
+                                  per_s(timed->bytes_sent + timed->bytes_received, duration_ns)));
     if (counts->duplicates || counts->late)
         json_object_set_new(document, "datagrams",
                             json_pack("{s:I, s:I}", "duplicates", integer(counts->duplicates),
                                       "late", integer(counts->late)));
     json_object_set_new(
         document, "errors",
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "total", integer(peer_soak_errors(counts)),
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total", integer(peer_soak_errors(counts)),
                   "refused", integer(counts->refused), "reset", integer(counts->reset), "timeout",
                   integer(counts->timeout), "bad_answer", integer(counts->bad_answer),
-                  "closed_early", integer(counts->closed_early)));
+                  "closed_early", integer(counts->closed_early), "status",
+                  integer(counts->unexpected_status)));
 }
 
 static json_t *json_interval(const struct peer_soak_interval *interval)
@@ -74,7 +108,9 @@ static json_t *json_interval(const struct peer_soak_interval *interval)
         json_pack("{s:f, s:f, s:I}", "start_s", (double)interval->start_ns / 1e9, "duration_s",
                   (double)interval->length_ns / 1e9, "open", integer(interval->open));
 
-    json_add_counts(entry, &interval->counts, interval->length_ns);
+    json_add_counts(entry, &interval->counts, &interval->counts, interval->length_ns);
+    if (interval->after_end)
+        json_object_set_new(entry, "after_end", json_true());
     json_object_set_new(
         entry, "latency_us",
         json_pack("{s:{s:f, s:f}}", "request", "p50", interval->p50_us, "p99", interval->p99_us));
@@ -124,7 +160,7 @@ static json_t *json_manner(const struct peer_soak_manner *manner, uint64_t durat
         json_pack("{s:s, s:s, s:f, s:I, s:I}", "name", manner->name, "spec", manner->spec, "share",
                   manner->share, "flows", integer(manner->flows), "begun", integer(manner->begun));
 
-    json_add_counts(entry, &manner->counts, duration_ns);
+    json_add_counts(entry, &manner->counts, &manner->counts, duration_ns);
     json_object_set_new(entry, "ended",
                         json_pack("{s:I, s:I, s:I}", "closed", integer(manner->closed), "reset",
                                   integer(manner->reset), "given_up", integer(manner->given_up)));
@@ -146,16 +182,48 @@ static void json_add_manners(json_t *document, const struct soak_run *run, uint6
     json_object_set_new(document, "manners", manners);
 }
 
+/* Requests are also told by whether they were answered in the measured time, and by status. */
+static void json_add_requests(json_t *document, const struct soak_run *run,
+                              const struct peer_soak_report *report)
+{
+    struct peer_soak_counts timed = timed_counts(report);
+    json_t *codes = json_object();
+    char name[8];
+
+    json_add_counts(document, &report->counts, &timed, report->duration_ns);
+    json_t *requests = json_object_get(document, "requests");
+    json_object_set_new(requests, "after_end", json_integer(integer(after_end(report))));
+    for (unsigned status = 1; status < PEER_STATUS_CODES; status++) {
+        uint64_t count = peer_soak_get_status(run->soak, status);
+        snprintf(name, sizeof(name), "%u", status);
+        if (count)
+            json_object_set_new(codes, name, json_integer(integer(count)));
+    }
+    json_object_set_new(requests, "status_codes", codes);
+}
+
+static void json_add_errors(json_t *document, const struct peer_soak_report *report)
+{
+    json_t *firsts = json_object();
+
+    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
+        if (report->first_errors[i])
+            json_object_set_new(firsts, error_kinds[i].name, json_string(report->first_errors[i]));
+    }
+    if (report->first_error)
+        json_object_set_new(document, "first_error", json_string(report->first_error));
+    json_object_set_new(document, "first_errors", firsts);
+}
+
 static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
 {
     json_t *document = json_report("soak", run->net, &run->options->target);
 
-    json_add_counts(document, &report->counts, report->duration_ns);
+    json_add_requests(document, run, report);
     if (report->asked_rate > 0)
         json_object_set_new(document, "rate",
                             json_pack("{s:f, s:f, s:I}", "asked", report->asked_rate, "reached",
-                                      per_s(report->counts.completed, report->duration_ns),
-                                      "behind", integer(report->behind)));
+                                      reached_rate(report), "behind", integer(report->behind)));
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
     json_object_set_new(document, "latency_us",
                         json_pack("{s:o, s:o, s:o}", "handshake", json_latency(&report->handshake),
@@ -173,8 +241,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                         json_pack("{s:f, s:f, s:f}", "user", report->cpu_user_s, "sys",
                                   report->cpu_sys_s, "spin", report->cpu_spin_s));
     json_object_set_new(document, "rss_bytes", json_integer(integer(report->rss_bytes)));
-    if (report->first_error)
-        json_object_set_new(document, "first_error", json_string(report->first_error));
+    json_add_errors(document, report);
     return document;
 }
 
@@ -230,15 +297,31 @@ static void print_latencies(const struct peer_soak_report *report, bool more)
     print_latency("request", &report->request, more);
 }
 
-static void print_errors(const struct peer_soak_report *report)
+static void print_statuses(const struct soak_run *run)
+{
+    for (unsigned status = 1; status < PEER_STATUS_CODES; status++) {
+        uint64_t count = peer_soak_get_status(run->soak, status);
+        if (count && status / 100 != 2)
+            printf("  answers with status %u: %llu\n", status, (unsigned long long)count);
+    }
+    if (peer_soak_get_status(run->soak, 0))
+        printf("  answers with a status beyond 999: %llu\n",
+               (unsigned long long)peer_soak_get_status(run->soak, 0));
+}
+
+static void print_errors(const struct soak_run *run, const struct peer_soak_report *report)
 {
     const struct peer_soak_counts *counts = &report->counts;
     const struct {
         const char *name;
         uint64_t count;
-    } kinds[] = {{"refused", counts->refused},           {"reset", counts->reset},
-                 {"timeout", counts->timeout},           {"bad answer", counts->bad_answer},
-                 {"closed early", counts->closed_early}, {"late", counts->late},
+    } kinds[] = {{error_kinds[PEER_SOAK_REFUSED].text, counts->refused},
+                 {error_kinds[PEER_SOAK_RESET].text, counts->reset},
+                 {error_kinds[PEER_SOAK_TIMEOUT].text, counts->timeout},
+                 {error_kinds[PEER_SOAK_BAD_ANSWER].text, counts->bad_answer},
+                 {error_kinds[PEER_SOAK_CLOSED_EARLY].text, counts->closed_early},
+                 {error_kinds[PEER_SOAK_STATUS].text, counts->unexpected_status},
+                 {"late", counts->late},
                  {"twice", counts->duplicates}};
     bool any = false;
 
@@ -251,13 +334,13 @@ static void print_errors(const struct peer_soak_report *report)
     }
     if (any)
         putchar('\n');
-    if (report->first_error)
-        printf("  the first: %s\n", report->first_error);
-    for (size_t i = 0; i < PEER_STATUS_CLASSES; i++) {
-        if (counts->statuses[i] && i != 2)
-            printf("  answers with status %s: %llu\n", status_classes[i],
-                   (unsigned long long)counts->statuses[i]);
+    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
+        if (report->first_errors[i])
+            printf("  the first %s: %s\n", error_kinds[i].text, report->first_errors[i]);
     }
+    if (report->cannot_open)
+        printf("  %s\n", report->cannot_open);
+    print_statuses(run);
 }
 
 /* What the kernel lost, only when it did. */
@@ -290,16 +373,26 @@ static double cpu_needed(const struct peer_soak_report *report)
     return report->cpu_user_s + report->cpu_sys_s - report->cpu_spin_s;
 }
 
+/* As it was asked for, or three digits of what was measured. */
+static const char *format_rate(double rate, bool exact, char buf[32])
+{
+    snprintf(buf, 32, exact ? "%.12g" : rate < 100 ? "%.3g" : "%.0f", rate);
+    return buf;
+}
+
 static void print_rate(const struct peer_soak_report *report)
 {
-    double reached = per_s(report->counts.completed, report->duration_ns);
+    char asked[32], reached[32];
 
-    if (report->asked_rate > 0 && report->behind * 100 > report->counts.requests)
-        printf("  asked %.0f/s, reached %.0f/s: limited by %s\n", report->asked_rate, reached,
-               report->local.listen_overflows ? "the application's accept queue"
-               : cpu_needed(report) > 0.95 * (double)report->duration_ns / 1e9
-                   ? "this process's CPU time"
-                   : "answers: more flows (-c), or a faster application");
+    if (report->asked_rate <= 0 || report->behind * 100 <= report->counts.requests)
+        return;
+    printf("  asked %s/s, reached %s/s: limited by %s\n",
+           format_rate(report->asked_rate, true, asked),
+           format_rate(reached_rate(report), false, reached),
+           report->local.listen_overflows ? "the application's accept queue"
+           : cpu_needed(report) > 0.95 * (double)report->duration_ns / 1e9
+               ? "this process's CPU time"
+               : "answers: more flows (-c), or a faster application");
 }
 
 static void print_head(const struct soak_run *run)
@@ -389,6 +482,7 @@ static void print_manners(const struct soak_run *run)
 static void print_text(const struct soak_run *run, const struct peer_soak_report *report)
 {
     const struct peer_soak_counts *counts = &report->counts;
+    const struct peer_soak_counts timed = timed_counts(report);
     char time[32], sent[32], received[32], rss[32];
     double duration = (double)report->duration_ns / 1e9;
 
@@ -398,16 +492,19 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
            (unsigned long long)counts->completed, (unsigned long long)counts->established,
            format_time(report->duration_ns, time), format_bytes(counts->bytes_sent, sent),
            format_bytes(counts->bytes_received, received));
-    print_errors(report);
+    if (after_end(report) * 100 > counts->completed)
+        printf("  %llu of the requests were answered after that time, and are in no rate\n",
+               (unsigned long long)after_end(report));
+    print_errors(run, report);
     print_local(report);
     print_links(run);
     print_rate(report);
     if (counts->completed)
-        printf("Requests/sec:    %.2f\n", per_s(counts->completed, report->duration_ns));
-    printf("Connections/sec: %.2f\n", per_s(counts->established, report->duration_ns));
+        printf("Requests/sec:    %.2f\n", per_s(timed.completed, report->duration_ns));
+    printf("Connections/sec: %.2f\n", per_s(timed.established, report->duration_ns));
     printf("Throughput:      %.2f Mbit/s up, %.2f Mbit/s down\n",
-           duration > 0 ? (double)counts->bytes_sent * 8 / 1e6 / duration : 0,
-           duration > 0 ? (double)counts->bytes_received * 8 / 1e6 / duration : 0);
+           duration > 0 ? (double)timed.bytes_sent * 8 / 1e6 / duration : 0,
+           duration > 0 ? (double)timed.bytes_received * 8 / 1e6 / duration : 0);
     printf("CPU of peer:     %.2f s user, %.2f s system", report->cpu_user_s, report->cpu_sys_s);
     if (report->cpu_spin_s >= 0.01)
         printf(" (%.2f s of it looking for answers instead of sleeping)", report->cpu_spin_s);

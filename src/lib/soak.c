@@ -235,24 +235,38 @@ void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_r
 {
     const struct soak *run = soak->run;
     const struct measure *measure = &run->measure;
-    uint64_t end_ns = run->over ? measure->interval_start_ns : engine_now_ns(soak->net->engine);
+    uint64_t end_ns = measure->closed ? measure->end_ns : engine_now_ns(soak->net->engine);
 
     *ret_report = (struct peer_soak_report){
         .counts = measure->counts,
+        .in_time = measure->closed ? measure->in_time : measure->counts,
+        .carried = measure->carried,
         .duration_ns = end_ns - measure->start_ns,
         .open = run->open,
         .open_most = run->open_most,
         .asked_rate = run->config.rate,
         .corrected = run->config.rate > 0,
-        .behind = run->over ? run->behind : soak_behind(run),
+        .behind = run->stopping ? run->behind : soak_behind(run),
         .retransmits = retransmits(soak->net) - soak->retransmits_before,
-        .first_error = run->first_error[0] ? run->first_error : NULL,
+        .first_error = run->first_error,
+        .cannot_open = run->cannot_open[0] ? run->cannot_open : NULL,
     };
+    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
+        if (run->first_errors[i][0])
+            ret_report->first_errors[i] = run->first_errors[i];
+    }
+    if (!ret_report->first_error)
+        ret_report->first_error = ret_report->cannot_open;
     measure_summary(measure, PEER_HISTOGRAM_HANDSHAKE, &ret_report->handshake);
     measure_summary(measure, PEER_HISTOGRAM_FIRST_BYTE, &ret_report->first_byte);
     measure_summary(measure, PEER_HISTOGRAM_REQUEST, &ret_report->request);
     report_local(soak, &ret_report->local);
     report_cost(soak, ret_report);
+}
+
+uint64_t peer_soak_get_status(const struct peer_soak *soak, unsigned status)
+{
+    return status < PEER_STATUS_CODES ? soak->run->measure.codes[status] : 0;
 }
 
 int peer_soak_pop_interval(struct peer_soak *soak, struct peer_soak_interval *ret_interval)

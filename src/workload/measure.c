@@ -40,6 +40,8 @@ void measure_restart(struct measure *measure, uint64_t now_ns)
         hdr_reset(measure->histograms[i]);
     hdr_reset(measure->interval_request);
     measure->counts = measure->before = (struct peer_soak_counts){0};
+    memset(measure->codes, 0, sizeof(measure->codes));
+    measure->carried = 0;
     measure->start_ns = measure->interval_start_ns = now_ns;
     measure->interval_count = measure->interval_taken = 0;
 }
@@ -110,16 +112,37 @@ void measure_interval(struct measure *measure, uint64_t now_ns, uint64_t open)
     hdr_reset(measure->interval_request);
 }
 
+void measure_close(struct measure *measure, uint64_t now_ns, uint64_t open)
+{
+    if (measure->closed)
+        return;
+    if (now_ns > measure->interval_start_ns)
+        measure_interval(measure, now_ns, open);
+    measure->in_time = measure->counts;
+    measure->end_ns = now_ns;
+    measure->closed = true;
+}
+
+/* Anything but connections that were closed. */
+static bool is_work(const struct peer_soak_counts *counts)
+{
+    return counts->completed || peer_soak_errors(counts) || counts->bytes_sent ||
+           counts->bytes_received;
+}
+
 void measure_end(struct measure *measure, uint64_t now_ns, uint64_t open)
 {
-    if (now_ns > measure->interval_start_ns) {
+    struct peer_soak_counts late = combine(&measure->counts, &measure->before, -1);
+
+    if (now_ns > measure->interval_start_ns && is_work(&late)) {
         measure_interval(measure, now_ns, open);
+        if (measure->interval_count > measure->interval_taken)
+            measure->intervals[measure->interval_count - 1].after_end = true;
         return;
     }
     if (measure->interval_count == measure->interval_taken)
         return;
     struct peer_soak_interval *last = &measure->intervals[measure->interval_count - 1];
-    struct peer_soak_counts late = combine(&measure->counts, &measure->before, -1);
     last->counts = combine(&last->counts, &late, 1);
     measure->before = measure->counts;
 }

@@ -3,9 +3,13 @@
  * The schedule of a run.
  *
  * Closed: every flow asks again as soon as it was answered (and has thought). Open (`rate`):
- * request k is wanted at start + k / rate; whichever flow is ready takes it, and its latency counts
- * from the wanted time, late start and all, so that a service that stalls cannot hide the requests
- * that it kept from being sent (coordinated omission). `issued` against `due` is the whole queue.
+ * request k is wanted at start + k / rate (schedule.h); whichever flow is ready takes it, and its
+ * latency counts from the wanted time, late start and all, so that a service that stalls cannot
+ * hide the requests that it kept from being sent (coordinated omission).
+ *
+ * What is measured is the requests that were wanted in the measured time: between the end of the
+ * warm-up and the end of the duration. Their answers and errors count whenever they come, so that
+ * the slow ones are not cut off; rates count only what was done within that time.
  *
  * Time-outs cost no timer a flow: every flow that waits for something is on the list of its state,
  * oldest first, and since all have the same patience one timer watches the heads.
@@ -28,9 +32,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECTING_MAX = 256, AT_ONCE = 64, TOUCH_LOOKS = 4096 };
+enum { CONNECTING_MAX = 256, AT_ONCE = 64 };
 #define BACKOFF_FIRST_NS (5 * NS_PER_MS)
-#define BACKOFF_MOST_NS  NS_PER_S
 
 static void open_more(struct soak *soak);
 static void close_some(struct soak *soak);
@@ -54,11 +57,6 @@ uint64_t soak_flow_key(const struct soak_flow *flow)
 static void arm(struct soak *soak, struct timer *timer, uint64_t deadline_ns)
 {
     (void)timer_arm(soak->flows->timers, timer, deadline_ns);
-}
-
-static uint64_t elapsed_ns(const struct soak *soak)
-{
-    return soak_now(soak) - soak->start_ns;
 }
 
 /* ---- states ---- */
@@ -140,11 +138,13 @@ static void close_in_order(struct soak_flow *flow)
 
 static void maybe_over(struct soak *soak)
 {
+    soak->stopping |= schedule_exhausted(&soak->schedule) && soak->open == 0;
     if (!soak->stopping || soak->over || soak->open > 0 || !soak_shares_end(soak) || soak->over)
         return;
     soak->over = true;
     struct timer *const timers[] = {&soak->due,      &soak->opening, &soak->sweep, &soak->think,
                                     &soak->interval, &soak->warm,    &soak->end,   &soak->flood};
+    measure_close(&soak->measure, soak_now(soak), soak->open);
     measure_end(&soak->measure, soak_now(soak), soak->open);
     for (size_t i = 0; i < ARRAY_SIZE(timers); i++)
         timer_cancel(soak->flows->timers, timers[i]);
@@ -154,7 +154,7 @@ static void maybe_over(struct soak *soak)
 
 static bool exhausted(const struct soak *soak)
 {
-    return soak->stopping || (soak->config.total && soak->issued >= soak->config.total);
+    return soak->stopping || schedule_exhausted(&soak->schedule);
 }
 
 /* Something ended: is it the end of all, or is there room for another? */
@@ -162,8 +162,7 @@ static void after_end(struct soak *soak)
 {
     if (exhausted(soak) && soak->ops->answers && !soak->stopping)
         close_some(soak); /* those that are ready wait for nothing */
-    if (exhausted(soak) && soak->open == 0)
-        soak->stopping = true;
+    soak_idle_check(soak);
     maybe_over(soak);
     if (!soak->over)
         open_more(soak);
@@ -171,25 +170,25 @@ static void after_end(struct soak *soak)
 
 /* ---- errors ---- */
 
-static void count_error(struct soak *soak, enum soak_error kind)
-{
-    struct peer_soak_counts *counts = &soak->measure.counts;
-    uint64_t *const counters[] = {[SOAK_REFUSED] = &counts->refused,
-                                  [SOAK_RESET] = &counts->reset,
-                                  [SOAK_TIMEOUT] = &counts->timeout,
-                                  [SOAK_BAD_ANSWER] = &counts->bad_answer,
-                                  [SOAK_CLOSED_EARLY] = &counts->closed_early};
-    ++*counters[kind];
-}
-
-static void back_off(struct soak *soak)
+/* A while without openings, longer with every round of failures. */
+static void pause_openings(struct soak *soak)
 {
     uint64_t delay_ns = BACKOFF_FIRST_NS << MIN(soak->failures, 8u);
 
     if (soak_now(soak) < soak->backoff_until_ns)
         return; /* others of the same round failed too */
     soak->failures++;
-    soak->backoff_until_ns = soak_now(soak) + MIN(delay_ns, BACKOFF_MOST_NS);
+    soak->backoff_until_ns = soak_now(soak) + MIN(delay_ns, SOAK_BACKOFF_MOST_NS);
+}
+
+/* An idle connection that was held for a while had been taken: what ends it is news. */
+static void back_off(const struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    if (flow->state == SOAK_BUSY && soak_now(soak) - flow->started_ns >= SOAK_BACKOFF_MOST_NS)
+        soak->failures = 0;
+    pause_openings(soak);
 }
 
 void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
@@ -200,46 +199,33 @@ void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format,
 
     if (flow->state == SOAK_CLOSED)
         return;
-    if (!soak->first_error[0]) {
-        va_start(arguments, format);
-        vsnprintf(soak->first_error, sizeof(soak->first_error), format, arguments);
-        va_end(arguments);
-    }
-    count_error(soak, kind);
-    if (connecting) {
-        soak->issued++; /* the request it was opened for is lost with it */
-        back_off(soak);
-    }
+    va_start(arguments, format);
+    soak_error_args(flow, kind, format, arguments);
+    va_end(arguments);
+    if (connecting || soak->ops == &soak_idle)
+        back_off(flow);
+    if (connecting && !soak->schedule.by_opening &&
+        (soak->schedule.rate <= 0 || soak_behind(soak) > 0)) /* its request is lost with it */
+        (void)schedule_take(&soak->schedule, soak_now(soak));
     let_go(flow);
     after_end(soak);
 }
 
-void soak_lose(struct soak_flow *flow, enum soak_error kind)
+void soak_lose(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
 {
-    count_error(flow->soak, kind);
+    va_list arguments;
+
+    va_start(arguments, format);
+    soak_error_args(flow, kind, format, arguments);
+    va_end(arguments);
     next_request(flow);
 }
 
 /* ---- requests ---- */
 
-static double due_now(const struct soak *soak)
-{
-    return (double)elapsed_ns(soak) / 1e9 * soak->config.rate + 1; /* the first one at once */
-}
-
-static uint64_t intended_ns(const struct soak *soak, uint64_t k)
-{
-    return soak->start_ns + (uint64_t)((double)k / soak->config.rate * 1e9);
-}
-
 uint64_t soak_behind(const struct soak *soak)
 {
-    if (soak->config.rate <= 0)
-        return 0;
-    uint64_t due = (uint64_t)due_now(soak);
-    if (soak->config.total)
-        due = MIN(due, soak->config.total);
-    return due > soak->issued ? due - soak->issued : 0;
+    return schedule_behind(&soak->schedule, soak_now(soak));
 }
 
 static void start_request(struct soak_flow *flow, uint64_t wanted_ns)
@@ -251,8 +237,7 @@ static void start_request(struct soak_flow *flow, uint64_t wanted_ns)
     flow->first_byte = false;
     flow->out_at = 0;
     flow->requests++;
-    soak->issued++;
-    soak->measure.counts.requests++;
+    soak->measure.counts.requests += soak_counts(flow);
     flow->last = soak->config.requests_per_connection &&
                  flow->requests >= soak->config.requests_per_connection;
     soak->ops->request(flow);
@@ -263,26 +248,19 @@ static void serve_due(struct soak *soak)
 {
     while (!list_empty(&soak->ready) && !exhausted(soak) && soak_behind(soak) > 0) {
         struct soak_flow *flow = list_entry(soak->ready.next, struct soak_flow, node);
-        start_request(flow, intended_ns(soak, soak->issued));
+        start_request(flow, schedule_take(&soak->schedule, soak_now(soak)));
     }
-    if (!list_empty(&soak->ready) && !exhausted(soak))
-        arm(soak, &soak->due, intended_ns(soak, soak->issued));
-}
-
-/* One connection a request on an open schedule: the opening is what is scheduled. */
-static bool opens_by_rate(const struct soak *soak)
-{
-    return soak->config.rate > 0 && soak->config.requests_per_connection == 1;
+    uint64_t next_ns = schedule_next_ns(&soak->schedule, soak_now(soak));
+    if (!list_empty(&soak->ready) && !exhausted(soak) && next_ns != TIMER_NEVER)
+        arm(soak, &soak->due, next_ns);
 }
 
 static void ask(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
-    if (soak->config.rate <= 0) {
-        start_request(flow, soak_now(soak));
-    } else if (opens_by_rate(soak)) {
-        start_request(flow, flow->intended_ns);
+    if (soak->schedule.rate <= 0) {
+        start_request(flow, schedule_take(&soak->schedule, soak_now(soak)));
     } else {
         set_state(flow, SOAK_READY);
         serve_due(soak);
@@ -297,8 +275,10 @@ static void next_request(struct soak_flow *flow)
         set_state(flow, SOAK_ENDING);
         return;
     }
-    if (flow->last && flow->remote_closes && flow->flow.state == FLOW_OPEN &&
-        !soak->config.close_with_reset) {
+    if (soak->schedule.by_opening && !flow->requests) {
+        start_request(flow, flow->intended_ns); /* taken when it was opened */
+    } else if (flow->last && flow->remote_closes && flow->flow.state == FLOW_OPEN &&
+               !soak->config.close_with_reset) {
         set_state(flow, SOAK_ENDING); /* one FIN answers the other, and no TIME-WAIT is ours */
     } else if (exhausted(soak) || flow->last) {
         close_in_order(flow);
@@ -319,15 +299,18 @@ void soak_first_byte(struct soak_flow *flow)
     if (flow->first_byte)
         return;
     flow->first_byte = true;
-    measure_latency(&soak->measure, PEER_HISTOGRAM_FIRST_BYTE, soak_now(soak) - flow->intended_ns);
+    if (soak_counts(flow))
+        measure_latency(&soak->measure, PEER_HISTOGRAM_FIRST_BYTE,
+                        soak_now(soak) - flow->intended_ns);
 }
 
 void soak_also(struct soak *soak, uint64_t count)
 {
     for (; count; count--) {
-        measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST,
-                        soak_now(soak) - intended_ns(soak, soak->issued));
-        soak->issued++;
+        uint64_t wanted_ns = schedule_take(&soak->schedule, soak_now(soak));
+        if (wanted_ns < soak->measure.start_ns)
+            continue;
+        measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST, soak_now(soak) - wanted_ns);
         soak->measure.counts.requests++;
         soak->measure.counts.completed++;
     }
@@ -337,6 +320,10 @@ void soak_done(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
+    if (!soak_counts(flow)) {
+        soak->measure.carried += !soak->measure.closed;
+        return;
+    }
     soak->measure.counts.completed++;
     measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST, soak_now(soak) - flow->intended_ns);
 }
@@ -358,50 +345,27 @@ ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int fla
 
 /* ---- events ---- */
 
-/* Idle flows, all of them open: a look at each, a round at a time, and a message on every n-th. */
-static void touch_some(struct soak *soak)
-{
-    uint64_t step = MAX(soak->config.flows / soak->config.touch, 1u);
-    int messages = 0;
-
-    for (int i = 0; i < TOUCH_LOOKS && soak->touch_left && messages < AT_ONCE; i++) {
-        if (list_empty(&soak->busy))
-            return;
-        struct list *node = list_pop(&soak->busy);
-        struct soak_flow *flow = list_entry(node, struct soak_flow, node);
-        list_add_tail(&soak->busy, node);
-        soak->touch_left--;
-        if (flow->id % step == 0) {
-            soak_touch(flow);
-            messages++;
-        }
-    }
-    if (soak->touch_left)
-        arm(soak, &soak->due, soak_now(soak) + 1);
-}
-
-static void maybe_touch(struct soak *soak)
-{
-    if (!soak->config.touch || soak->touch_begun || soak->in_state[SOAK_BUSY] < soak->config.flows)
-        return;
-    soak->touch_begun = true;
-    soak->touch_left = soak->config.flows;
-    touch_some(soak);
-}
-
 static void on_connected(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
-    soak->failures = 0;
-    soak->measure.counts.established++;
-    if (flow->flow.conn.protocol == IPPROTO_TCP)
+    if (soak->ops != &soak_idle) /* those must be held to count */
+        soak->failures = 0;
+    bool measured = flow->flow.opened_ns >= soak->measure.start_ns;
+    soak->measure.counts.established += measured;
+    if (measured && flow->flow.conn.protocol == IPPROTO_TCP)
         measure_latency(&soak->measure, PEER_HISTOGRAM_HANDSHAKE,
                         (uint64_t)flow->flow.handshake_us * NS_PER_US);
     set_state(flow, SOAK_READY);
     next_request(flow);
     if (soak->ops == &soak_idle)
-        maybe_touch(soak);
+        soak_idle_connected(soak);
+}
+
+static const char *closed_text(const struct soak_flow *flow)
+{
+    return flow->soak->ops->answers ? "closed before the answer was complete"
+                                    : "closed by the application";
 }
 
 static void on_end(struct soak_flow *flow)
@@ -411,7 +375,7 @@ static void on_end(struct soak_flow *flow)
         const char *text;
     } errors[] = {
         [PEER_END_NONE] = {SOAK_CLOSED_EARLY, "the connection ended"},
-        [PEER_END_CLOSED] = {SOAK_CLOSED_EARLY, "closed before the answer was complete"},
+        [PEER_END_CLOSED] = {SOAK_CLOSED_EARLY, NULL},
         [PEER_END_REFUSED] = {SOAK_REFUSED, "connection refused"},
         [PEER_END_RESET] = {SOAK_RESET, "connection reset"},
         [PEER_END_TIMEOUT] = {SOAK_TIMEOUT, "timed out"},
@@ -424,7 +388,8 @@ static void on_end(struct soak_flow *flow)
         return;
     bool meant = end == PEER_END_LOCAL && flow->soak->parent; /* that is its manner */
     if (!meant && (flow->state == SOAK_CONNECTING || flow->state == SOAK_BUSY)) {
-        soak_fail(flow, errors[end].kind, "%s", errors[end].text);
+        soak_fail(flow, errors[end].kind, "%s",
+                  errors[end].text ? errors[end].text : closed_text(flow));
     } else {
         let_go(flow);
         after_end(flow->soak);
@@ -440,11 +405,23 @@ static void on_eof(struct soak_flow *flow)
     if (flow->state == SOAK_BUSY && soak->ops->eof) {
         soak->ops->eof(flow);
     } else if (flow->state == SOAK_BUSY) {
-        soak_fail(flow, SOAK_CLOSED_EARLY, "closed before the answer was complete");
+        soak_fail(flow, SOAK_CLOSED_EARLY, "%s", closed_text(flow));
     } else if (flow->state != SOAK_CLOSED) { /* the application closes an idle connection */
         close_in_order(flow);
         after_end(soak);
     }
+}
+
+/* UDP: `icmp_type`, `icmp_code`. */
+static const char *unreachable_text(const struct soak_flow *flow)
+{
+    const struct stack_conn *conn = &flow->flow.conn;
+    bool v6 = flow->soak->config.to.family == 6;
+
+    if (v6 ? conn->icmp_type == 1 && conn->icmp_code == 4
+           : conn->icmp_type == 3 && conn->icmp_code == 3)
+        return "port unreachable";
+    return "unreachable";
 }
 
 static void soak_event(struct flow *base, unsigned events)
@@ -464,7 +441,7 @@ static void soak_event(struct flow *base, unsigned events)
     if (events & FLOW_WRITABLE && flow->state == SOAK_BUSY && ops->writable)
         ops->writable(flow);
     if (events & FLOW_UNREACHABLE && flow->state == SOAK_BUSY)
-        soak_lose(flow, SOAK_REFUSED);
+        soak_lose(flow, SOAK_REFUSED, "%s", unreachable_text(flow));
     if (events & FLOW_EOF && flow->state != SOAK_CLOSED)
         on_eof(flow);
     if (events & FLOW_END)
@@ -478,37 +455,16 @@ static void soak_release(struct flow *flow)
 
 /* ---- opening ---- */
 
-/* How many may have been opened by now, and when the next one may. */
-static uint64_t opening_allowed(const struct soak *soak, uint64_t *ret_next_ns)
-{
-    const struct peer_soak_config *config = &soak->config;
-    double elapsed = (double)elapsed_ns(soak) / 1e9;
-    double per_s = opens_by_rate(soak) ? config->rate : config->connect_rate;
-
-    *ret_next_ns = TIMER_NEVER;
-    if (per_s > 0) {
-        *ret_next_ns = soak->start_ns + (uint64_t)((double)soak->opened / per_s * 1e9) + 1;
-        return (uint64_t)(elapsed * per_s) + 1;
-    }
-    uint64_t ramp_ns = config->ramp_ns;
-    if (ramp_ns && soak->opened < config->flows) {
-        *ret_next_ns = soak->start_ns +
-                       (uint64_t)((double)soak->opened / (double)config->flows * (double)ramp_ns) +
-                       1;
-        return (uint64_t)((double)elapsed_ns(soak) / (double)ramp_ns * (double)config->flows) + 1;
-    }
-    return UINT64_MAX;
-}
-
 /* How many connections there is work for. */
 static uint64_t wanted(const struct soak *soak)
 {
-    uint64_t left = soak->config.total ? soak->config.total - soak->issued : UINT64_MAX;
+    uint64_t left = schedule_left(&soak->schedule);
+    uint64_t taken = soak->schedule.by_opening ? soak->open : soak->in_state[SOAK_BUSY];
 
     if (exhausted(soak))
         return 0;
     if (left < soak->config.flows) /* those that are busy will not take what is left */
-        return MIN(soak->config.flows, left + soak->in_state[SOAK_BUSY]);
+        return MIN(soak->config.flows, left + taken);
     return soak->config.flows;
 }
 
@@ -535,8 +491,9 @@ static int open_one(struct soak *soak)
         flow_free(&flow->flow);
         return status;
     }
-    flow->intended_ns = opens_by_rate(soak) ? intended_ns(soak, soak->opened) : soak_now(soak);
-    soak->opened++;
+    flow->intended_ns =
+        soak->schedule.by_opening ? schedule_take(&soak->schedule, soak_now(soak)) : soak_now(soak);
+    soak->schedule.opened++;
     soak->open++;
     soak->open_most = MAX(soak->open_most, soak->open);
     soak->measure.counts.opened++;
@@ -548,20 +505,21 @@ static int open_one(struct soak *soak)
 
 static void opening_failed(struct soak *soak, int status)
 {
-    if (!soak->first_error[0])
-        snprintf(soak->first_error, sizeof(soak->first_error), "cannot open more flows: %s",
+    if (!soak->cannot_open[0])
+        snprintf(soak->cannot_open, sizeof(soak->cannot_open), "cannot open more flows: %s",
                  status == -EADDRINUSE ? "every port of every peer is in use"
                                        : error_text(-status));
     soak->ports_exhausted = true;
-    back_off(soak);
+    pause_openings(soak);
 }
 
 static void open_more(struct soak *soak)
 {
-    uint64_t next_ns, allowed = opening_allowed(soak, &next_ns), want = wanted(soak);
+    uint64_t next_ns, want = wanted(soak);
+    uint64_t allowed = schedule_connections(&soak->schedule, soak_now(soak), &next_ns);
     int batch = 0;
 
-    while (soak->open < want && soak->opened < allowed && !soak->over) {
+    while (soak->open < want && soak->schedule.opened < allowed && !soak->over) {
         if (soak_now(soak) < soak->backoff_until_ns) {
             next_ns = soak->backoff_until_ns;
             break;
@@ -592,7 +550,7 @@ static void due_fire(struct timer *timer, uint64_t now_ns)
 
     (void)now_ns;
     if (soak->ops == &soak_idle)
-        touch_some(soak);
+        soak_touch_some(soak);
     else
         serve_due(soak);
 }
@@ -615,7 +573,7 @@ static void expire(struct soak *soak, struct list *list, uint64_t now_ns)
         if (flow->started_ns + soak->config.timeout_ns > now_ns)
             return;
         if (soak->config.udp)
-            soak_lose(flow, SOAK_TIMEOUT);
+            soak_lose(flow, SOAK_TIMEOUT, "no answer in time");
         else
             soak_fail(flow, SOAK_TIMEOUT,
                       flow->state == SOAK_CONNECTING ? "no answer to the handshake"
@@ -675,6 +633,9 @@ static void warm_fire(struct timer *timer, uint64_t now_ns)
     struct soak *soak = list_entry(timer, struct soak, warm);
 
     measure_restart(&soak->measure, now_ns);
+    memset(soak->first_errors, 0, sizeof(soak->first_errors));
+    soak->first_error = NULL;
+    soak->open_most = soak->open;
     soak->begun = soak->ends_closed = soak->ends_reset = soak->ends_given_up = 0;
     if (!soak->parent)
         arm(soak, &soak->interval, now_ns + soak->config.interval_ns);
@@ -701,13 +662,17 @@ static int cut(struct soak *soak, enum soak_state state, int most)
    FIN, and its answers must be read before the device's queue is full. */
 static void close_some(struct soak *soak)
 {
-    static const enum soak_state states[] = {SOAK_CONNECTING, SOAK_READY, SOAK_THINKING,
-                                             SOAK_ENDING, SOAK_BUSY};
-    size_t last = ARRAY_SIZE(states) - (soak->ops->answers && !soak->hurry ? 1 : 0);
+    static const enum soak_state states[] = {SOAK_READY, SOAK_THINKING, SOAK_ENDING,
+                                             SOAK_CONNECTING, SOAK_BUSY};
+    bool answers = soak->ops->answers && !soak->hurry;
     int left = AT_ONCE;
 
-    for (size_t i = 0; i < last && left > 0; i++)
-        left -= cut(soak, states[i], left);
+    for (size_t i = 0; i < ARRAY_SIZE(states) && left > 0; i++) {
+        bool asks =
+            states[i] == SOAK_BUSY || (states[i] == SOAK_CONNECTING && soak->schedule.by_opening);
+        if (!(asks && answers))
+            left -= cut(soak, states[i], left);
+    }
     if (left == 0)
         arm(soak, &soak->opening, soak_now(soak) + 1);
     maybe_over(soak);
@@ -719,6 +684,7 @@ static void end_fire(struct timer *timer, uint64_t now_ns)
 
     (void)now_ns;
     if (!soak->stopping) {
+        serve_due(soak); /* what was wanted until now */
         soak_stop(soak, soak->config.timeout_ns);
         return;
     }
@@ -728,8 +694,12 @@ static void end_fire(struct timer *timer, uint64_t now_ns)
 
 void soak_stop(struct soak *soak, uint64_t grace_ns)
 {
-    if (!soak->stopping)
+    if (!soak->stopping) {
         soak->behind = soak_behind(soak);
+        measure_close(&soak->measure, soak_now(soak), soak->open);
+        timer_cancel(soak->flows->timers, &soak->interval);
+        timer_cancel(soak->flows->timers, &soak->warm);
+    }
     soak->stopping = true;
     soak->hurry |= grace_ns == 0;
     if (grace_ns)
@@ -758,13 +728,25 @@ void soak_init(struct soak *soak)
 
 void soak_begin(struct soak *soak)
 {
-    uint64_t warm_ns = soak->start_ns + soak->config.warmup_ns;
+    const struct peer_soak_config *config = &soak->config;
+    uint64_t warm_ns = soak->start_ns + config->warmup_ns;
+    soak->schedule = (struct schedule){
+        .rate = config->rate,
+        .connect_rate = config->connect_rate,
+        .ramp_ns = config->ramp_ns,
+        .flows = config->flows,
+        .total = config->total,
+        .by_opening = config->rate > 0 && config->requests_per_connection == 1,
+        .start_ns = soak->start_ns,
+        .warm_ns = warm_ns,
+        .end_ns = config->duration_ns ? warm_ns + config->duration_ns : UINT64_MAX,
+    };
     if (soak->config.warmup_ns)
         arm(soak, &soak->warm, warm_ns);
     if (!soak->parent)
         arm(soak, &soak->interval, soak->start_ns + soak->config.interval_ns);
     if (soak->config.duration_ns)
-        arm(soak, &soak->end, warm_ns + soak->config.duration_ns);
+        arm(soak, &soak->end, soak->schedule.end_ns);
     open_more(soak);
 }
 

@@ -6,9 +6,11 @@
 #include "flow/flow.h"
 #include "workload/manner.h"
 #include "workload/measure.h"
+#include "workload/schedule.h"
 
 #include <http_parser.h>
 #include <peer/soak.h>
+#include <stdarg.h>
 
 /**
  * A run of one workload by many flows. soak.c has the schedule: when to open, when to ask, when to
@@ -44,7 +46,9 @@ struct soak_flow {
     union {
         http_parser http;
         struct {
-            uint64_t base, received; /* of the stream: start of this message, taken so far */
+            uint64_t base;     /* of the stream: where this message begins */
+            uint64_t received; /* TCP: taken so far */
+            uint64_t answered; /* UDP: of the last 64 requests, a bit each */
         } echo;
     };
 };
@@ -73,6 +77,14 @@ struct soak_answer {
     bool remote_closes;
 };
 
+/* How what the application sent begins, made printable: of the latest flow of its number. */
+struct soak_said {
+    uint64_t id;
+    int len;
+    char text[120];
+};
+enum { SOAK_SAID = 64 };
+
 struct soak {
     struct peer_soak_config config; /* with defaults filled in; strings are the soak's */
     const struct soak_ops *ops;
@@ -84,16 +96,23 @@ struct soak {
     struct list connecting, ready, busy, thinking, ending; /* of flows, oldest first */
     uint64_t in_state[SOAK_CLOSED + 1];
     uint64_t open, open_most;
-    uint64_t opened, issued, next_id, next_peer;
+    struct schedule schedule;
+    uint64_t next_id, next_peer;
     uint64_t start_ns, backoff_until_ns;
     uint64_t behind;     /* requests that were due when the run was stopped, and had not started */
     uint64_t touch_left; /* idle flows still to be looked at */
-    bool touch_begun;
+    uint64_t touch_open; /* messages that are not acknowledged */
+    bool touch_begun, idle_ends;
     uint32_t failures; /* in a row */
     bool stopping, hurry, over, ports_exhausted;
 
     struct timer due, opening, sweep, think, interval, warm, end;
-    char first_error[160];
+    const char *first_error;                       /* one of these, NULL: none */
+    char first_errors[PEER_SOAK_ERROR_KINDS][240]; /* by enum soak_error */
+    char cannot_open[160];
+    bool expects; /* only `expected` statuses are right */
+    bool expected[PEER_STATUS_CODES];
+    struct soak_said said[SOAK_SAID];
 
     /* Flows with bad manners: see soak_share.c. */
     struct soak **shares;
@@ -115,6 +134,8 @@ struct soak {
     uint8_t *scratch; /* SOAK_SCRATCH_BYTES of pattern */
 };
 enum { SOAK_SCRATCH_BYTES = 256 * 1024 };
+/* The longest pause after failures, and how long an idle connection must live to be taken. */
+#define SOAK_BACKOFF_MOST_NS NS_PER_S
 
 /** `config` as given by the caller; 0, -EINVAL with text, -ENOMEM. */
 int soak_start(const struct peer_soak_config *config, struct flows *flows,
@@ -147,6 +168,11 @@ struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *
 void soak_init(struct soak *soak);
 void soak_begin(struct soak *soak);
 
+/* soak_idle.c: one more is connected; something happened: is it enough?; messages that are left. */
+void soak_idle_connected(struct soak *soak);
+void soak_idle_check(struct soak *soak);
+void soak_touch_some(struct soak *soak);
+
 /* For the workloads. */
 /** The first byte of an answer came. */
 void soak_first_byte(struct soak_flow *flow);
@@ -154,7 +180,26 @@ void soak_first_byte(struct soak_flow *flow);
 void soak_also(struct soak *soak, uint64_t count);
 /** The answer is complete and right. */
 void soak_complete(struct soak_flow *flow);
-enum soak_error { SOAK_REFUSED, SOAK_RESET, SOAK_TIMEOUT, SOAK_BAD_ANSWER, SOAK_CLOSED_EARLY };
+enum soak_error {
+    SOAK_REFUSED = PEER_SOAK_REFUSED,
+    SOAK_RESET = PEER_SOAK_RESET,
+    SOAK_TIMEOUT = PEER_SOAK_TIMEOUT,
+    SOAK_BAD_ANSWER = PEER_SOAK_BAD_ANSWER,
+    SOAK_CLOSED_EARLY = PEER_SOAK_CLOSED_EARLY,
+    SOAK_STATUS = PEER_SOAK_STATUS,
+};
+/** Whether this flow's request (or handshake) belongs to the measured time. */
+bool soak_counts(const struct soak_flow *flow);
+/** HTTP: the answer is complete. Counts its status, as an error when another was expected. */
+void soak_answered(struct soak_flow *flow, unsigned status);
+/** How an answer begins, kept for the words of an error: call with its first bytes. */
+void soak_said(struct soak_flow *flow, const void *data, size_t len);
+/** Counts an error; the flow goes on as it is. A request's error counts when the request does; what
+ *  comes unasked counts by when it comes. */
+void soak_error(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void soak_error_args(struct soak_flow *flow, enum soak_error kind, const char *format,
+                     va_list arguments) __attribute__((format(printf, 3, 0)));
 /** Counts an error and gives the flow up. */
 void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -162,8 +207,9 @@ void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format,
 void soak_touch(struct soak_flow *flow);
 /** Something that counts as a request was done, and the flow goes on as it is. */
 void soak_done(struct soak_flow *flow);
-/** UDP: this request is lost, the flow goes on. */
-void soak_lose(struct soak_flow *flow, enum soak_error kind);
+/** This request came to nothing; the flow goes on. */
+void soak_lose(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /** Writes on; STACK_WRITE_* flags. Counts, and returns as flow_write. */
 ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int flags);
 /** HTTP: builds the requests. */

@@ -32,8 +32,10 @@ static void take_all(struct soak_flow *flow)
 
     while ((count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
         size_t len = iov_total(iov, count);
-        if (flow->state == SOAK_BUSY)
+        if (flow->state == SOAK_BUSY && !flow->first_byte) {
             soak_first_byte(flow);
+            soak_said(flow, iov[0].iov_base, iov[0].iov_len);
+        }
         flow->soak->measure.counts.bytes_received += len;
         flow_consume(&flow->flow, len);
     }
@@ -47,6 +49,7 @@ void soak_touch(struct soak_flow *flow)
     flow->intended_ns = soak_now(soak);
     ssize_t done = soak_write(flow, soak->scratch, len, STACK_WRITE_STABLE);
     flow->out_at = done > 0 ? (uint64_t)done : 0;
+    soak->touch_open += done > 0;
 }
 
 /* All of the message is acknowledged. */
@@ -55,7 +58,9 @@ static void touched(struct soak_flow *flow)
     if (!flow->out_at || stack_tcp_queued(&flow->flow.conn))
         return;
     flow->out_at = 0;
+    flow->soak->touch_open--;
     soak_done(flow);
+    soak_idle_check(flow->soak);
 }
 
 static void nothing(struct soak_flow *flow)

@@ -5,7 +5,9 @@
  * wrong byte.
  *
  * A datagram is the part of the stream that begins at (its number * its size): an answer that is
- * older than the request under way is told apart from a wrong one.
+ * older than the request under way is told apart from a wrong one. Of the last 64 requests a bit
+ * each (`echo.answered`, the latest is bit 0) says whether it had an answer: what comes for one
+ * that had is there twice, for one that had not it is late.
  */
 #include "workload/pattern.h"
 #include "workload/soak.h"
@@ -13,6 +15,7 @@
 #include "base/macro.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { PEEK_VECTORS = 16 };
@@ -76,6 +79,8 @@ static void echo_readable(struct soak_flow *flow)
             soak_fail(flow, SOAK_BAD_ANSWER, "bytes came that nobody asked for");
             return;
         }
+        if (!flow->first_byte)
+            soak_said(flow, iov[0].iov_base, iov[0].iov_len);
         soak_first_byte(flow);
         for (int i = 0; i < count; i++) {
             if (!echo_take(flow, &iov[i]))
@@ -100,42 +105,72 @@ static void datagram_send(struct soak_flow *flow)
     size_t size = (size_t)soak->config.message_bytes;
 
     flow->echo.base = (uint64_t)(flow->requests - 1) * size;
+    flow->echo.answered <<= 1;
     pattern_fill(soak_flow_key(flow), flow->echo.base, soak->scratch, size);
     (void)soak_write(flow, soak->scratch, size, 0); /* a datagram that is not sent is lost */
 }
 
-/* Which earlier datagram is it? Those of the last 64 requests are looked for. */
-static bool is_older(const struct soak_flow *flow, const void *data, size_t len)
+/* Which earlier datagram is it? How many requests ago that was; -1: none of the last 64. */
+static int age_of(const struct soak_flow *flow, const void *data, size_t len)
 {
     size_t size = (size_t)flow->soak->config.message_bytes;
 
-    for (uint64_t back = 1; back <= 64 && back < flow->requests; back++) {
-        uint64_t base = (flow->requests - 1 - back) * size;
+    for (uint32_t back = 1; back < 64 && back < flow->requests; back++) {
+        uint64_t base = (uint64_t)(flow->requests - 1 - back) * size;
         if (pattern_check(soak_flow_key(flow), base, data, len) < 0)
-            return true;
+            return (int)back;
     }
-    return false;
+    return -1;
+}
+
+static void count_older(struct soak_flow *flow, int age)
+{
+    struct peer_soak_counts *counts = &flow->soak->measure.counts;
+    uint64_t bit = UINT64_C(1) << age;
+
+    if (flow->echo.answered & bit)
+        counts->duplicates++;
+    else
+        counts->late++;
+    flow->echo.answered |= bit;
+}
+
+/* Fits no request: in what it differs from the last one. */
+static void wrong_datagram(struct soak_flow *flow, const void *data, size_t len)
+{
+    size_t size = (size_t)flow->soak->config.message_bytes;
+    char text[96];
+
+    if (len != size)
+        snprintf(text, sizeof(text), "a datagram of %zu bytes came back for one of %zu", len, size);
+    else
+        snprintf(text, sizeof(text), "byte %lld of what came back differs from what was sent",
+                 (long long)pattern_check(soak_flow_key(flow), flow->echo.base, data, len));
+    if (flow->state == SOAK_BUSY)
+        soak_lose(flow, SOAK_BAD_ANSWER, "%s", text);
+    else
+        soak_error(flow, SOAK_BAD_ANSWER, "%s", text);
 }
 
 static void datagram_take(struct soak_flow *flow, const void *data, size_t len)
 {
     struct peer_soak_counts *counts = &flow->soak->measure.counts;
     bool whole = len == flow->soak->config.message_bytes;
+    int age;
 
     counts->bytes_received += len;
     if (whole && pattern_check(soak_flow_key(flow), flow->echo.base, data, len) < 0) {
         if (flow->state != SOAK_BUSY) {
-            counts->duplicates++;
+            count_older(flow, 0);
             return;
         }
+        flow->echo.answered |= 1;
         soak_first_byte(flow);
         soak_complete(flow);
-    } else if (whole && is_older(flow, data, len)) {
-        counts->late++;
-    } else if (flow->state == SOAK_BUSY) {
-        soak_lose(flow, SOAK_BAD_ANSWER);
+    } else if (whole && (age = age_of(flow, data, len)) > 0) {
+        count_older(flow, age);
     } else {
-        counts->bad_answer++;
+        wrong_datagram(flow, data, len);
     }
 }
 

@@ -161,12 +161,9 @@ static void parser_begin(struct soak_flow *flow)
 
 static void http_answered(struct soak_flow *flow, unsigned status, bool remote_closes)
 {
-    struct soak *soak = flow->soak;
-
-    soak->measure.counts.statuses[status / 100 < PEER_STATUS_CLASSES ? status / 100 : 0]++;
     flow->remote_closes = remote_closes;
     flow->last |= remote_closes;
-    soak_complete(flow);
+    soak_answered(flow, status);
 }
 
 /* The parser has seen all of an answer. 1xx is followed by the real one. */
@@ -201,6 +198,9 @@ static void http_parse(struct soak_flow *flow, const char *data, size_t len)
 {
     bool whole = !flow->parsing;
     size_t at = 0;
+
+    if (whole)
+        soak_said(flow, data, len);
 
     while (at < len && flow->state == SOAK_BUSY) {
         parser_begin(flow);

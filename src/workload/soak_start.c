@@ -9,8 +9,11 @@
 #include "base/error.h"
 #include "base/macro.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct soak_ops *choose_ops(const struct peer_soak_config *config)
 {
@@ -44,6 +47,8 @@ static int check(const struct peer_soak_config *config, const struct addr_set *p
         return refuse(error, "a rate of requests needs a workload of requests: http or echo");
     if (config->udp && config->workload == PEER_WORKLOAD_SEND && config->rate <= 0)
         return refuse(error, "sending UDP needs a rate (-R): nothing else would slow it down");
+    if (config->expect && config->workload != PEER_WORKLOAD_HTTP)
+        return refuse(error, "statuses are expected of HTTP alone");
     if (config->udp && config->message_bytes > 65507)
         return refuse(error, "a datagram has at most 65507 bytes");
     if (config->flows > peers->count * 64512)
@@ -68,6 +73,51 @@ static void fill_defaults(struct peer_soak_config *config)
         config->message_bytes = 64;
 }
 
+/* "200", "200-299" or "2xx", up to a comma or the end: 0 and both ends, or -EINVAL. */
+static int read_statuses(const char *text, size_t len, unsigned *first, unsigned *last)
+{
+    char word[16], after;
+
+    if (len >= sizeof(word))
+        return -EINVAL;
+    memcpy(word, text, len);
+    word[len] = 0;
+    if (len == 3 && strcasecmp(word + 1, "xx") == 0 && isdigit((unsigned char)*word)) {
+        *first = (unsigned)(*word - '0') * 100;
+        *last = *first + 99;
+    } else if (strspn(word, "0123456789-") != len) {
+        return -EINVAL;
+    } else if (sscanf(word, "%3u-%3u%c", first, last, &after) != 2) {
+        if (sscanf(word, "%3u%c", first, &after) != 1)
+            return -EINVAL;
+        *last = *first;
+    }
+    return *first >= 100 && *first <= *last && *last < PEER_STATUS_CODES ? 0 : -EINVAL;
+}
+
+static int read_expect(struct soak *soak, struct peer_error *error)
+{
+    const char *text = soak->config.expect;
+    unsigned first, last;
+
+    if (!text)
+        return 0;
+    soak->config.expect = NULL; /* the caller's string */
+    soak->expects = true;
+    for (;;) {
+        size_t len = strcspn(text, ",");
+        if (read_statuses(text, len, &first, &last) < 0)
+            return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                             "\"%.*s\" is no status to expect: 200, 200-299 or 2xx",
+                             (int)MIN(len, (size_t)64), text);
+        for (; first <= last; first++)
+            soak->expected[first] = true;
+        if (!text[len])
+            return 0;
+        text += len + 1;
+    }
+}
+
 static int prepare(struct soak *soak, struct peer_error *error)
 {
     int status = measure_init(&soak->measure, soak_now(soak));
@@ -76,7 +126,10 @@ static int prepare(struct soak *soak, struct peer_error *error)
     if (status < 0 || !soak->scratch)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
-    return soak->config.workload == PEER_WORKLOAD_HTTP ? soak_http_prepare(soak, error) : 0;
+    status = read_expect(soak, error);
+    if (status == 0 && soak->config.workload == PEER_WORKLOAD_HTTP)
+        status = soak_http_prepare(soak, error);
+    return status;
 }
 
 int soak_start(const struct peer_soak_config *config, struct flows *flows,
@@ -129,7 +182,9 @@ struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *
         .last_request_len = parent->last_request_len,
         .head = parent->head,
         .scratch = parent->scratch,
+        .expects = parent->expects,
     };
+    memcpy(soak->expected, parent->expected, sizeof(soak->expected));
     soak_init(soak);
     return measure_init(&soak->measure, soak->start_ns) < 0 ? soak_free(soak) : soak;
 }
