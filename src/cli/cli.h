@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /** Exit statuses, as every man page lists them. */
 enum {
@@ -124,6 +125,8 @@ int parse_target(const struct command *command, const struct common_options *com
 bool link_help(const struct common_options *common);
 /** Likewise the manners. */
 bool manner_help(const struct common_options *common);
+void link_print_help(FILE *file);
+void manner_print_help(FILE *file);
 /** Before the net is made, which may be NULL then, and with it: 0 or an exit status after a
  * message. */
 int check_manners(const struct peer_net *net, const struct common_options *common,

@@ -272,22 +272,27 @@ static bool is_help(const char *text)
     return text && strcmp(text, "help") == 0;
 }
 
-/* `--link help`: nothing else is done then. */
-bool link_help(const struct common_options *common)
+void link_print_help(FILE *file)
 {
     struct peer_link_profile profile;
 
+    fprintf(file, "delay TIME [JITTER [CORRELATION]]   distribution uniform|normal|pareto\n"
+                  "loss P [CORRELATION]                loss gemodel p [r [1-h [1-k]]]\n"
+                  "duplicate P   corrupt P             reorder P [gap N]   (needs delay)\n"
+                  "rate RATE     limit PACKETS\n\n"
+                  "in any order, after at most one of these profiles:\n\n");
+    for (size_t i = 0; peer_link_profile(i, &profile); i++) {
+        fprintf(file, "%s  (%s)\n", profile.name, profile.about);
+        fprintf(file, "    up:   %s\n    down: %s\n", profile.uplink, profile.downlink);
+    }
+}
+
+/* `--link help`: nothing else is done then. */
+bool link_help(const struct common_options *common)
+{
     if (!is_help(common->link) && !is_help(common->uplink) && !is_help(common->downlink))
         return false;
-    printf("delay TIME [JITTER [CORRELATION]]   distribution uniform|normal|pareto\n"
-           "loss P [CORRELATION]                loss gemodel p [r [1-h [1-k]]]\n"
-           "duplicate P   corrupt P             reorder P [gap N]   (needs delay)\n"
-           "rate RATE     limit PACKETS\n\n"
-           "in any order, after at most one of these profiles:\n\n");
-    for (size_t i = 0; peer_link_profile(i, &profile); i++) {
-        printf("%s  (%s)\n", profile.name, profile.about);
-        printf("    up:   %s\n    down: %s\n", profile.uplink, profile.downlink);
-    }
+    link_print_help(stdout);
     return true;
 }
 

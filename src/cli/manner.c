@@ -34,25 +34,31 @@ const struct option_def options_manner[] = {
     {0},
 };
 
-bool manner_help(const struct common_options *common)
+void manner_print_help(FILE *file)
 {
     struct peer_manner manner;
 
-    if (strcmp(common->manners, "help") != 0)
-        return false;
-    printf("NAME[:SHARE][:VALUE][@WHEN]\n\n"
-           "SHARE  a part of many flows: 5%%\n"
-           "VALUE  what the manner takes: bytes a second (10B/s), a count a second (1000/s), or a "
-           "size\n       (1280B, 1KiB)\n"
-           "WHEN   a time since the connection was made (10s, 200ms), a count of bytes both ways "
-           "(4KiB),\n       or syn, connected, request (the first bytes were sent)\n\n");
+    fprintf(file,
+            "NAME[:SHARE][:VALUE][@WHEN]\n\n"
+            "SHARE  a part of many flows: 5%%\n"
+            "VALUE  what the manner takes: bytes a second (10B/s), a count a second (1000/s), or "
+            "a size\n       (1280B, 1KiB)\n"
+            "WHEN   a time since the connection was made (10s, 200ms), a count of bytes both ways "
+            "(4KiB),\n       or syn, connected, request (the first bytes were sent)\n\n");
     for (size_t i = 0; peer_manner(i, &manner); i++) {
         char usage[64];
         snprintf(usage, sizeof(usage), "%s%s%s", manner.name, manner.value ? ":" : "",
                  manner.value ? manner.value : "");
-        printf("%-22s @%-9s  %s  %s\n", usage, manner.when, manner.udp ? "TCP, UDP" : "TCP     ",
-               manner.about);
+        fprintf(file, "%-22s @%-9s  %s  %s\n", usage, manner.when,
+                manner.udp ? "TCP, UDP" : "TCP     ", manner.about);
     }
+}
+
+bool manner_help(const struct common_options *common)
+{
+    if (strcmp(common->manners, "help") != 0)
+        return false;
+    manner_print_help(stdout);
     return true;
 }
 
