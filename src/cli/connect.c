@@ -12,7 +12,7 @@
 struct connect_options {
     struct common_options common;
     uint64_t port, quit_ns;
-    bool zero;
+    bool zero, raw;
     int quit_given;
 };
 
@@ -29,6 +29,8 @@ static const struct option_def connect_table[] = {
      .offset = offsetof(struct connect_options, port), .min = 1, .max = 65535},
     {'q', "quit", "TIME", "end so long after the end of standard input", set_quit,
      .offset = offsetof(struct connect_options, quit_ns)},
+    {0, "raw", NULL, "at a terminal: show control characters of the application as they are",
+     option_set_flag, .offset = offsetof(struct connect_options, raw)},
     {'z', "zero", NULL, "just connect and close: is somebody there?", option_set_flag,
      .offset = offsetof(struct connect_options, zero)},
     {0},
@@ -71,6 +73,7 @@ static int connect_in(struct peer_net *net, const struct connect_options *option
         .quit_given = options->quit_given,
         .quit_ns = options->quit_ns,
         .zero = options->zero,
+        .raw = options->raw,
         .connected = options->common.udp,
     };
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <peer/manner.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void act_help(struct session *session, const char *text);
@@ -45,6 +46,7 @@ static void act_half_close(struct session *session, const char *text)
 {
     (void)text;
     session_half_close(session);
+    session_note(session, "half-closed: no more is sent (FIN); what comes is shown");
 }
 
 static void act_cable(struct session *session, const char *text)
@@ -64,11 +66,29 @@ static void act_cable(struct session *session, const char *text)
                                   : "the cable is plugged in again");
 }
 
+/* What "--link help" prints, as notes. */
+static void note_help(struct session *session, void (*print)(FILE *file))
+{
+    char *text = NULL, *rest, *line;
+    size_t len;
+    FILE *file = open_memstream(&text, &len);
+
+    if (!file)
+        return;
+    print(file);
+    fclose(file);
+    for (rest = text; (line = strsep(&rest, "\n")) && (*line || rest);)
+        session_note(session, "%s", line);
+    free(text);
+}
+
 static void act_link(struct session *session, const char *text)
 {
     struct peer_error error;
 
-    if (peer_net_set_link(session_net(session), text, text, &error) < 0)
+    if (strcmp(text, "help") == 0)
+        note_help(session, link_print_help);
+    else if (peer_net_set_link(session_net(session), text, text, &error) < 0)
         session_note(session, "%s", error.text);
     else
         session_note(session, "the link is \"%s\" both ways now", text);
@@ -78,7 +98,9 @@ static void act_manner(struct session *session, const char *text)
 {
     struct peer_error error;
 
-    if (peer_flow_set_manners(session_flow(session), text, &error) < 0)
+    if (strcmp(text, "help") == 0)
+        note_help(session, manner_print_help);
+    else if (peer_flow_set_manners(session_flow(session), text, &error) < 0)
         session_note(session, "%s", error.text);
     else
         session_note(session, "it has the manner \"%s\" now", text);
@@ -105,21 +127,23 @@ static void act_pause(struct session *session, const char *text)
 {
     (void)text;
     if (session_pause(session))
-        session_note(session, "stopped reading: the window closes (~p goes on)");
+        session_note(session, "stopped reading (~p goes on)");
     else
-        session_note(session, "reading again: the window opens");
+        session_note(session, "reading again");
 }
 
 static const struct escape escapes[] = {
-    {'?', NULL, "this help", act_help},
-    {'i', NULL, "the connection's facts now", act_info},
-    {'.', NULL, "reset the connection (RST) and end", act_reset},
-    {'h', NULL, "half-close: send FIN, go on reading", act_half_close},
-    {'p', NULL, "stop reading, or go on: the window closes and opens", act_pause},
-    {'v', NULL, "pull the cable, or plug it in again", act_cable},
-    {'l', "SPEC", "change the link, such as \"delay 50ms loss 1%\"", act_link},
-    {'m', "NAME", "start a manner, such as \"stall\" (peer connect --manner help)", act_manner},
-    {'r', "ADDR", "roam: go on from another of the peers' addresses", act_roam},
+    {'?', NULL, "this help", NULL, act_help},
+    {'i', NULL, "the connection's facts now", NULL, act_info},
+    {'.', NULL, "reset the connection (RST) and end", NULL, act_reset},
+    {'h', NULL, "half-close: send FIN, go on reading", NULL, act_half_close},
+    {'p', NULL, "stop reading, or go on: the window closes and opens", NULL, act_pause},
+    {'v', NULL, "pull the cable, or plug it in again", NULL, act_cable},
+    {'l', "SPEC", "change the link, such as \"delay 50ms loss 1%\", or help",
+     " (\"help\" lists what a link can be)", act_link},
+    {'m', "NAME", "start a manner, such as \"stall\", or help",
+     " (\"help\" lists the manners)", act_manner},
+    {'r', "ADDR", "roam: go on from another of the peers' addresses", "", act_roam},
 };
 
 static void act_help(struct session *session, const char *text)

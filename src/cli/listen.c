@@ -12,12 +12,14 @@
 struct listen_options {
     struct common_options common;
     const char *serve;
-    bool keep;
+    bool keep, raw;
 };
 
 static const struct option_def listen_table[] = {
     {'k', "keep", NULL, "go on listening after a caller has gone", option_set_flag,
      .offset = offsetof(struct listen_options, keep)},
+    {0, "raw", NULL, "at a terminal: show control characters of the caller as they are",
+     option_set_flag, .offset = offsetof(struct listen_options, raw)},
     {0, "serve", "WHAT", "answer callers here, any number at once: echo, discard or http",
      option_set_string, .offset = offsetof(struct listen_options, serve)},
     {0},
@@ -181,6 +183,7 @@ static int talk_to_callers(struct listening *listening)
             .signal_fd = listening->signal_fd,
             .udp = options->common.udp,
             .verbose = options->common.verbose,
+            .raw = options->raw,
             .idle_ns = options->common.timeout_ns,
             .connected = true,
             .other = on_other,

@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * See session.h. One loop over four descriptors: the net, signals, stdin and stdout.
+ * See session.h. One loop (step) over the net, signals, stdin and stdout. Without a terminal
+ * run_loop calls it, at one the editor does while it waits for keys (terminal.c).
  *
- * stdout is written without waiting (through a descriptor of its own, so that O_NONBLOCK does not
- * leak to whoever shares the terminal): a reader who stops leaves bytes in the flow, whose window
- * then closes, as a real machine's would. stdin is read only while the flow has room.
+ * stdin is read only while the flow has room; stdout see output.c.
  */
 #include "session.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-enum { IN_BYTES = 256 * 1024, UDP_CHUNK = 16384, OUT_VECTORS = 16, SAFE_WRITE = 4096 };
+enum { IN_BYTES = 256 * 1024, UDP_CHUNK = 16384, OUT_VECTORS = 16 };
 #define CLOSE_WAIT_NS (1 * CLI_NS_PER_S)
 #define UDP_LINGER_NS (1 * CLI_NS_PER_S)
 
@@ -27,10 +25,10 @@ struct session {
     struct peer_net *net;
     struct peer_flow *flow;
     struct terminal *terminal;
-    int out_fd;
-    bool out_waits; /* would wait if it might block: write SAFE_WRITE when poll allows */
+    struct output *output;
     bool out_blocked, out_failed;
-    bool hung_up; /* the terminal is gone: there is nothing to read from it */
+    bool shut_told; /* that the window is shut, since the pause */
+    bool heard;     /* something came */
     bool connected, paused, remote_eof, in_eof, shut, closing, over, interrupted;
     enum peer_end end;
     int status;
@@ -55,30 +53,47 @@ void session_note(struct session *session, const char *format, ...)
     va_list arguments;
 
     if (session->terminal)
-        terminal_hide(session->terminal);
+        terminal_begin_note(session->terminal);
     va_start(arguments, format);
     fputs("~ ", stderr);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
     if (session->terminal)
-        terminal_show(session->terminal);
+        terminal_end_note(session->terminal);
 }
 
-void session_print_facts(struct peer_flow *flow)
+/* "peer: ..." beside a line that may be being edited. */
+__attribute__((format(printf, 2, 3))) static void tell(struct session *session, const char *format,
+                                                       ...)
+{
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (session->terminal)
+        terminal_begin_note(session->terminal);
+    say("%s", text);
+    if (session->terminal)
+        terminal_end_note(session->terminal);
+}
+
+static void print_facts(struct session *session)
 {
     struct peer_flow_info info;
     char from[PEER_ENDPOINT_TEXT], to[PEER_ENDPOINT_TEXT], time[32];
 
-    peer_flow_get_info(flow, &info);
+    peer_flow_get_info(session->flow, &info);
     peer_endpoint_format(&info.from, info.from_port, from);
     peer_endpoint_format(&info.to, info.to_port, to);
     if (info.udp)
-        say("%s -> %s (UDP)", from, to);
+        tell(session, "%s -> %s (UDP)", from, to);
     else
-        say("%s -> %s connected in %s, MSS %u, window scale %d sent %d received%s%s", from, to,
-            format_time(info.handshake_ns, time), info.mss, info.receive_scale, info.send_scale,
-            info.timestamps ? ", timestamps" : "", info.sack ? ", SACK" : "");
+        tell(session, "%s -> %s connected in %s, MSS %u, window scale %d sent %d received%s%s",
+             from, to, format_time(info.handshake_ns, time), info.mss, info.receive_scale,
+             info.send_scale, info.timestamps ? ", timestamps" : "", info.sack ? ", SACK" : "");
 }
 
 static void session_over(struct session *session, int status)
@@ -105,6 +120,7 @@ void session_half_close(struct session *session)
 bool session_pause(struct session *session)
 {
     session->paused = !session->paused;
+    session->shut_told = false;
     return session->paused;
 }
 
@@ -164,6 +180,10 @@ static void in_append(void *user, const char *text, size_t len)
 {
     struct session *session = user;
 
+    if (session->in_eof) {
+        session_note(session, "not sent: our side of the connection is closed");
+        return;
+    }
     if (session->in_at == session->in_len)
         session->in_at = session->in_len = 0;
     if (len > sizeof(session->in) - session->in_len) {
@@ -179,12 +199,8 @@ static void in_append(void *user, const char *text, size_t len)
 static void in_read(struct session *session)
 {
     size_t most = session->config->udp ? UDP_CHUNK : sizeof(session->in);
-
-    if (session->terminal) {
-        session->hung_up = !terminal_read(session->terminal);
-        return;
-    }
     ssize_t len = read(STDIN_FILENO, session->in, most);
+
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     session->in_at = 0;
@@ -196,8 +212,11 @@ static void in_read(struct session *session)
 
 static void on_terminal_eof(void *user)
 {
-    session_half_close(user);
-    in_flush(user);
+    struct session *session = user;
+
+    if (!session->in_eof)
+        session_half_close(session);
+    in_flush(session);
 }
 
 static enum terminal_escape on_terminal_escape(void *user, char key)
@@ -219,96 +238,55 @@ static void on_terminal_command(void *user, char key, const char *text)
     struct session *session = user;
 
     text += strspn(text, " \t");
-    if (*text && session->flow && !session->over)
+    if (!*text)
+        session_note(session, "nothing changed%s", escape_find(key)->hint);
+    else if (session->flow && !session->over)
         escape_find(key)->act(session, text);
 }
 
 /* ---- the flow to stdout ---- */
 
-static void out_open(struct session *session)
+static void out_failed(struct session *session, int status)
 {
-    struct stat stat;
-
-    session->out_fd = STDOUT_FILENO;
-    if (fstat(STDOUT_FILENO, &stat) < 0 || S_ISREG(stat.st_mode))
-        return;
-    if ((fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY)
-        return; /* was closed: writing is to fail */
-    int fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    session->out_waits = fd < 0;
-    if (fd >= 0)
-        session->out_fd = fd;
-}
-
-static void out_failed(struct session *session)
-{
-    say("cannot write to standard output: %s", strerror(errno));
+    tell(session, "cannot write to standard output: %s", strerror(-status));
     session->out_failed = true;
     session->status = STATUS_MACHINE;
     session_reset(session);
 }
 
-/* Is there room for SAFE_WRITE bytes at once? */
-static bool out_ready(const struct session *session)
-{
-    struct pollfd fd = {.fd = session->out_fd, .events = POLLOUT};
-
-    return !session->out_waits || poll(&fd, 1, 0) == 1;
-}
-
-static bool out_write(struct session *session, struct iovec *iov, int count)
-{
-    if (session->out_waits) {
-        count = 1;
-        iov->iov_len = iov->iov_len < SAFE_WRITE ? iov->iov_len : SAFE_WRITE;
-    }
-    ssize_t done = out_ready(session) ? writev(session->out_fd, iov, count) : -1;
-    if (done < 0 && (errno == EAGAIN || errno == EINTR)) {
-        session->out_blocked = true;
-        return false;
-    }
-    if (done < 0) {
-        out_failed(session);
-        return false;
-    }
-    peer_flow_consume(session->flow, (size_t)done);
-    return true;
-}
-
 /* Nobody wants to see it any more. */
-static void out_discard(struct session *session, const struct iovec *iov, int count)
+static void out_discard(struct session *session)
 {
-    size_t len = 0;
+    struct iovec iov[OUT_VECTORS];
+    int count;
 
-    for (int i = 0; i < count; i++)
-        len += iov[i].iov_len;
-    peer_flow_consume(session->flow, len);
+    while ((count = peer_flow_peek(session->flow, iov, OUT_VECTORS)) > 0) {
+        size_t len = 0;
+        for (int i = 0; i < count; i++)
+            len += iov[i].iov_len;
+        peer_flow_consume(session->flow, len);
+    }
 }
 
 /* Moves received bytes on; true when all of them went. */
 static bool out_flush(struct session *session)
 {
-    struct iovec iov[OUT_VECTORS];
-    int count;
-
     session->out_blocked = false;
     if (session->paused || session->over || session->out_failed)
         return !session->paused;
-    while ((count = peer_flow_peek(session->flow, iov, OUT_VECTORS)) > 0) {
-        if (session->closing && (session->interrupted || session->config->zero)) {
-            out_discard(session, iov, count);
-            continue;
-        }
-        if (session->terminal)
-            terminal_hide(session->terminal);
-        bool more = out_write(session, iov, count);
-        if (session->terminal)
-            terminal_show(session->terminal);
-        if (!more)
-            return false;
+    if (session->closing && (session->interrupted || session->config->zero)) {
+        out_discard(session);
+        return true;
+    }
+    int status = output_move(session->output, session->flow);
+    if (status == 1) {
+        session->heard = true;
         session->active_ns = peer_net_now_ns(session->net);
     }
-    return true;
+    session->out_blocked = status == -EAGAIN;
+    if (status < 0 && status != -EAGAIN)
+        out_failed(session, status);
+    return status >= 0;
 }
 
 /* ---- events ---- */
@@ -318,7 +296,7 @@ static void on_connected(struct session *session)
     session->connected = true;
     session->active_ns = peer_net_now_ns(session->net);
     if (session->config->verbose)
-        session_print_facts(session->flow);
+        print_facts(session);
     if (session->config->zero)
         session_close(session);
 }
@@ -330,15 +308,18 @@ static void print_end(struct session *session, const struct peer_event *event)
 
     peer_flow_get_info(session->flow, &info);
     if (event->end == PEER_END_UNREACHABLE)
-        say("%s", icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf));
-    else if (event->end != PEER_END_CLOSED && !(event->end == PEER_END_LOCAL && session->status))
-        say("%s", event->end == PEER_END_TIMEOUT && !session->connected
-                      ? "connection timed out: no answer to the handshake"
-                      : end_text(event->end));
+        tell(session, "%s", icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf));
+    else if (event->end != PEER_END_CLOSED &&
+             !(event->end == PEER_END_LOCAL && (session->status || session->closing)))
+        tell(session, "%s",
+             event->end == PEER_END_TIMEOUT && !session->connected
+                 ? "connection timed out: no answer to the handshake"
+                 : end_text(event->end));
     if (session->config->verbose && session->connected)
-        say("%s sent, %s received, %llu retransmits, %s", format_bytes(info.bytes_sent, sent),
-            format_bytes(info.bytes_received, received), (unsigned long long)info.retransmits,
-            format_time(peer_net_now_ns(session->net) - session->opened_ns, time));
+        tell(session, "%s sent, %s received, %llu retransmits, %s",
+             format_bytes(info.bytes_sent, sent), format_bytes(info.bytes_received, received),
+             (unsigned long long)info.retransmits,
+             format_time(peer_net_now_ns(session->net) - session->opened_ns, time));
 }
 
 static void on_closed(struct session *session, const struct peer_event *event)
@@ -347,6 +328,8 @@ static void on_closed(struct session *session, const struct peer_event *event)
         session->connected && (event->end == PEER_END_CLOSED || event->end == PEER_END_LOCAL);
 
     (void)out_flush(session);
+    if (session->terminal)
+        terminal_finish(session->terminal);
     print_end(session, event);
     session->end = event->end;
     if (!fine && session->status == STATUS_DONE)
@@ -357,7 +340,7 @@ static void on_unreachable(struct session *session, const struct peer_event *eve
 {
     char buf[64];
 
-    say("%s", icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf));
+    tell(session, "%s", icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf));
     session_over(session, STATUS_REMOTE);
 }
 
@@ -421,6 +404,16 @@ static uint64_t next_deadline(const struct session *session)
     return next;
 }
 
+/* The application's FIN has not come: ours was one too many, or it is in no hurry. */
+static void give_up_closing(struct session *session, const char *why)
+{
+    if (session->terminal || session->interrupted || session->config->verbose)
+        tell(session, "%s: connection reset by this peer", why);
+    session_reset(session);
+    take_events(session);
+    session_over(session, STATUS_DONE);
+}
+
 static void on_deadline(struct session *session)
 {
     const struct session_config *config = session->config;
@@ -428,11 +421,11 @@ static void on_deadline(struct session *session)
     char time[32];
 
     if (session->closing) {
-        session_reset(session); /* no answer to our FIN */
-        session_over(session, STATUS_DONE);
+        give_up_closing(session, "the application did not close");
     } else if (config->idle_ns && now_ns >= session->active_ns + config->idle_ns) {
-        say("timed out: nothing came for %s", format_time(config->idle_ns, time));
-        session->status = config->udp && session->in_eof ? session->status : STATUS_REMOTE;
+        tell(session, "timed out: nothing came for %s", format_time(config->idle_ns, time));
+        if (!config->udp || !session->in_eof || !session->heard)
+            session->status = STATUS_REMOTE;
         session_close(session);
     } else {
         session_close(session);
@@ -444,11 +437,14 @@ static void on_deadline(struct session *session)
 static int wait_for_something(struct session *session)
 {
     bool in = in_wanted(session), out = session->out_blocked && !session->paused;
+    int terminal[TERMINAL_FDS] = {in ? STDIN_FILENO : -1, -1};
+    if (session->terminal)
+        terminal_fds(session->terminal, terminal);
     struct pollfd fds[] = {
         {.fd = session->config->signal_fd, .events = POLLIN},
-        {.fd = in || (session->terminal && !session->hung_up) ? STDIN_FILENO : -1,
-         .events = POLLIN},
-        {.fd = out ? session->out_fd : -1, .events = POLLOUT},
+        {.fd = terminal[0], .events = POLLIN},
+        {.fd = terminal[1], .events = POLLIN},
+        {.fd = out ? output_fd(session->output) : -1, .events = POLLOUT},
     };
     uint64_t deadline = next_deadline(session), now_ns = peer_net_now_ns(session->net);
     uint64_t delay = deadline > now_ns ? deadline - now_ns : 0;
@@ -456,7 +452,9 @@ static int wait_for_something(struct session *session)
                                deadline == UINT64_MAX ? deadline : delay);
     if (status < 0 && status != -EINTR)
         return status;
-    if (fds[1].revents)
+    if (session->terminal && (fds[1].revents || fds[2].revents))
+        terminal_take(session->terminal);
+    else if (fds[1].revents)
         in_read(session);
     return 0;
 }
@@ -466,14 +464,33 @@ static void take_signal(struct session *session)
     if (!signals_take(session->config->signal_fd))
         return;
     session->interrupted = true;
-    if (!session->connected)
-        say("interrupted before the connection was open");
-    if (session->closing || !session->connected) { /* the second one, or nothing to close */
+    if (!session->connected) {
+        tell(session, "interrupted before the connection was open");
         session_reset(session);
-        session_over(session, session->connected ? STATUS_DONE : STATUS_REMOTE);
+        session_over(session, STATUS_REMOTE);
+    } else if (session->closing) { /* the second one */
+        give_up_closing(session, "interrupted again");
     } else {
         session_close(session);
+        if (!session->config->udp && session->terminal)
+            session_note(session, "closing: FIN sent, the application's is awaited "
+                                  "(Ctrl-C again resets)");
     }
+}
+
+/* Says when the pause has had its effect. */
+static void watch_window(struct session *session)
+{
+    struct peer_flow_info info;
+
+    if (!session->paused || session->shut_told || session->config->udp)
+        return;
+    peer_flow_get_info(session->flow, &info);
+    if (info.receive_window >> info.receive_scale > 0) /* what the other side is told */
+        return;
+    session->shut_told = true;
+    session_note(session, "the window is shut: %llu bytes wait unread",
+                 (unsigned long long)info.unread);
 }
 
 /* After whatever happened: moves bytes, and sees whether it is the end. */
@@ -484,12 +501,14 @@ static void settle(struct session *session)
     bool drained = out_flush(session);
     in_flush(session);
     take_events(session);
+    watch_window(session);
     if (session->end != PEER_END_NONE) {
         if (drained || session->end == PEER_END_LOCAL || session->status == STATUS_MACHINE)
             session_over(session, STATUS_DONE);
         return;
     }
     if (session->remote_eof && drained && session->terminal && !session->closing) {
+        terminal_finish(session->terminal);
         if (!session->in_eof)
             session_note(session, "the application closed the connection");
         session_close(session);
@@ -499,42 +518,59 @@ static void settle(struct session *session)
         on_deadline(session);
 }
 
+/* One turn of the loop; false when it was the last. */
+static bool step(void *user)
+{
+    struct session *session = user;
+    int status = wait_for_something(session);
+
+    if (status < 0) {
+        tell(session, "the device is gone: %s", strerror(-status));
+        session->over = true;
+        session->status = STATUS_MACHINE;
+        return false;
+    }
+    take_events(session);
+    take_signal(session);
+    settle(session);
+    return !session->over;
+}
+
 static int run_loop(struct session *session)
 {
     settle(session); /* an accepted flow may have brought bytes */
-    while (!session->over) {
-        int status = wait_for_something(session);
-        if (status < 0) {
-            say("the device is gone: %s", strerror(-status));
-            return STATUS_MACHINE;
-        }
-        take_events(session);
-        take_signal(session);
-        settle(session);
-    }
+    if (session->terminal && !session->over)
+        terminal_run(session->terminal);
+    while (!session->over)
+        step(session);
     return session->status;
 }
 
 int session_run(const struct session_config *config, bool *ret_interrupted)
 {
     static const struct terminal_ops ops = {
+        .wait = step,
         .line = in_append,
         .escape = on_terminal_escape,
         .command = on_terminal_command,
         .eof = on_terminal_eof,
     };
     struct session *session = calloc(1, sizeof(*session));
-    if (!session) {
+    struct output *output = output_new(config->raw);
+    if (!session || !output) {
         say("out of memory");
+        output_free(output);
+        free(session);
         return STATUS_MACHINE;
     }
     session->config = config;
     session->net = config->net;
     session->flow = config->flow;
     session->opened_ns = session->active_ns = peer_net_now_ns(config->net);
-    out_open(session);
+    session->output = output;
     if (!config->zero)
         session->terminal = terminal_new(&ops, session);
+    output_set_terminal(output, session->terminal);
     if (config->connected)
         on_connected(session);
     session->remote_eof = config->eof;
@@ -544,9 +580,9 @@ int session_run(const struct session_config *config, bool *ret_interrupted)
     int status = run_loop(session);
     if (ret_interrupted)
         *ret_interrupted = session->interrupted;
+    output_end(output);
     terminal_free(session->terminal);
-    if (session->out_fd != STDOUT_FILENO)
-        close(session->out_fd);
+    output_free(output);
     peer_flow_free(session->flow);
     free(session);
     return status;

@@ -21,6 +21,7 @@ struct session_config {
     bool quit_given;  /* -q: end so long after the end of stdin */
     uint64_t quit_ns;
     bool zero;                       /* connect, tell, close: no bytes */
+    bool raw;                        /* control characters go to the terminal as they are */
     bool connected;                  /* the flow is open already */
     bool eof;                        /* and the application's FIN has come */
     const struct peer_event *closed; /* and it is over, but for bytes to read; or NULL */
@@ -32,15 +33,13 @@ struct session_config {
  *  ended it. */
 int session_run(const struct session_config *config, bool *ret_interrupted);
 
-/** One line with what is known of an open flow, on stderr. */
-void session_print_facts(struct peer_flow *flow);
-
 /* ---- escapes: what a person at the terminal may do to the remote machine (escape.c) ---- */
 
 struct escape {
     char key;
     const char *argument; /* what the rest of the line says, or NULL: the key is all */
     const char *help;
+    const char *hint; /* after an empty line */
     void (*act)(struct session *session, const char *text);
 };
 /** The escape of a key, or NULL. */
@@ -57,11 +56,30 @@ bool session_pause(struct session *session);
 void session_note(struct session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* ---- standard output (output.c) ---- */
+
+struct output;
+struct terminal;
+/** Control characters are made visible at a terminal unless `raw`. NULL: out of memory. */
+struct output *output_new(bool raw);
+struct output *output_free(struct output *output);
+/** Lines are edited on the same screen. */
+void output_set_terminal(struct output *output, struct terminal *terminal);
+/** Moves received bytes on: 1 when some went, 0 when there were none, -EAGAIN when the rest waits
+ *  for output_fd to be writable, or -errno. */
+int output_move(struct output *output, struct peer_flow *flow);
+/** Has all that was taken from the flow been written? */
+bool output_is_empty(const struct output *output);
+int output_fd(const struct output *output);
+/** No more will come. */
+void output_end(struct output *output);
+
 /* ---- the terminal: line editing and history by libedit (terminal.c) ---- */
 
-struct terminal;
 enum terminal_escape { TERMINAL_NO_ESCAPE, TERMINAL_ESCAPE_DONE, TERMINAL_ESCAPE_LINE };
 struct terminal_ops {
+    /** Waits until something happened and sees to it; false when it is the end. */
+    bool (*wait)(void *user);
     void (*line)(void *user, const char *text, size_t len); /* with its line break */
     /** Whether `~key` at the start of a line is taken, or taken with the line that follows. */
     enum terminal_escape (*escape)(void *user, char key);
@@ -71,11 +89,24 @@ struct terminal_ops {
 };
 /** NULL when stdin and stdout are no terminal, or it cannot be used. */
 struct terminal *terminal_new(const struct terminal_ops *ops, void *user);
+/** Terminal as it was before. */
 struct terminal *terminal_free(struct terminal *terminal);
-/** Reads what was typed. False when the terminal has hung up. */
-bool terminal_read(struct terminal *terminal);
-/** Takes the line being edited off the screen, and puts it back. */
+/** Edits line after line until `wait` says that it is the end, or the terminal has hung up. */
+void terminal_run(struct terminal *terminal);
+/** What `wait` waits for besides its own: readable, terminal_take is to be called. */
+enum { TERMINAL_FDS = 2 };
+void terminal_fds(const struct terminal *terminal, int fds[TERMINAL_FDS]);
+void terminal_take(struct terminal *terminal);
+/** Around what is written elsewhere than by terminal_wrote: off with the line that is being edited,
+ *  and on with it. */
 void terminal_hide(struct terminal *terminal);
 void terminal_show(struct terminal *terminal);
+/** The same around words to the person, which get lines of their own. */
+void terminal_begin_note(struct terminal *terminal);
+void terminal_end_note(struct terminal *terminal);
+/** This was (or will be) put on the screen in between: the end of it may be a prompt. */
+void terminal_wrote(struct terminal *terminal, const char *text, size_t len);
+/** No more will be. */
+void terminal_finish(struct terminal *terminal);
 
 #endif

@@ -1,71 +1,435 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Line editing at a terminal without ever waiting in it: typed bytes are read here, and libedit
- * gets them one by one (EL_UNBUFFERED, EL_GETCFN) while the event loop goes on.
+ * Line editing at a terminal, by libedit. libedit waits for keys in the middle of what it does (a
+ * search, a quoted character, a sequence of an arrow key), so its alternate interface, which gives
+ * it one key at a time, breaks there. Here it has the lead instead: el_gets edits a line, and when
+ * it asks for a character that is not there yet, get_character lets the session go on by
+ * ops->wait.
  *
- * Two keys are ours when the line is empty: '~', which waits for a second key that may be an
- * escape, and Ctrl-D, the end of input. An escape that has more to say ("~m stall") is a line of
- * its own, with the escape as its prompt.
+ * What is ours comes to libedit as functions bound to keys, so it is called between keys only: '~'
+ * is an escape when the line is empty; U+0080, which no keyboard sends, stands for a run of
+ * characters that wait already and go into the middle of a line at once (each alone would draw the
+ * rest anew). Text between the marks of a bracketed paste is never an escape or an editing key.
+ * Ctrl-D in an empty line does not reach libedit at all.
+ *
+ * The screen. `tail` is what the application has written since its last line break, a prompt very
+ * often. libedit draws it before the line that is typed, as its own prompt, once it draws
+ * something (`drawn`): then the cursor is where both think that it is.
+ *
+ * Signals of the terminal (stop, continue, size) come by a descriptor, like keys. A shell may have
+ * changed the terminal's modes while we were stopped, so they are set again.
  */
 #include "session.h"
 
 #include <errno.h>
 #include <histedit.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 #include <wchar.h>
+#include <wctype.h>
 
-enum { TYPED_MAX = 1024, HISTORY_LINES = 500, SEQUENCE_WAIT_MS = 50, CTRL_D = 4 };
+enum {
+    TYPED_MAX = 4096,
+    TAIL_MAX = 512,
+    HISTORY_LINES = 500,
+    LINE_MAX_CHARS = 200000,
+    RUN_MIN = 32, /* so many waiting characters were not typed by hand */
+    RUN_KEY = 0x80,
+    CTRL_D = 4,
+    CTRL_V = 22,
+    ESCAPE = 27,
+};
 
 struct terminal {
     const struct terminal_ops *ops;
     void *user;
     EditLine *el;
     History *history;
+    sigset_t signals_before;
+    int signal_fd;
+    bool ansi; /* knows how to erase, and bracketed paste */
+
     char typed[TYPED_MAX];
     size_t typed_len, typed_at;
-    bool tilde;     /* a '~' began the line and waits for its key */
-    char command;   /* the escape whose line is being typed, or 0 */
-    char prompt[4]; /* "~m " */
-    bool dead;      /* the terminal hung up */
+    size_t singly;    /* so many bytes go one by one: nobody took them as a run */
+    bool run_offered; /* RUN_KEY was given, and is not answered yet */
+    bool pasting;     /* between the marks of a bracketed paste */
+    bool tilde;       /* a '~' waits for its key */
+    char last;        /* the byte before */
+    bool dead;        /* the terminal hung up */
+    bool over;        /* the session has ended */
+    bool background;  /* stopped and continued without the terminal: hands off */
+
+    bool editing;  /* libedit holds a line */
+    bool drawn;    /* and has it, with the tail, on the screen */
+    bool moved;    /* something else was written since */
+    bool wrapped;  /* the tail ended at the right margin */
+    bool finished; /* the tail is no prompt: nothing follows it */
+    bool strange;  /* the tail holds what moves the cursor */
+    size_t tail_len;
+    int tail_columns;
+    char tail[TAIL_MAX];
+    mbstate_t tail_state;
+    char command; /* the escape whose line is being typed, or 0 */
+    char prompt[TAIL_MAX + 8];
 };
 
-/* More bytes from the terminal; false when there are none. */
-static bool fill(struct terminal *terminal, int wait_ms)
-{
-    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+/* ---- the screen ---- */
 
-    if (poll(&fd, 1, wait_ms) != 1)
-        return false;
-    ssize_t len = read(STDIN_FILENO, terminal->typed, sizeof(terminal->typed));
-    terminal->typed_at = 0;
-    terminal->typed_len = len > 0 ? (size_t)len : 0;
-    terminal->dead = len <= 0;
-    return len > 0;
+static void size_of(int *ret_rows, int *ret_columns)
+{
+    struct winsize size;
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+
+    *ret_columns = known ? size.ws_col : 80;
+    *ret_rows = known && size.ws_row > 1 ? size.ws_row : 24;
 }
 
-static bool next_byte(struct terminal *terminal, int wait_ms, char *ret_byte)
+static size_t line_len(const struct terminal *terminal)
 {
-    if (terminal->typed_at == terminal->typed_len && !fill(terminal, wait_ms))
-        return false;
-    *ret_byte = terminal->typed[terminal->typed_at++];
+    const LineInfoW *line = el_wline(terminal->el);
+
+    return terminal->editing ? (size_t)(line->lastchar - line->buffer) : 0;
+}
+
+static int width_of(wchar_t c, int column)
+{
+    if (c == L'\t')
+        return 8 - column % 8;
+    if (c < 0x20 || c == 0x7f)
+        return 2; /* ^X */
+    int width = wcwidth(c);
+    return width >= 0 ? width : c > 0xffff ? 8 : 7; /* \U+00ad */
+}
+
+/* Rows of the screen above the cursor that belong to the tail and the line. */
+static int rows_above(const struct terminal *terminal)
+{
+    const LineInfoW *line = el_wline(terminal->el);
+    int rows, columns, row = 0, column = terminal->tail_columns + (terminal->command ? 3 : 0);
+
+    size_of(&rows, &columns);
+    for (const wchar_t *at = line->buffer; terminal->editing && at < line->cursor; at++) {
+        if (*at == L'\n') {
+            row += column / columns + 1;
+            column = 0;
+        } else {
+            column += width_of(*at, column);
+        }
+    }
+    row += column / columns;
+    return row < rows - 1 ? row : rows - 1;
+}
+
+static char *prompt(EditLine *el)
+{
+    struct terminal *terminal;
+    char *text;
+
+    el_get(el, EL_CLIENTDATA, &terminal);
+    text = terminal->prompt;
+    size_t len = terminal->drawn ? terminal->tail_len : 0;
+    memcpy(text, terminal->tail, len);
+    text[len] = 0;
+    if (terminal->command)
+        snprintf(text + len, 4, "~%c ", terminal->command);
+    return text;
+}
+
+static void forget_tail(struct terminal *terminal)
+{
+    terminal->tail_len = 0;
+    terminal->tail_columns = 0;
+    terminal->wrapped = terminal->strange = false;
+}
+
+/* Before libedit draws: from now on it does the tail too. */
+static void draw(struct terminal *terminal)
+{
+    if (terminal->drawn)
+        return;
+    terminal->drawn = true;
+    if (!terminal->moved && !terminal->tail_len && !terminal->command && !line_len(terminal))
+        return;
+    terminal->moved = false;
+    if (terminal->wrapped || terminal->strange) {
+        fputs("\r\n", stdout);
+        forget_tail(terminal);
+    } else {
+        fputs("\r", stdout);
+    }
+    el_set(terminal->el, EL_REFRESH);
+}
+
+/* Takes the line, and the tail before it, off the screen. */
+static void erase(struct terminal *terminal)
+{
+    if (terminal->ansi) {
+        int rows = terminal->drawn ? rows_above(terminal) : 0;
+        fputs("\r", stdout);
+        if (rows > 0)
+            fprintf(stdout, "\033[%dA", rows);
+        fputs("\033[J", stdout);
+    } else {
+        fputs("\r\n", stdout);
+    }
+    terminal->drawn = false;
+    terminal->moved = true;
+}
+
+void terminal_finish(struct terminal *terminal)
+{
+    terminal->finished = true;
+}
+
+static void put_tail(const struct terminal *terminal)
+{
+    fwrite(terminal->tail, 1, terminal->tail_len, stdout);
+}
+
+void terminal_hide(struct terminal *terminal)
+{
+    if (terminal->drawn) {
+        erase(terminal);
+        put_tail(terminal);
+    }
+    fflush(stdout);
+}
+
+void terminal_show(struct terminal *terminal)
+{
+    if (line_len(terminal) > 0 || terminal->command)
+        draw(terminal);
+    fflush(stdout);
+}
+
+void terminal_begin_note(struct terminal *terminal)
+{
+    bool stays = terminal->finished && terminal->tail_len && !terminal->drawn;
+
+    if (terminal->wrapped || terminal->strange || stays) {
+        fputs("\r\n", stdout);
+        forget_tail(terminal);
+    }
+    if (terminal->drawn || terminal->tail_len)
+        erase(terminal);
+    fflush(stdout);
+}
+
+void terminal_end_note(struct terminal *terminal)
+{
+    put_tail(terminal);
+    terminal_show(terminal);
+}
+
+/* One character of the tail, of `len` bytes (a tab becomes blanks). */
+static void tail_add(struct terminal *terminal, const char *bytes, size_t len, int width,
+                     int columns)
+{
+    if (terminal->tail_columns + width > columns || terminal->tail_len + len > TAIL_MAX)
+        forget_tail(terminal);
+    terminal->wrapped = false;
+    memcpy(terminal->tail + terminal->tail_len, bytes, len);
+    terminal->tail_len += len;
+    terminal->tail_columns += width;
+    if (terminal->tail_columns >= columns) {
+        forget_tail(terminal);
+        terminal->wrapped = true;
+    }
+}
+
+static void tail_tab(struct terminal *terminal, int columns)
+{
+    for (int i = 8 - terminal->tail_columns % 8; i > 0 && !terminal->wrapped; i--)
+        tail_add(terminal, " ", 1, 1, columns);
+}
+
+void terminal_wrote(struct terminal *terminal, const char *text, size_t len)
+{
+    int rows, columns;
+
+    size_of(&rows, &columns);
+    terminal->moved = true;
+    for (size_t i = 0; i < len;) {
+        wchar_t c = (unsigned char)text[i];
+        size_t used = 1;
+        if (c == L'\n' || c == L'\r')
+            forget_tail(terminal);
+        else if (c == L'\t')
+            tail_tab(terminal, columns);
+        else if (c < 0x20 || c == 0x7f)
+            terminal->strange = true; /* only with --raw */
+        else {
+            if (c >= 0x80) {
+                used = mbrtowc(&c, text + i, len - i, &terminal->tail_state);
+                if (used == (size_t)-1 || used == (size_t)-2 || used == 0) {
+                    memset(&terminal->tail_state, 0, sizeof(terminal->tail_state));
+                    c = L'?';
+                    used = 1;
+                }
+            }
+            int width = wcwidth(c);
+            tail_add(terminal, text + i, used, width > 0 ? width : 0, columns);
+        }
+        i += used;
+    }
+}
+
+/* ---- keys ---- */
+
+static void fill(struct terminal *terminal)
+{
+    if (terminal->typed_at > 0) {
+        terminal->typed_len -= terminal->typed_at;
+        memmove(terminal->typed, terminal->typed + terminal->typed_at, terminal->typed_len);
+        terminal->typed_at = 0;
+    }
+    ssize_t len = read(STDIN_FILENO, terminal->typed + terminal->typed_len,
+                       sizeof(terminal->typed) - terminal->typed_len);
+    if (len > 0)
+        terminal->typed_len += (size_t)len;
+    else if (len == 0 || (errno != EAGAIN && errno != EINTR))
+        terminal->dead = true;
+}
+
+static size_t waiting(const struct terminal *terminal)
+{
+    return terminal->typed_len - terminal->typed_at;
+}
+
+/* Until `count` bytes are there; false when they will not come. */
+static bool await(struct terminal *terminal, size_t count)
+{
+    while (waiting(terminal) < count) {
+        fflush(stdout);
+        if (terminal->over || terminal->dead)
+            return false;
+        terminal->over = !terminal->ops->wait(terminal->user);
+    }
+    return !terminal->over;
+}
+
+static const char *next(const struct terminal *terminal)
+{
+    return terminal->typed + terminal->typed_at;
+}
+
+static const char paste_end[] = "\033[201~";
+enum { MARK_BYTES = sizeof(paste_end) - 1 };
+
+/* Does the end of a paste come next? It may have to be waited for, as long as it looks like it. */
+static bool at_paste_end(struct terminal *terminal)
+{
+    for (size_t i = 0; i < MARK_BYTES; i++) {
+        if (!await(terminal, i + 1) || next(terminal)[i] != paste_end[i])
+            return false;
+    }
+    terminal->typed_at += MARK_BYTES;
     return true;
 }
 
-/* libedit asks for a character: there is one, or a key's sequence is not complete yet. */
+static bool is_plain(const struct terminal *terminal, unsigned char byte)
+{
+    if (terminal->pasting)
+        return byte != '\n' && byte != '\r' && byte != ESCAPE && byte != 0;
+    return byte >= 0x20 && byte != 0x7f;
+}
+
+/* Waiting bytes that are text, whole characters only. */
+static size_t run_len(const struct terminal *terminal)
+{
+    const char *text = next(terminal);
+    size_t len = 0;
+
+    if (terminal->pasting && *text == ESCAPE) /* and not the end of it: as it is */
+        len++;
+    while (len < waiting(terminal) && is_plain(terminal, (unsigned char)text[len]))
+        len++;
+    size_t whole = len;
+    while (whole > 0 && len - whole < 4 && ((unsigned char)text[whole - 1] & 0xc0) == 0x80)
+        whole--;
+    if (whole > 0 && (unsigned char)text[whole - 1] >= 0xc0) {
+        wchar_t c;
+        mbstate_t state = {0};
+        if (mbrtowc(&c, text + whole - 1, len - whole + 1, &state) == (size_t)-2)
+            return whole - 1;
+    }
+    return len;
+}
+
+/* Something that is added at the end of the line is drawn by itself, and the line is not. */
+static bool is_drawn_alone(const struct terminal *terminal)
+{
+    const LineInfoW *line = el_wline(terminal->el);
+    unsigned char byte = (unsigned char)*next(terminal);
+
+    return line->cursor == line->lastchar && byte >= 0x20 && byte != 0x7f &&
+           !(terminal->pasting && byte == '~');
+}
+
+static bool offers_run(struct terminal *terminal)
+{
+    if (is_drawn_alone(terminal))
+        return false;
+    if (terminal->run_offered) { /* and was not taken: vi's command mode, say */
+        terminal->run_offered = false;
+        terminal->singly = run_len(terminal);
+    }
+    if (terminal->singly || terminal->tilde || terminal->last == CTRL_V)
+        return false;
+    terminal->run_offered = run_len(terminal) >= (terminal->pasting ? 1 : RUN_MIN);
+    return terminal->run_offered;
+}
+
+/* Ctrl-D at the start of a line. */
+static bool takes_end(struct terminal *terminal)
+{
+    if (*next(terminal) != CTRL_D || terminal->pasting || line_len(terminal) > 0 ||
+        terminal->last == CTRL_V || terminal->last == ESCAPE)
+        return false;
+    terminal->typed_at++;
+    if (terminal->command) { /* nothing comes of the escape */
+        erase(terminal);
+        terminal->command = 0;
+        terminal_end_note(terminal);
+    } else {
+        terminal->ops->eof(terminal->user);
+    }
+    return true;
+}
+
+/* libedit asks for a character. 0: none will come. */
 static int get_character(EditLine *el, wchar_t *ret)
 {
     struct terminal *terminal;
     mbstate_t state = {0};
-    char byte;
 
     el_get(el, EL_CLIENTDATA, &terminal);
-    while (next_byte(terminal, SEQUENCE_WAIT_MS, &byte)) {
+    for (bool begun = false; await(terminal, 1);) {
+        if (!begun && terminal->pasting && at_paste_end(terminal)) {
+            terminal->pasting = false;
+            continue;
+        }
+        if (!begun && takes_end(terminal))
+            continue;
+        draw(terminal);
+        if (!begun && offers_run(terminal)) {
+            *ret = RUN_KEY;
+            return 1;
+        }
+        char byte = *next(terminal);
+        terminal->last = byte;
+        terminal->typed_at++;
+        terminal->singly -= terminal->singly > 0;
         size_t used = mbrtowc(ret, &byte, 1, &state);
-        if (used == (size_t)-2)
+        begun = used == (size_t)-2;
+        if (begun)
             continue;
         if (used == (size_t)-1)
             *ret = (wchar_t)(unsigned char)byte;
@@ -74,77 +438,156 @@ static int get_character(EditLine *el, wchar_t *ret)
     return 0;
 }
 
-static char *prompt(EditLine *el)
+/* ---- what keys are bound to ---- */
+
+static unsigned char insert(struct terminal *terminal, const wchar_t *text)
+{
+    if (line_len(terminal) + wcslen(text) > LINE_MAX_CHARS)
+        return CC_ERROR;
+    return el_winsertstr(terminal->el, text) < 0 ? CC_ERROR : CC_REFRESH;
+}
+
+/* RUN_KEY: what waits goes into the line at once. */
+static unsigned char key_run(EditLine *el, wint_t key)
+{
+    wchar_t text[TYPED_MAX + 1];
+    struct terminal *terminal;
+    size_t count = 0;
+
+    (void)key;
+    el_get(el, EL_CLIENTDATA, &terminal);
+    terminal->run_offered = false;
+    for (size_t len = run_len(terminal); len > 0;) {
+        mbstate_t state = {0};
+        size_t used = mbrtowc(&text[count], next(terminal), len, &state);
+        if (used == (size_t)-1 || used == (size_t)-2 || used == 0) {
+            text[count] = (wchar_t)(unsigned char)*next(terminal);
+            used = 1;
+        }
+        count++;
+        terminal->typed_at += used;
+        len -= used;
+    }
+    text[count] = 0;
+    return count ? insert(terminal, text) : CC_NORM;
+}
+
+static unsigned char key_paste(EditLine *el, wint_t key)
 {
     struct terminal *terminal;
 
+    (void)key;
     el_get(el, EL_CLIENTDATA, &terminal);
-    return terminal->prompt;
+    terminal->pasting = true;
+    return CC_NORM;
 }
 
-struct terminal *terminal_new(const struct terminal_ops *ops, void *user)
+static unsigned char key_nothing(EditLine *el, wint_t key)
 {
-    HistEvent event;
-
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-        return NULL;
-    struct terminal *terminal = calloc(1, sizeof(*terminal));
-    if (!terminal)
-        return NULL;
-    terminal->ops = ops;
-    terminal->user = user;
-    terminal->el = el_init("peer", stdin, stdout, stderr);
-    terminal->history = history_init();
-    if (!terminal->el || !terminal->history)
-        return terminal_free(terminal);
-    history(terminal->history, &event, H_SETSIZE, HISTORY_LINES);
-    el_set(terminal->el, EL_CLIENTDATA, terminal);
-    el_set(terminal->el, EL_PROMPT, prompt);
-    el_set(terminal->el, EL_EDITOR, "emacs");
-    el_set(terminal->el, EL_SIGNAL, 0);
-    el_set(terminal->el, EL_HIST, history, terminal->history);
-    el_set(terminal->el, EL_GETCFN, get_character);
-    el_source(terminal->el, NULL);
-    el_set(terminal->el, EL_UNBUFFERED, 1);
-    return terminal;
+    (void)el;
+    (void)key;
+    return CC_NORM;
 }
 
-struct terminal *terminal_free(struct terminal *terminal)
+/* The key after a '~' at the start of a line. */
+static unsigned char take_escape(struct terminal *terminal, wchar_t key)
 {
-    if (!terminal)
-        return NULL;
-    if (terminal->el) {
-        el_set(terminal->el, EL_UNBUFFERED, 0); /* the terminal's modes go back */
-        el_end(terminal->el);
-    }
-    if (terminal->history)
-        history_end(terminal->history);
-    free(terminal);
-    return NULL;
+    wchar_t again[2] = {key, 0};
+    enum terminal_escape taken = key > 0 && key < 0x80
+                                     ? terminal->ops->escape(terminal->user, (char)key)
+                                     : TERMINAL_NO_ESCAPE;
+
+    if (taken == TERMINAL_ESCAPE_LINE)
+        terminal->command = (char)key;
+    if (taken != TERMINAL_NO_ESCAPE)
+        return CC_REFRESH;
+    if (key != L'~')
+        el_wpush(terminal->el, again);
+    return insert(terminal, L"~");
 }
 
-static size_t line_len(const struct terminal *terminal)
+static unsigned char key_tilde(EditLine *el, wint_t key)
 {
-    const LineInfo *line = el_line(terminal->el);
-    return (size_t)(line->lastchar - line->buffer);
+    struct terminal *terminal;
+    wchar_t second;
+
+    (void)key;
+    el_get(el, EL_CLIENTDATA, &terminal);
+    if (line_len(terminal) > 0 || terminal->command || terminal->pasting)
+        return insert(terminal, L"~");
+    insert(terminal, L"~"); /* is seen meanwhile */
+    el_set(el, EL_REFRESH);
+    terminal->tilde = true;
+    int count = el_wgetc(el, &second);
+    terminal->tilde = false;
+    el_deletestr(el, 1);
+    return count == 1 ? take_escape(terminal, second) : CC_EOF;
 }
 
-static void begin_line(struct terminal *terminal, char command)
+static void bind_keys(EditLine *el)
 {
-    terminal->command = command;
-    terminal->prompt[0] = 0;
-    if (command)
-        snprintf(terminal->prompt, sizeof(terminal->prompt), "~%c ", command);
-    el_set(terminal->el, EL_UNBUFFERED, 0);
-    el_set(terminal->el, EL_UNBUFFERED, 1);
+    static const char *const keys[][2] = {
+        {"\033[2~", "peer-nothing"}, /* Insert, page up and down */
+        {"\033[5~", "peer-nothing"},
+        {"\033[6~", "peer-nothing"},
+        {"\033[1~", "ed-move-to-beg"},
+        {"\033[7~", "ed-move-to-beg"},
+        {"\033[H", "ed-move-to-beg"},
+        {"\033OH", "ed-move-to-beg"},
+        {"\033[4~", "ed-move-to-end"},
+        {"\033[8~", "ed-move-to-end"},
+        {"\033[F", "ed-move-to-end"},
+        {"\033OF", "ed-move-to-end"},
+        {"\033[3~", "ed-delete-next-char"},
+        {"\033[A", "ed-prev-history"},
+        {"\033OA", "ed-prev-history"},
+        {"\033[B", "ed-next-history"},
+        {"\033OB", "ed-next-history"},
+        {"\033[C", "ed-next-char"},
+        {"\033OC", "ed-next-char"},
+        {"\033[D", "ed-prev-char"},
+        {"\033OD", "ed-prev-char"},
+        {"\033[1;5C", "em-next-word"},
+        {"\033[1;5D", "ed-prev-word"},
+        {"\033[1;3C", "em-next-word"},
+        {"\033[1;3D", "ed-prev-word"},
+        {"^S", "em-inc-search-next"}, /* which flow control would take */
+    };
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(keys); i++)
+        el_set(el, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
+
+/* Ours are bound last: "bind -v" in ~/.editrc makes a new map. */
+static void bind_own_keys(EditLine *el)
+{
+    static const char *const keys[][2] = {
+        {"~", "peer-tilde"},
+        {"\\200", "peer-run"},
+        {"\033[200~", "peer-paste"},
+        {"\033[201~", "peer-nothing"},
+    };
+
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(keys); i++)
+        el_set(el, EL_BIND, keys[i][0], keys[i][1], NULL);
+}
+
+/* Wide texts: libedit keeps these, and copies (and loses) narrow ones. */
+static void add_functions(EditLine *el)
+{
+    el_wset(el, EL_ADDFN, L"peer-tilde", L"An escape at the start of a line", key_tilde);
+    el_wset(el, EL_ADDFN, L"peer-run", L"Insert what waits", key_run);
+    el_wset(el, EL_ADDFN, L"peer-paste", L"A paste begins", key_paste);
+    el_wset(el, EL_ADDFN, L"peer-nothing", L"Ignore the key", key_nothing);
+}
+
+/* ---- lines ---- */
 
 static void take_command(struct terminal *terminal, const char *line, size_t len)
 {
     char text[512], key = terminal->command;
 
-    snprintf(text, sizeof(text), "%.*s", (int)(len - 1), line);
-    begin_line(terminal, 0);
+    snprintf(text, sizeof(text), "%.*s", (int)len, line);
+    terminal->command = 0;
     terminal->ops->command(terminal->user, key, text);
 }
 
@@ -153,86 +596,197 @@ static void take_line(struct terminal *terminal, const char *text, size_t len)
     HistEvent event;
 
     if (terminal->command) {
-        take_command(terminal, text, len);
+        take_command(terminal, text, len - 1);
         return;
     }
     if (len > 1)
         history(terminal->history, &event, H_ENTER, text);
     terminal->ops->line(terminal->user, text, len);
-    begin_line(terminal, 0);
 }
 
-/* One key, which may be several bytes, goes to libedit. */
-static void edit(struct terminal *terminal)
+void terminal_run(struct terminal *terminal)
 {
-    int len = 0;
-    const char *text = el_gets(terminal->el, &len);
-
-    if (text && len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
-        take_line(terminal, text, (size_t)len);
-}
-
-/* The key after a '~' at the start of a line. False: it is for libedit after all. */
-static bool take_escape(struct terminal *terminal, char key)
-{
-    terminal->tilde = false;
-    if (key == '~') {
-        el_push(terminal->el, "~");
-        edit(terminal);
-        return true;
-    }
-    enum terminal_escape taken = terminal->ops->escape(terminal->user, key);
-    if (taken == TERMINAL_ESCAPE_LINE)
-        begin_line(terminal, key);
-    if (taken != TERMINAL_NO_ESCAPE)
-        return true;
-    el_push(terminal->el, "~");
-    edit(terminal);
-    return false;
-}
-
-static bool take_own_key(struct terminal *terminal, char key)
-{
-    if (terminal->tilde)
-        return take_escape(terminal, key);
-    if (line_len(terminal) > 0 || terminal->command)
-        return false;
-    if (key == '~') {
-        terminal->tilde = true;
-        return true;
-    }
-    if (key == CTRL_D) {
-        terminal->ops->eof(terminal->user);
-        return true;
-    }
-    return false;
-}
-
-bool terminal_read(struct terminal *terminal)
-{
-    char byte;
-
-    while (next_byte(terminal, 0, &byte)) {
-        if (take_own_key(terminal, byte))
-            continue;
-        terminal->typed_at--;
-        edit(terminal);
+    while (!terminal->over && !terminal->dead) {
+        int len = 0;
+        terminal->editing = true;
+        const char *text = el_gets(terminal->el, &len);
+        terminal->editing = false;
+        if (terminal->over || terminal->dead)
+            break;
+        terminal->drawn = false;
+        forget_tail(terminal); /* the cursor is on a new line */
+        if (text && len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+            take_line(terminal, text, (size_t)len);
+        else if (len == 0)
+            terminal->ops->eof(terminal->user); /* a key that is bound to it */
+        else
+            terminal->dead = true;
     }
     if (terminal->dead)
         terminal->ops->eof(terminal->user);
-    return !terminal->dead;
 }
 
-void terminal_hide(struct terminal *terminal)
+/* ---- signals, and the terminal's modes ---- */
+
+static void paste_marks(const struct terminal *terminal, bool on)
 {
-    if (line_len(terminal) == 0 && !terminal->command)
-        return;
-    fputs("\r\033[K", stdout);
+    if (terminal->ansi)
+        fputs(on ? "\033[?2004h" : "\033[?2004l", stdout);
     fflush(stdout);
 }
 
-void terminal_show(struct terminal *terminal)
+static bool in_foreground(void)
 {
-    if (line_len(terminal) > 0 || terminal->command)
-        el_set(terminal->el, EL_REFRESH);
+    pid_t group = tcgetpgrp(STDIN_FILENO);
+
+    return group < 0 || group == getpgrp(); /* -1: nobody manages jobs at it */
+}
+
+static void resume(struct terminal *terminal)
+{
+    terminal->background = !in_foreground();
+    if (terminal->background)
+        return;
+    el_set(terminal->el, EL_PREP_TERM, 0); /* what we think it is, which a shell has changed */
+    el_set(terminal->el, EL_PREP_TERM, 1);
+    paste_marks(terminal, true);
+    terminal->drawn = false;
+    terminal->moved = true;
+    forget_tail(terminal);
+    terminal_show(terminal);
+}
+
+static void stop(struct terminal *terminal)
+{
+    sigset_t set;
+
+    if (!terminal->background) {
+        terminal_begin_note(terminal);
+        paste_marks(terminal, false);
+        el_set(terminal->el, EL_PREP_TERM, 0);
+    }
+    sigemptyset(&set);
+    sigaddset(&set, SIGTSTP);
+    raise(SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &set, NULL); /* here it stops, and goes on */
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    resume(terminal);
+}
+
+static void resize(struct terminal *terminal)
+{
+    bool drawn = terminal->drawn;
+
+    terminal_hide(terminal);
+    el_resize(terminal->el);
+    if (drawn)
+        terminal_show(terminal);
+}
+
+static void take_signals(struct terminal *terminal)
+{
+    struct signalfd_siginfo info;
+
+    while (read(terminal->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGTSTP)
+            stop(terminal);
+        else if (info.ssi_signo == SIGCONT)
+            resume(terminal);
+        else
+            resize(terminal);
+    }
+}
+
+static int open_signals(struct terminal *terminal)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTSTP);
+    sigaddset(&set, SIGCONT);
+    sigaddset(&set, SIGWINCH);
+    sigprocmask(SIG_BLOCK, &set, &terminal->signals_before);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+void terminal_fds(const struct terminal *terminal, int fds[TERMINAL_FDS])
+{
+    bool reads = !terminal->dead && !terminal->background && waiting(terminal) < TYPED_MAX;
+
+    fds[0] = reads ? STDIN_FILENO : -1;
+    fds[1] = terminal->signal_fd;
+}
+
+void terminal_take(struct terminal *terminal)
+{
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    take_signals(terminal);
+    if (!terminal->background && waiting(terminal) < TYPED_MAX && poll(&fd, 1, 0) == 1)
+        fill(terminal);
+}
+
+static bool make_editor(struct terminal *terminal)
+{
+    HistEvent event;
+
+    terminal->el = el_init("peer", stdin, stdout, stderr);
+    terminal->history = history_init();
+    if (!terminal->el || !terminal->history)
+        return false;
+    history(terminal->history, &event, H_SETSIZE, HISTORY_LINES);
+    el_set(terminal->el, EL_CLIENTDATA, terminal);
+    el_set(terminal->el, EL_PROMPT, prompt);
+    el_set(terminal->el, EL_EDITOR, "emacs");
+    el_set(terminal->el, EL_SIGNAL, 0);
+    el_set(terminal->el, EL_HIST, history, terminal->history);
+    el_set(terminal->el, EL_GETCFN, get_character);
+    el_set(terminal->el, EL_SETTY, "-d", "-ixon", NULL); /* Ctrl-S and Ctrl-Q are keys */
+    add_functions(terminal->el);
+    bind_keys(terminal->el);
+    el_source(terminal->el, NULL);
+    bind_own_keys(terminal->el);
+    el_set(terminal->el, EL_PREP_TERM, 1);
+    return true;
+}
+
+struct terminal *terminal_new(const struct terminal_ops *ops, void *user)
+{
+    const char *kind = getenv("TERM");
+
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+        return NULL;
+    struct terminal *terminal = calloc(1, sizeof(*terminal));
+    if (!terminal)
+        return NULL;
+    terminal->ops = ops;
+    terminal->user = user;
+    terminal->ansi = kind && *kind && strcmp(kind, "dumb") != 0;
+    terminal->signal_fd = open_signals(terminal);
+    if (terminal->signal_fd < 0 || !make_editor(terminal))
+        return terminal_free(terminal);
+    paste_marks(terminal, true);
+    return terminal;
+}
+
+struct terminal *terminal_free(struct terminal *terminal)
+{
+    if (!terminal)
+        return NULL;
+    if (terminal->el) {
+        if (!terminal->dead && !terminal->background) {
+            terminal_hide(terminal);
+            if (terminal->tail_len || terminal->wrapped || terminal->strange)
+                fputs("\r\n", stdout);
+            paste_marks(terminal, false);
+        }
+        el_end(terminal->el); /* the terminal's modes go back */
+    }
+    if (terminal->history)
+        history_end(terminal->history);
+    if (terminal->signal_fd >= 0)
+        close(terminal->signal_fd);
+    sigprocmask(SIG_SETMASK, &terminal->signals_before, NULL);
+    free(terminal);
+    return NULL;
 }

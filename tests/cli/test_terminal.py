@@ -221,8 +221,11 @@ def test_pause_closes_the_window_and_opens_it():
     go, stuck = harness.threading.Event(), harness.threading.Event()
     terminal = Terminal(handle=handle)
     terminal.type("~p")
-    terminal.see(rb"stopped reading")
+    terminal.see(rb"stopped reading \(")
+    terminal.read()
+    assert b"shut" not in terminal.screen, "nothing has come, so it is wide open"
     go.set()
+    terminal.see(rb"the window is shut: \d+ bytes wait unread")
     assert stuck.wait(harness.LIMIT_S), "the sender never had to wait"
     terminal.type("~i")
     unread = terminal.see(rb"(\d+) unread")
@@ -315,6 +318,300 @@ def test_a_reset_by_the_application_restores_the_terminal():
     terminal.type("x\n")
     terminal.see(rb"reset by the application")
     terminal.end(1)
+
+
+# ---- keys ----
+
+KEYS = (  # what is typed, and the line that arrives
+    ("ab\x01c\x05d", "cabd"),  # Ctrl-A, Ctrl-E
+    ("abc\x02\x02X\x06Y", "aXbYc"),  # Ctrl-B, Ctrl-F
+    ("abc\x1b[D\x1b[DX\x1b[CY", "aXbYc"),  # arrows
+    ("abc\x1bOD\x1bODX\x1bOCY", "aXbYc"),  # of the keypad's mode
+    ("abc\x1b[HX\x1b[FY", "XabcY"),  # Home, End
+    ("abc\x1b[1~X\x1b[4~Y", "XabcY"),
+    ("abc\x01\x1b[3~", "bc"),  # Delete
+    ("abc\x01\x04", "bc"),  # Ctrl-D in a line
+    ("abc\x02\x02\x0b", "a"),  # Ctrl-K
+    ("abc def\x17ghi", "abc ghi"),  # Ctrl-W
+    ("abc\x15def", "def"),  # Ctrl-U
+    ("abc def\x17\x19\x19", "abc defdef"),  # Ctrl-Y
+    ("abc\x14", "acb"),  # Ctrl-T
+    ("ab\x0cc", "abc"),  # Ctrl-L
+    ("abc def\x1bbX", "abc Xdef"),  # Meta-b
+    ("abc def\x01\x1bfX", "abcX def"),  # Meta-f
+    ("abc def\x01\x1bd", " def"),  # Meta-d
+    ("abc def\x1b[1;5DX", "abc Xdef"),  # Ctrl-arrow
+    ("a\x16\x01b", "a\x01b"),  # Ctrl-V
+    ("a\x16~b", "a~b"),
+    ("h\u00e9\u20ac\U0001f600\x7f\x7fx", "h\u00e9x"),  # characters of several bytes
+    ("\u00e9\u20ac\x01\x1b[3~", "\u20ac"),
+    ("x\x1b[5~y\x1b[2~z", "xyz"),  # page up, Insert
+    ("abc\x7f\x7f\x7f~~", "~"),  # an empty line again
+)
+
+
+def test_every_editing_key():
+    terminal = Terminal()
+    sent = b""
+    for typed, line in KEYS:
+        terminal.type(typed + "\r")
+        sent += line.encode() + b"\n"
+        terminal.arrives(sent)
+    assert terminal.received == sent, (terminal.received, sent)
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_history():
+    terminal = Terminal()
+    for line in ("first", "second", "third"):
+        terminal.type(line + "\r")
+    terminal.type("\x10\x10\r")  # Ctrl-P twice
+    terminal.arrives(b"third\nsecond\n")
+    terminal.type("\x1b[A\x1b[A\x1b[B\r")  # up, up, down
+    terminal.arrives(b"second\nsecond\n")
+    terminal.type("\x1b[A\x1b[A\x0e\r")  # Ctrl-N
+    terminal.arrives(b"second\nsecond\nsecond\n")
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_search_in_the_history():
+    terminal = Terminal()
+    for line in ("hello one", "other", "hello two"):
+        terminal.type(line + "\r")
+    terminal.arrives(b"hello two\n")
+    terminal.type("\x12")  # Ctrl-R; the keys come one by one, as from a person
+    terminal.see(rb"bck:")
+    terminal.type("o")
+    terminal.see(rb"hello two")
+    terminal.type("ne")
+    terminal.see(rb"one")  # in place of "two"
+    terminal.type("\r")
+    terminal.arrives(b"hello two\nhello one\n")
+    terminal.type("\x12hel\x12\r")
+    terminal.arrives(b"hello one\nhello two\n")
+    terminal.type("\x12oth\x1b!\r")  # ends the search, and edits what was found
+    terminal.see(rb"other")
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+# ---- pastes ----
+
+def test_a_long_line_is_quick():
+    """Each character costs the same: what is quadratic would take minutes under sanitizers."""
+    terminal = Terminal()
+    text = "".join(f"{i:07d} " for i in range(10000))
+    for at in range(0, len(text), 500):
+        terminal.type(text[at:at + 500])
+        terminal.read()
+    terminal.type("\r")
+    def arrived():
+        terminal.read()
+        return terminal.received.endswith(text[-100:].encode() + b"\n")
+    harness.until("the line at the application", arrived)
+    assert terminal.received == text.encode() + b"\n"
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_text_goes_into_the_middle_of_a_line():
+    terminal = Terminal()
+    text = "h\u00e9llo w\u00f6rld " * 200
+    terminal.type("[]\x02")
+    for at in range(0, len(text), 300):
+        terminal.type(text[at:at + 300])
+        terminal.read()
+    terminal.type("\r")
+    terminal.arrives(f"[{text}]\n".encode())
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_a_bracketed_paste_is_text():
+    terminal = Terminal()
+    terminal.type("\x1b[200~one\n~.\ttab \x12\x1b[A end\nlast\x1b[201~!\r")
+    terminal.arrives(b"last!\n")
+    assert terminal.received == b"one\n~.\ttab \x12\x1b[A end\nlast!\n", terminal.received
+    terminal.type("\x1b[201~plain\r")
+    terminal.arrives(b"plain\n")
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+# ---- what is shown ----
+
+def talk(*parts):
+    """A server that says these, and waits for the end."""
+    def handle(connection, _address):
+        for part in parts:
+            connection.sendall(part)
+        while connection.recv(100):
+            pass
+    return handle
+
+
+HOSTILE = (b"\x1b]0;title\x07 \x1b[2J \x00\x7f \xff\xc3( \xc2\x9b1m \xed\xa0\x80 bare\rreturn\x08 "
+           b"tab\tend\r\ntext h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 done\n")
+VISIBLE = (rb"\^\]0;title\^G \^\[\[2J \^@\^\? M-\^\?M-C\( M-BM-\^\[1m M-mM- M-\^@ bare\^Mreturn\^H "
+           b"tab\tend\r\ntext h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 done\r\n").replace(rb"\^\]0", rb"\^\[\]0")
+
+
+def test_control_characters_are_made_visible():
+    terminal = Terminal(handle=talk(HOSTILE))
+    terminal.see(VISIBLE)
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_a_character_may_come_in_pieces():
+    go = harness.threading.Event()
+
+    def handle(connection, _address):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(b"price \xe2\x82")
+        go.wait(harness.LIMIT_S)
+        connection.sendall(b"\xac\n")
+        while connection.recv(100):
+            pass
+    terminal = Terminal(handle=handle)
+    terminal.see(rb"price ")
+    go.set()
+    terminal.see(b"\xe2\x82\xac\r\n")
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_raw_shows_them_as_they_are():
+    terminal = Terminal("--raw", handle=talk(b"\x1b[1mbold\x1b[m \xff\n"))
+    terminal.see(rb"\x1b\[1mbold\x1b\[m \xff\r\n")
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_a_pipe_gets_every_byte():
+    data = bytes(range(256)) * 3
+    server = Server(lambda connection, _: connection.sendall(data))
+    result = harness.peer("connect", OWN4, server.port)
+    server.join()
+    assert result.expect(0).out == data
+
+
+def test_a_prompt_stays_before_the_line():
+    """What the application wrote without a line break is drawn again with the line."""
+    terminal = Terminal(handle=talk(b"login: "))
+    terminal.see(rb"login: ")
+    terminal.type("bob\x7f\x7f\x7falice")
+    terminal.see(rb"alice")
+    terminal.type("\x0c")  # draws all anew
+    terminal.see(rb"login: alice")
+    terminal.type("\r\x04")
+    terminal.end(0)
+
+
+# ---- signals ----
+
+def editor_has_it(terminal):
+    return not termios.tcgetattr(terminal.slave)[3] & (termios.ICANON | termios.ECHO)
+
+
+def test_stop_and_continue():
+    """As Ctrl-Z and fg in a shell, which sets the terminal's modes in between."""
+    terminal = Terminal()
+    terminal.type("half a")
+    terminal.see(rb"half a")
+    assert editor_has_it(terminal)
+    def state():
+        with open(f"/proc/{terminal.peer.pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    for number in (signal.SIGTSTP, signal.SIGSTOP):
+        terminal.peer.signal(number)
+        if number == signal.SIGSTOP:
+            harness.until("the stop", lambda: state() == "T")
+            termios.tcsetattr(terminal.slave, termios.TCSANOW, terminal.modes)
+        else:  # a group without a shell above is not stopped by it, but all else is done
+            terminal.see(rb"\x1b\[\?2004l")
+        terminal.peer.signal(signal.SIGCONT)
+        terminal.see(rb"half a")
+        harness.until("the editor's modes", lambda: editor_has_it(terminal))
+    terminal.type(" line\r")
+    terminal.arrives(b"half a line\n")
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_width_follows_the_terminal():
+    terminal = Terminal()
+    terminal.type("x" * 30)
+    terminal.see(rb"x{30}")
+    fcntl.ioctl(terminal.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 20, 0, 0))
+    terminal.peer.signal(signal.SIGWINCH)
+    terminal.see(rb"x{20}[^x]+x{10}")  # libedit itself goes to the second row
+    terminal.type("\r")
+    terminal.arrives(b"x" * 30 + b"\n")
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+# ---- what is said ----
+
+def test_help_of_link_and_manners():
+    terminal = Terminal()
+    terminal.type("~l")
+    terminal.see(rb"~l ")
+    terminal.type("help\r")
+    terminal.see(rb"delay TIME")
+    terminal.see(rb"3g")
+    terminal.type("~m")
+    terminal.see(rb"~m ")
+    terminal.type("help\r")
+    terminal.see(rb"NAME\[:SHARE\]")
+    terminal.see(rb"vanish")
+    terminal.type("~l\r")
+    terminal.see(rb"nothing changed \(\"help\"")
+    terminal.type("~lnonsense\r")
+    terminal.see(rb"~ .*nonsense")
+    terminal.type("after\r")
+    terminal.arrives(b"after\n")
+    assert terminal.received == b"after\n"
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_half_close_is_said_and_lines_after_it_are_not_lost_silently():
+    terminal = Terminal(handle=lambda connection, _: (connection.recv(1), terminal_released.wait(harness.LIMIT_S)))
+    terminal.type("~h")
+    terminal.see(rb"half-closed")
+    terminal.type("too late\r")
+    terminal.see(rb"not sent")
+    terminal_released.set()
+    terminal.end(0)
+
+
+terminal_released = harness.threading.Event()
+
+
+def test_a_slow_close_is_explained():
+    """The application does not close: it is said what is waited for, and that it was in vain."""
+    def handle(connection, _address):
+        try:
+            while connection.recv(100):
+                pass
+            closed.wait(harness.LIMIT_S)
+            connection.recv(100)
+        except ConnectionResetError:
+            pass
+
+    closed = harness.threading.Event()
+    terminal = Terminal(handle=handle)
+    terminal.type("\x03")
+    terminal.see(rb"closing: FIN sent")
+    terminal.type("\x03")
+    terminal.see(rb"(interrupted again|the application did not close): connection reset by this peer")
+    terminal.see(rb"0 B sent, 0 B received, \d+ retransmits")
+    closed.set()
+    terminal.end(0)
 
 
 if __name__ == "__main__":
