@@ -48,7 +48,7 @@ struct peer_soak_config {
     const char *path;   /* HTTP: default "/" */
     const char *method; /* HTTP: default "GET", or "POST" with a body */
     const char *const *headers; /* HTTP: "Name: value", ends with NULL */
-    const void *body;           /* HTTP */
+    const void *body;           /* HTTP: NULL for none; one of no bytes is one */
     size_t body_len;
     const char
         *manners; /* who of the flows misbehaves, see peer/manner.h: "vanish:2%@10s,stall:1%" */
@@ -84,6 +84,9 @@ struct peer_soak_counts {
     uint64_t refused, reset, timeout, bad_answer, closed_early; /* errors, each once */
     uint64_t duplicates, late;  /* UDP: answers that came twice, or after the timeout */
     uint64_t unexpected_status; /* an error: not one of `expect` */
+    uint64_t closed_idle; /* HTTP, an error: a kept connection was closed just as a request went
+                           * that is not asked twice */
+    uint64_t asked_again; /* HTTP, none: such requests that were asked on another connection */
 };
 enum peer_soak_error {
     PEER_SOAK_REFUSED,
@@ -92,12 +95,13 @@ enum peer_soak_error {
     PEER_SOAK_BAD_ANSWER,
     PEER_SOAK_CLOSED_EARLY,
     PEER_SOAK_STATUS,
+    PEER_SOAK_CLOSED_IDLE,
     PEER_SOAK_ERROR_KINDS,
 };
 static inline uint64_t peer_soak_errors(const struct peer_soak_counts *counts)
 {
     return counts->refused + counts->reset + counts->timeout + counts->bad_answer +
-           counts->closed_early + counts->unexpected_status;
+           counts->closed_early + counts->unexpected_status + counts->closed_idle;
 }
 
 /** One interval of the series. */

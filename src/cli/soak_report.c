@@ -21,6 +21,7 @@ static const struct {
     [PEER_SOAK_BAD_ANSWER] = {"bad_answer", "bad answer"},
     [PEER_SOAK_CLOSED_EARLY] = {"closed_early", "closed early"},
     [PEER_SOAK_STATUS] = {"status", "of unexpected status"},
+    [PEER_SOAK_CLOSED_IDLE] = {"closed_idle", "closed while idle"},
 };
 
 static double per_s(uint64_t count, uint64_t duration_ns)
@@ -82,8 +83,9 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
                   "reset", integer(counts->reset), "timeout", integer(counts->timeout), "closed",
                   integer(counts->closed), "per_s", per_s(timed->established, duration_ns)));
     json_object_set_new(document, "requests",
-                        json_pack("{s:I, s:I, s:f, s:o}", "sent", integer(counts->requests),
-                                  "completed", integer(counts->completed), "per_s",
+                        json_pack("{s:I, s:I, s:I, s:f, s:o}", "sent", integer(counts->requests),
+                                  "completed", integer(counts->completed), "asked_again",
+                                  integer(counts->asked_again), "per_s",
                                   per_s(timed->completed, duration_ns), "status", statuses));
     json_object_set_new(document, "bytes",
                         json_pack("{s:I, s:I, s:f}", "sent", integer(counts->bytes_sent),
@@ -95,11 +97,12 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
                                       "late", integer(counts->late)));
     json_object_set_new(
         document, "errors",
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total", integer(peer_soak_errors(counts)),
-                  "refused", integer(counts->refused), "reset", integer(counts->reset), "timeout",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
+                  integer(peer_soak_errors(counts)), "refused", integer(counts->refused), "reset", integer(counts->reset), "timeout",
                   integer(counts->timeout), "bad_answer", integer(counts->bad_answer),
                   "closed_early", integer(counts->closed_early), "status",
-                  integer(counts->unexpected_status)));
+                  integer(counts->unexpected_status), "closed_idle",
+                  integer(counts->closed_idle)));
 }
 
 static json_t *json_interval(const struct peer_soak_interval *interval)
@@ -321,6 +324,7 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
                  {error_kinds[PEER_SOAK_BAD_ANSWER].text, counts->bad_answer},
                  {error_kinds[PEER_SOAK_CLOSED_EARLY].text, counts->closed_early},
                  {error_kinds[PEER_SOAK_STATUS].text, counts->unexpected_status},
+                 {error_kinds[PEER_SOAK_CLOSED_IDLE].text, counts->closed_idle},
                  {"late", counts->late},
                  {"twice", counts->duplicates}};
     bool any = false;
@@ -334,6 +338,10 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
     }
     if (any)
         putchar('\n');
+    if (counts->asked_again)
+        printf("  %llu requests asked again: the application had closed their connections while "
+               "idle\n",
+               (unsigned long long)counts->asked_again);
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
         if (report->first_errors[i])
             printf("  the first %s: %s\n", error_kinds[i].text, report->first_errors[i]);

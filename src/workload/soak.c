@@ -33,6 +33,7 @@
 #include <string.h>
 
 enum { CONNECTING_MAX = 256, AT_ONCE = 64 };
+#define LEAVE_NS         (5 * NS_PER_MS)
 #define BACKOFF_FIRST_NS (5 * NS_PER_MS)
 
 static void open_more(struct soak *soak);
@@ -70,6 +71,8 @@ static struct list *list_of(struct soak *soak, enum soak_state state)
         return &soak->ready;
     case SOAK_BUSY:
         return &soak->busy;
+    case SOAK_LEAVING:
+        return &soak->leaving;
     case SOAK_ENDING:
         return &soak->ending;
     default:
@@ -114,7 +117,7 @@ static void set_state(struct soak_flow *flow, enum soak_state state)
     if (state == SOAK_CLOSED)
         return;
     list_add_tail(list_of(soak, state), &flow->node);
-    if (state != SOAK_READY && state != SOAK_THINKING)
+    if (state != SOAK_READY && state != SOAK_THINKING && state != SOAK_LEAVING)
         watch_timeouts(soak);
 }
 
@@ -126,6 +129,8 @@ static void let_go(struct soak_flow *flow)
     set_state(flow, SOAK_CLOSED);
     soak->open--;
     soak->measure.counts.closed++;
+    if (soak->ops->let_go)
+        soak->ops->let_go(flow);
     flow_free(&flow->flow);
 }
 
@@ -142,8 +147,9 @@ static void maybe_over(struct soak *soak)
     if (!soak->stopping || soak->over || soak->open > 0 || !soak_shares_end(soak) || soak->over)
         return;
     soak->over = true;
-    struct timer *const timers[] = {&soak->due,      &soak->opening, &soak->sweep, &soak->think,
-                                    &soak->interval, &soak->warm,    &soak->end,   &soak->flood};
+    struct timer *const timers[] = {&soak->due,   &soak->opening, &soak->sweep,    &soak->think,
+                                    &soak->leave, &soak->expect,  &soak->interval, &soak->warm,
+                                    &soak->end,   &soak->flood};
     measure_close(&soak->measure, soak_now(soak), soak->open);
     measure_end(&soak->measure, soak_now(soak), soak->open);
     for (size_t i = 0; i < ARRAY_SIZE(timers); i++)
@@ -166,6 +172,14 @@ static void after_end(struct soak *soak)
     maybe_over(soak);
     if (!soak->over)
         open_more(soak);
+}
+
+static void end_flow(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    close_in_order(flow);
+    after_end(soak);
 }
 
 /* ---- errors ---- */
@@ -279,10 +293,11 @@ static void next_request(struct soak_flow *flow)
         start_request(flow, flow->intended_ns); /* taken when it was opened */
     } else if (flow->last && flow->remote_closes && flow->flow.state == FLOW_OPEN &&
                !soak->config.close_with_reset) {
-        set_state(flow, SOAK_ENDING); /* one FIN answers the other, and no TIME-WAIT is ours */
+        set_state(flow, SOAK_LEAVING); /* if its FIN is first, TIME-WAIT is not ours */
+        if (!timer_armed(&soak->leave))
+            arm(soak, &soak->leave, soak_now(soak) + LEAVE_NS);
     } else if (exhausted(soak) || flow->last) {
-        close_in_order(flow);
-        after_end(soak);
+        end_flow(flow);
     } else if (soak->config.think_ns && flow->requests) {
         set_state(flow, SOAK_THINKING);
         if (!timer_armed(&soak->think))
@@ -292,55 +307,10 @@ static void next_request(struct soak_flow *flow)
     }
 }
 
-void soak_first_byte(struct soak_flow *flow)
-{
-    struct soak *soak = flow->soak;
-
-    if (flow->first_byte)
-        return;
-    flow->first_byte = true;
-    if (soak_counts(flow))
-        measure_latency(&soak->measure, PEER_HISTOGRAM_FIRST_BYTE,
-                        soak_now(soak) - flow->intended_ns);
-}
-
-void soak_also(struct soak *soak, uint64_t count)
-{
-    for (; count; count--) {
-        uint64_t wanted_ns = schedule_take(&soak->schedule, soak_now(soak));
-        if (wanted_ns < soak->measure.start_ns)
-            continue;
-        measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST, soak_now(soak) - wanted_ns);
-        soak->measure.counts.requests++;
-        soak->measure.counts.completed++;
-    }
-}
-
-void soak_done(struct soak_flow *flow)
-{
-    struct soak *soak = flow->soak;
-
-    if (!soak_counts(flow)) {
-        soak->measure.carried += !soak->measure.closed;
-        return;
-    }
-    soak->measure.counts.completed++;
-    measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST, soak_now(soak) - flow->intended_ns);
-}
-
 void soak_complete(struct soak_flow *flow)
 {
     soak_done(flow);
     next_request(flow);
-}
-
-ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int flags)
-{
-    ssize_t done = flow_write(&flow->flow, data, len, flags);
-
-    if (done > 0)
-        flow->soak->measure.counts.bytes_sent += (uint64_t)done;
-    return done;
 }
 
 /* ---- events ---- */
@@ -356,16 +326,14 @@ static void on_connected(struct soak_flow *flow)
     if (measured && flow->flow.conn.protocol == IPPROTO_TCP)
         measure_latency(&soak->measure, PEER_HISTOGRAM_HANDSHAKE,
                         (uint64_t)flow->flow.handshake_us * NS_PER_US);
+    if (flow->again) {
+        soak->ops->request(flow);
+        return;
+    }
     set_state(flow, SOAK_READY);
     next_request(flow);
     if (soak->ops == &soak_idle)
         soak_idle_connected(soak);
-}
-
-static const char *closed_text(const struct soak_flow *flow)
-{
-    return flow->soak->ops->answers ? "closed before the answer was complete"
-                                    : "closed by the application";
 }
 
 static void on_end(struct soak_flow *flow)
@@ -386,10 +354,13 @@ static void on_end(struct soak_flow *flow)
 
     if (flow->state == SOAK_CLOSED)
         return;
+    if (flow->state == SOAK_BUSY && end == PEER_END_RESET && flow->soak->ops->reset &&
+        flow->soak->ops->reset(flow))
+        return;
     bool meant = end == PEER_END_LOCAL && flow->soak->parent; /* that is its manner */
     if (!meant && (flow->state == SOAK_CONNECTING || flow->state == SOAK_BUSY)) {
         soak_fail(flow, errors[end].kind, "%s",
-                  errors[end].text ? errors[end].text : closed_text(flow));
+                  errors[end].text ? errors[end].text : soak_closed_text(flow));
     } else {
         let_go(flow);
         after_end(flow->soak);
@@ -405,23 +376,10 @@ static void on_eof(struct soak_flow *flow)
     if (flow->state == SOAK_BUSY && soak->ops->eof) {
         soak->ops->eof(flow);
     } else if (flow->state == SOAK_BUSY) {
-        soak_fail(flow, SOAK_CLOSED_EARLY, "%s", closed_text(flow));
+        soak_fail(flow, SOAK_CLOSED_EARLY, "%s", soak_closed_text(flow));
     } else if (flow->state != SOAK_CLOSED) { /* the application closes an idle connection */
-        close_in_order(flow);
-        after_end(soak);
+        end_flow(flow);
     }
-}
-
-/* UDP: `icmp_type`, `icmp_code`. */
-static const char *unreachable_text(const struct soak_flow *flow)
-{
-    const struct stack_conn *conn = &flow->flow.conn;
-    bool v6 = flow->soak->config.to.family == 6;
-
-    if (v6 ? conn->icmp_type == 1 && conn->icmp_code == 4
-           : conn->icmp_type == 3 && conn->icmp_code == 3)
-        return "port unreachable";
-    return "unreachable";
 }
 
 static void soak_event(struct flow *base, unsigned events)
@@ -441,7 +399,7 @@ static void soak_event(struct flow *base, unsigned events)
     if (events & FLOW_WRITABLE && flow->state == SOAK_BUSY && ops->writable)
         ops->writable(flow);
     if (events & FLOW_UNREACHABLE && flow->state == SOAK_BUSY)
-        soak_lose(flow, SOAK_REFUSED, "%s", unreachable_text(flow));
+        soak_lose(flow, SOAK_REFUSED, "%s", soak_unreachable_text(flow));
     if (events & FLOW_EOF && flow->state != SOAK_CLOSED)
         on_eof(flow);
     if (events & FLOW_END)
@@ -468,7 +426,7 @@ static uint64_t wanted(const struct soak *soak)
     return soak->config.flows;
 }
 
-static int open_one(struct soak *soak)
+static int open_one(struct soak *soak, struct soak_flow **ret_flow)
 {
     struct soak_flow *flow = arena_get_zeroed(sizeof(*flow));
     static const struct flow_ops ops = {.event = soak_event, .release = soak_release};
@@ -500,6 +458,7 @@ static int open_one(struct soak *soak)
     set_state(flow, soak->parks ? SOAK_ENDING : SOAK_CONNECTING);
     if (soak->config.udp)
         on_connected(flow);
+    *ret_flow = flow;
     return 0;
 }
 
@@ -517,6 +476,7 @@ static void open_more(struct soak *soak)
 {
     uint64_t next_ns, want = wanted(soak);
     uint64_t allowed = schedule_connections(&soak->schedule, soak_now(soak), &next_ns);
+    struct soak_flow *flow;
     int batch = 0;
 
     while (soak->open < want && soak->schedule.opened < allowed && !soak->over) {
@@ -530,7 +490,7 @@ static void open_more(struct soak *soak)
             next_ns = soak_now(soak) + 1; /* let the answers in */
             break;
         }
-        int status = open_one(soak);
+        int status = open_one(soak, &flow);
         if (status < 0) {
             opening_failed(soak, status);
             next_ns = soak->backoff_until_ns;
@@ -540,6 +500,27 @@ static void open_more(struct soak *soak)
     }
     if (soak->open < want && next_ns != TIMER_NEVER)
         arm(soak, &soak->opening, MAX(next_ns, soak_now(soak) + 1));
+}
+
+/* The other flow is busy from its first SYN on. */
+void soak_repeat(struct soak_flow *lost)
+{
+    struct soak *soak = lost->soak;
+    struct soak_flow *flow;
+
+    let_go(lost);
+    int status = open_one(soak, &flow);
+    if (status < 0) {
+        soak->measure.counts.closed_idle += soak_counts(lost);
+        opening_failed(soak, status);
+    } else {
+        soak->measure.counts.asked_again += soak_counts(lost);
+        flow->again = true;
+        flow->requests = 1;
+        flow->intended_ns = lost->intended_ns;
+        set_state(flow, SOAK_BUSY);
+    }
+    after_end(soak);
 }
 
 /* ---- timers ---- */
@@ -593,8 +574,7 @@ static void sweep_fire(struct timer *timer, uint64_t now_ns)
         if (flow->started_ns + soak->config.timeout_ns > now_ns)
             break;
         soak->ends_given_up++;
-        close_in_order(flow);
-        after_end(soak);
+        end_flow(flow);
     }
     if (!soak->over)
         watch_timeouts(soak);
@@ -612,11 +592,24 @@ static void think_fire(struct timer *timer, uint64_t now_ns)
             return;
         }
         if (exhausted(soak)) {
-            close_in_order(flow);
-            after_end(soak);
+            end_flow(flow);
         } else {
             ask(flow);
         }
+    }
+}
+
+static void leave_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct soak *soak = list_entry(timer, struct soak, leave);
+
+    while (!list_empty(&soak->leaving)) {
+        struct soak_flow *flow = list_entry(soak->leaving.next, struct soak_flow, node);
+        if (flow->started_ns + LEAVE_NS > now_ns) {
+            arm(soak, timer, flow->started_ns + LEAVE_NS);
+            return;
+        }
+        end_flow(flow);
     }
 }
 
@@ -662,8 +655,8 @@ static int cut(struct soak *soak, enum soak_state state, int most)
    FIN, and its answers must be read before the device's queue is full. */
 static void close_some(struct soak *soak)
 {
-    static const enum soak_state states[] = {SOAK_READY, SOAK_THINKING, SOAK_ENDING,
-                                             SOAK_CONNECTING, SOAK_BUSY};
+    static const enum soak_state states[] = {SOAK_READY,  SOAK_THINKING,   SOAK_LEAVING,
+                                             SOAK_ENDING, SOAK_CONNECTING, SOAK_BUSY};
     bool answers = soak->ops->answers && !soak->hurry;
     int left = AT_ONCE;
 
@@ -716,6 +709,8 @@ void soak_init(struct soak *soak)
     timer_init(&soak->opening, opening_fire);
     timer_init(&soak->sweep, sweep_fire);
     timer_init(&soak->think, think_fire);
+    timer_init(&soak->leave, leave_fire);
+    timer_init(&soak->expect, soak_http_expect_fire);
     timer_init(&soak->interval, interval_fire);
     timer_init(&soak->warm, warm_fire);
     timer_init(&soak->end, end_fire);
@@ -723,6 +718,7 @@ void soak_init(struct soak *soak)
     list_init(&soak->ready);
     list_init(&soak->busy);
     list_init(&soak->thinking);
+    list_init(&soak->leaving);
     list_init(&soak->ending);
 }
 
@@ -762,8 +758,8 @@ struct soak *soak_free(struct soak *soak)
     maybe_over(soak);
     measure_done(&soak->measure);
     if (!soak->parent) {
-        free(soak->request);
-        free(soak->last_request);
+        free(soak->request.text);
+        free(soak->request.last_text);
         free(soak->scratch);
     }
     free(soak);

@@ -4,11 +4,11 @@
 
 #include "base/rng.h"
 #include "flow/flow.h"
+#include "http/body.h"
 #include "workload/manner.h"
 #include "workload/measure.h"
 #include "workload/schedule.h"
 
-#include <http_parser.h>
 #include <peer/soak.h>
 #include <stdarg.h>
 
@@ -24,7 +24,8 @@ enum soak_state {
     SOAK_READY,
     SOAK_BUSY,
     SOAK_THINKING,
-    SOAK_ENDING, /* the application said that it will close: its FIN is waited for */
+    SOAK_LEAVING, /* that was the last answer: the application may close first, for a moment */
+    SOAK_ENDING,  /* shares: it is the application's to end it */
     SOAK_CLOSED,
 };
 
@@ -41,10 +42,21 @@ struct soak_flow {
     bool last;          /* no request after this one */
     bool remote_closes; /* the answer said so */
     bool ended;         /* the application began to end it (shares only) */
-    bool parsing;       /* HTTP: `http` has begun with this answer */
+    bool again;         /* opened to repeat a request */
+    bool parsing;       /* HTTP: some of this answer was taken */
+    bool awaits;        /* HTTP: the body is held back for 100 (Continue) */
+    bool answered;      /* HTTP: before all of the request was sent, which goes on */
+    bool taken;         /* HTTP: some of the request was acknowledged before it was all sent */
     uint64_t out_at;    /* bytes of this request that were written (bulk: acknowledged) */
     union {
-        http_parser http;
+        struct {
+            struct http_collect collect;
+            struct http_body body;
+            uint16_t status;
+            bool in_body, keeps, tunnel;
+            bool interim; /* a 1xx came before the answer */
+            bool go_on;   /* and it was 100 (Continue) */
+        } http;
         struct {
             uint64_t base;     /* of the stream: where this message begins */
             uint64_t received; /* TCP: taken so far */
@@ -65,6 +77,10 @@ struct soak_ops {
     void (*writable)(struct soak_flow *flow);
     /** The application sent FIN while a request was under way. */
     void (*eof)(struct soak_flow *flow);
+    /** It sent RST; true when that is dealt with. */
+    bool (*reset)(struct soak_flow *flow);
+    /** The flow is given up: frees what the workload has put there. */
+    void (*let_go)(struct soak_flow *flow);
 };
 extern const struct soak_ops soak_http, soak_echo, soak_echo_udp, soak_send, soak_send_udp,
     soak_receive, soak_idle;
@@ -73,8 +89,18 @@ extern const struct soak_ops soak_http, soak_echo, soak_echo_udp, soak_send, soa
 struct soak_answer {
     char bytes[2048];
     size_t len; /* 0: none yet */
-    unsigned status;
-    bool remote_closes;
+    uint16_t status;
+    bool keeps;
+};
+
+/* HTTP: what is asked, the same every time. */
+struct soak_request {
+    char *text, *last_text; /* the second asks to close; NULL where it is not needed */
+    size_t len, last_len;
+    size_t body_len; /* the end of both, as it is sent */
+    enum http_asked asked;
+    bool expects;    /* the body waits for 100 (Continue) */
+    bool idempotent; /* may be asked again */
 };
 
 /* How what the application sent begins, made printable: of the latest flow of its number. */
@@ -93,7 +119,7 @@ struct soak {
     uint64_t seed;
     struct measure measure;
 
-    struct list connecting, ready, busy, thinking, ending; /* of flows, oldest first */
+    struct list connecting, ready, busy, thinking, leaving, ending; /* of flows, oldest first */
     uint64_t in_state[SOAK_CLOSED + 1];
     uint64_t open, open_most;
     struct schedule schedule;
@@ -106,7 +132,7 @@ struct soak {
     uint32_t failures; /* in a row */
     bool stopping, hurry, over, ports_exhausted;
 
-    struct timer due, opening, sweep, think, interval, warm, end;
+    struct timer due, opening, sweep, think, leave, expect, interval, warm, end;
     const char *first_error;                       /* one of these, NULL: none */
     char first_errors[PEER_SOAK_ERROR_KINDS][240]; /* by enum soak_error */
     char cannot_open[160];
@@ -126,10 +152,7 @@ struct soak {
     uint64_t flood_due, flood_sent;
     struct timer flood;
 
-    /* HTTP: the request, and the one that asks to close. */
-    char *request, *last_request;
-    size_t request_len, last_request_len;
-    bool head; /* answers have no body */
+    struct soak_request request;
     struct soak_answer answer;
     uint8_t *scratch; /* SOAK_SCRATCH_BYTES of pattern */
 };
@@ -187,6 +210,7 @@ enum soak_error {
     SOAK_BAD_ANSWER = PEER_SOAK_BAD_ANSWER,
     SOAK_CLOSED_EARLY = PEER_SOAK_CLOSED_EARLY,
     SOAK_STATUS = PEER_SOAK_STATUS,
+    SOAK_CLOSED_IDLE = PEER_SOAK_CLOSED_IDLE,
 };
 /** Whether this flow's request (or handshake) belongs to the measured time. */
 bool soak_counts(const struct soak_flow *flow);
@@ -200,9 +224,14 @@ void soak_error(struct soak_flow *flow, enum soak_error kind, const char *format
     __attribute__((format(printf, 3, 4)));
 void soak_error_args(struct soak_flow *flow, enum soak_error kind, const char *format,
                      va_list arguments) __attribute__((format(printf, 3, 0)));
+/** What to call an end that came too soon, and an ICMP error. */
+const char *soak_closed_text(const struct soak_flow *flow);
+const char *soak_unreachable_text(const struct soak_flow *flow);
 /** Counts an error and gives the flow up. */
 void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/** The request is asked once more on another connection, and this one is over. Counts that. */
+void soak_repeat(struct soak_flow *flow);
 /** Idle: a message on this flow. */
 void soak_touch(struct soak_flow *flow);
 /** Something that counts as a request was done, and the flow goes on as it is. */
@@ -212,8 +241,10 @@ void soak_lose(struct soak_flow *flow, enum soak_error kind, const char *format,
     __attribute__((format(printf, 3, 4)));
 /** Writes on; STACK_WRITE_* flags. Counts, and returns as flow_write. */
 ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int flags);
-/** HTTP: builds the requests. */
+/** HTTP: makes the request (soak_request.c). May find that a connection carries only one. */
 int soak_http_prepare(struct soak *soak, struct peer_error *error);
+/** HTTP: bodies that have waited for 100 (Continue) for long enough are sent. */
+void soak_http_expect_fire(struct timer *timer, uint64_t now_ns);
 uint64_t soak_flow_key(const struct soak_flow *flow);
 
 #endif

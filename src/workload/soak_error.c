@@ -18,7 +18,8 @@ static void count_error(struct soak *soak, enum soak_error kind)
     uint64_t *const counters[] = {
         [SOAK_REFUSED] = &counts->refused,           [SOAK_RESET] = &counts->reset,
         [SOAK_TIMEOUT] = &counts->timeout,           [SOAK_BAD_ANSWER] = &counts->bad_answer,
-        [SOAK_CLOSED_EARLY] = &counts->closed_early, [SOAK_STATUS] = &counts->unexpected_status};
+        [SOAK_CLOSED_EARLY] = &counts->closed_early, [SOAK_STATUS] = &counts->unexpected_status,
+        [SOAK_CLOSED_IDLE] = &counts->closed_idle};
     ++*counters[kind];
 }
 
@@ -96,4 +97,22 @@ void soak_answered(struct soak_flow *flow, unsigned status)
         soak_lose(flow, SOAK_STATUS, "status %u", status);
     else
         soak_complete(flow);
+}
+
+const char *soak_closed_text(const struct soak_flow *flow)
+{
+    return flow->soak->ops->answers ? "closed before the answer was complete"
+                                    : "closed by the application";
+}
+
+/* UDP: `icmp_type`, `icmp_code`. */
+const char *soak_unreachable_text(const struct soak_flow *flow)
+{
+    const struct stack_conn *conn = &flow->flow.conn;
+    bool v6 = flow->soak->config.to.family == 6;
+
+    if (v6 ? conn->icmp_type == 1 && conn->icmp_code == 4
+           : conn->icmp_type == 3 && conn->icmp_code == 3)
+        return "port unreachable";
+    return "unreachable";
 }

@@ -177,10 +177,6 @@ struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *
         .seed = parent->seed,
         .start_ns = parent->start_ns,
         .request = parent->request,
-        .request_len = parent->request_len,
-        .last_request = parent->last_request,
-        .last_request_len = parent->last_request_len,
-        .head = parent->head,
         .scratch = parent->scratch,
         .expects = parent->expects,
     };

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The request of an HTTP run, made once. The caller's headers stand for ours, whatever they say;
+ * what they say is then read as a server would, so that the connection is used accordingly: one
+ * that is asked to be closed carries one request, and so does one on which the server cannot know
+ * where the body ends.
+ */
+#include "workload/soak.h"
+
+#include "base/error.h"
+#include "base/macro.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *method_of(const struct peer_soak_config *config)
+{
+    if (config->method)
+        return config->method;
+    return config->body ? "POST" : "GET";
+}
+
+/* Methods whose requests are about a body (RFC 9110 8.6): without one they say so. */
+static bool means_a_body(const char *method)
+{
+    return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+           strcmp(method, "PATCH") == 0;
+}
+
+static bool has_header(const struct peer_soak_config *config, const char *name)
+{
+    for (const char *const *header = config->headers; header && *header; header++) {
+        if (http_is_header(*header, name))
+            return true;
+    }
+    return false;
+}
+
+static bool is_chunked(const struct http_head *given)
+{
+    return given->coding == HTTP_CODING_CHUNKED || given->coding == HTTP_CODING_LAST;
+}
+
+static void print_length(const struct peer_soak_config *config, const struct http_head *given,
+                         FILE *out)
+{
+    if (given->length_kind != HTTP_LENGTH_NONE || given->coding != HTTP_CODING_NONE)
+        return;
+    if (config->body || means_a_body(method_of(config)))
+        fprintf(out, "Content-Length: %zu\r\n", config->body_len);
+}
+
+static void print_head(const struct soak *soak, const struct http_head *given, bool last, FILE *out)
+{
+    const struct peer_soak_config *config = &soak->config;
+    char endpoint[PEER_ENDPOINT_TEXT];
+
+    fprintf(out, "%s %s HTTP/1.1\r\n", method_of(config), config->path ? config->path : "/");
+    if (!has_header(config, "Host"))
+        fprintf(out, "Host: %s\r\n",
+                config->host ? config->host
+                             : peer_endpoint_format(&config->to, config->to_port, endpoint));
+    if (!has_header(config, "User-Agent"))
+        fprintf(out, "User-Agent: peer\r\n");
+    print_length(config, given, out);
+    for (const char *const *header = config->headers; header && *header; header++)
+        fprintf(out, "%s\r\n", *header);
+    if (last && !has_header(config, "Connection"))
+        fprintf(out, "Connection: close\r\n");
+    fprintf(out, "\r\n");
+}
+
+/* A body whose headers say that it is chunked comes as one chunk. */
+static void print_body(const struct peer_soak_config *config, bool chunked, FILE *out)
+{
+    if (chunked && config->body_len)
+        fprintf(out, "%zx\r\n", config->body_len);
+    if (config->body_len)
+        fwrite(config->body, 1, config->body_len, out);
+    if (chunked)
+        fprintf(out, config->body_len ? "\r\n0\r\n\r\n" : "0\r\n\r\n");
+}
+
+static int make_text(struct soak *soak, const struct http_head *given, bool last, char **ret_text,
+                     size_t *ret_len)
+{
+    FILE *out = open_memstream(ret_text, ret_len);
+    if (!out)
+        return -ENOMEM;
+    print_head(soak, given, last, out);
+    fflush(out);
+    size_t head_len = *ret_len;
+    print_body(&soak->config, is_chunked(given), out);
+    if (fclose(out) != 0)
+        return -ENOMEM;
+    soak->request.body_len = *ret_len - head_len;
+    return 0;
+}
+
+static bool is_clean(const char *text, bool spaces)
+{
+    for (; *text; text++) {
+        if (*text == '\r' || *text == '\n' || (!spaces && *text == ' '))
+            return false;
+    }
+    return true;
+}
+
+static int check_words(const struct peer_soak_config *config, struct peer_error *error)
+{
+    if (!is_clean(method_of(config), false) || (config->path && !is_clean(config->path, false)))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "method and path of a request have no blanks or line breaks");
+    for (const char *const *header = config->headers; header && *header; header++) {
+        if (!is_clean(*header, true) || !strchr(*header, ':'))
+            return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no header \"Name: value\"",
+                             *header);
+    }
+    return 0;
+}
+
+/* Whether the server finds the end of the body where it is. */
+static bool ends_where_it_says(const struct peer_soak_config *config, const struct http_head *given)
+{
+    if (given->coding != HTTP_CODING_NONE)
+        return is_chunked(given) && given->length_kind == HTTP_LENGTH_NONE;
+    return given->length_kind == HTTP_LENGTH_NONE ||
+           (given->length_kind == HTTP_LENGTH_KNOWN && given->length == config->body_len);
+}
+
+static int make_request(struct soak *soak, const struct http_head *given)
+{
+    struct soak_request *request = &soak->request;
+    uint64_t most = soak->config.requests_per_connection;
+    int status = 0;
+
+    if (most != 1)
+        status = make_text(soak, given, false, &request->text, &request->len);
+    if (status == 0 && most)
+        status = make_text(soak, given, true, &request->last_text, &request->last_len);
+    return status;
+}
+
+int soak_http_prepare(struct soak *soak, struct peer_error *error)
+{
+    struct peer_soak_config *config = &soak->config;
+    struct http_head given = {0};
+
+    int status = check_words(config, error);
+    if (status < 0)
+        return status;
+    for (const char *const *header = config->headers; header && *header; header++)
+        http_head_add(&given, *header);
+    if (given.close || !ends_where_it_says(config, &given))
+        config->requests_per_connection = 1;
+    if (make_request(soak, &given) < 0)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    soak->request.asked = http_asked_by(method_of(config));
+    soak->request.idempotent = http_is_idempotent(method_of(config));
+    soak->request.expects = given.expects_continue && soak->request.body_len;
+    /* The caller's strings are in the request now, and need not live on. */
+    config->method = config->host = config->path = NULL;
+    config->headers = NULL;
+    config->body = NULL;
+    return 0;
+}
