@@ -53,9 +53,10 @@ static void put_ip(uint8_t *ip, const struct peer_addr *src, const struct peer_a
     memcpy(ip + 10, &sum, sizeof(sum));
 }
 
-/* A zeroed frame for an IP packet of `len` bytes from `src`; *ret_ip is where that begins. */
-static struct frame *frame_for(struct stack *stack, const struct peer_addr *src, uint32_t len,
-                               uint64_t *ret_peer, uint8_t **ret_ip)
+/* A zeroed frame for an IP packet of `len` bytes from `src`, to `mac` (NULL: the local machine's);
+   *ret_ip is where the packet begins. */
+static struct frame *frame_for(struct stack *stack, const struct peer_addr *src, const uint8_t *mac,
+                               uint32_t len, uint64_t *ret_peer, uint8_t **ret_ip)
 {
     int64_t peer = addr_set_find(stack->peers, src);
     uint32_t at = stack->layer == FRAME_ETHERNET ? ETHERNET_BYTES : 0;
@@ -65,9 +66,9 @@ static struct frame *frame_for(struct stack *stack, const struct peer_addr *src,
         return NULL;
     memset(frame->data, 0, frame->len);
     if (at) {
-        struct peer_mac mac = mac_add(stack->first_mac, (uint64_t)peer);
-        memcpy(frame->data, stack->local_mac.bytes, 6);
-        memcpy(frame->data + 6, mac.bytes, 6);
+        struct peer_mac own = mac_add(stack->first_mac, (uint64_t)peer);
+        memcpy(frame->data, mac ? mac : stack->local_mac.bytes, 6);
+        memcpy(frame->data + 6, own.bytes, 6);
         put16(frame->data + 12, src->family == 6 ? 0x86dd : 0x0800);
     }
     *ret_peer = (uint64_t)peer;
@@ -91,7 +92,8 @@ void forge_tcp(struct stack *stack, const struct forged_segment *segment)
     uint32_t at = ip_header_bytes(tuple->local.family);
     uint64_t peer;
     uint8_t *ip;
-    struct frame *frame = frame_for(stack, &tuple->local, at + tcp_len, &peer, &ip);
+    struct frame *frame =
+        frame_for(stack, &tuple->local, segment->mac, at + tcp_len, &peer, &ip);
 
     if (!frame)
         return;
@@ -111,6 +113,37 @@ void forge_tcp(struct stack *stack, const struct forged_segment *segment)
     uint64_t sum = checksum_pseudo(&tuple->local, &tuple->remote, IPPROTO_TCP, tcp_len);
     uint16_t checksum = checksum_finish(checksum_add(sum, tcp, tcp_len));
     memcpy(tcp + 16, &checksum, sizeof(checksum));
+    send_frame(stack, peer, frame);
+}
+
+void forge_icmp(struct stack *stack, const struct forged_icmp *message)
+{
+    bool v6 = message->from.family == 6;
+    uint8_t protocol = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+    uint32_t at = ip_header_bytes(message->from.family), len = ICMP_HEADER + message->quote_len;
+    uint64_t peer;
+    uint8_t *ip;
+    struct frame *frame = frame_for(stack, &message->from, message->mac, at + len, &peer, &ip);
+
+    if (!frame)
+        return;
+    uint8_t *icmp = ip + at;
+    icmp[0] = message->type;
+    icmp[1] = message->code;
+    put32(icmp + 4, message->rest);
+    memcpy(icmp + ICMP_HEADER, message->quote, message->quote_len);
+    uint64_t sum = v6 ? checksum_pseudo(&message->from, &message->to, protocol, len) : 0;
+    uint16_t checksum = checksum_finish(checksum_add(sum, icmp, len));
+    memcpy(icmp + 2, &checksum, sizeof(checksum));
+    put_ip(ip, &message->from, &message->to, protocol, len, ICMP_TTL);
+    if (!v6) {
+        ip[1] = message->tos;
+        put16(ip + 4, output_ip_id(stack, &message->from, &message->to));
+        ip[6] = 0; /* a router may cut it */
+        memset(ip + 10, 0, 2);
+        checksum = checksum_finish(checksum_add(0, ip, IP_HLEN));
+        memcpy(ip + 10, &checksum, sizeof(checksum));
+    }
     send_frame(stack, peer, frame);
 }
 
@@ -190,7 +223,7 @@ int stack_pmtu(struct stack *stack, struct stack_conn *conn, uint16_t mtu)
     uint32_t icmp_len = ICMP_HEADER + at + PMTU_QUOTE;
     uint64_t peer;
     uint8_t *ip;
-    struct frame *frame = frame_for(stack, &router, at + icmp_len, &peer, &ip);
+    struct frame *frame = frame_for(stack, &router, NULL, at + icmp_len, &peer, &ip);
     if (!frame)
         return -ENOMEM;
 

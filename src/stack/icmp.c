@@ -57,7 +57,7 @@ int stack_ping(struct stack *stack, const struct stack_ping *ping)
     addr_to_lwip(&ping->from, &from);
     addr_to_lwip(&ping->to, &to);
     context_identity(stack, (uint64_t)peer);
-    stack->netif.mtu = stack->mtu;
+    stack->netif.mtu = output_mtu(stack, ping->from.family, IP_HLEN + p->tot_len);
     uint8_t ttl = ping->ttl ? ping->ttl : ICMP_TTL;
     err_t error = v6 ? ip6_output_if_src(p, ip_2_ip6(&from), ip_2_ip6(&to), ttl, 0, IPPROTO_ICMPV6,
                                          &stack->netif)

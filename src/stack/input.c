@@ -29,6 +29,8 @@
 #include <string.h>
 
 enum { COPY_BELOW = 16384 };
+/* Names for headers behind that of a fragment: see hidden_name. */
+enum { HIDES_DSTOPTS = 253, HIDES_ROUTING = 254 };
 
 /* A received frame as a pbuf; lies in the frame's private bytes. */
 struct frame_pbuf {
@@ -169,12 +171,34 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
         stack->news = (struct tcp_news){0};
 }
 
+static void nobody_run(struct stack *stack, struct frame *frame, const struct packet *packet)
+{
+    if (packet->kind == PACKET_TCP)
+        answer_reset(stack, frame, packet);
+    else
+        answer_port_unreachable(stack, frame, packet);
+    frame_put(frame);
+}
+
+/* A listener takes a SYN, resets what acknowledges something, and is silent to the rest; SYN and FIN
+   together are no call either (as Linux; RFC 9293, 3.10.7.2 leaves it open). */
+static bool is_call(const struct packet *packet)
+{
+    return (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
 static void listener_run(struct stack *stack, struct stack_listener *listener, struct frame *frame,
                          const struct packet *packet, struct stack_tuple *tuple)
 {
+    if (listener->protocol == IPPROTO_TCP && !is_call(packet)) {
+        if (packet->tcp_flags & TCP_ACK)
+            answer_reset(stack, frame, packet);
+        frame_put(frame);
+        return;
+    }
     if (stack->stats.conns >= stack->max_conns) {
         stack->stats.refused++;
-        ip_run(stack, frame, packet); /* as if nobody listened */
+        nobody_run(stack, frame, packet); /* as if nobody listened */
         return;
     }
     if (listener->protocol == IPPROTO_UDP) {
@@ -197,15 +221,6 @@ static void listener_run(struct stack *stack, struct stack_listener *listener, s
 static bool vouched(const struct frame *frame)
 {
     return frame->offload.flags & (FRAME_NEEDS_CSUM | FRAME_DATA_VALID);
-}
-
-/* lwIP answers: RST, or port unreachable. The number of its RST is what the ACK field says, which
-   means nothing without the flag: then it is zero (RFC 9293, 3.10.7.1). */
-static void nobody_run(struct stack *stack, struct frame *frame, const struct packet *packet)
-{
-    if (packet->kind == PACKET_TCP && !(packet->tcp_flags & TCP_ACK))
-        memset(frame->data + packet->transport_at + 8, 0, 4);
-    ip_run(stack, frame, packet);
 }
 
 static void transport_input(struct stack *stack, struct frame *frame, const struct packet *packet)
@@ -285,13 +300,14 @@ static u8_t reassembled(void *arg, struct raw_pcb *pcb, struct pbuf *p, const ip
     return 1;
 }
 
-static void packet_input(struct stack *stack, struct frame *frame, const struct packet *packet);
+static void packet_input(struct stack *stack, struct frame *frame, struct packet *packet);
 
 /* lwIP's list of raw control blocks is its own, and every packet walks it: they exist only while a
    fragment, which is rare, is worked on. */
 static void run_with_raw(struct stack *stack, struct frame *frame, const struct packet *packet)
 {
-    static const uint8_t protocols[] = {IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMP, IPPROTO_ICMPV6};
+    static const uint8_t protocols[] = {IPPROTO_UDP,    IPPROTO_TCP,   IPPROTO_ICMP,
+                                        IPPROTO_ICMPV6, HIDES_DSTOPTS, HIDES_ROUTING};
     struct raw_pcb *raw[ARRAY_SIZE(protocols)];
 
     for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
@@ -306,6 +322,90 @@ static void run_with_raw(struct stack *stack, struct frame *frame, const struct 
     }
 }
 
+static bool extends_ip6(uint8_t protocol)
+{
+    return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
+           protocol == IPPROTO_FRAGMENT || protocol == IPPROTO_DSTOPTS;
+}
+
+/*
+ * lwIP's reassembly of IPv6 does not get on with other extension headers. It takes what comes before
+ * the fragment header from any of the fragments, and when the whole is together it reads on behind
+ * the header, where it may find a fragment again. So what comes before is cut off (it was for the
+ * way here), and what comes behind is hidden until the whole is back: the fragment header names a
+ * protocol of ours (RFC 3692's, for experiments) instead of the extension.
+ */
+static uint8_t hidden_name(uint8_t protocol)
+{
+    return protocol == IPPROTO_DSTOPTS   ? HIDES_DSTOPTS
+           : protocol == IPPROTO_ROUTING ? HIDES_ROUTING
+                                         : protocol;
+}
+
+static uint8_t shown_name(uint8_t protocol)
+{
+    return protocol == HIDES_DSTOPTS   ? IPPROTO_DSTOPTS
+           : protocol == HIDES_ROUTING ? IPPROTO_ROUTING
+                                       : protocol;
+}
+
+/* Options that a receiver may skip when it does not know them (RFC 8200, 4.2). */
+static bool may_skip_options(const uint8_t *header, uint32_t len)
+{
+    for (uint32_t at = 2; at < len;) {
+        if (header[at] & 0xc0)
+            return false;
+        at += header[at] == 0 ? 1 : at + 1 < len ? header[at + 1] + 2u : len;
+    }
+    return true;
+}
+
+/* Where the fragment header is, from the start of the IP packet; 0: what is before it is not to be
+   cut off. The packet was parsed. */
+static uint32_t fragment_header_at(const uint8_t *ip)
+{
+    uint8_t protocol = ip[6];
+    uint32_t at = IP6_HLEN;
+
+    while (protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_DSTOPTS) {
+        uint32_t len = (ip[at + 1] + 1u) * 8;
+        if (!may_skip_options(ip + at, len))
+            return 0;
+        protocol = ip[at];
+        at += len;
+    }
+    return protocol == IPPROTO_FRAGMENT ? at : 0;
+}
+
+/* May lwIP put this fragment together with others? It counts the whole of an IPv6 packet in 16
+   bits, its header too, which IPv6's own length does not: a longer whole trips over an assertion. */
+static bool prepare_fragment(struct frame *frame, struct packet *packet)
+{
+    uint8_t *ip = frame->data + packet->ip_at;
+    if (packet->ip_version != 6)
+        return true; /* lwIP looks itself */
+    uint32_t at = fragment_header_at(ip);
+    if (!at || packet->ip_len < at + IP6_FRAG_HLEN)
+        return false;
+    uint8_t *fragment = ip + at;
+    uint32_t place = (uint32_t)fragment[2] << 8 | fragment[3];
+    uint32_t len = packet->ip_len - at - IP6_FRAG_HLEN;
+    bool hides = fragment[0] == HIDES_DSTOPTS || fragment[0] == HIDES_ROUTING;
+
+    fragment[0] = hidden_name(fragment[0]);
+    if (!(place & 0xfff9) || extends_ip6(fragment[0]) || hides ||
+        IP6_HLEN + (place & 0xfff8) + len > 0xffff)
+        return false;
+    if (at > IP6_HLEN) {
+        memmove(ip + IP6_HLEN, fragment, IP6_FRAG_HLEN + len);
+        ip[6] = IPPROTO_FRAGMENT;
+        packet->ip_len = IP6_HLEN + IP6_FRAG_HLEN + len;
+        ip[4] = (uint8_t)((IP6_FRAG_HLEN + len) >> 8);
+        ip[5] = (uint8_t)(IP6_FRAG_HLEN + len);
+    }
+    return true;
+}
+
 /* lwIP wrote a new IP header for the whole: IPv4's has no checksum yet, IPv6's has a length that is
    short by the 8 bytes of the fragment header, which are gone already. */
 static void mend_header(struct frame *frame)
@@ -314,6 +414,7 @@ static void mend_header(struct frame *frame)
 
     if (ip[0] >> 4 == 6) {
         uint32_t payload = frame->len - IP6_HLEN;
+        ip[6] = shown_name(ip[6]);
         ip[4] = (uint8_t)(payload >> 8);
         ip[5] = (uint8_t)payload;
         return;
@@ -323,32 +424,9 @@ static void mend_header(struct frame *frame)
     memcpy(ip + 10, &sum, sizeof(sum));
 }
 
-static bool extends_ip6(uint8_t protocol)
+static void fragment_input(struct stack *stack, struct frame *frame, struct packet *packet)
 {
-    return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
-           protocol == IPPROTO_FRAGMENT || protocol == IPPROTO_DSTOPTS;
-}
-
-/* May lwIP put this IPv6 fragment together with others? It counts the whole in 16 bits, its header
-   too, which IPv6's own length does not: a longer whole trips over an assertion. What comes before
-   the fragment header is taken from another fragment, and what comes behind it may be a fragment
-   again, so no other header may stand around it. */
-static bool fragment_fits(const struct frame *frame, const struct packet *packet)
-{
-    if (packet->ip_version != 6)
-        return true; /* lwIP looks itself */
-    const uint8_t *ip = frame->data + packet->ip_at, *fragment = ip + IP6_HLEN;
-    if (ip[6] != IPPROTO_FRAGMENT || packet->ip_len < IP6_HLEN + IP6_FRAG_HLEN)
-        return false;
-    uint32_t place = (uint32_t)fragment[2] << 8 | fragment[3];
-    uint32_t len = packet->ip_len - IP6_HLEN - IP6_FRAG_HLEN;
-    return (place & 0xfff9) && !extends_ip6(fragment[0]) &&
-           IP6_HLEN + (place & 0xfff8) + len <= 0xffff;
-}
-
-static void fragment_input(struct stack *stack, struct frame *frame, const struct packet *packet)
-{
-    if (!fragment_fits(frame, packet)) {
+    if (!prepare_fragment(frame, packet)) {
         stack->stats.bad++;
         frame_put(frame);
         return;
@@ -371,10 +449,15 @@ static void fragment_input(struct stack *stack, struct frame *frame, const struc
 }
 
 /* A packet for the peer that the netif is now. */
-static void packet_input(struct stack *stack, struct frame *frame, const struct packet *packet)
+static void packet_input(struct stack *stack, struct frame *frame, struct packet *packet)
 {
-    stack->netif.mtu = stack->mtu;
+    stack->netif.mtu = output_mtu(stack, packet->ip_version, packet->ip_len);
     tcp_ticks = stack->now_tick;
+    if (answer_bad_options(stack, frame, packet)) {
+        stack->stats.bad++;
+        frame_put(frame);
+        return;
+    }
     switch (packet->kind) {
     case PACKET_TCP:
     case PACKET_UDP:
@@ -395,10 +478,12 @@ static void packet_input(struct stack *stack, struct frame *frame, const struct 
         ip_run(stack, frame, packet);
         break;
     default:
-        if (packet->fragment)
+        if (packet->fragment) {
             fragment_input(stack, frame, packet);
-        else
-            ip_run(stack, frame, packet); /* lwIP answers: protocol unreachable */
+        } else {
+            answer_unknown_protocol(stack, frame, packet);
+            frame_put(frame);
+        }
         break;
     }
 }

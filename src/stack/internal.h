@@ -76,6 +76,13 @@ struct port_hint {
     uint64_t key, removals;
 };
 
+/* See answer.c. */
+enum { ANSWER_BUCKETS = 256 };
+struct answer_bucket {
+    uint64_t key;
+    uint32_t credit_ms, since_ms;
+};
+
 /* What the options of a segment tell. */
 struct tcp_news {
     struct {
@@ -106,6 +113,8 @@ struct stack {
     uint32_t now_tick;
     uint8_t timer_calls; /* mirrors lwIP's 8-bit counter of timer calls */
     uint64_t isn_key[2], table_key[2], port_key[2];
+    uint64_t answer_key[2], clock_key[2], id_key[2];
+    uint16_t ip_id; /* counts what output_ip_id gave */
     uint64_t random;
     uint32_t port_turn;
 
@@ -119,6 +128,7 @@ struct stack {
     uint32_t table_bits;
     uint64_t table_used, table_removals;
     struct port_hint port_hints[256];
+    struct answer_bucket targets[ANSWER_BUCKETS], machines[ANSWER_BUCKETS];
 
     struct list listeners, ready, time_wait;
     struct list ghosts;              /* of connections that vanished: see manners.c */
@@ -161,6 +171,11 @@ int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple
 err_t output_init(struct netif *netif);
 void output_apply_segment_size(struct stack *stack, struct stack_conn *conn);
 void output_held_ack(struct stack *stack, struct stack_conn *conn);
+/** The MTU that lwIP must believe in for a packet of `bytes` in all. */
+uint16_t output_mtu(const struct stack *stack, uint8_t family, uint32_t bytes);
+/** An IPv4 identification for what belongs to no connection. */
+uint16_t output_ip_id(struct stack *stack, const struct peer_addr *from,
+                      const struct peer_addr *to);
 
 /* recovery.c: losses are repaired. Between enter and leave, but for the last two. */
 void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *tcp,
@@ -210,6 +225,7 @@ bool manners_output(struct stack *stack, const struct pbuf *p, uint64_t peer,
 /* forge.c */
 struct forged_segment {
     struct stack_tuple tuple;
+    const uint8_t *mac; /* whose it is to be on TAP; NULL: the local machine's */
     uint32_t seq, ack;
     uint8_t flags;
     uint16_t window; /* as it stands in the header */
@@ -218,7 +234,26 @@ struct forged_segment {
 };
 /** Sends it, unless there is no memory. */
 void forge_tcp(struct stack *stack, const struct forged_segment *segment);
+struct forged_icmp {
+    struct peer_addr from, to;
+    const uint8_t *mac; /* likewise */
+    uint8_t tos, type, code;
+    uint32_t rest;
+    const uint8_t *quote;
+    uint32_t quote_len;
+};
+void forge_icmp(struct stack *stack, const struct forged_icmp *message);
 bool forge_swallows(const struct stack *stack, const struct packet *packet);
+
+/* answer.c: what is answered to a packet of no connection, or to its sender. */
+void answer_reset(struct stack *stack, const struct frame *frame, const struct packet *packet);
+void answer_port_unreachable(struct stack *stack, const struct frame *frame,
+                             const struct packet *packet);
+void answer_unknown_protocol(struct stack *stack, const struct frame *frame,
+                             const struct packet *packet);
+/** Whether the packet's IPv4 options are such that it is not taken; its sender may be told. */
+bool answer_bad_options(struct stack *stack, const struct frame *frame,
+                        const struct packet *packet);
 
 /* convert.c */
 void addr_to_lwip(const struct peer_addr *addr, ip_addr_t *ret);

@@ -24,6 +24,8 @@
  */
 #include "stack/internal.h"
 
+#include "base/rng.h"
+
 #include "lwip/etharp.h"
 #include "lwip/ethip6.h"
 #include "lwip/prot/ip4.h"
@@ -33,6 +35,27 @@
 #include <string.h>
 
 enum { SUPER_SEGMENT_MAX = 65000 };
+
+/* lwIP 2.2.1 cuts IPv4 into pieces of a multiple of 8 bytes, but takes for the last what would fit
+   into the MTU as such: unless MTU - 20 is a multiple too, up to 7 bytes are left behind that. */
+uint16_t output_mtu(const struct stack *stack, uint8_t family, uint32_t bytes)
+{
+    if (family == 6 || bytes <= stack->mtu)
+        return stack->mtu;
+    return (uint16_t)(stack->mtu - (stack->mtu - IP_HLEN) % 8);
+}
+
+/* As Linux: a start that depends on who talks to whom, so that no two machines count alike. */
+uint16_t output_ip_id(struct stack *stack, const struct peer_addr *from, const struct peer_addr *to)
+{
+    struct {
+        uint8_t from[4], to[4];
+    } input;
+
+    memcpy(input.from, from->bytes, 4);
+    memcpy(input.to, to->bytes, 4);
+    return (uint16_t)(siphash(stack->id_key, &input, sizeof(input)) + stack->ip_id++);
+}
 
 void output_apply_segment_size(struct stack *stack, struct stack_conn *conn)
 {

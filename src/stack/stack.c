@@ -53,6 +53,11 @@ static void derive_keys(struct stack *stack, uint64_t seed)
         stack->table_key[i] = rng_next(&rng);
         stack->port_key[i] = rng_next(&rng);
     }
+    for (int i = 0; i < 2; i++) {
+        stack->answer_key[i] = rng_next(&rng);
+        stack->clock_key[i] = rng_next(&rng);
+        stack->id_key[i] = rng_next(&rng);
+    }
 }
 
 /* lwIP's counter of timer calls goes on from the stacks before this one; a new control block shows

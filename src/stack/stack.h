@@ -256,7 +256,8 @@ struct stack_stats {
     uint64_t time_wait;
     uint64_t ignored, bad; /* frames */
     uint64_t retransmits;
-    uint64_t refused; /* callers, by max_conns */
+    uint64_t refused;        /* callers, by max_conns */
+    uint64_t limited_errors; /* ICMP errors not sent: see answer.c */
 };
 void stack_get_stats(const struct stack *stack, struct stack_stats *ret_stats);
 /** Elements that lwIP holds in its pools: 0 when nothing is open (a leak oracle for tests). */

@@ -120,8 +120,9 @@ static int udp_send_packet(struct stack *stack, struct stack_conn *conn, const v
         pbuf_take(p, data, (u16_t)len);
     context_enter(stack, conn);
     bool whole = segment || len + UDP_HLEN + ip_header <= stack->mtu;
-    if (segment)
-        stack->netif.mtu = 0xffff;
+    stack->netif.mtu = segment ? 0xffff
+                               : output_mtu(stack, ip_header == IP_HLEN ? 4 : 6,
+                                            (uint32_t)(len + UDP_HLEN + ip_header));
     stack->burst_segment = (uint16_t)segment;
     NETIF_SET_CHECKSUM_CTRL(&stack->netif, whole
                                                ? NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_UDP
