@@ -7,8 +7,12 @@
  *
  * The receive buffer is one large frame that is filled again and again: the stack copies short
  * frames out of it and puts it back, so that it stays warm, and keeps it only when it is long. A
- * large stack has a few of them on their way, see stack/prefetch.c; each is worked on with the time
- * at which it was read.
+ * large stack has a few of them on their way, see stack/prefetch.c.
+ *
+ * Time: a frame keeps the time at which it was read, and one that is sent has the time at which it
+ * is written, read for each, since the kernel works on the one before for longer than all else
+ * takes. Latencies and captures tell these times. The present never goes back, also while frames
+ * that were read earlier wait their turn.
  */
 #include "engine/engine.h"
 
@@ -21,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUND_FRAMES = 64, ROUNDS = 64, TIMERS_AT_ONCE = 1024 };
+enum { ROUND_FRAMES = 64, ROUNDS = 64, TIMERS_AT_ONCE = 1024, WALL_NEAR_NS = 5000 };
 struct engine {
     struct device *device;
     struct pcapng *pcapng;
@@ -38,6 +42,8 @@ struct engine {
     bool touched;    /* something is to be done at once */
     struct waiter waiter;
     uint64_t now_ns;
+    int64_t wall_ns; /* what the wall clock is ahead of `now_ns`: for captures */
+    uint64_t wall_next_ns;
     struct flow *(*accept)(void *user, struct stack_listener *listener,
                            const struct stack_tuple *tuple);
     void (*ping)(void *user, const struct stack_icmp *icmp);
@@ -62,19 +68,50 @@ static void set_now(struct engine *engine, uint64_t now_ns)
 
 /* ---- frames out ---- */
 
-static void capture(struct engine *engine, enum pcapng_direction direction, const struct iovec *iov,
-                    int count, const struct frame_offload *offload, const char *comment)
+/* Time as it is now. */
+static void refresh_now(struct engine *engine)
 {
-    if (!engine->pcapng)
+    if (engine->clocked)
+        set_now(engine, clock_ns(CLOCK_MONOTONIC));
+}
+
+/* The capture tells time by the clock that latencies are measured by, so that one can be computed
+   from the other. What lies between that and the wall clock is read anew when somebody has set the
+   latter; it is not followed to the microsecond, as times would go back then. */
+static void set_wall(struct engine *engine)
+{
+    uint64_t before_ns, wall_ns, after_ns;
+
+    if (!engine->pcapng || !engine->clocked || engine->now_ns < engine->wall_next_ns)
         return;
-    uint64_t wall_ns = engine->clocked ? clock_ns(CLOCK_REALTIME) : engine->now_ns;
-    pcapng_write(engine->pcapng, wall_ns, direction, iov, count, offload, comment);
+    do {
+        before_ns = clock_ns(CLOCK_MONOTONIC);
+        wall_ns = clock_ns(CLOCK_REALTIME);
+        after_ns = clock_ns(CLOCK_MONOTONIC);
+    } while (after_ns - before_ns > WALL_NEAR_NS && !engine->wall_next_ns);
+    int64_t ahead_ns = (int64_t)(wall_ns - before_ns);
+    bool near = llabs(ahead_ns - engine->wall_ns) < (int64_t)NS_PER_MS;
+    if (!near && after_ns - before_ns <= WALL_NEAR_NS)
+        engine->wall_ns = ahead_ns;
+    engine->wall_next_ns = engine->now_ns + NS_PER_S;
+}
+
+static void capture(struct engine *engine, uint64_t at_ns, enum pcapng_direction direction,
+                    const struct iovec *iov, int count, const struct frame_offload *offload,
+                    const char *comment)
+{
+    if (engine->pcapng)
+        pcapng_write(engine->pcapng, at_ns + (uint64_t)engine->wall_ns, direction, iov, count,
+                     offload, comment);
 }
 
 static void send_frame(struct engine *engine, const struct iovec *iov, int count,
                        const struct frame_offload *offload, const char *comment)
 {
-    capture(engine, PCAPNG_INBOUND, iov, count, offload, comment);
+    refresh_now(engine);
+    if (!engine->flows.sent_ns)
+        engine->flows.sent_ns = engine->now_ns;
+    capture(engine, engine->now_ns, PCAPNG_INBOUND, iov, count, offload, comment);
     engine->stats.frames_sent++;
     engine->stats.bytes_sent += iov_total(iov, count);
     (void)device_send(engine->device, iov, count, offload);
@@ -122,8 +159,8 @@ static void on_arrive(void *user, enum link_direction direction, struct frame *f
         frame_put(frame);
         return;
     }
-    capture(engine, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, comment);
-    stack_input(engine->stack, frame);
+    capture(engine, engine->now_ns, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, comment);
+    stack_input(engine->stack, frame, engine->now_ns);
 }
 
 /* It is in the capture all the same: that is where one looks for it. */
@@ -132,8 +169,10 @@ static void on_lost(void *user, enum link_direction direction, const struct fram
 {
     struct iovec iov = {frame->data, frame->len};
 
-    capture(user, direction == LINK_UPLINK ? PCAPNG_INBOUND : PCAPNG_OUTBOUND, &iov, 1,
-            &frame->offload, comment);
+    struct engine *engine = user;
+
+    capture(engine, engine->now_ns, direction == LINK_UPLINK ? PCAPNG_INBOUND : PCAPNG_OUTBOUND,
+            &iov, 1, &frame->offload, comment);
 }
 
 static int make_wires(struct engine *engine, const struct link_spec specs[2])
@@ -260,6 +299,7 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine)
     }
     flows_init(&engine->flows, engine->stack, &engine->timers);
     set_now(engine, engine->now_ns);
+    set_wall(engine);
     *ret_engine = engine;
     return 0;
 }
@@ -305,20 +345,34 @@ static bool goes_by_wire(struct engine *engine, const struct frame *frame)
     return peer >= 0;
 }
 
-static void take_frame(struct engine *engine, struct frame *frame)
+static void count_frame(struct engine *engine, const struct frame *frame)
+{
+    engine->stats.frames_received++;
+    engine->stats.bytes_received += frame->len;
+}
+
+/* A frame that goes to the stack as it is. */
+static void note_frame(struct engine *engine, const struct frame *frame, uint64_t read_ns)
 {
     struct iovec iov = {frame->data, frame->len};
 
-    engine->stats.frames_received++;
-    engine->stats.bytes_received += frame->len;
+    count_frame(engine, frame);
+    capture(engine, read_ns, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, NULL);
+}
+
+static void take_frame(struct engine *engine, struct frame *frame, uint64_t read_ns)
+{
+    struct iovec iov = {frame->data, frame->len};
+
     if (goes_by_wire(engine, frame)) {
+        count_frame(engine, frame);
         (void)segment_split(&iov, 1, &frame->offload, engine->device->layer, &engine->frames,
                             receive_by_wire, engine);
         frame_put(frame);
         return;
     }
-    capture(engine, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, NULL);
-    stack_input(engine->stack, frame);
+    note_frame(engine, frame, read_ns);
+    stack_input(engine->stack, frame, read_ns);
 }
 
 /* Frames that were read and wait their turn, while the stack's memory for them comes near. */
@@ -336,8 +390,8 @@ static void queue_pop(struct engine *engine, struct queue *queue)
     unsigned i = queue->first++ % ARRAY_SIZE(queue->items);
 
     queue->count--;
-    set_now(engine, queue->items[i].read_ns);
-    take_frame(engine, queue->items[i].frame);
+    set_now(engine, MAX(queue->items[i].read_ns, engine->now_ns));
+    stack_input(engine->stack, queue->items[i].frame, queue->items[i].read_ns);
 }
 
 static void queue_push(struct engine *engine, struct queue *queue, struct frame *frame,
@@ -345,6 +399,7 @@ static void queue_push(struct engine *engine, struct queue *queue, struct frame 
 {
     const unsigned room = ARRAY_SIZE(queue->items);
 
+    note_frame(engine, frame, read_ns);
     for (unsigned i = 0; i < queue->count; i++)
         stack_prefetch(engine->stack, queue->items[(queue->first + i) % room].hash,
                        (int)(queue->count - i));
@@ -372,7 +427,7 @@ static int read_frame(struct engine *engine, struct queue *queue)
         queue_push(engine, queue, frame, now_ns);
     } else {
         set_now(engine, now_ns);
-        take_frame(engine, frame);
+        take_frame(engine, frame, now_ns);
     }
     return 1;
 }
@@ -395,8 +450,10 @@ static int iterate(struct engine *engine)
 {
     int frames = 0;
 
+    set_wall(engine);
     for (int round = 0; round < ROUNDS; round++) {
         frames = read_frames(engine);
+        refresh_now(engine);
         int fired = timers_run(&engine->timers, engine->now_ns, TIMERS_AT_ONCE);
         int delivered = stack_deliver(engine->stack);
         flows_reap(&engine->flows);
@@ -404,8 +461,6 @@ static int iterate(struct engine *engine)
             return frames;
         if (frames == 0 && fired == 0 && delivered == 0)
             break;
-        if (engine->clocked)
-            set_now(engine, clock_ns(CLOCK_MONOTONIC));
     }
     if (engine->pcapng && frames == 0)
         pcapng_flush(engine->pcapng);
@@ -473,8 +528,7 @@ uint64_t engine_now_ns(const struct engine *engine)
 
 uint64_t engine_now_fresh_ns(struct engine *engine)
 {
-    if (engine->clocked)
-        set_now(engine, clock_ns(CLOCK_MONOTONIC));
+    refresh_now(engine);
     return engine->now_ns;
 }
 

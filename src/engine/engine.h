@@ -15,12 +15,12 @@
  * One iteration:
  *   1. the clock is read;
  *   2. frames are read from the device, each given to the stack with the time of its reading;
- *   3. timers that are due fire;
+ *   3. the clock is read again, and timers that are due fire;
  *   4. the stack's events are delivered to the flows' owners, who write, close, connect;
  *   5. again from 2 while the device has more, up to a limit;
  *   6. flows that were given up are released.
  * What the stack sends in any of these steps is written to the device at once: the kernel runs its
- * receive path in that call.
+ * receive path in that call. The clock is read before each.
  *
  * With a device that has no descriptor (tests), engine_step takes the time as an argument.
  */

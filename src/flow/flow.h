@@ -90,6 +90,7 @@ struct flows {
     struct list all, dead;
     uint64_t count;
     uint64_t now_ns;
+    uint64_t sent_ns; /* when the first frame was sent since an owner set this to 0 */
 };
 
 void flows_init(struct flows *flows, struct stack *stack, struct timers *timers);

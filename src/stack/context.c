@@ -451,8 +451,18 @@ void context_timer_fire(struct timer *timer, uint64_t now_ns)
     context_leave(stack);
 }
 
+/* Of what the owner has not heard of, when did it come? */
+static void note_arrival(const struct stack *stack, struct stack_conn *conn)
+{
+    if (!(conn->events & (STACK_READABLE | STACK_EOF)))
+        conn->arrived_ns = stack->arrival_ns;
+    conn->arrived_more_ns = (uint32_t)MIN(stack->arrival_ns - conn->arrived_ns, UINT32_MAX);
+}
+
 void conn_mark(struct stack *stack, struct stack_conn *conn, unsigned events)
 {
+    if (events & (STACK_READABLE | STACK_EOF))
+        note_arrival(stack, conn);
     if (!conn->ready.next)
         list_init(&conn->ready);
     if (!conn->events)

@@ -547,9 +547,10 @@ static void segment_input(void *user, struct frame *frame)
 }
 
 /* TCP takes a super-segment whole; datagrams have borders, so a burst of them is cut first. */
-void stack_input(struct stack *stack, struct frame *frame)
+void stack_input(struct stack *stack, struct frame *frame, uint64_t at_ns)
 {
     assert(!stack->current);
+    stack->arrival_ns = at_ns;
     if ((frame->offload.gso_type & ~FRAME_GSO_ECN) != FRAME_GSO_UDP_L4) {
         frame_input(stack, frame);
         return;

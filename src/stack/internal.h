@@ -110,6 +110,7 @@ struct stack {
     uint64_t max_conns;
 
     uint64_t now_ns;
+    uint64_t arrival_ns; /* when the frame that is worked on was read */
     uint32_t now_tick;
     uint8_t timer_calls; /* mirrors lwIP's 8-bit counter of timer calls */
     uint64_t isn_key[2], table_key[2], port_key[2];

@@ -90,8 +90,9 @@ struct stack *stack_free(struct stack *stack);
 
 /** Time never goes back. Call before anything else in an iteration. */
 void stack_set_now(struct stack *stack, uint64_t now_ns);
-/** A frame came in; it is owned by the stack from now on. */
-void stack_input(struct stack *stack, struct frame *frame);
+/** A frame came in, at `at_ns`, which may be some time ago; it is owned by the stack from now on.
+ */
+void stack_input(struct stack *stack, struct frame *frame, uint64_t at_ns);
 
 /**
  * Fetching memory for frames before their turn: see prefetch.c. It pays only in a stack that is
@@ -111,7 +112,7 @@ struct recovery;
 
 /**
  * A connection or UDP flow. Embedded in its owner, zeroed before the first use; the fields are the
- * stack's, `end`, `events` and `icmp_*` may be read. About 120 bytes, plus lwIP's own.
+ * stack's, `end`, `events`, `arrived_*` and `icmp_*` may be read. About 120 bytes, plus lwIP's own.
  */
 struct stack_conn {
     struct stack_conn *hash_next;
@@ -127,10 +128,12 @@ struct stack_conn {
     uint32_t challenge_tick; /* when a segment that does not belong was answered last */
     uint32_t rtt_seq;        /* being timed, with rtt_start_ns */
     uint64_t rtt_start_ns;
+    uint64_t arrived_ns; /* when the first frame came of what READABLE or EOF tells next or told */
     struct manners *manners; /* NULL for nearly all: see "Bad manners" */
     uint32_t srtt_us;
     uint32_t retransmits;
-    uint16_t segment_bytes; /* payload of a segment on the wire */
+    uint32_t arrived_more_ns; /* how much later the last one came, 4.2 s at the most */
+    uint16_t segment_bytes;   /* payload of a segment on the wire */
     uint16_t flags;
     uint8_t events;
     uint8_t end;      /* enum peer_end */

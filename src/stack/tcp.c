@@ -147,6 +147,7 @@ int stack_tcp_connect(struct stack *stack, struct stack_conn *conn, struct stack
     pcb->tmr = stack->now_tick;
     err_t error = tcp_connect(pcb, &remote, tuple->remote_port, NULL);
     context_leave(stack);
+    conn->rtt_start_ns = stack->now_ns; /* the SYN took its time to leave */
     if (error != ERR_OK) {
         stack_abort(stack, conn, false);
         return errno_from_lwip(error);

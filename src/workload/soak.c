@@ -9,7 +9,8 @@
  *
  * What is measured is the requests that were wanted in the measured time: between the end of the
  * warm-up and the end of the duration. Their answers and errors count whenever they come, so that
- * the slow ones are not cut off; rates count only what was done within that time.
+ * the slow ones are not cut off; rates count only what was done within that time. An answer is
+ * there when its frame was read, not when its turn among others came.
  *
  * Time-outs cost no timer a flow: every flow that waits for something is on the list of its state,
  * oldest first, and since all have the same patience one timer watches the heads.
@@ -254,7 +255,13 @@ static void start_request(struct soak_flow *flow, uint64_t wanted_ns)
     soak->measure.counts.requests += soak_counts(flow);
     flow->last = soak->config.requests_per_connection &&
                  flow->requests >= soak->config.requests_per_connection;
+    uint32_t number = flow->requests;
+    soak->flows->sent_ns = 0;
     soak->ops->request(flow);
+    /* Closed: it is wanted when it leaves, and others left before it while its turn came. */
+    if (soak->schedule.rate <= 0 && soak->flows->sent_ns && flow->state == SOAK_BUSY &&
+        flow->requests == number)
+        flow->intended_ns = soak->flows->sent_ns;
 }
 
 /* Hands out what is due to flows that are ready; sets the timer when some are left over. */
@@ -309,7 +316,10 @@ static void next_request(struct soak_flow *flow)
 
 void soak_complete(struct soak_flow *flow)
 {
-    soak_done(flow);
+    const struct stack_conn *conn = &flow->flow.conn;
+    uint64_t arrived_ns = conn->arrived_ns + conn->arrived_more_ns;
+
+    soak_done(flow, flow->first_byte ? arrived_ns : soak_now(flow->soak));
     next_request(flow);
 }
 

@@ -235,7 +235,7 @@ void soak_repeat(struct soak_flow *flow);
 /** Idle: a message on this flow. */
 void soak_touch(struct soak_flow *flow);
 /** Something that counts as a request was done, and the flow goes on as it is. */
-void soak_done(struct soak_flow *flow);
+void soak_done(struct soak_flow *flow, uint64_t at_ns);
 /** This request came to nothing; the flow goes on. */
 void soak_lose(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -59,7 +59,7 @@ static void touched(struct soak_flow *flow)
         return;
     flow->out_at = 0;
     flow->soak->touch_open--;
-    soak_done(flow);
+    soak_done(flow, soak_now(flow->soak));
     soak_idle_check(flow->soak);
 }
 

@@ -6,6 +6,13 @@
 
 #include "base/macro.h"
 
+/* What came unasked may have come before. */
+static void measure_since(struct soak *soak, enum peer_soak_histogram which, uint64_t from_ns,
+                          uint64_t until_ns)
+{
+    measure_latency(&soak->measure, which, until_ns > from_ns ? until_ns - from_ns : 0);
+}
+
 void soak_first_byte(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
@@ -14,8 +21,8 @@ void soak_first_byte(struct soak_flow *flow)
         return;
     flow->first_byte = true;
     if (soak_counts(flow))
-        measure_latency(&soak->measure, PEER_HISTOGRAM_FIRST_BYTE,
-                        soak_now(soak) - flow->intended_ns);
+        measure_since(soak, PEER_HISTOGRAM_FIRST_BYTE, flow->intended_ns,
+                      flow->flow.conn.arrived_ns);
 }
 
 void soak_also(struct soak *soak, uint64_t count)
@@ -30,7 +37,7 @@ void soak_also(struct soak *soak, uint64_t count)
     }
 }
 
-void soak_done(struct soak_flow *flow)
+void soak_done(struct soak_flow *flow, uint64_t at_ns)
 {
     struct soak *soak = flow->soak;
 
@@ -39,7 +46,7 @@ void soak_done(struct soak_flow *flow)
         return;
     }
     soak->measure.counts.completed++;
-    measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST, soak_now(soak) - flow->intended_ns);
+    measure_since(soak, PEER_HISTOGRAM_REQUEST, flow->intended_ns, at_ns);
 }
 
 ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int flags)
