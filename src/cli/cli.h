@@ -156,6 +156,12 @@ int wait_net(struct peer_net *net, int signal_fd, uint64_t timeout_ns);
 json_t *json_report(const char *command, struct peer_net *net, const struct target *target);
 /** Prints and frees it. STATUS_MACHINE when stdout does not take it, else `status`. */
 int json_print(json_t *document, int status);
+/** Opens a file for what a run is to write: new ones for this user alone, since it may hold
+ * payload. A FIFO must have a reader. -1 after a message. */
+int output_open(const char *path);
+/** Can a report be printed? STATUS_MACHINE after a message when standard output is closed, or a
+ *  pipe that nobody reads, else 0. */
+int output_check(void);
 /** Flushes stdout: STATUS_MACHINE after a message when it does not take what was printed. */
 int flush_output(int status);
 

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -423,6 +424,35 @@ int wait_net(struct peer_net *net, int signal_fd, uint64_t timeout_ns)
 }
 
 /* ---- output ---- */
+
+int output_open(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0600);
+
+    if (fd < 0 && errno == ENXIO)
+        say("cannot write \"%s\": nobody reads it", path);
+    else if (fd < 0)
+        say("cannot write \"%s\": %s", path, strerror(errno));
+    else
+        (void)fcntl(fd, F_SETFL, 0); /* O_NONBLOCK was for the opening */
+    return fd;
+}
+
+int output_check(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_PATH) {
+        say("cannot write to standard output: it is closed");
+        return STATUS_MACHINE;
+    }
+    if (poll(&out, 1, 0) == 1 && out.revents & (POLLERR | POLLHUP)) {
+        say("cannot write to standard output: nobody reads it");
+        return STATUS_MACHINE;
+    }
+    return 0;
+}
 
 int flush_output(int status)
 {

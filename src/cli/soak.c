@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -132,6 +134,47 @@ static int choose_workload(struct soak_options *options)
                        options->workload);
 }
 
+/* A device or a pipe may have no end. */
+static int open_regular(const char *path)
+{
+    struct stat about;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0 || fstat(fd, &about) < 0) {
+        say("cannot read the body \"%s\": %s", path, strerror(errno));
+    } else if (!S_ISREG(about.st_mode)) {
+        say("cannot read the body \"%s\": it is no regular file", path);
+    } else {
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int read_body_file(struct soak_options *options, const char *path)
+{
+    char chunk[4096];
+    size_t total = 0;
+    ssize_t len = 0;
+    int fd = open_regular(path);
+    if (fd < 0)
+        return STATUS_USAGE;
+    FILE *out = open_memstream(&options->body_read, &total);
+    while (out && (len = read(fd, chunk, sizeof(chunk))) > 0)
+        fwrite(chunk, 1, (size_t)len, out);
+    int code = len < 0 ? errno : ENOMEM;
+    bool failed = len < 0 || !out || ferror(out);
+    if (out && fclose(out) != 0)
+        failed = true;
+    close(fd);
+    if (failed)
+        say("cannot read the body \"%s\": %s", path, strerror(code));
+    options->soak.body = options->body_read;
+    options->soak.body_len = total;
+    return failed ? STATUS_USAGE : 0;
+}
+
 static int read_body(struct soak_options *options)
 {
     const char *body = options->body;
@@ -143,22 +186,7 @@ static int read_body(struct soak_options *options)
         options->soak.body_len = strlen(body);
         return 0;
     }
-    FILE *file = fopen(body + 1, "re");
-    char chunk[4096];
-    size_t len, total = 0;
-    FILE *out = open_memstream(&options->body_read, &total);
-    while (file && out && (len = fread(chunk, 1, sizeof(chunk), file)) > 0)
-        fwrite(chunk, 1, len, out);
-    bool failed = !file || ferror(file);
-    if (out)
-        fclose(out);
-    if (failed)
-        say("cannot read the body \"%s\": %s", body + 1, strerror(errno));
-    if (file)
-        fclose(file);
-    options->soak.body = options->body_read;
-    options->soak.body_len = total;
-    return failed ? STATUS_USAGE : 0;
+    return read_body_file(options, body + 1);
 }
 
 static int settle_options(struct soak_options *options)
@@ -223,6 +251,31 @@ static int linger(struct soak_run *run)
     return 0;
 }
 
+/* As wait_net, and hears of it when whoever reads our standard output goes away. */
+static int wait_soak(struct soak_run *run)
+{
+    struct pollfd fds[] = {{.fd = run->signal_fd, .events = POLLIN},
+                           {.fd = run->reader_left ? -1 : STDOUT_FILENO, .events = 0}};
+    int status = peer_net_poll(run->net, fds, CLI_ARRAY_SIZE(fds), 250 * CLI_NS_PER_MS);
+
+    if (status < 0)
+        return status == -EINTR ? 0 : status;
+    if (fds[1].revents & (POLLERR | POLLHUP))
+        run->reader_left = true;
+    return fds[0].revents ? signals_take(run->signal_fd) : 0;
+}
+
+/* Of the report or of the capture: then there is nothing left to run for. */
+static bool nobody_reads(struct soak_run *run)
+{
+    struct peer_net_stats stats;
+
+    if (ferror(stdout) || run->reader_left)
+        return true;
+    return run->options->common.pcap && peer_net_get_stats(run->net, &stats) == 0 &&
+           stats.pcap_error == -EPIPE;
+}
+
 static int soak_loop(struct soak_run *run)
 {
     struct peer_soak_interval interval;
@@ -230,7 +283,7 @@ static int soak_loop(struct soak_run *run)
 
     run->start_ns = peer_net_now_ns(run->net);
     while (!peer_soak_is_over(run->soak)) {
-        int status = wait_net(run->net, run->signal_fd, 250 * CLI_NS_PER_MS);
+        int status = wait_soak(run);
         if (status < 0)
             return status;
         if (status == 1) {
@@ -239,6 +292,10 @@ static int soak_loop(struct soak_run *run)
         }
         while (peer_soak_pop_interval(run->soak, &interval))
             report_interval(run, &interval);
+        if (!stopped && nobody_reads(run)) {
+            peer_soak_stop(run->soak, 0);
+            stopped = true;
+        }
         show_progress(run);
     }
     while (peer_soak_pop_interval(run->soak, &interval))
@@ -248,17 +305,26 @@ static int soak_loop(struct soak_run *run)
     return linger(run);
 }
 
-static int write_hdr(struct soak_run *run)
+/* Before the load, since afterwards would be too late to hear that it cannot be written. */
+static int open_hdr(struct soak_run *run)
 {
     const char *path = run->options->hdr;
+
     if (!path)
         return STATUS_DONE;
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    int status = fd < 0 ? -errno : peer_soak_print_histogram(run->soak, PEER_HISTOGRAM_REQUEST, fd);
-    if (fd >= 0)
-        close(fd);
+    run->hdr_fd = output_open(path);
+    if (run->hdr_fd < 0)
+        return STATUS_MACHINE;
+    return STATUS_DONE;
+}
+
+static int write_hdr(struct soak_run *run)
+{
+    if (run->hdr_fd < 0)
+        return STATUS_DONE;
+    int status = peer_soak_print_histogram(run->soak, PEER_HISTOGRAM_REQUEST, run->hdr_fd);
     if (status < 0)
-        say("cannot write \"%s\": %s", path, strerror(-status));
+        say("cannot write \"%s\": %s", run->options->hdr, strerror(-status));
     return status < 0 ? STATUS_MACHINE : STATUS_DONE;
 }
 
@@ -290,7 +356,7 @@ static int soak_in(struct soak_run *run)
 
 static int soak_with(struct soak_options *options, int argc, char **argv)
 {
-    struct soak_run run = {.options = options, .signal_fd = -1};
+    struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1};
     int status = 0;
 
     if (argc > 1)
@@ -307,15 +373,24 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
         status =
             usage_error(&command_soak, "--pcap - does not go with the report on standard output");
     if (status == 0)
+        status = output_check();
+    if (status == 0)
+        status = open_hdr(&run);
+    if (status == 0)
         status = open_net(&options->common, &options->target, false, &run.net);
-    if (status != 0)
+    if (status != 0) {
+        if (run.hdr_fd >= 0)
+            close(run.hdr_fd);
         return status;
+    }
     run.progress = isatty(STDERR_FILENO) && !options->json_stream;
     status = soak_in(&run);
     peer_soak_free(run.soak);
     json_decref(run.series);
     if (run.signal_fd >= 0)
         close(run.signal_fd);
+    if (run.hdr_fd >= 0)
+        close(run.hdr_fd);
     return close_net(run.net, &options->common, status);
 }
 

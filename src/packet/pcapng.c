@@ -193,7 +193,9 @@ static int open_path(const char *path)
 {
     int fd = strcmp(path, "-") == 0
                  ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) /* so that closing is ours */
-                 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+                 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0600);
+    if (fd >= 0 && strcmp(path, "-") != 0)
+        (void)fcntl(fd, F_SETFL, 0); /* a FIFO that nobody reads would have made us wait */
     return fd < 0 ? -errno : fd;
 }
 
@@ -203,7 +205,8 @@ static int open_error(const char *path, int code, struct peer_error *error)
 
     return error_set(error, usage ? PEER_ERROR_USAGE : PEER_ERROR_MACHINE, code,
                      "cannot write the capture to %s: %s",
-                     strcmp(path, "-") == 0 ? "standard output" : path, error_text(code));
+                     strcmp(path, "-") == 0 ? "standard output" : path,
+                     code == ENXIO ? "nobody reads it" : error_text(code));
 }
 
 int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,

@@ -22,7 +22,8 @@ enum pcapng_direction { PCAPNG_INBOUND = 1, PCAPNG_OUTBOUND = 2 };
 
 /**
  * `path` "-" is standard output (duplicated). `ifname` is copied. Errors: the system's, with the
- * path named. The file is created (mode 0666 less the umask) or cut to zero.
+ * path named; ENXIO: a FIFO that nobody reads. The file is created, for this user alone (it holds
+ * payload), or cut to zero.
  */
 int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
                 struct pcapng **ret_pcapng, struct peer_error *error);

@@ -339,6 +339,116 @@ def test_links_do_what_they_say():
     server.stop()
 
 
+def latencies_of(path):
+    """From a request's frame to the last one of its answer, as the capture has them (TUN, IPv4)."""
+    asked, answered = {}, {}
+    found, times = [], []
+    with open(path, "rb") as file:
+        packets = harness.Capture(file.read()).packets
+    for time, direction, data, _ in packets:
+        times.append(time)
+        header = (data[0] & 15) * 4
+        whole = int.from_bytes(data[2:4], "big")
+        payload = whole - header - (8 if data[9] == 17 else (data[header + 12] >> 4) * 4)
+        if not payload:
+            continue
+        ports = data[header:header + 4]
+        if direction == 1:
+            flow = data[12:16] + ports[:2]
+            if flow in answered:
+                found.append(answered.pop(flow) - asked[flow])
+            asked[flow] = time
+        else:
+            answered[data[16:20] + ports[2:]] = time
+    assert times == sorted(times) and times[-1] - times[0] < 600e9
+    return sorted(found + [time - asked[flow] for flow, time in answered.items()])
+
+
+def test_latencies_are_those_of_the_capture():
+    server = Peer("application", "http:80", "echo:7", stdin=subprocess.DEVNULL)
+    harness.until("the application listens", lambda: all(
+        port in harness.run("ss", "-Hltn") for port in (":80 ", ":7 ")))
+    path = os.path.join(harness.directory, "latency.pcap")
+    for target, flows in ((f"http://{OWN4}/", 1), (f"http://{OWN4}/", 8), (f"http://{OWN4}/", 64),
+                          (f"tcp://{OWN4}:7", 8), (f"udp://{OWN4}:7", 8)):
+        report = soak(target, "-c", flows, "-n", 3000, "--pcap", path)
+        captured = latencies_of(path)
+        assert len(captured) == report["requests"]["completed"] == 3000
+        for name, part in (("min", 0), ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999),
+                           ("max", 1)):
+            true = captured[max(int(part * 3000 + 0.5), 1) - 1] / 1000
+            told = report["latency_us"]["request"][name]
+            assert abs(told - true) <= 0.02 * true, (target, flows, name, told, true)
+    server.stop()
+
+
+def test_output_that_cannot_be_written_is_found_before_the_run():
+    service = Service(ok)
+    url = f"http://{OWN4}:{service.port}/"
+    fifo = os.path.join(harness.directory, "fifo")
+    os.mkfifo(fifo)
+    for args, status, text in (
+            (("--hdr", "/nowhere/x"), 3, "/nowhere/x.*[Nn]o such file"),
+            (("--hdr", fifo), 3, "fifo.*nobody reads it"),
+            (("--pcap", fifo), 3, "fifo.*nobody reads it"),
+            (("--hdr", harness.directory), 3, "[Ii]s a directory"),
+            (("--pcap", harness.directory), 2, "[Ii]s a directory")):
+        peer("soak", url, "-n", 1, *args, limit=20).expect(status, text)
+    gone, writer = os.pipe()
+    os.close(gone)
+    with open("/dev/null") as unwritable:
+        for out in (writer, unwritable.fileno()):
+            running = Peer("soak", url, "-d", "600", stdout=out)
+            running.wait(30).expect(3, "cannot write to standard output")
+    os.close(writer)
+    assert service.requests == 0
+
+
+def test_a_reader_that_goes_away_ends_the_run():
+    service = Service(ok)
+    url = f"http://{OWN4}:{service.port}/"
+    for args in ((), ("--json-stream", "--interval", "20ms")):
+        reader, writer = os.pipe()
+        running = Peer("soak", url, "-d", "600", *args, stdout=writer)
+        os.close(writer)
+        before = service.requests
+        harness.until("requests come", lambda: service.requests > before + 10)
+        os.close(reader)
+        running.wait(30).expect(3)
+    fifo = os.path.join(harness.directory, "reader")
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    running = Peer("soak", url, "-d", "600", "--pcap", fifo)
+    harness.until("the capture comes", lambda: readable(reader))
+    os.close(reader)
+    running.wait(30).expect(3, "incomplete.*[Bb]roken pipe")
+
+
+def readable(fd):
+    try:
+        return bool(os.read(fd, 1))
+    except BlockingIOError:
+        return False
+
+
+def test_what_holds_payload_is_for_its_owner():
+    service = Service(ok)
+    for option in ("--hdr", "--pcap"):
+        path = os.path.join(harness.directory, "private" + option)
+        soak(f"http://{OWN4}:{service.port}/", "-n", 1, option, path)
+        assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+def test_a_body_is_a_regular_file():
+    fifo = os.path.join(harness.directory, "body")
+    os.mkfifo(fifo)
+    for path in ("/dev/zero", "/dev/stdin", fifo, harness.directory):
+        peer("soak", f"http://{OWN4}/", "-n", 1, "--body", "@" + path, limit=20).refused(
+            2, "no regular file")
+    peer("soak", f"http://{OWN4}/", "-n", 1, "--body", "@/nowhere/x", limit=20).refused(
+        2, "[Nn]o such file")
+
+
 def test_wrong_words():
     for args, text in ((("ftp://x/",), "no target"), (("tcp://10.9.0.1",), "no port"),
                        ((f"http://{OWN4}/", "-R", "0"), "no rate"),
