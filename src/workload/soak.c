@@ -137,7 +137,10 @@ static void let_go(struct soak_flow *flow)
 
 static void close_in_order(struct soak_flow *flow)
 {
-    if (!flow->soak->config.close_with_reset && flow->flow.conn.protocol == IPPROTO_TCP)
+    /* An upload that ended with its answer: nobody takes the rest, so no FIN can follow it. */
+    bool cut = flow->state == SOAK_LEAVING && stack_tcp_queued(&flow->flow.conn) > 0;
+
+    if (!flow->soak->config.close_with_reset && flow->flow.conn.protocol == IPPROTO_TCP && !cut)
         flow_close(&flow->flow);
     let_go(flow); /* what is still open is reset */
 }
@@ -756,10 +759,30 @@ void soak_begin(struct soak *soak)
     open_more(soak);
 }
 
+/* Flows that are closing may still send from the memory that is freed with the run. */
+static void drop_senders(const struct soak *soak)
+{
+    struct list *node = soak->flows->all.next;
+
+    while (node != &soak->flows->all) {
+        struct flow *base = list_entry(node, struct flow, node);
+        struct soak_flow *flow = soak_flow_of(base);
+        node = node->next;
+        if (base->ops->event != soak_event || !base->orphan || !flow->soak ||
+            (flow->soak != soak && flow->soak->parent != soak))
+            continue;
+        flow->soak = NULL;
+        if (stack_tcp_queued(&base->conn))
+            flow_reset(base);
+    }
+}
+
 struct soak *soak_free(struct soak *soak)
 {
     if (!soak)
         return NULL;
+    if (!soak->parent)
+        drop_senders(soak);
     soak_shares_free(soak);
     soak->stopping = true;
     soak->config.close_with_reset = true;

@@ -55,7 +55,7 @@ static void http_send(struct soak_flow *flow)
     ssize_t done = soak_write(flow, text + flow->out_at, len - flow->out_at, STACK_WRITE_STABLE);
     if (done > 0)
         flow->out_at += (uint64_t)done;
-    else if (done < 0 && done != -EAGAIN)
+    else if (done < 0 && done != -EAGAIN && flow->flow.state != FLOW_ENDED) /* of which one hears */
         soak_fail(flow, SOAK_CLOSED_EARLY, "closed before the request was sent");
     if (flow->answered && flow->out_at == len)
         http_complete(flow);
@@ -101,6 +101,15 @@ void soak_http_expect_fire(struct timer *timer, uint64_t now_ns)
 
 /* ---- the answer ---- */
 
+/* What is queued counts as sent, but not against an error: its sender has seen no more than was
+   acknowledged with it. */
+static bool ends_upload(const struct soak_flow *flow, bool early)
+{
+    if (flow->http.status < 400 || !flow->soak->request.body_len)
+        return false;
+    return early || stack_tcp_queued(&flow->flow.conn) > 0;
+}
+
 static void http_answered(struct soak_flow *flow)
 {
     bool early = flow->out_at != request_len(flow) || flow->awaits;
@@ -108,16 +117,14 @@ static void http_answered(struct soak_flow *flow)
     if (!flow->http.keeps) {
         flow->last = true;
         flow->remote_closes = !flow->http.tunnel; /* of which nobody here speaks the protocol */
-    }
-    if (!early || !flow->http.keeps) {
-        http_complete(flow);
-    } else if (flow->http.status >= 400) {
+    } else if (ends_upload(flow, early)) {
         flow->last = flow->remote_closes = true;
-        http_complete(flow);
-    } else {
+    } else if (early) {
         flow->answered = true;
         send_body(flow);
+        return;
     }
+    http_complete(flow);
 }
 
 /* What came is all of an answer: next time its bytes are enough. */
