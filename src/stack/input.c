@@ -134,8 +134,9 @@ static void answer_stray(struct stack *stack, struct stack_conn *conn)
     context_leave(stack);
 }
 
-/* What fills a gap is acknowledged at once (RFC 5681, 4.2); lwIP would wait for more. */
-static void acknowledge_gap(struct stack_conn *conn)
+/* What fills a gap is acknowledged at once (RFC 5681, 4.2), and so is more than one segment in a
+   frame; lwIP would wait for more. When the owner answers, the answer serves (see output.c). */
+static void acknowledge_now(struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = tcp_active_pcbs; /* NULL: it ended by this frame */
 
@@ -155,7 +156,9 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
     }
     uint32_t header = (uint32_t)(packet->payload_at - packet->transport_at);
     bool read = conn->protocol == IPPROTO_TCP && recovery_wants(conn, header);
-    bool gap = conn->protocol == IPPROTO_TCP && conn_tcp(conn)->ooseq;
+    bool at_once = conn->protocol == IPPROTO_TCP &&
+                   (conn_tcp(conn)->ooseq || (frame->offload.gso_size &&
+                                              packet->payload_len > frame->offload.gso_size));
 
     context_enter(stack, conn);
     if (read)
@@ -163,8 +166,8 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
     stack->receiving = true;
     stack->progress = false;
     ip_run(stack, frame, packet);
-    if (gap)
-        acknowledge_gap(conn);
+    if (at_once)
+        acknowledge_now(conn);
     stack->receiving = false;
     context_leave(stack);
     if (read)

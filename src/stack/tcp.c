@@ -336,16 +336,36 @@ static void rx_drop_head(struct stack_conn *conn)
     pbuf_free(p);
 }
 
+/* lwIP tells of room that is much for its largest window. Without window scaling that is never
+   reached: so a quarter of what this connection can announce is told, too, and, as Linux does, what
+   doubles the little that the sender still has. `right_edge` is where the sender must stop. */
+static void tell_window(struct tcp_pcb *pcb, uint32_t right_edge)
+{
+    uint32_t most = TCP_WND_MAX(pcb), had = right_edge - pcb->rcv_nxt, has = pcb->rcv_ann_wnd;
+
+    if (pcb->rcv_ann_right_edge != right_edge || has <= had)
+        return; /* it was told, or there is nothing to tell */
+    bool much = most <= 0xffff && has - had >= most / 4;
+    bool doubled = had <= most / 2 && has / 2 >= had;
+    if (!much && !doubled)
+        return;
+    tcp_ack_now(pcb);
+    (void)tcp_output(pcb);
+}
+
 static void tcp_window_opens(struct stack *stack, struct stack_conn *conn, size_t len)
 {
     if (!conn->pcb || (conn->flags & CONN_MANNERED && manners_window_opens(stack, conn, len)))
         return;
+    uint32_t right_edge = conn_tcp(conn)->rcv_ann_right_edge;
+
     context_enter(stack, conn);
     while (len) {
         u16_t chunk = (u16_t)MIN(len, (size_t)0xffff);
         tcp_recved(conn_tcp(conn), chunk);
         len -= chunk;
     }
+    tell_window(conn_tcp(conn), right_edge);
     context_leave(stack);
 }
 

@@ -64,7 +64,8 @@ static inline struct craft_tcp take_tcp(struct simnet *net)
     struct craft_tcp tcp = {0};
 
     assert_true(simnet_take(net, &frame));
-    assert_true(checksum_verify(frame.data, frame.len, &frame.packet));
+    if (!(frame.offload.flags & FRAME_NEEDS_CSUM)) /* or the device makes it */
+        assert_true(checksum_verify(frame.data, frame.len, &frame.packet));
     assert_true(craft_see_tcp(frame.data, &frame.packet, &tcp));
     tcp.payload = NULL; /* the frame goes with the next one */
     return tcp;

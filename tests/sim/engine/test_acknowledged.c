@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* When a peer says that it received something, and that it has room again. */
+#include "scripted.h"
+
+static const char peer[] = "198.18.0.5";
+static const char bytes[65535];
+
+/* A device that takes super-segments. */
+static struct simnet *begin_offloaded(void)
+{
+    struct simnet_config config = {.peers = "198.18.0.2-198.18.0.9", .offload = true};
+
+    return simnet_new(&config);
+}
+
+/* The application sends `len` bytes, in a super-segment of `gso` bytes each, 0: in a segment. */
+static void send_bytes(struct simnet *net, struct craft_tcp *tcp, uint32_t len, uint16_t gso)
+{
+    static struct crafted frame;
+    struct frame_offload offload = {.gso_type = gso ? FRAME_GSO_TCPV4 : 0, .gso_size = gso};
+
+    tcp->payload = bytes;
+    tcp->payload_len = len;
+    craft_tcp_frame(&frame, tcp);
+    simnet_put(net, frame.bytes, frame.len, &offload);
+    tcp->seq += len;
+}
+
+/* The newest acknowledgement says all that those before it said. */
+static struct craft_tcp take_last(struct simnet *net)
+{
+    struct simnet_frame frame;
+    struct craft_tcp tcp = {0};
+
+    while (simnet_take(net, &frame))
+        assert_true(craft_see_tcp(frame.data, &frame.packet, &tcp));
+    return tcp;
+}
+
+static struct end *accept_reader(struct simnet *net, struct craft_tcp *ret_tcp)
+{
+    struct craft_tcp open;
+    struct end *end = accept_one(net, peer, &open);
+
+    *ret_tcp = segment(peer, 80, CRAFT_ACK, APP_ISN + 1, open.seq + 1);
+    assert_int_equal(open.scale, 0);
+    return end;
+}
+
+/* ---- without window scaling the window is 65535 at the most ---- */
+
+static void room_in_a_small_window_is_told_when_a_quarter_of_it_was_read(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct craft_tcp tcp;
+
+    (void)state;
+    accept_reader(net, &tcp);
+    /* One frame of a segment each, so that nothing but the window is a reason. */
+    for (uint32_t sent = 0; sent < 4 * 65535; sent += 1460) {
+        send_bytes(net, &tcp, 1460, 0);
+        struct craft_tcp told = take_last(net);
+        if (told.flags)
+            assert_true(told.window > 65535 - 65535 / 4 - 1460);
+        else
+            simnet_run_for(net, NS_PER_MS);
+    }
+    simnet_end(net);
+}
+
+static void a_reader_that_goes_on_after_a_pause_says_so_at_once(void **state)
+{
+    struct simnet *net = begin_offloaded();
+    struct craft_tcp tcp;
+    struct end *end = accept_reader(net, &tcp);
+
+    (void)state;
+    end->read_most = SIZE_MAX;
+    for (int i = 0; i < 5; i++)
+        send_bytes(net, &tcp, 65535 / 5, 1460);
+    struct craft_tcp shut = take_last(net);
+    assert_int_equal(shut.ack, tcp.seq);
+    assert_int_equal(shut.window, 0);
+    simnet_run_for(net, 6 * NS_PER_S);
+    assert_silent(net);
+
+    end->read_most = 0;
+    end_pump(end);
+    struct craft_tcp told = take_last(net);
+    assert_int_equal(told.ack, tcp.seq);
+    assert_true(told.window > 65535 - 65535 / 4);
+    simnet_end(net);
+}
+
+/* Who reads a little at a time tells of each doubling, and of no single byte. */
+static void small_reads_tell_of_what_is_much(void **state)
+{
+    struct simnet *net = begin_offloaded();
+    struct craft_tcp tcp;
+    struct end *end = accept_reader(net, &tcp);
+    uint32_t window = 0, told_times = 0;
+
+    (void)state;
+    end->read_most = SIZE_MAX;
+    for (int i = 0; i < 5; i++)
+        send_bytes(net, &tcp, 65535 / 5, 1460);
+    (void)take_last(net);
+    for (uint32_t taken = 0; taken < 65535; taken += 100) {
+        flow_consume(&end->flow, 100);
+        struct craft_tcp told = take_last(net);
+        if (!told.flags)
+            continue;
+        assert_true(told.window >= 2 * window || told.window - window >= 65535 / 4);
+        assert_true(told.window >= 536);
+        window = told.window;
+        told_times++;
+    }
+    assert_true(window > 65535 / 2);
+    assert_in_range(told_times, 3, 12);
+    simnet_end(net);
+}
+
+/* ---- delayed acknowledgements ---- */
+
+static void a_single_segment_is_acknowledged_after_40_ms(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct craft_tcp tcp;
+
+    (void)state;
+    accept_reader(net, &tcp);
+    send_bytes(net, &tcp, 1460, 0);
+    assert_silent(net);
+    simnet_run_for(net, 51 * NS_PER_MS);
+    assert_int_equal(take_tcp(net).ack, tcp.seq);
+    assert_silent(net);
+    simnet_end(net);
+}
+
+static void more_than_a_segment_in_a_frame_is_acknowledged_at_once(void **state)
+{
+    struct simnet *net = begin_offloaded();
+    struct craft_tcp tcp;
+
+    (void)state;
+    accept_reader(net, &tcp);
+    for (uint32_t len = 1461; len < 20000; len += 1460 + 777) {
+        send_bytes(net, &tcp, len, 1460);
+        struct craft_tcp ack = take_tcp(net);
+        assert_int_equal(ack.ack, tcp.seq);
+        assert_int_equal(ack.payload_len, 0);
+        assert_silent(net);
+    }
+    simnet_end(net);
+}
+
+/* The answer of the owner is the acknowledgement. */
+static void an_answer_to_it_is_acknowledgement_enough(void **state)
+{
+    struct simnet *net = begin_offloaded();
+    struct craft_tcp tcp;
+    struct end *end = accept_reader(net, &tcp);
+
+    (void)state;
+    end->echo = true;
+    send_bytes(net, &tcp, 4000, 1460);
+    uint32_t answered = 0;
+    while (answered < 4000) {
+        struct craft_tcp answer = take_tcp(net);
+        assert_true(answer.payload_len > 0);
+        assert_int_equal(answer.ack, tcp.seq);
+        answered += answer.payload_len;
+    }
+    assert_silent(net);
+    simnet_end(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(room_in_a_small_window_is_told_when_a_quarter_of_it_was_read),
+        TEST(a_reader_that_goes_on_after_a_pause_says_so_at_once),
+        TEST(small_reads_tell_of_what_is_much),
+        TEST(a_single_segment_is_acknowledged_after_40_ms),
+        TEST(more_than_a_segment_in_a_frame_is_acknowledged_at_once),
+        TEST(an_answer_to_it_is_acknowledgement_enough),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
