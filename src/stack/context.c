@@ -114,22 +114,26 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
     conn->segment_bytes = (uint16_t)(pcb->mss - options);
     pcb->ssthresh = TCP_SND_BUF;
     pcb->cwnd = conn->flags & CONN_REAL_SIZE ? 10u * conn->segment_bytes : TCP_SND_BUF;
-    conn->flags |= CONN_OPEN;
+    conn->flags = (uint16_t)((conn->flags | CONN_OPEN) & ~CONN_RESENT);
     if (conn->flags & CONN_MANNERED)
         manners_after_open(conn);
     output_apply_segment_size(stack, conn);
 }
 
 /* Floor and exponential back-off, which lwIP derives from an RTT that may be zero ticks. */
-static void tcp_clamp_rto(struct tcp_pcb *pcb)
+static void tcp_clamp_rto(const struct stack_conn *conn)
 {
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
     if (pcb->state == SYN_SENT || pcb->state == SYN_RCVD) {
-        int ticks = (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL) << MIN(pcb->nrtx, 6);
+        int linear = pcb->state == SYN_SENT ? STACK_SYN_LINEAR : 0;
+        int ticks = (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL) << MIN(MAX(pcb->nrtx - linear, 0), 6);
         pcb->rto = (s16_t)ticks;
         return;
     }
     int base = MAX((pcb->sa >> 3) + pcb->sv, (int)STACK_RTO_MIN_TICKS);
-    pcb->rto = (s16_t)MIN(base << MIN(pcb->nrtx, 10), (int)STACK_RTO_MAX_TICKS);
+    int backoff = MIN(pcb->nrtx + conn->backoff, 10);
+    pcb->rto = (s16_t)MIN(base << backoff, (int)STACK_RTO_MAX_TICKS);
 }
 
 static uint64_t tick_ns(uint32_t now_tick, uint64_t now_ns, uint32_t tick)
@@ -139,11 +143,11 @@ static uint64_t tick_ns(uint32_t now_tick, uint64_t now_ns, uint32_t tick)
     return ahead <= 0 ? start : start + (uint64_t)ahead * STACK_TICK_NS;
 }
 
-/* When a window is shut: 200 ms, doubled each time, as Linux probes. */
-static uint32_t persist_ticks(const struct tcp_pcb *pcb)
+/* When a window is shut: after an RTO, doubled each time, as Linux probes. */
+static uint32_t persist_ticks(const struct stack_conn *conn)
 {
-    uint32_t ticks = (uint32_t)STACK_RTO_MIN_TICKS << (MIN(pcb->persist_backoff, (u8_t)9) - 1);
-    return MIN(ticks, (uint32_t)STACK_RTO_MAX_TICKS);
+    uint64_t ticks = (uint64_t)conn_tcp(conn)->rto << MIN(conn->probes, 16);
+    return (uint32_t)MIN(ticks, (uint64_t)STACK_RTO_MAX_TICKS);
 }
 
 /* How long a state may last, in ticks since pcb->tmr; 0 for ever. */
@@ -177,7 +181,7 @@ static int32_t slow_due(const struct stack *stack, const struct stack_conn *conn
     int32_t next = INT32_MAX;
 
     if (conn->flags & CONN_PERSISTS)
-        consider(stack, conn->persist_tick + persist_ticks(pcb), &next);
+        consider(stack, conn->persist_tick + persist_ticks(conn), &next);
     else if (pcb->rtime >= 0)
         consider(stack, conn->rtime_tick + (uint16_t)pcb->rto, &next);
     if (state_ticks(pcb))
@@ -243,22 +247,6 @@ static void tcp_split_for_window(struct tcp_pcb *pcb)
         (void)tcp_output(pcb);
 }
 
-/* A round trip was measured. lwIP's own estimate counts in ticks; while recovery.c decides what is
-   timed, it is fed from here (RFC 6298, 2.3). */
-void conn_take_rtt(struct stack_conn *conn, uint64_t rtt_ns)
-{
-    uint64_t sample = MIN(rtt_ns / 1000, (uint64_t)UINT32_MAX / 8);
-
-    conn->srtt_us =
-        conn->srtt_us ? (uint32_t)((conn->srtt_us * 7ull + sample) / 8) : (uint32_t)MAX(sample, 1u);
-    if (!conn->recovery)
-        return;
-    struct tcp_pcb *pcb = conn_tcp(conn);
-    int error = (int)MIN(rtt_ns / STACK_TICK_NS, 3000u) - (pcb->sa >> 3);
-    pcb->sa = (s16_t)(pcb->sa + error);
-    pcb->sv = (s16_t)(pcb->sv + (error < 0 ? -error : error) - (pcb->sv >> 2));
-}
-
 static void rtt_update(struct stack *stack, struct stack_conn *conn, const struct tcp_pcb *pcb)
 {
     if (!(conn->flags & CONN_RTT_RUNS) || !TCP_SEQ_GEQ(pcb->lastack, conn->rtt_seq))
@@ -290,7 +278,7 @@ static void tcp_save(struct stack *stack, struct stack_conn *conn)
         tcp_after_open(stack, conn);
     tcp_split_for_window(pcb);
     tcp_check_persist(conn);
-    tcp_clamp_rto(pcb);
+    tcp_clamp_rto(conn);
     rtt_update(stack, conn, pcb);
     if (pcb->rtime >= 0)
         conn->rtime_tick = stack->now_tick - (uint16_t)pcb->rtime;
@@ -299,6 +287,7 @@ static void tcp_save(struct stack *stack, struct stack_conn *conn)
     } else if (!(conn->flags & CONN_PERSISTS)) {
         conn->flags |= CONN_PERSISTS;
         conn->persist_tick = stack->now_tick;
+        conn->probes = 0;
     }
     if (!(pcb->flags & TF_ACK_DELAY)) {
         conn->flags &= (uint16_t)~CONN_ACK_WAITS;
@@ -403,6 +392,22 @@ void context_leave(struct stack *stack)
     udp_pcbs = NULL;
 }
 
+/* Is the window still shut? Asked by an acknowledgement that is one byte old, as Linux does, so
+   that no byte is spent and all that an acknowledgement carries is in it; lwIP's own sends a byte
+   of new data without a timestamp. */
+static void probe_window(struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    u32_t snd_nxt = pcb->snd_nxt;
+
+    pcb->snd_nxt = pcb->lastack - 1;
+    (void)tcp_send_empty_ack(pcb);
+    pcb->snd_nxt = snd_nxt;
+    pcb->persist_probe++;
+    if (conn->probes < UINT8_MAX)
+        conn->probes++;
+}
+
 static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
@@ -414,13 +419,22 @@ static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
         pcb->rtime--;
     pcb->last_timer = stack->timer_calls++;
     if (conn->flags & CONN_PERSISTS) {
-        /* Due by our own count: let lwIP's table say the same. */
-        bool due = (int32_t)(conn->persist_tick + persist_ticks(pcb) - stack->now_tick) <= 0;
-        pcb->persist_cnt = due ? UINT8_MAX : 0;
+        /* lwIP looks after the window that is small, and gives up when no probe is answered. */
+        bool due = (int32_t)(conn->persist_tick + persist_ticks(conn) - stack->now_tick) <= 0;
+        pcb->persist_backoff = 1;
+        pcb->persist_cnt = due && pcb->snd_wnd ? UINT8_MAX : 0;
+        if (due && !pcb->snd_wnd && pcb->persist_probe < TCP_MAXRTX)
+            probe_window(conn);
         if (due)
-            conn->flags &= (uint16_t)~CONN_PERSISTS;
+            conn->persist_tick = stack->now_tick;
     }
+    bool first = pcb->nrtx == 0;
+    u32_t cwnd = pcb->cwnd, ssthresh = pcb->ssthresh;
     tcp_slowtmr();
+    if (first && tcp_active_pcbs && pcb->flags & TF_RTO) {
+        conn->undo_cwnd = cwnd;
+        conn->undo_ssthresh = ssthresh;
+    }
 }
 
 void context_timer_fire(struct timer *timer, uint64_t now_ns)

@@ -146,11 +146,34 @@ static void acknowledge_now(struct stack_conn *conn)
     (void)tcp_output(pcb);
 }
 
+static void acknowledge_old(struct stack *stack, struct stack_conn *conn)
+{
+    context_enter(stack, conn);
+    (void)tcp_send_empty_ack(conn_tcp(conn));
+    context_leave(stack);
+}
+
+/* Answers a segment that lwIP should not see; false: it should. */
+static bool tcp_refuses(struct stack *stack, struct stack_conn *conn, const struct frame *frame,
+                        const struct packet *packet)
+{
+    enum old_verdict old = OLD_NOT;
+
+    if (is_stray(conn, frame, packet))
+        old = OLD_WORD;
+    else if (conn_tcp(conn)->flags & TF_TIMESTAMP)
+        old = old_by_timestamp(stack, conn, frame->data + packet->transport_at, packet);
+    if (old == OLD_WORD)
+        answer_stray(stack, conn);
+    else if (old == OLD_BYTES)
+        acknowledge_old(stack, conn);
+    return old != OLD_NOT;
+}
+
 static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame *frame,
                      const struct packet *packet)
 {
-    if (conn->protocol == IPPROTO_TCP && is_stray(conn, frame, packet)) {
-        answer_stray(stack, conn);
+    if (conn->protocol == IPPROTO_TCP && tcp_refuses(stack, conn, frame, packet)) {
         frame_put(frame);
         return;
     }
@@ -161,6 +184,8 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
                                               packet->payload_len > frame->offload.gso_size));
 
     context_enter(stack, conn);
+    if (conn->protocol == IPPROTO_TCP)
+        conn_tcp(conn)->rttest = 0; /* timing is ours, see rtt.c */
     if (read)
         recovery_read(stack, conn, frame->data + packet->transport_at, header, packet->payload_len);
     stack->receiving = true;
@@ -226,6 +251,22 @@ static bool vouched(const struct frame *frame)
     return frame->offload.flags & (FRAME_NEEDS_CSUM | FRAME_DATA_VALID);
 }
 
+/* A new connection from the same port, or a reset; else it is answered. */
+static bool time_wait_ends(struct stack *stack, struct stack_conn *conn,
+                           const struct stack_tuple *tuple, struct frame *frame,
+                           const struct packet *packet)
+{
+    enum old_verdict old = old_in_time_wait(conn, frame->data + packet->transport_at, packet);
+
+    if (packet->tcp_flags & TCP_SYN && !listener_find(stack, IPPROTO_TCP, tuple))
+        old = OLD_BYTES;
+    if (old == OLD_NOT)
+        time_wait_free(stack, conn);
+    else if (old == OLD_BYTES)
+        acknowledge_old(stack, conn);
+    return old == OLD_NOT;
+}
+
 static void transport_input(struct stack *stack, struct frame *frame, const struct packet *packet)
 {
     struct stack_tuple tuple = {.local = packet->dst,
@@ -243,10 +284,11 @@ static void transport_input(struct stack *stack, struct frame *frame, const stru
         frame_put(frame);
         return;
     }
-    if (conn && conn->flags & CONN_TIME_WAIT &&
-        (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-        listener_find(stack, IPPROTO_TCP, &tuple)) {
-        time_wait_free(stack, conn); /* a new connection from the same port (RFC 9293, 3.10.7.4) */
+    if (conn && conn->flags & CONN_TIME_WAIT && packet->tcp_flags & (TCP_SYN | TCP_RST)) {
+        if (!time_wait_ends(stack, conn, &tuple, frame, packet)) {
+            frame_put(frame);
+            return;
+        }
         conn = NULL;
     }
     if (conn) {

@@ -30,6 +30,7 @@ enum {
     STACK_RTO_MAX_TICKS = 12000,                    /* 120 s, as Linux */
     STACK_DELAYED_ACK_TICKS = 4,                    /* 40 ms, as Linux */
     STACK_CHALLENGE_TICKS = 50, /* 500 ms */
+    STACK_SYN_LINEAR = 4,       /* SYNs again, each after 1 s, before that doubles, as Linux */
     STACK_MSS_MIN = 48, /* whatever the SYN says, as Linux (tcp_min_snd_mss) */
     STACK_TIME_WAIT_MAX = 32768,
 };
@@ -48,6 +49,7 @@ enum {
     CONN_MANNERED = 1 << 9,   /* conn->manners has a say: see manners.c */
     CONN_VANISHED = 1 << 10,  /* nothing goes out, nothing comes in */
     CONN_UNPLUGGED = 1 << 11, /* and its machine answers nothing else either */
+    CONN_RESENT = 1 << 12,    /* something was sent again, until resent_end is acknowledged */
 };
 /* A bit of stack_conn.events that is no event: an acknowledgement is held. */
 enum { STACK_HELD = 1 << 7 };
@@ -153,7 +155,13 @@ void context_timer_fire(struct timer *timer, uint64_t now_ns);
 void conn_mark(struct stack *stack, struct stack_conn *conn, unsigned events);
 void conn_set_timer(struct stack *stack, struct stack_conn *conn, uint64_t deadline_ns);
 void time_wait_free(struct stack *stack, struct stack_conn *conn);
+
+/* rtt.c */
+/** A round trip was timed. */
 void conn_take_rtt(struct stack_conn *conn, uint64_t rtt_ns);
+/** CONN_RESENT, and something up to `ack` is acknowledged: stack->news is of that segment, which
+ *  lwIP has not seen yet. */
+void rtt_resent_acked(const struct stack *stack, struct stack_conn *conn, uint32_t ack);
 
 /* table.c */
 uint32_t table_hash(const struct stack *stack, uint8_t protocol, const struct stack_tuple *tuple);
@@ -186,6 +194,19 @@ void recovery_timer(struct stack *stack, struct stack_conn *conn);
 /** When recovery_timer is to be called, or TIMER_NEVER. */
 uint64_t recovery_due_ns(const struct stack *stack, const struct stack_conn *conn);
 void recovery_free(struct stack_conn *conn);
+
+/* old.c */
+enum old_verdict {
+    OLD_NOT,
+    OLD_WORD,  /* drop it; an acknowledgement now and then is answer enough */
+    OLD_BYTES, /* drop and acknowledge it */
+};
+/** Is a segment for a connection with timestamps too old? May change its timestamp. */
+enum old_verdict old_by_timestamp(const struct stack *stack, const struct stack_conn *conn,
+                                  uint8_t *tcp, const struct packet *packet);
+/** A SYN or RST for a connection in TIME-WAIT: OLD_NOT if it ends that. */
+enum old_verdict old_in_time_wait(const struct stack_conn *conn, uint8_t *tcp,
+                                  const struct packet *packet);
 
 /* tcp.c */
 struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listener,
@@ -270,12 +291,12 @@ static inline struct udp_pcb *conn_udp(const struct stack_conn *conn)
     return (struct udp_pcb *)conn->pcb;
 }
 
-/* Has a segment with a header of that size anything to tell recovery.c? A timestamp alone takes 12
-   bytes, a SACK block at least as many. */
+/* Has a segment with a header of that size anything to tell recovery.c or rtt.c? A timestamp alone
+   takes 12 bytes, a SACK block at least as many. */
 static inline bool recovery_wants(const struct stack_conn *conn, uint32_t header)
 {
     uint32_t usual = conn_tcp(conn)->flags & TF_TIMESTAMP ? TCP_HLEN + 12 : TCP_HLEN;
-    return conn->recovery || header > usual;
+    return conn->recovery || header > usual || conn->flags & CONN_RESENT;
 }
 
 #endif

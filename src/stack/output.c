@@ -118,6 +118,11 @@ static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
         bool seen = !(conn->flags & CONN_VANISHED);
         conn->retransmits += seen;
         stack->stats.retransmits += seen;
+        if (!(conn->flags & CONN_RESENT)) {
+            conn->flags |= CONN_RESENT;
+            conn->resent_ms = (uint32_t)(stack->now_ns / NS_PER_MS);
+            conn->resent_end = pcb->snd_nxt;
+        }
         /* Karn. With SACK only what was sent twice itself tells nothing. */
         if (!conn->recovery || seq + payload == conn->rtt_seq)
             conn->flags &= (uint16_t)~CONN_RTT_RUNS;

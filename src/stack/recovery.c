@@ -97,7 +97,7 @@ static void read_options(struct tcp_news *news, const struct tcp_pcb *pcb, const
         uint32_t len = at + 1 < header ? tcp[at + 1] : 0;
         if (len < 2 || at + len > header)
             return;
-        if (tcp[at] == OPTION_SACK)
+        if (tcp[at] == OPTION_SACK && pcb->flags & TF_SACK)
             read_blocks(news, pcb, ack, tcp + at, len);
         if (tcp[at] == OPTION_TIMESTAMP && len == 10) {
             news->has_echo = true;
@@ -113,13 +113,17 @@ void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *
     struct tcp_pcb *pcb = conn_tcp(conn);
     struct recovery *recovery = conn->recovery;
 
+    uint32_t ack = read32(tcp + 8);
+
     stack->news = (struct tcp_news){0};
-    if (pcb->flags & TF_SACK)
+    if (pcb->flags & (TF_SACK | TF_TIMESTAMP))
         read_options(&stack->news, pcb, tcp, header);
+    if (conn->flags & CONN_RESENT && TCP_SEQ_GT(ack, pcb->lastack) &&
+        TCP_SEQ_LEQ(ack, pcb->snd_nxt))
+        rtt_resent_acked(stack, conn, ack);
     if (!recovery)
         return;
     pcb->dupacks = 0; /* fast retransmission is ours */
-    pcb->rttest = 0;  /* and so is timing */
     if (payload == 0 || recovery->state != RECOVERY_OPEN) {
         recovery->held = true;
         pcb->cwnd = 0;
@@ -432,8 +436,7 @@ static void note_resent(struct stack *stack, struct stack_conn *conn, struct tcp
         conn_tcp(conn)->rtime = 0; /* the RTO is counted from here */
 }
 
-/* Puts back into unacked what did not leave: the segments of unsent that were sent before. */
-static void put_back(struct tcp_pcb *pcb)
+void recovery_put_back(struct tcp_pcb *pcb)
 {
     struct tcp_seg **at = &pcb->unacked;
 
@@ -461,7 +464,7 @@ static void send_list(struct stack_conn *conn, struct tcp_seg *list, struct tcp_
     }
     (void)tcp_output(pcb);
     if (list) {
-        put_back(pcb);
+        recovery_put_back(pcb);
         set_window(conn);
     }
 }
@@ -569,6 +572,19 @@ static bool take_over_timeout(struct stack *stack, struct stack_conn *conn)
     recovery->state = RECOVERY_TIMEOUT;
     recovery->point = pcb->snd_nxt;
     return true;
+}
+
+void recovery_undo_timeout(struct stack_conn *conn)
+{
+    struct recovery *recovery = conn->recovery;
+
+    recovery->probe_resent = false;
+    if (recovery->state != RECOVERY_TIMEOUT)
+        return;
+    clear_bits(conn_tcp(conn)->unacked, SEG_LOST);
+    recovery->lost = 0;
+    recovery->state = RECOVERY_OPEN;
+    congestion_undo(recovery);
 }
 
 /* The probe is acknowledged. When its copy was what the receiver had missed, that was a loss. */

@@ -75,6 +75,11 @@ static inline uint32_t recovery_pipe(const struct recovery *recovery, const stru
     return flight > out ? flight - out : 0;
 }
 
+/** Puts back into unacked what did not leave: the segments of unsent that were sent before. */
+void recovery_put_back(struct tcp_pcb *pcb);
+/** What was sent again had not been lost. Before lwIP sees the acknowledgement that told. */
+void recovery_undo_timeout(struct stack_conn *conn);
+
 void congestion_init(struct recovery *recovery, const struct tcp_pcb *pcb);
 /** Something was lost: the window shrinks, `flight` bytes being under way. */
 void congestion_reduce(struct recovery *recovery, uint32_t flight);

@@ -131,6 +131,8 @@ struct stack_conn {
     uint64_t arrived_ns; /* when the first frame came of what READABLE or EOF tells next or told */
     struct manners *manners; /* NULL for nearly all: see "Bad manners" */
     uint32_t srtt_us;
+    uint32_t resent_ms, resent_end;    /* CONN_RESENT: when it began, and where it ends */
+    uint32_t undo_cwnd, undo_ssthresh; /* of before the RTO */
     uint32_t retransmits;
     uint32_t arrived_more_ns; /* how much later the last one came, 4.2 s at the most */
     uint16_t segment_bytes;   /* payload of a segment on the wire */
@@ -139,6 +141,8 @@ struct stack_conn {
     uint8_t end;      /* enum peer_end */
     uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
     uint8_t icmp_type, icmp_code;
+    uint8_t probes;  /* of a window that is shut, since it shut */
+    uint8_t backoff; /* of the RTO, until a round trip is timed */
 };
 
 /**

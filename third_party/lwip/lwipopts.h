@@ -122,11 +122,11 @@
 #define TCP_OOSEQ_MAX_PBUFS             4096
 /* The coarse tick is twice this: 10 ms. RTO, RTT and the like count in it. */
 #define TCP_TMR_INTERVAL                5
-/* As Linux: first SYN again after 1 s (RFC 6298), 6 times; TIME-WAIT for 60 s. Data 12 times (Linux:
+/* As Linux: SYN again after 1 s (RFC 6298), 4 times and then 6 times; TIME-WAIT for 60 s. Data 12 times (Linux:
    15), which is as far as lwIP's table of back-offs goes. FIN-WAIT-2 and SYN-RCVD last 20 s, which
    lwIP fixes itself. */
 #define LWIP_TCP_RTO_TIME               1000
-#define TCP_SYNMAXRTX                   6
+#define TCP_SYNMAXRTX                   10
 #define TCP_MAXRTX                      12
 #define TCP_MSL                         30000UL
 #define TCP_TTL                         64
