@@ -122,6 +122,12 @@ PEER_EXPORT int peer_net_wait(struct peer_net *net, uint64_t timeout_ns);
 struct pollfd;
 PEER_EXPORT int peer_net_poll(struct peer_net *net, struct pollfd *fds, size_t count,
                               uint64_t timeout_ns);
+/**
+ * The next line, for a person, about what happened to this machine meanwhile: the device is down, is
+ * up again and its routes are back, has another MTU, a helper process was killed. NULL when there is
+ * none; valid until the next call and the next dispatch.
+ */
+PEER_EXPORT const char *peer_net_pop_notice(struct peer_net *net);
 /** Now, as the library sees it. */
 PEER_EXPORT uint64_t peer_net_now_ns(const struct peer_net *net);
 
@@ -164,7 +170,7 @@ PEER_EXPORT int peer_link_profile(size_t index, struct peer_link_profile *ret_pr
 struct peer_net_info {
     const char *device;
     enum peer_device_kind kind;
-    uint32_t mtu;
+    uint32_t mtu; /* now */
     struct peer_addr first_peer;
     struct peer_mac first_mac; /* TAP only */
     struct peer_mac local_mac; /* TAP only */

@@ -141,6 +141,14 @@ int start_program(struct peer_net *net, const struct common_options *common,
 /** Frees the net and says what went wrong with the capture, if anything. Passes `status` on. */
 int close_net(struct peer_net *net, const struct common_options *common, int status);
 
+/** Says what the library has to tell about this machine. */
+void say_notices(struct peer_net *net);
+/** Why the net cannot go on, for that -errno of a wait; NULL when a notice has told. */
+enum { GONE_TEXT = 160 };
+const char *gone_text(struct peer_net *net, int status, char buf[GONE_TEXT]);
+/** Says it, and the notices. Returns STATUS_MACHINE. */
+int say_gone(struct peer_net *net, int status);
+
 /* ---- waiting ---- */
 
 /** SIGINT, SIGTERM and SIGHUP as a descriptor; SIGPIPE is ignored. -1 after a message. */

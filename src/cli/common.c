@@ -385,6 +385,39 @@ int close_net(struct peer_net *net, const struct common_options *common, int sta
     return status;
 }
 
+void say_notices(struct peer_net *net)
+{
+    const char *line;
+
+    while ((line = peer_net_pop_notice(net)))
+        say("%s", line);
+}
+
+const char *gone_text(struct peer_net *net, int status, char buf[GONE_TEXT])
+{
+    struct peer_net_info info;
+
+    peer_net_get_info(net, &info);
+    if (status == -ENODEV || status == -EOWNERDEAD) /* a notice has told of these */
+        return NULL;
+    if (status == -EBADFD)
+        snprintf(buf, GONE_TEXT, "the device is gone: somebody removed %s, or its namespace has ended",
+                 info.device);
+    else
+        snprintf(buf, GONE_TEXT, "cannot go on: %s", strerror(-status));
+    return buf;
+}
+
+int say_gone(struct peer_net *net, int status)
+{
+    char text[GONE_TEXT];
+
+    say_notices(net);
+    if (gone_text(net, status, text))
+        say("%s", text);
+    return STATUS_MACHINE;
+}
+
 /* ---- waiting ---- */
 
 int signals_open(void)
@@ -418,6 +451,7 @@ int wait_net(struct peer_net *net, int signal_fd, uint64_t timeout_ns)
     struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN}};
     int status = peer_net_poll(net, fds, 1, timeout_ns);
 
+    say_notices(net);
     if (status < 0)
         return status == -EINTR ? 0 : status;
     return fds[0].revents ? signals_take(signal_fd) : 0;

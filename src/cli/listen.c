@@ -92,10 +92,8 @@ static int serve_callers(struct listening *listening)
     do {
         status = wait_net(listening->net, listening->signal_fd, PROGRAM_LOOK_NS);
     } while (status == 0 && !program_ended(listening));
-    if (status < 0) {
-        say("the device is gone: %s", strerror(-status));
-        return STATUS_MACHINE;
-    }
+    if (status < 0)
+        return say_gone(listening->net, status);
     peer_listener_get_stats(listening->listener, &stats);
     say("%llu caller%s, %llu request%s, %s received, %s sent", (unsigned long long)stats.accepted,
         stats.accepted == 1 ? "" : "s", (unsigned long long)stats.requests,
@@ -195,10 +193,8 @@ static int talk_to_callers(struct listening *listening)
             say("timed out: nobody called");
             return STATUS_REMOTE;
         }
-        if (got < 0) {
-            say("the device is gone: %s", strerror(-got));
-            return STATUS_MACHINE;
-        }
+        if (got < 0)
+            return say_gone(listening->net, got);
         if (got == 0)
             return STATUS_DONE;
         session.flow = caller.flow;

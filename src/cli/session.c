@@ -518,14 +518,25 @@ static void settle(struct session *session)
         on_deadline(session);
 }
 
+static void tell_notices(struct session *session)
+{
+    const char *line;
+
+    while ((line = peer_net_pop_notice(session->net)))
+        tell(session, "%s", line);
+}
+
 /* One turn of the loop; false when it was the last. */
 static bool step(void *user)
 {
     struct session *session = user;
+    char text[GONE_TEXT];
     int status = wait_for_something(session);
 
+    tell_notices(session);
     if (status < 0) {
-        tell(session, "the device is gone: %s", strerror(-status));
+        if (gone_text(session->net, status, text))
+            tell(session, "%s", text);
         session->over = true;
         session->status = STATUS_MACHINE;
         return false;

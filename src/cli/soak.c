@@ -343,10 +343,8 @@ static int soak_in(struct soak_run *run)
     if (peer_soak_start(run->net, &options->soak, &run->soak, &error) < 0)
         return report_error(&error);
     status = soak_loop(run);
-    if (status < 0) {
-        say("the device is gone: %s", strerror(-status));
-        return STATUS_MACHINE;
-    }
+    if (status < 0)
+        return say_gone(run->net, status);
     peer_soak_get_report(run->soak, &report);
     status = write_hdr(run);
     if (peer_soak_errors(&report.counts) && !options->tolerate && status == STATUS_DONE)

@@ -26,6 +26,16 @@
 #include <unistd.h>
 
 enum { ROUND_FRAMES = 64, ROUNDS = 64, TIMERS_AT_ONCE = 1024, WALL_NEAR_NS = 5000 };
+/* How often somebody busy looks at what is watched; in a loop of others, that is woken by it. */
+#define LOOK_NS        (20 * NS_PER_MS)
+#define LOOK_OTHERS_NS NS_PER_MS
+
+struct watch {
+    int fd;
+    int (*look)(void *user);
+    void *user;
+};
+
 struct engine {
     struct device *device;
     struct pcapng *pcapng;
@@ -41,6 +51,9 @@ struct engine {
     bool clocked;    /* reads the clock itself */
     bool touched;    /* something is to be done at once */
     struct waiter waiter;
+    struct watch watches[WAIT_WATCHED_MAX];
+    int watch_count;
+    uint64_t look_ns; /* when to look at them */
     uint64_t now_ns;
     int64_t wall_ns; /* what the wall clock is ahead of `now_ns`: for captures */
     uint64_t wall_next_ns;
@@ -473,11 +486,62 @@ int engine_step(struct engine *engine, uint64_t now_ns)
     return iterate(engine);
 }
 
+/* ---- what is watched ---- */
+
+int engine_watch(struct engine *engine, int fd, int (*look)(void *user), void *user)
+{
+    int status = waiter_watch(&engine->waiter, fd);
+    if (status == 0)
+        engine->watches[engine->watch_count++] = (struct watch){fd, look, user};
+    return status;
+}
+
+void engine_unwatch(struct engine *engine, int fd)
+{
+    waiter_unwatch(&engine->waiter, fd);
+    for (int i = 0; i < engine->watch_count; i++) {
+        if (engine->watches[i].fd == fd)
+            engine->watches[i] = engine->watches[--engine->watch_count];
+    }
+}
+
+static int look_at_watches(struct engine *engine)
+{
+    bool others = engine->waiter.epoll_fd >= 0;
+    int status = 0;
+
+    engine->waiter.news = false;
+    engine->look_ns = engine->now_ns + (others ? LOOK_OTHERS_NS : LOOK_NS);
+    for (int i = engine->watch_count - 1; i >= 0; i--) {
+        struct pollfd fd = {.fd = engine->watches[i].fd, .events = POLLIN};
+        if (poll(&fd, 1, 0) > 0 && status == 0)
+            status = engine->watches[i].look(engine->watches[i].user);
+    }
+    return status;
+}
+
+void engine_set_local_mac(struct engine *engine, const struct peer_mac *mac)
+{
+    engine->device->local_mac = *mac;
+    stack_set_local_mac(engine->stack, mac);
+}
+
+void engine_set_mtu(struct engine *engine, uint32_t mtu)
+{
+    engine->device->mtu = mtu;
+    stack_set_mtu(engine->stack, mtu);
+}
+
 int engine_dispatch(struct engine *engine)
 {
     engine->touched = false;
     waiter_clear(&engine->waiter);
-    int status = engine_step(engine, clock_ns(CLOCK_MONOTONIC));
+    set_now(engine, clock_ns(CLOCK_MONOTONIC));
+    int status = 0;
+    if (engine->waiter.news || engine->now_ns >= engine->look_ns)
+        status = look_at_watches(engine);
+    if (status == 0)
+        status = iterate(engine);
     waiter_set(&engine->waiter, engine->now_ns, timers_next(&engine->timers));
     return status;
 }

@@ -50,6 +50,17 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine);
 struct engine *engine_free(struct engine *engine);
 
 /**
+ * `look` is called between two iterations soon after `fd` is readable: at once when the engine
+ * sleeps, within some 20 ms when it is busy. It reads what is there, or takes the watch away; what
+ * it returns below 0 is returned by the waiting calls. At most WAIT_WATCHED_MAX: -ENOSPC.
+ */
+int engine_watch(struct engine *engine, int fd, int (*look)(void *user), void *user);
+void engine_unwatch(struct engine *engine, int fd);
+/** The local side has another MAC (TAP), the device another MTU, from now on. */
+void engine_set_local_mac(struct engine *engine, const struct peer_mac *mac);
+void engine_set_mtu(struct engine *engine, uint32_t mtu);
+
+/**
  * A descriptor that is readable when engine_dispatch has something to do, for loops of others. Made
  * when it is first asked for, since every frame that comes costs a little more from then on.
  * -errno when that fails.

@@ -72,7 +72,8 @@ static int spin(struct pollfd *fds, size_t count, uint64_t until_ns)
     return ready;
 }
 
-/* The device is the first of `fds`. Returns as poll(2). */
+/* The device is the first of `fds`; behind `count` there are `watched_count` more, to sleep with.
+   Returns as poll(2). */
 static int wait_for(struct waiter *waiter, struct pollfd *fds, size_t count, uint64_t now_ns,
                     uint64_t delay_ns)
 {
@@ -87,7 +88,7 @@ static int wait_for(struct waiter *waiter, struct pollfd *fds, size_t count, uin
         if (delay_ns != UINT64_MAX)
             delay_ns -= SPIN_NS;
     }
-    int ready = sleep_for(fds, count, delay_ns);
+    int ready = sleep_for(fds, count + (size_t)waiter->watched_count, delay_ns);
     if (!spins && delay_ns > 0 && ready > 0 && fds[0].revents)
         waiter->short_waits = clock_now_ns() - now_ns < SHORT_NS ? waiter->short_waits + 1 : 0;
     return ready;
@@ -96,15 +97,20 @@ static int wait_for(struct waiter *waiter, struct pollfd *fds, size_t count, uin
 int waiter_wait(struct waiter *waiter, struct pollfd *fds, size_t count, uint64_t now_ns,
                 uint64_t delay_ns)
 {
-    struct pollfd all[1 + WAIT_FDS_MAX] = {{.fd = waiter->device_fd, .events = POLLIN}};
+    struct pollfd all[1 + WAIT_FDS_MAX + WAIT_WATCHED_MAX] = {{.fd = waiter->device_fd, .events = POLLIN}};
 
     assert(count <= WAIT_FDS_MAX);
     if (count)
         memcpy(all + 1, fds, count * sizeof(*fds));
+    struct pollfd *watched = all + 1 + count;
+    for (int i = 0; i < waiter->watched_count; i++)
+        watched[i] = waiter->watched[i];
     int ready = wait_for(waiter, all, 1 + count, now_ns, delay_ns);
     int code = errno;
     for (size_t i = 0; i < count; i++)
         fds[i].revents = (short)(ready > 0 ? all[1 + i].revents : 0);
+    for (int i = 0; ready > 0 && i < waiter->watched_count; i++)
+        waiter->news |= watched[i].revents != 0;
     return ready < 0 ? -code : 0;
 }
 
@@ -117,6 +123,38 @@ static int add_to_epoll(const struct waiter *waiter, int fd)
     return epoll_ctl(waiter->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
+int waiter_watch(struct waiter *waiter, int fd)
+{
+    if (waiter->watched_count == WAIT_WATCHED_MAX)
+        return -ENOSPC;
+    if (waiter->epoll_fd >= 0 && add_to_epoll(waiter, fd) < 0)
+        return -errno;
+    waiter->watched[waiter->watched_count++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    return 0;
+}
+
+void waiter_unwatch(struct waiter *waiter, int fd)
+{
+    for (int i = 0; i < waiter->watched_count; i++) {
+        if (waiter->watched[i].fd != fd)
+            continue;
+        waiter->watched[i] = waiter->watched[--waiter->watched_count];
+        if (waiter->epoll_fd >= 0)
+            (void)epoll_ctl(waiter->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        return;
+    }
+}
+
+/* What was watched before there was an epoll. */
+static int add_watched(const struct waiter *waiter)
+{
+    for (int i = 0; i < waiter->watched_count; i++) {
+        if (add_to_epoll(waiter, waiter->watched[i].fd) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int waiter_fd(struct waiter *waiter)
 {
     if (waiter->epoll_fd >= 0)
@@ -125,6 +163,7 @@ int waiter_fd(struct waiter *waiter)
     waiter->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (waiter->epoll_fd < 0 || waiter->timer_fd < 0 ||
         add_to_epoll(waiter, waiter->timer_fd) < 0 ||
+        add_watched(waiter) < 0 ||
         (waiter->device_fd >= 0 && add_to_epoll(waiter, waiter->device_fd) < 0)) {
         int code = errno;
         waiter_done(waiter);

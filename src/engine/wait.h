@@ -3,19 +3,23 @@
 #define ENGINE_WAIT_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum { WAIT_FDS_MAX = 7, WAIT_WATCHED_MAX = 4 };
 
 /** How the engine waits for its device, and lets others wait for it. See wait.c. */
 struct waiter {
     int device_fd; /* -1: a device of tests, which nobody waits for */
     int short_waits;
     uint64_t spun_ns; /* looked in vain, in all: time of the processor that nobody needed */
+    struct pollfd watched[WAIT_WATCHED_MAX]; /* see waiter_watch */
+    int watched_count;
+    bool news;              /* one of `watched` was ready when a sleep ended */
     int epoll_fd, timer_fd; /* for loops of others, else -1 */
     uint64_t timer_set_ns;
 };
-
-enum { WAIT_FDS_MAX = 7 };
 
 void waiter_init(struct waiter *waiter, int device_fd);
 void waiter_done(struct waiter *waiter);
@@ -26,6 +30,10 @@ void waiter_done(struct waiter *waiter);
  */
 int waiter_wait(struct waiter *waiter, struct pollfd *fds, size_t count, uint64_t now_ns,
                 uint64_t delay_ns);
+/** Ends sleeps from now on (and sets `news`) when `fd` is ready to be read, but costs a busy waiter
+ *  nothing. Or no more. -ENOSPC, or another -errno. */
+int waiter_watch(struct waiter *waiter, int fd);
+void waiter_unwatch(struct waiter *waiter, int fd);
 /** The descriptor for loops of others, made by the first call; or -errno. */
 int waiter_fd(struct waiter *waiter);
 /** That descriptor is to be readable at `next_ns`, at once when that has passed. Never later than

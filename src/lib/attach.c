@@ -25,6 +25,8 @@
 #include "kernel/guard.h"
 #include "kernel/name.h"
 #include "kernel/rtnl.h"
+#include "kernel/watch.h"
+#include "lib/standing.h"
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -372,32 +374,33 @@ static int make_device(struct attach *attach, struct peer_error *error)
     return status;
 }
 
-/* RFC 4291, appendix A. */
-static struct addr_prefix link_local(const struct peer_mac *mac)
+/* As the peers and the plan are now. */
+static struct standing standing_of(const struct attach *attach)
 {
-    const uint8_t *m = mac->bytes;
+    const struct addr_prefix *local = &attach->plan->local;
+    const int card = attach->out.card.ifindex;
 
-    return (struct addr_prefix){.addr = {6,
-                                         {0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff,
-                                          0xfe, m[3], m[4], m[5]}},
-                                .length = 64};
+    return (struct standing){
+        .rtnl = attach->rtnl,
+        .ifindex = attach->out.tun.ifindex,
+        .neighbour_ifindex = card ? card : attach->out.tun.ifindex,
+        .by_wire = card != 0,
+        .kind = attach->plan->kind,
+        .mac = attach->out.tun.mac,
+        .peers = &attach->peers,
+        .first_mac = attach->plan->first_mac,
+        .local = *local,
+        .local_is_source = local->addr.family != 0,
+        .neighbours = attach->out.neighbours,
+    };
 }
 
 static int add_local(struct attach *attach, struct peer_error *error)
 {
-    const struct attach_plan *plan = attach->plan;
-    int ifindex = attach->out.tun.ifindex;
-    int status = 0;
+    const struct standing standing = standing_of(attach);
 
-    if (plan->family == 6 && plan->kind == PEER_TAP) {
-        struct addr_prefix prefix = link_local(&attach->out.tun.mac);
-        status = rtnl_addr_add(attach->rtnl, ifindex, &prefix, error);
-    }
-    if (status == 0 && plan->local.addr.family) {
-        status = rtnl_addr_add(attach->rtnl, ifindex, &plan->local, error);
-        attach->out.local = plan->local;
-    }
-    return status;
+    attach->out.local = attach->plan->local;
+    return standing_add_local(&standing, error);
 }
 
 static enum peer_neighbours choose_neighbours(const struct attach *attach)
@@ -412,36 +415,16 @@ static enum peer_neighbours choose_neighbours(const struct attach *attach)
 
 static int add_neighbours(struct attach *attach, struct peer_error *error)
 {
-    if (attach->out.neighbours != PEER_NEIGHBOURS_PERMANENT)
-        return 0;
-    int card = attach->out.card.ifindex;
-    return rtnl_neigh_add_set(attach->rtnl, card ? card : attach->out.tun.ifindex, &attach->peers,
-                              attach->peers.count, attach->plan->first_mac, error);
+    const struct standing standing = standing_of(attach);
+
+    return standing_add_neighbours(&standing, error);
 }
 
 static int add_routes(struct attach *attach, struct peer_error *error)
 {
-    struct peer_addr gateway = addr_set_at(&attach->peers, 0);
-    bool by_gateway = attach->out.neighbours == PEER_NEIGHBOURS_GATEWAY;
-    const struct addr_prefix *local = &attach->plan->local;
-    struct addr_prefix *prefixes;
-    int count = addr_set_prefixes(&attach->peers, &prefixes);
-    int status = 0;
+    const struct standing standing = standing_of(attach);
 
-    if (count < 0)
-        return error_set(error, PEER_ERROR_MACHINE, -count, "cannot plan routes: %s",
-                         error_text(-count));
-    for (int i = 0; i < count && status == 0; i++) {
-        /* The subnet of the local address has its route by that address. */
-        if (local->addr.family && local->length <= prefixes[i].length &&
-            addr_prefix_contains(local, &prefixes[i].addr))
-            continue;
-        status = rtnl_route_add(attach->rtnl, attach->out.tun.ifindex, &prefixes[i],
-                                by_gateway ? &gateway : NULL,
-                                local->addr.family ? &local->addr : NULL, error);
-    }
-    free(prefixes);
-    return status;
+    return standing_add_routes(&standing, error);
 }
 
 /* Local programs need an address to call from: does the kernel find one? */
@@ -598,6 +581,10 @@ static int attach_steps(struct attach *attach, struct peer_error *error)
         status = settle(attach, &turn, error);
     if (status == 0)
         status = start_guard(attach, error);
+    if (status == 0)
+        status = watch_open(&attach->out.watch_fd, error);
+    attach->out.standing = standing_of(attach);
+    attach->out.standing.local = attach->out.local; /* the one chosen for local callers, too */
     return status;
 }
 
@@ -608,6 +595,7 @@ int attach_list_fds(struct attach_outcome *outcome, int *ret_places[ATTACH_FDS_M
     ret_places[count++] = &outcome->tun.fd;
     ret_places[count++] = &outcome->rtnl_fd;
     ret_places[count++] = &outcome->diag_fd;
+    ret_places[count++] = &outcome->watch_fd;
     if (outcome->guard.fd >= 0)
         ret_places[count++] = &outcome->guard.fd;
     if (outcome->wire.fd_count > 0)
@@ -631,6 +619,7 @@ int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcom
     } else {
         if (attach.out.tun.fd >= 0)
             close(attach.out.tun.fd);
+        guard_end(&attach.out.guard);
         wire_detach(&attach.out.wire);
     }
     if (attach.peers_chosen)

@@ -6,6 +6,7 @@
 #include "kernel/rtnl.h"
 #include "kernel/tun.h"
 #include "kernel/wire.h"
+#include "lib/standing.h"
 #include "link/spec.h"
 
 #include <peer/peer.h>
@@ -38,9 +39,11 @@ struct attach_outcome {
     struct wire_card card; /* ifindex 0: no wire */
     uint32_t mtu;
     int rtnl_fd, diag_fd;
+    int watch_fd; /* news of the namespace: see kernel/watch.h */
     struct peer_addr chosen;  /* the peer, when the plan had none */
     struct addr_prefix local; /* given to the local side, family 0 when none */
     enum peer_neighbours neighbours;
+    struct standing standing; /* its pointers mean nothing */
 };
 /** -EADDRINUSE when one of `peers` is an address of this machine, or another -errno, with text. */
 int attach_check_owned(struct rtnl *rtnl, const struct addr_set *peers, struct peer_error *error);

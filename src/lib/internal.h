@@ -9,6 +9,7 @@
 #include "kernel/diag.h"
 #include "kernel/netns.h"
 #include "kernel/rtnl.h"
+#include "kernel/watch.h"
 #include "lib/attach.h"
 #include "workload/manner.h"
 #include "workload/serve.h"
@@ -18,6 +19,12 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+
+enum { NOTICES_MAX = 8, NOTICE_TEXT = 400 };
+struct notices {
+    char lines[NOTICES_MAX][NOTICE_TEXT];
+    unsigned first, count;
+};
 
 struct peer_net {
     struct addr_set peers;
@@ -42,6 +49,11 @@ struct peer_net {
     struct netns_isolated isolated;
     bool has_program, program_started;
     struct engine *engine;
+    struct notices notices;
+    int watch_fd; /* see watch.c, as for what follows */
+    struct standing standing;
+    bool device_up, device_told, card_up, card_told, card_gone, route_told;
+    struct addr_prefix route_gone; /* family 0: none */
     struct list pending;    /* flows with events to take */
     struct list pings;      /* results to take */
     struct list sent_pings; /* requests without an answer yet */
@@ -78,6 +90,13 @@ struct peer_listener {
 /* net.c */
 /** Whom `from` means: itself, or the next in turn when its family is 0. */
 int net_choose_peer(struct peer_net *net, const struct peer_addr *from, struct peer_addr *ret_peer);
+
+/* notice.c */
+void notice_add(struct peer_net *net, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* watch.c */
+int watch_start(struct peer_net *net, const struct attach_outcome *outcome);
 
 /* flow.c */
 struct flow *flow_accept(void *user, struct stack_listener *listener,

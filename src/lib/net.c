@@ -163,6 +163,7 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
 
     net->wire = outcome.wire;
     net->guard = outcome.guard;
+    net->watch_fd = outcome.watch_fd;
     net->kind = plan->kind;
     net->mtu = outcome.mtu;
     net->seed = plan->seed;
@@ -188,7 +189,10 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
         close(outcome.tun.fd);
         return status;
     }
-    return make_engine(net, plan, &outcome, error);
+    status = make_engine(net, plan, &outcome, error);
+    if (status == 0 && watch_start(net, &outcome) < 0)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "cannot watch %s", net->device);
+    return status;
 }
 
 int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
@@ -210,6 +214,7 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     list_init(&net->handles);
     net->netns_fd = -1;
     net->guard.fd = -1;
+    net->watch_fd = -1;
 
     status = net_start(net, &plan, error);
     attach_plan_done(&plan);
@@ -233,6 +238,8 @@ struct peer_net *peer_net_free(struct peer_net *net)
     guard_end(&net->guard);
     rtnl_free(net->rtnl);
     diag_free(net->diag);
+    if (net->watch_fd >= 0)
+        close(net->watch_fd);
     if (net->isolate)
         netns_isolate_end(&net->isolated, 2000);
     if (net->netns_fd >= 0)

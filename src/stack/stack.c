@@ -131,6 +131,18 @@ int stack_new(const struct stack_config *config, struct stack **ret_stack)
     return 0;
 }
 
+void stack_set_local_mac(struct stack *stack, const struct peer_mac *mac)
+{
+    stack->local_mac = *mac;
+    if (stack->layer == FRAME_ETHERNET)
+        etharp_cleanup_netif(&stack->netif); /* IPv4 asks again, whom it sends to next */
+}
+
+void stack_set_mtu(struct stack *stack, uint32_t mtu)
+{
+    stack->mtu = (uint16_t)MIN(mtu, 65535u);
+}
+
 static void free_conns(struct stack *stack)
 {
     uint64_t buckets = stack->table ? (uint64_t)1 << stack->table_bits : 0;

@@ -85,6 +85,9 @@ struct stack_config {
     uint64_t max_conns;
 };
 int stack_new(const struct stack_config *config, struct stack **ret_stack);
+/** The local machine has another MAC (TAP), or its device another MTU, from now on. */
+void stack_set_local_mac(struct stack *stack, const struct peer_mac *mac);
+void stack_set_mtu(struct stack *stack, uint32_t mtu);
 /** Resets every open connection and frees all. Owners' stack_conn memory is theirs. */
 struct stack *stack_free(struct stack *stack);
 

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What others do to the device, or to the card on whose wire it is, while it is in use.
+ *
+ * Down takes routes, IPv6 addresses and permanent neighbours away, and up brings none of them back:
+ * they are made anew, so that a run goes on as after a cable was plugged in again. Another MAC of
+ * the local side takes the neighbours too. Another MTU is the peers' too from then on: both ends of
+ * a wire have the same. A route that somebody takes away is not fought for, but told of.
+ */
+#include "lib/internal.h"
+
+#include <string.h>
+
+enum { IPV6_MTU_MIN = 1280 };
+
+static void restore(struct peer_net *net, const char *what, const struct rtnl_link *link)
+{
+    struct peer_error error = {0};
+    struct rtnl_link now;
+    int status = standing_restore(&net->standing, &error);
+
+    if (status == 0 && what)
+        notice_add(net, "%s %s; routes, addresses and neighbours of the peers are there again",
+                   link->name, what);
+    else if (status < 0 && rtnl_link_get(net->rtnl, link->ifindex, NULL, &now, NULL) == 0 &&
+             now.flags & IFF_UP) /* else of that we shall hear */
+        notice_add(net, "%s%s%s, but: %s", link->name, what ? " " : "", what ? what : "",
+                   error.text);
+}
+
+static void see_flags(struct peer_net *net, bool *up, const struct rtnl_link *link)
+{
+    bool now = link->flags & IFF_UP;
+
+    if (now == *up)
+        return;
+    *up = now;
+    if (now)
+        restore(net, "was down and is up again", link);
+}
+
+static void see_mtu(struct peer_net *net, const struct rtnl_link *link)
+{
+    uint32_t before = net->mtu;
+
+    if (link->mtu == before || !link->mtu)
+        return;
+    net->mtu = link->mtu;
+    engine_set_mtu(net->engine, link->mtu);
+    notice_add(net, "the MTU of %s is %u now, it was %u; so is the peers'", link->name, link->mtu,
+               before);
+    if (net->peers.family == 6 && before < IPV6_MTU_MIN && link->mtu >= IPV6_MTU_MIN)
+        restore(net, NULL, link);
+}
+
+static void see_mac(struct peer_net *net, const struct rtnl_link *link)
+{
+    const struct device *device = engine_device(net->engine);
+    struct rtnl_link_change change = {.mac = &link->mac};
+
+    if (net->kind != PEER_TAP ||
+        memcmp(link->mac.bytes, device->local_mac.bytes, sizeof(link->mac.bytes)) == 0)
+        return;
+    engine_set_local_mac(net->engine, &link->mac);
+    if (net->standing.by_wire) /* the filters of tc want the device to have it too */
+        (void)rtnl_link_set(net->rtnl, net->ifindex, &change, NULL);
+    if (net->neighbours == PEER_NEIGHBOURS_PERMANENT)
+        restore(net, NULL, link);
+}
+
+static void see_link(struct peer_net *net, const struct rtnl_link *link)
+{
+    bool wire = net->standing.by_wire;
+
+    if (wire && link->ifindex == net->arrival_ifindex) {
+        see_mac(net, link);
+        see_flags(net, &net->card_up, link);
+        if (link->mtu < net->mtu)
+            see_mtu(net, link);
+    } else if (link->ifindex == net->ifindex) {
+        if (!wire) {
+            see_mac(net, link);
+            see_mtu(net, link);
+        }
+        see_flags(net, &net->device_up, link);
+    }
+}
+
+static void see_all(struct peer_net *net)
+{
+    const int indices[] = {net->ifindex, net->arrival_ifindex};
+    struct rtnl_link link;
+
+    for (size_t i = 0; i < ARRAY_SIZE(indices); i++) {
+        if (rtnl_link_get(net->rtnl, indices[i], NULL, &link, NULL) < 0)
+            continue;
+        see_link(net, &link);
+        if (link.flags & IFF_UP) /* it may have been down and up */
+            restore(net, NULL, &link);
+    }
+}
+
+static void on_news(void *user, const struct watch_news *news)
+{
+    struct peer_net *net = user;
+
+    switch (news->kind) {
+    case WATCH_LINK:
+        see_link(net, &news->link);
+        break;
+    case WATCH_LINK_GONE: /* that of the device itself tells who reads from it */
+        net->card_gone |= net->standing.by_wire && news->ifindex == net->arrival_ifindex;
+        break;
+    case WATCH_ROUTE_GONE:
+        if (news->ifindex == net->ifindex && net->device_up && !net->route_gone.addr.family &&
+            standing_has_route(&net->standing, &news->route.dst))
+            net->route_gone = news->route.dst;
+        break;
+    case WATCH_LOST:
+        see_all(net);
+        break;
+    }
+}
+
+/* Said once, when it is not there for good, and not for a reason that was told of already. */
+static void see_route_gone(struct peer_net *net)
+{
+    const struct rtnl_lookup lookup = {.dst = net->route_gone.addr};
+    const char *six = lookup.dst.family == 6 ? "-6 " : "";
+    struct rtnl_route route;
+    char text[PEER_ADDR_TEXT];
+    unsigned length = net->route_gone.length;
+
+    net->route_gone = (struct addr_prefix){.length = 0};
+    if (!net->device_up || net->route_told || (*six && net->mtu < IPV6_MTU_MIN) ||
+        (rtnl_route_lookup(net->rtnl, &lookup, &route, NULL) == 0 && route.oif == net->ifindex))
+        return;
+    net->route_told = true;
+    (void)peer_addr_format(&lookup.dst, text);
+    notice_add(net,
+               "somebody removed the route to %s/%u: answers to these peers get lost or leave "
+               "elsewhere until \"ip %sroute add %s/%u dev %s\"",
+               text, length, six, text, length, net->device);
+}
+
+/* Once all is known: what goes down on its way out says so as well. */
+static void tell_down(struct peer_net *net, int ifindex, bool up, bool *told)
+{
+    struct rtnl_link link;
+
+    if (!up && !*told && rtnl_link_get(net->rtnl, ifindex, NULL, &link, NULL) == 0 &&
+        !(link.flags & IFF_UP))
+        notice_add(net,
+                   "%s is down: nothing reaches the peers or comes from them until \"ip link "
+                   "set %s up\"",
+                   link.name, link.name);
+    *told = !up;
+}
+
+static int look(void *user)
+{
+    struct peer_net *net = user;
+
+    watch_read(net->watch_fd, on_news, net);
+    tell_down(net, net->ifindex, net->device_up, &net->device_told);
+    tell_down(net, net->arrival_ifindex, net->card_up, &net->card_told);
+    if (net->route_gone.addr.family)
+        see_route_gone(net);
+    if (!net->card_gone)
+        return 0;
+    notice_add(net, "%s, on whose wire the peers are, is gone", net->arrival);
+    return -ENODEV;
+}
+
+int watch_start(struct peer_net *net, const struct attach_outcome *outcome)
+{
+    struct rtnl_link link;
+
+    net->standing = outcome->standing;
+    net->standing.rtnl = net->rtnl;
+    net->standing.peers = &net->peers;
+    net->device_up = net->card_up = true;
+    /* What happened between the making and now is no news to be missed. */
+    if (rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL) == 0)
+        see_link(net, &link);
+    return engine_watch(net->engine, net->watch_fd, look, net);
+}
