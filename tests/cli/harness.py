@@ -106,11 +106,24 @@ def enter_private_namespaces():
             with open(f"/proc/self/{path}", "w") as file:
                 file.write(text)
     mount("none", "/", "none", MS_REC | MS_PRIVATE)
+    resolver = os.path.realpath("/etc/resolv.conf")
     mount("none", "/run", "tmpfs")
-    resolver = os.path.join(directory, "resolv.conf")
-    with open(resolver, "w") as file:
-        file.write("nameserver 127.0.0.1\n")  # where nobody answers: an error at once
-    mount(resolver, os.path.realpath("/etc/resolv.conf"), "none", MS_BIND)
+    take_resolver(resolver)
+
+
+def take_resolver(path):
+    """A resolver where nobody answers: an error at once. `path` is what /etc/resolv.conf leads to."""
+    text = "nameserver 127.0.0.1\n"
+    if path.startswith("/run/"):  # systemd-resolved's; it was below the mount that is now /run
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+    elif os.path.exists(path):
+        own = os.path.join(directory, "resolv.conf")
+        with open(own, "w") as file:
+            file.write(text)
+        mount(own, path, "none", MS_BIND)
+    # Without a file the C library asks 127.0.0.1 by itself.
 
 
 def make_machine():
