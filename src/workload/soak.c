@@ -306,8 +306,8 @@ static void next_request(struct soak_flow *flow)
         set_state(flow, SOAK_LEAVING); /* if its FIN is first, TIME-WAIT is not ours */
         if (!timer_armed(&soak->leave))
             arm(soak, &soak->leave, soak_now(soak) + LEAVE_NS);
-    } else if (exhausted(soak) || flow->last) {
-        end_flow(flow);
+    } else if (exhausted(soak) || flow->last || flow->flow.state > FLOW_OPEN) {
+        end_flow(flow); /* a FIN that came with the answer is no surprise to the next request */
     } else if (soak->config.think_ns && flow->requests) {
         set_state(flow, SOAK_THINKING);
         if (!timer_armed(&soak->think))
