@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """HTTP messages on both sides: what listen and application answer, what soak asks for and where."""
+import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 
 import harness
@@ -187,6 +191,95 @@ def test_addresses_of_targets():
                          (f"https://{OWN4}/", "no target"), (f"http:/{OWN4}/", "no target")):
         result = peer("soak", target, "-n", 1, limit=20).refused(2, word)
         assert "secret" not in result.err
+
+
+# ---- soak against real servers ----
+
+def soak(*args, status=0):
+    result = peer("soak", "--json", *args)
+    result.expect(status)
+    return json.loads(result.out)
+
+
+def nginx(*locations):
+    """nginx at port 80; the path of its log, a line a request: method, path, status."""
+    harness.need("nginx")
+    at = harness.directory
+    with open(f"{at}/nginx.conf", "w") as file:
+        file.write(f"""daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;
+{'user root;' if os.geteuid() == 0 else ''}
+events {{ worker_connections 1024; }}
+http {{ log_format short '$request_method $uri $status'; access_log {at}/access.log short;
+client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c; uwsgi_temp_path {at}/d;
+scgi_temp_path {at}/e; server {{ listen 80; client_max_body_size 100m; {' '.join(locations)} }} }}
+""")
+    server = subprocess.Popen(["nginx", "-e", f"{at}/error.log", "-c", f"{at}/nginx.conf"])
+    harness.until("nginx listens", lambda: ":80 " in harness.run("ss", "-Hltn"))
+    return server, f"{at}/access.log"
+
+
+def test_nginx_that_answers_early_sees_whole_requests():
+    path = os.path.join(harness.directory, "body")
+    with open(path, "wb") as file:
+        file.write(b"a" * 10_000_000)
+    server, log = nginx('location / { return 200 "ok"; }',
+                        "location /small { client_max_body_size 1k; root /nowhere; }")
+    report = soak(f"http://{OWN4}/", "--body", f"@{path}", "-n", 6)
+    assert report["requests"]["status"] == {"2xx": 6}, report
+    # Too large, said at once and with Connection: close: the upload ends, and is no error of ours.
+    report = soak(f"http://{OWN4}/small", "--body", f"@{path}", "-n", 4)
+    assert report["requests"]["status"] == {"4xx": 4} and report["errors"]["total"] == 0, report
+    assert report["connections"]["established"] == 4
+    server.terminate()
+    server.wait()
+    lines = open(log).read().splitlines()
+    assert len(lines) == 10, lines
+    assert lines == ["POST / 200"] * 6 + ["POST /small 413"] * 4, lines  # no request inside a body
+
+
+def test_nginx_ends_connections_by_count():
+    server, log = nginx('keepalive_requests 3; location / { return 204; }')
+    report = soak(f"http://{OWN4}/", "-c", 2, "-n", 30, "--method", "PUT")
+    assert report["requests"]["completed"] == 30 and report["errors"]["total"] == 0
+    assert 10 <= report["connections"]["established"] <= 11 and report["requests"]["asked_again"] == 0
+    server.terminate()
+    server.wait()
+    assert open(log).read().count("PUT / 204") == 30
+
+
+def test_a_server_of_http_1_0():
+    server = subprocess.Popen([sys.executable, "-m", "http.server", "-b", OWN4, "8000"], stderr=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, cwd=harness.directory)
+    harness.until("the server listens", lambda: ":8000 " in harness.run("ss", "-Hltn"))
+    report = soak(f"http://{OWN4}:8000/", "-n", 10)
+    assert report["requests"]["status"] == {"2xx": 10} and report["connections"]["established"] == 10
+    report = soak(f"http://{OWN4}:8000/none", "-n", 5, "--method", "HEAD")
+    assert report["requests"]["status"] == {"4xx": 5}
+    server.terminate()
+    server.wait()
+
+
+def test_a_connection_that_is_closed_as_a_request_goes():
+    """The server ends every connection when the next request is on its way to it."""
+    sock, port = harness.listening(OWN4)
+    sock.settimeout(None)
+
+    def work():
+        while True:
+            connection, _ = sock.accept()
+            with connection:
+                if connection.recv(65536):
+                    connection.sendall(OK)
+                    # With a byte unread, close is RST; it is seen before the request is read.
+                    connection.recv(1, socket.MSG_PEEK)
+    threading.Thread(target=work, daemon=True).start()
+    report = soak(f"http://{OWN4}:{port}/", "-n", 10)
+    assert report["requests"]["completed"] == 10 and report["errors"]["total"] == 0, report
+    assert report["requests"]["asked_again"] == 9 and report["connections"]["established"] == 10
+    report = soak(f"http://{OWN4}:{port}/", "-n", 10, "--body", "x", status=1)
+    assert report["errors"]["closed_idle"] == 5 == report["errors"]["total"], report["errors"]
+    text = peer("soak", f"http://{OWN4}:{port}/", "-n", 10, "--body", "x").expect(1)
+    assert b"closed while idle" in text.out
 
 
 if __name__ == "__main__":
