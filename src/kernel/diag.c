@@ -79,13 +79,13 @@ static const char *protocol_text(uint8_t protocol)
 
 bool diag_parse(const struct nlmsghdr *message, struct diag_socket *ret_socket)
 {
-    const struct nlattr *table[INET_DIAG_SKV6ONLY + 1];
+    const struct nlattr *table[INET_DIAG_MARK + 1];
     struct diag_socket result = {0};
     uint32_t memory[SK_MEMINFO_VARS] = {0};
     uint8_t v6only = 0;
 
     if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-        !nl_attributes(message, sizeof(struct inet_diag_msg), table, INET_DIAG_SKV6ONLY))
+        !nl_attributes(message, sizeof(struct inet_diag_msg), table, INET_DIAG_MARK))
         return false;
     const struct inet_diag_msg *info = mnl_nlmsg_get_payload(message);
     const size_t addr_len = nl_addr_len(info->idiag_family);
@@ -106,6 +106,9 @@ bool diag_parse(const struct nlmsghdr *message, struct diag_socket *ret_socket)
     result.queue_max =
         info->idiag_state == TCP_LISTEN ? info->idiag_wqueue : memory[SK_MEMINFO_RCVBUF];
     result.v6only = nl_get(table[INET_DIAG_SKV6ONLY], &v6only, sizeof(v6only)) && v6only;
+    result.connected =
+        info->idiag_state != TCP_LISTEN && (info->idiag_state != TCP_CLOSE || info->id.idiag_dport);
+    (void)nl_get(table[INET_DIAG_MARK], &result.mark, sizeof(result.mark));
     *ret_socket = result;
     return true;
 }

@@ -21,8 +21,10 @@ struct diag_socket {
     uint32_t queue_now, queue_max; /* LISTEN: accept queue; UDP: bytes queued and limit */
     uint32_t drops;                /* SK_MEMINFO_DROPS */
     uint32_t uid;
+    uint32_t mark; /* SO_MARK; 0 also where only root may know */
     uint32_t inode;
     bool v6only;
+    bool connected; /* takes from one peer only */
 };
 /** All listeners (TCP) or bound sockets (UDP) on `port`, both families. Until `each` returns
  * non-zero. */

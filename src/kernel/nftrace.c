@@ -242,6 +242,7 @@ bool nftrace_event_parse(const struct nlmsghdr *message, struct nftrace_event *r
     event.handle = nft_get_u64(table[NFTA_TRACE_RULE_HANDLE]);
     event.iif = (int)nft_get_u32(table[NFTA_TRACE_IIF], 0);
     event.oif = (int)nft_get_u32(table[NFTA_TRACE_OIF], 0);
+    event.mark = nft_get_u32(table[NFTA_TRACE_MARK], 0);
     parse_verdict(table, &event);
     parse_packet(table[NFTA_TRACE_NETWORK_HEADER], table[NFTA_TRACE_TRANSPORT_HEADER], &event);
     *ret_event = event;

@@ -99,6 +99,7 @@ struct nftrace_event {
     char target[NFTRACE_NAME]; /* of JUMP and GOTO */
     uint64_t handle;           /* of the rule */
     int iif, oif;              /* 0: none */
+    uint32_t mark;             /* the packet's, as the chain or rule left it */
     bool has_packet;           /* the following are known */
     struct peer_addr src, dst;
     uint8_t protocol;

@@ -367,11 +367,18 @@ static const char *verdict_text(int verdict, bool arriving)
                     : "the route is a blackhole, or the address is impossible";
 }
 
+static void put_port(struct nl_request *request, uint16_t type, uint16_t port)
+{
+    const uint16_t number = htons(port);
+
+    if (port)
+        nl_put(request, type, &number, sizeof(number));
+}
+
 static void build_lookup(struct nl_request *request, const struct rtnl_lookup *lookup)
 {
     const uint8_t bits = (uint8_t)(nl_addr_len(nl_family(lookup->dst.family)) * 8);
-    const bool has_ports =
-        (lookup->protocol == IPPROTO_TCP || lookup->protocol == IPPROTO_UDP) && lookup->dport;
+    const bool has_ports = lookup->protocol == IPPROTO_TCP || lookup->protocol == IPPROTO_UDP;
     const struct rtmsg info = {
         .rtm_family = (uint8_t)nl_family(lookup->dst.family),
         .rtm_dst_len = bits,
@@ -386,13 +393,16 @@ static void build_lookup(struct nl_request *request, const struct rtnl_lookup *l
         nl_put_addr(request, RTA_SRC, &lookup->src);
     if (lookup->iif > 0)
         nl_put_u32(request, RTA_IIF, (uint32_t)lookup->iif);
-    if (has_ports) {
-        const uint16_t sport = htons(lookup->sport), dport = htons(lookup->dport);
+    if (lookup->oif > 0)
+        nl_put_u32(request, RTA_OIF, (uint32_t)lookup->oif);
+    if (lookup->mark)
+        nl_put_u32(request, RTA_MARK, lookup->mark);
+    if (lookup->has_uid)
+        nl_put_u32(request, RTA_UID, lookup->uid);
+    if (lookup->protocol)
         nl_put_u8(request, RTA_IP_PROTO, lookup->protocol);
-        if (sport)
-            nl_put(request, RTA_SPORT, &sport, sizeof(sport));
-        nl_put(request, RTA_DPORT, &dport, sizeof(dport));
-    }
+    put_port(request, RTA_SPORT, has_ports ? lookup->sport : 0);
+    put_port(request, RTA_DPORT, has_ports ? lookup->dport : 0);
 }
 
 int rtnl_route_lookup(struct rtnl *rtnl, const struct rtnl_lookup *lookup,

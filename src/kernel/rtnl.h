@@ -121,17 +121,31 @@ int rtnl_route_conflict(struct rtnl *rtnl, const struct addr_prefix *prefix,
 
 /**
  * Asks the kernel: where would a packet to `dst` go (from `src`, arriving on `iif`; both optional)?
+ * Rules ask for more: give what is known of the packet, or of the socket that sends it.
  * `error->code` and the return value are the kernel's own verdict (see kernel-facts: EHOSTUNREACH,
  * EINVAL, ...); `ret_route->type` is RTN_LOCAL for an address of this machine, and `dst` the prefix
  * that matched.
  */
 struct rtnl_lookup {
     struct peer_addr dst, src;
-    int iif;
+    int iif, oif; /* `oif`: bound to that device */
     uint8_t protocol;
-    uint16_t sport, dport;
+    uint16_t sport, dport; /* TCP and UDP */
+    uint32_t mark;         /* 0: none */
+    bool has_uid;          /* `uid` is known; otherwise the caller's is taken */
+    uint32_t uid;          /* of the sending socket */
 };
 int rtnl_route_lookup(struct rtnl *rtnl, const struct rtnl_lookup *lookup,
                       struct rtnl_route *ret_route, struct peer_error *error);
+
+/** A rule of policy routing ("ip rule") that refuses what it matches. */
+struct rtnl_rule {
+    uint32_t pref;
+    uint8_t action; /* FR_ACT_BLACKHOLE, FR_ACT_UNREACHABLE, FR_ACT_PROHIBIT */
+};
+/** The first such rule that matches, whatever tables are asked before. 1, 0 when there is none, or
+ * -errno. */
+int rtnl_rule_refusing(struct rtnl *rtnl, const struct rtnl_lookup *lookup,
+                       struct rtnl_rule *ret_rule, struct peer_error *error);
 
 #endif
