@@ -3,7 +3,7 @@
  * Theory of operation: observers are set up, one packet is sent by the stack, and since the kernel
  * works on it within that very write, all that befell it is known when the call returns. Then the
  * net is dispatched until an answer comes or the time is over. Look-ups that the kernel makes for
- * such a packet (route, socket) are asked for again in words. trace_judge.c makes one verdict of
+ * such a packet (route, socket) are asked for again by trace_lookup.c. trace_judge.c makes one verdict of
  * all this, trace_stations.c the list of stations.
  *
  * What cannot be observed (without privileges: the kernel's drop reasons) is said, and concluded
@@ -40,17 +40,12 @@ const char *trace_protocol_text(const struct tracing *tracing)
     }
 }
 
-static bool has_ports(const struct tracing *tracing)
-{
-    return tracing->protocol == IPPROTO_TCP || tracing->protocol == IPPROTO_UDP;
-}
-
 const char *trace_target_text(const struct tracing *tracing, const struct peer_addr *addr,
                               uint16_t port, char buf[PEER_ENDPOINT_TEXT])
 {
     char text[PEER_ADDR_TEXT];
 
-    if (has_ports(tracing))
+    if (trace_has_ports(tracing))
         return peer_endpoint_format(addr, port, buf);
     (void)snprintf(buf, PEER_ENDPOINT_TEXT, "%s", peer_addr_format(addr, text));
     return buf;
@@ -162,7 +157,7 @@ bool trace_hook_left(const struct tracing *tracing, enum nftrace_hook hook, bool
 /* ---- observers ---- */
 
 /* Frames that the device's queue had no room for, as far as known. */
-static uint64_t ring_drops(const struct tracing *tracing)
+uint64_t trace_ring_drops(const struct tracing *tracing)
 {
     struct rtnl_link link = {0};
 
@@ -185,7 +180,7 @@ static int observe(struct tracing *tracing, struct peer_error *error)
     int status = trace_survey(tracing->net, &tracing->before, fds, error);
     if (status < 0)
         return status;
-    tracing->ring_drops_before = ring_drops(tracing);
+    tracing->ring_drops_before = trace_ring_drops(tracing);
     memcpy(config.device, tracing->net->arrival, sizeof(config.device));
     if (fds[0] < 0)
         (void)error_set(&tracing->nftrace_error, PEER_ERROR_MACHINE, -fds[0], "%s",
@@ -395,7 +390,7 @@ static int send_observed(struct tracing *tracing, struct peer_flow **ret_flow)
     if (tracing->dropreason)
         (void)dropreason_enable(tracing->dropreason, true);
     tracing->sent_ns = engine_now_fresh_ns(tracing->net->engine);
-    int status = has_ports(tracing) ? send_flow(tracing, ret_flow) : send_echo(tracing);
+    int status = trace_has_ports(tracing) ? send_flow(tracing, ret_flow) : send_echo(tracing);
     if (status == 0)
         dispatch_until_sent(tracing, *ret_flow, frames);
     if (tracing->dropreason)
@@ -437,75 +432,6 @@ static int await_answer(struct tracing *tracing, const struct peer_flow *flow)
     }
 }
 
-/* ---- look-ups ---- */
-
-/* Where the packet is bound for, behind all translations that were seen. */
-static void find_destination(struct tracing *tracing)
-{
-    tracing->dst = tracing->to;
-    tracing->dst_port = tracing->port;
-    for (int i = 0; i < tracing->event_count; i++) {
-        const struct nftrace_event *event = &tracing->events[i];
-        if (event->back || !event->has_packet || event->dst.family != tracing->to.family)
-            continue;
-        tracing->dst = event->dst;
-        if (has_ports(tracing))
-            tracing->dst_port = event->dport;
-    }
-    tracing->translated =
-        !peer_addr_equal(&tracing->dst, &tracing->to) || tracing->dst_port != tracing->port;
-}
-
-static void look_up_routes(struct tracing *tracing)
-{
-    const struct rtnl_lookup there = {
-        .dst = tracing->dst,
-        .src = tracing->peer,
-        .iif = tracing->net->arrival_ifindex,
-        .protocol = tracing->protocol,
-        .sport = tracing->peer_port,
-        .dport = tracing->dst_port,
-    };
-    const struct rtnl_lookup back = {.dst = tracing->peer};
-
-    tracing->route_status = rtnl_route_lookup(tracing->net->rtnl, &there, &tracing->route, NULL);
-    tracing->back_status = rtnl_route_lookup(tracing->net->rtnl, &back, &tracing->back_route, NULL);
-}
-
-static void look_up_socket(struct tracing *tracing)
-{
-    if (!has_ports(tracing) || tracing->route_status < 0 || tracing->route.type != RTN_LOCAL)
-        return;
-    /* Another port of the peer's: our own would find the connection, not who listens. */
-    const int status = diag_lookup(
-        tracing->net->diag, tracing->protocol, &tracing->dst, tracing->dst_port, &tracing->peer,
-        (uint16_t)(tracing->peer_port ^ 1), tracing->net->arrival_ifindex, &tracing->socket, NULL);
-    tracing->has_socket = status == 0;
-    if (status == 0)
-        tracing->pid = diag_inode_owner(tracing->socket.inode, tracing->comm);
-}
-
-static void look_up_devices(struct tracing *tracing)
-{
-    const int indexes[] = {tracing->net->ifindex, tracing->net->arrival_ifindex};
-    struct rtnl_link link;
-
-    for (size_t i = 0; i < ARRAY_SIZE(indexes) && !tracing->down[0]; i++)
-        if (rtnl_link_get(tracing->net->rtnl, indexes[i], NULL, &link, NULL) == 0 &&
-            !(link.flags & IFF_UP))
-            memcpy(tracing->down, link.name, sizeof(tracing->down));
-    tracing->ring_drops = ring_drops(tracing) - tracing->ring_drops_before;
-}
-
-static int look_up(struct tracing *tracing, struct peer_error *error)
-{
-    find_destination(tracing);
-    look_up_routes(tracing);
-    look_up_socket(tracing);
-    look_up_devices(tracing);
-    return trace_survey(tracing->net, &tracing->after, NULL, error);
-}
-
 /* ---- in order ---- */
 
 static int follow(struct tracing *tracing, struct peer_error *error)
@@ -519,13 +445,14 @@ static int follow(struct tracing *tracing, struct peer_error *error)
         (void)peer_net_dispatch(tracing->net); /* most answers are there already */
         take_events(tracing, flow);
         collect_drops(tracing);
-        status = look_up(tracing, error);
+        status = trace_look_up(tracing, error);
     }
     if (status == 0) {
         status = await_answer(tracing, flow);
         if (status < 0)
             (void)error_set(error, PEER_ERROR_MACHINE, -status, "the device is gone");
         collect_nft(tracing);
+        trace_look_up_back(tracing);
     }
     if (flow) {
         if (tracing->protocol == IPPROTO_TCP)
@@ -589,14 +516,14 @@ int peer_trace(struct peer_net *net, const struct peer_trace_config *config,
     /* No stack sends to loopback; what the kernel would say to it is known all the same. */
     tracing->dry = config->dry || addr_is_loopback(&config->to);
     tracing->protocol = protocol_of(config);
-    tracing->port = has_ports(tracing) ? config->to_port : 0;
+    tracing->port = trace_has_ports(tracing) ? config->to_port : 0;
     tracing->peer = config->from.family ? config->from : addr_set_at(&net->peers, 0);
     int status = addr_set_find(&net->peers, &tracing->peer) < 0
                      ? error_set(error, PEER_ERROR_USAGE, EADDRNOTAVAIL,
                                  "the packet's source is none of the peers")
                      : set_up(tracing, error);
     if (status == 0)
-        status = tracing->dry ? look_up(tracing, error) : follow(tracing, error);
+        status = tracing->dry ? trace_look_up(tracing, error) : follow(tracing, error);
     if (status == 0) {
         trace_judge(tracing);
         trace_report(tracing);

@@ -37,10 +37,36 @@ static const struct cause causes[] = {
      "choose another HOST"},
     {"IP_INADDRERRORS", "forwarding-off", "route",
      "{dst} is no address of this machine, and it does not forward", "sysctl -w {forwarding}=1"},
+    {"address-down", "address-down", "route",
+     "{dst} is an address of this machine, but {holder}, which has it, is down",
+     "ip link set {holder} up"},
+    {"address-hidden", "address-hidden", "route",
+     "{dst} is an address of this machine ({holder} has it), but a rule leads this packet past the "
+     "table \"local\"",
+     "ip{family} rule add pref 0 lookup local"},
+    {"address-unrouted", "address-unrouted", "route",
+     "{dst} is an address of {holder}, but its local route is missing: {unrouted}", "{reroute}"},
+    {"rule-blackhole", "blackhole", "route",
+     "rule {pref} of policy routing swallows it (\"blackhole\" in ip{family} rule)",
+     "ip{family} rule del pref {pref}"},
+    {"rule-prohibit", "prohibited", "route",
+     "rule {pref} of policy routing refuses it (\"prohibit\" in ip{family} rule)",
+     "ip{family} rule del pref {pref}"},
+    {"rule-unreachable", "unreachable", "route",
+     "rule {pref} of policy routing refuses it (\"unreachable\" in ip{family} rule)",
+     "ip{family} rule del pref {pref}"},
+    {"strange-answer", "answers-from-other-address", "socket",
+     "the answer comes from {strange} rather than from {dst}: a socket bound to all addresses "
+     "answers from that of the route",
+     "let it listen on {dst} itself, or answer from where it was asked (IP_PKTINFO)"},
     {"IP_INNOROUTES", "no-route", "route", "no route leads to {dst}",
      "ip{family} route add {dst} via GATEWAY dev DEVICE"},
     {"route-blackhole", "blackhole", "route", "a blackhole route swallows packets to {dst}",
      "ip{family} route del blackhole {route}"},
+    {"route-unreachable", "unreachable", "route", "a route says that {dst} is unreachable",
+     "ip{family} route del unreachable {route}"},
+    {"tproxy-unrouted", "tproxy-unrouted", "route",
+     "a rule gives it to a transparent proxy, but no route makes {dst} local", "{proxied}"},
     {"route-prohibit", "prohibited", "route", "a route prohibits {dst}",
      "ip{family} route del prohibit {route}"},
     {"no-way-back", "no-way-back", "route",
@@ -101,10 +127,10 @@ static const struct cause causes[] = {
     {"IPV6DISABLED", "ipv6-off", "device", "IPv6 is switched off on {dev}",
      "sysctl -w net.ipv6.conf.{dev}.disable_ipv6=0{again}"},
     {"NEIGH_FAILED", "neighbour-failed", "route",
-     "{next}, the next machine towards {dst}, does not answer {asked} on {out}",
+     "{next}{towards} does not answer {asked} on {out}",
      "start {next}, or name another: ip{family} route replace {dst} via GATEWAY dev DEVICE"},
     {"NEIGH_QUEUEFULL", "neighbour-failed", "route",
-     "{next}, the next machine towards {dst}, does not answer {asked} on {out}",
+     "{next}{towards} does not answer {asked} on {out}",
      "start {next}, or name another: ip{family} route replace {dst} via GATEWAY dev DEVICE"},
     {"XDP", "xdp", "ingress", "an XDP program on {dev} dropped it or sent it elsewhere",
      "ip link set {dev} {xdp} off"},
@@ -221,8 +247,9 @@ static int match_route(void *user, const struct rtnl_route *route)
 static void refusing_route(const struct tracing *tracing, char buf[VALUE])
 {
     struct wanted_route wanted = {.dst = &tracing->dst,
-                                  .type = tracing->route_status == -EACCES ? RTN_PROHIBIT
-                                                                           : RTN_BLACKHOLE};
+                                  .type = tracing->route_status == -EACCES         ? RTN_PROHIBIT
+                                          : tracing->route_status == -EHOSTUNREACH ? RTN_UNREACHABLE
+                                                                                   : RTN_BLACKHOLE};
     char addr[PEER_ADDR_TEXT];
 
     (void)rtnl_route_each(tracing->net->rtnl, tracing->dst.family, match_route, &wanted, NULL);
@@ -294,11 +321,6 @@ static const char *xdp_mode(const struct tracing *tracing)
     }
 }
 
-static const struct peer_addr *next_hop(const struct tracing *tracing)
-{
-    return tracing->route.gateway.family ? &tracing->route.gateway : &tracing->dst;
-}
-
 /* Words that are one of two, or are there already. */
 static const char *plain_word(const struct tracing *tracing, const char *name)
 {
@@ -309,6 +331,7 @@ static const char *plain_word(const struct tracing *tracing, const char *name)
         {"dev", tracing->net->arrival},
         {"tap", tracing->net->device},
         {"down", tracing->down[0] ? tracing->down : tracing->net->arrival},
+        {"holder", tracing->holder.name},
         {"out", tracing->route.oif_name},
         {"back", tracing->back_status == 0 ? tracing->back_route.oif_name : "nowhere"},
         {"proto", trace_protocol_text(tracing)},
@@ -325,12 +348,78 @@ static const char *plain_word(const struct tracing *tracing, const char *name)
     return NULL;
 }
 
+static const struct peer_addr *next_hop(const struct tracing *tracing)
+{
+    return tracing->route.gateway.family ? &tracing->route.gateway : &tracing->dst;
+}
+
+/* Why an address has no local route, and what brings it. */
+static void why_unrouted(const struct tracing *tracing, char buf[VALUE])
+{
+    (void)snprintf(buf, VALUE, "%s",
+                   trace_v6(tracing) ? "its duplicate address detection is not over, or has failed"
+                                     : "somebody has deleted it");
+}
+
+static void reroute(const struct tracing *tracing, char buf[VALUE])
+{
+    const char *device = tracing->holder.name;
+    char addr[PEER_ADDR_TEXT];
+
+    (void)peer_addr_format(&tracing->dst, addr);
+    if (trace_v6(tracing))
+        (void)snprintf(buf, VALUE, "ip -6 addr del %s/%u dev %s; ip -6 addr add %s/%u dev %s nodad",
+                       addr, tracing->holder_length, device, addr, tracing->holder_length, device);
+    else
+        (void)snprintf(buf, VALUE, "ip route add local %s dev %s table local", addr, device);
+}
+
+/* A proxy's packets are told by their mark. */
+static void proxied(const struct tracing *tracing, char buf[VALUE])
+{
+    const char *family = trace_v6(tracing) ? " -6" : "";
+
+    if (tracing->mark)
+        (void)snprintf(buf, VALUE,
+                       "ip%s rule add fwmark %u lookup 100; ip%s route add local default dev lo "
+                       "table 100",
+                       family, tracing->mark, family);
+    else
+        (void)snprintf(buf, VALUE, "let the rule set a mark, and lead that mark to a table with: "
+                                   "local default dev lo");
+}
+
+static void towards(const struct tracing *tracing, char buf[VALUE])
+{
+    char addr[PEER_ADDR_TEXT];
+
+    buf[0] = '\0';
+    if (!peer_addr_equal(next_hop(tracing), &tracing->dst))
+        (void)snprintf(buf, VALUE, ", the next machine towards %s,",
+                       peer_addr_format(&tracing->dst, addr));
+}
+
+static void rule_pref(const struct tracing *tracing, char buf[VALUE])
+{
+    (void)snprintf(buf, VALUE, "%u", tracing->rule.pref);
+}
+
+static void strange(const struct tracing *tracing, char buf[VALUE])
+{
+    const struct nftrace_event *event = trace_strange_answer(tracing);
+    char addr[PEER_ADDR_TEXT];
+
+    (void)snprintf(buf, VALUE, "%s", event ? peer_addr_format(&event->src, addr) : "?");
+}
+
 static const struct {
     const char *name;
     void (*find)(const struct tracing *tracing, char buf[VALUE]);
 } findings[] = {
     {"disown", disown},      {"again", again},        {"route", refusing_route},
-    {"hops", lengthen_life}, {"legacy", mend_legacy},
+    {"hops", lengthen_life}, {"legacy", mend_legacy}, {"unrouted", why_unrouted},
+    {"reroute", reroute},    {"pref", rule_pref},     {"strange", strange},
+    {"proxied", proxied},    {"towards", towards},
 };
 
 static void placeholder(const struct tracing *tracing, const char *name, char buf[VALUE])

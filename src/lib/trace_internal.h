@@ -23,6 +23,9 @@ enum trace_setting {
     SETTING_ECHO_OFF4,
     SETTING_ECHO_OFF6,
     SETTING_IPV6_OFF,
+    SETTING_FWMARK_ACCEPT,
+    SETTING_REFLECT4,
+    SETTING_REFLECT6,
     SETTINGS,
 };
 
@@ -79,6 +82,7 @@ struct tracing {
     struct peer_addr dst; /* behind DNAT */
     uint16_t dst_port;
     bool translated;
+    uint32_t mark;        /* when its route was decided */
     uint64_t received_ns; /* when the device's driver handed it over, 0: not known */
     uint64_t sent_ns;     /* just before the write */
     bool dry;             /* nothing is sent: asked for, or nobody could send it */
@@ -105,6 +109,10 @@ struct tracing {
     /* what was looked up */
     int route_status, back_status; /* 0 or the kernel's -errno */
     struct rtnl_route route, back_route;
+    struct rtnl_rule rule; /* the rule that refuses it; `pref` 0: none */
+    struct rtnl_link holder; /* the link that has the target's address; `ifindex` 0: none */
+    uint8_t holder_length;   /* of that address' prefix */
+    bool holder_routed;      /* the table "local" has it */
     bool has_socket;
     struct diag_socket socket;
     int pid;
@@ -135,6 +143,10 @@ static inline uint64_t trace_grew(const struct tracing *tracing, enum trace_coun
     const enum trace_counter counter = trace_v6(tracing) ? v6 : v4;
     return tracing->after.counters[counter] - tracing->before.counters[counter];
 }
+static inline bool trace_has_ports(const struct tracing *tracing)
+{
+    return tracing->protocol == IPPROTO_TCP || tracing->protocol == IPPROTO_UDP;
+}
 const char *trace_protocol_text(const struct tracing *tracing);
 /** "198.18.0.1:80", or the address alone for echo. */
 const char *trace_target_text(const struct tracing *tracing, const struct peer_addr *addr,
@@ -152,6 +164,18 @@ bool trace_hook_left(const struct tracing *tracing, enum nftrace_hook hook, bool
 /** The hook that it reached and did not leave, without a word of nftables; NFTRACE_NO_HOOK: none.
  */
 enum nftrace_hook trace_stuck_hook(const struct tracing *tracing, bool back);
+
+/** Frames that the device's queue had no room for, ever, as far as known. */
+uint64_t trace_ring_drops(const struct tracing *tracing);
+/** trace_lookup.c: destination, routes, socket and devices, when the packet's way is known. */
+int trace_look_up(struct tracing *tracing, struct peer_error *error);
+/** Did a rule give it to a transparent proxy (tproxy)? */
+bool trace_is_proxied(const struct tracing *tracing);
+/** The way back once more, when more has been seen of it. */
+void trace_look_up_back(struct tracing *tracing);
+/** The program's datagram to the peer, as seen, when it comes from an address that was not asked;
+ * NULL when none did. */
+const struct nftrace_event *trace_strange_answer(const struct tracing *tracing);
 
 /** trace_causes.c: station, word, text and mend of a reason (the kernel's or ours) into `result`;
  * false when it is not known. */

@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/netfilter.h>
 #include <linux/neighbour.h>
@@ -133,6 +134,37 @@ static void judge_rule(struct tracing *tracing, const struct nftrace_event *even
     }
 }
 
+/* A rule gave it to a program (NFQUEUE) that never gave it back. */
+static const struct nftrace_event *queued(const struct tracing *tracing, bool back)
+{
+    const struct nftrace_event *last = NULL;
+
+    for (int i = 0; i < tracing->event_count; i++)
+        if (tracing->events[i].back == back && !tracing->events[i].ours)
+            last = &tracing->events[i];
+    return last && last->type == NFTRACE_RULE && last->verdict == NFTRACE_QUEUE &&
+                   trace_stuck_hook(tracing, back) != NFTRACE_NO_HOOK
+               ? last
+               : NULL;
+}
+
+static void judge_queue(struct tracing *tracing, const struct nftrace_event *event)
+{
+    const struct nftrace_chain *chain = &event->chain;
+    char rule[NFTRACE_TEXT] = "";
+
+    (void)nftrace_rule_text(tracing->nftrace, chain, event->handle, rule, sizeof(rule), NULL);
+    tracing->result.reason = "nfqueue";
+    tracing->result.station = "netfilter";
+    say(tracing,
+        "%sfirewall rule \"%.160s\" (handle %llu in chain %.40s of table %s %.40s) gives it to a "
+        "program, which did not give it back",
+        event->back ? "the answer is lost: " : "", rule, (unsigned long long)event->handle,
+        chain->name, nftrace_family_text(chain->family), chain->table);
+    mend(tracing, "start the program that reads that queue, or let the rule pass without it "
+                  "(bypass)");
+}
+
 /* ---- the socket ---- */
 
 struct listeners {
@@ -195,6 +227,10 @@ static void judge_listener(struct tracing *tracing)
         mend(
             tracing,
             "let it listen on 0.0.0.0 too, or: sysctl -w net.ipv6.bindv6only=0 and start it again");
+    } else if (other->local.family == 4 && is_any(&other->local) && trace_v6(tracing)) {
+        result->reason = "listens-on-ipv4-only";
+        say(tracing, "%s listens on port %u for IPv4 only", owner, tracing->dst_port);
+        mend(tracing, "let it listen on [::] too");
     } else {
         (void)peer_endpoint_format(&other->local, tracing->dst_port, at);
         result->reason = "listens-on-other-address";
@@ -210,10 +246,38 @@ static bool grew(const struct tracing *tracing, enum trace_counter v4, enum trac
     return trace_grew(tracing, v4, v6) > 0;
 }
 
+/* The rule that refuses it, as a cause; NULL when there is none. */
+static const char *refusing_rule(const struct tracing *tracing)
+{
+    switch (tracing->rule.action) {
+    case FR_ACT_BLACKHOLE:
+        return "rule-blackhole";
+    case FR_ACT_PROHIBIT:
+        return "rule-prohibit";
+    case FR_ACT_UNREACHABLE:
+        return "rule-unreachable";
+    default:
+        return NULL;
+    }
+}
+
+/* The same of a route. An IPv4 that does not forward says of every route that the host cannot be
+   reached. */
+static const char *refusing_route(const struct tracing *tracing)
+{
+    if (tracing->route_status == -EACCES)
+        return "route-prohibit";
+    return tracing->route_status == -EHOSTUNREACH &&
+                   (trace_v6(tracing) || tracing->before.settings[SETTING_FORWARD4])
+               ? "route-unreachable"
+               : NULL;
+}
+
 /* Why the look-up of the route is refused. IPv4's EINVAL has many meanings. */
 static const char *route_reason(const struct tracing *tracing)
 {
     const int64_t *settings = tracing->before.settings;
+    const char *rule = refusing_rule(tracing);
     const struct rtnl_lookup plain = {.dst = tracing->dst};
     struct rtnl_route route;
     int owner;
@@ -221,8 +285,10 @@ static const char *route_reason(const struct tracing *tracing)
     if (!trace_v6(tracing) && tracing->dst.bytes[0] == 127 && !settings[SETTING_LOCALNET_ALL] &&
         !settings[SETTING_LOCALNET_DEVICE])
         return "IP_LOCALNET";
-    if (tracing->route_status == -EACCES)
-        return "route-prohibit";
+    if (rule)
+        return rule;
+    if (refusing_route(tracing))
+        return refusing_route(tracing);
     if (tracing->route_status == -EINVAL) {
         if (rtnl_route_lookup(tracing->net->rtnl, &plain, &route, NULL) == -EINVAL)
             return "route-blackhole";
@@ -230,9 +296,8 @@ static const char *route_reason(const struct tracing *tracing)
             return "IP_LOCAL_SOURCE";
         return "IP_RPFILTER";
     }
-    if (!settings[trace_v6(tracing) ? SETTING_FORWARD6 : SETTING_FORWARD4])
-        return "IP_INADDRERRORS";
-    return "IP_INNOROUTES";
+    /* IPv6 looks for the route first, and asks then whether it may. */
+    return trace_v6(tracing) || settings[SETTING_FORWARD4] ? "IP_INNOROUTES" : "IP_INADDRERRORS";
 }
 
 /* IPv6's look-up does not know whether this machine forwards. */
@@ -420,6 +485,24 @@ static void judge_cause(struct tracing *tracing, const char *kernel)
         judge_listener(tracing);
 }
 
+/* It was not taken for an address of this machine: that need not mean that it is none. */
+static const char *why_not_local(const struct tracing *tracing, const char *reason)
+{
+    const char *refusal = refusing_rule(tracing);
+
+    if (!refusal && !strcmp(reason, "IP_INNOROUTES"))
+        refusal = refusing_route(tracing);
+    if (refusal)
+        return refusal;
+    if (trace_is_proxied(tracing))
+        return "tproxy-unrouted";
+    if (!tracing->holder.ifindex)
+        return reason;
+    if (!(tracing->holder.flags & IFF_UP))
+        return "address-down";
+    return tracing->holder_routed ? "address-hidden" : "address-unrouted";
+}
+
 /* The kernel has one reason where we have several. */
 static const char *closer(const struct tracing *tracing, const char *reason, const char *location)
 {
@@ -431,6 +514,8 @@ static const char *closer(const struct tracing *tracing, const char *reason, con
         return tracing->ingress.filters ? "xdp-or-tc" : "tcx";
     if (!strcmp(reason, "DEV_READY"))
         return "device-down";
+    if (!strcmp(reason, "IP_INADDRERRORS") || !strcmp(reason, "IP_INNOROUTES"))
+        return why_not_local(tracing, reason);
     return reason;
 }
 
@@ -518,6 +603,10 @@ static void judge_back(struct tracing *tracing)
     tracing->result.outcome = PEER_TRACE_SILENT;
     if (rule) {
         judge_rule(tracing, rule);
+    } else if (queued(tracing, true)) {
+        judge_queue(tracing, queued(tracing, true));
+    } else if (trace_strange_answer(tracing)) {
+        judge_cause(tracing, "strange-answer");
     } else if (drop) {
         judge_cause(tracing,
                     strcmp(drop->reason, "NETFILTER_DROP") ? drop->reason : "unknown-hook");
@@ -554,6 +643,11 @@ void trace_judge(struct tracing *tracing)
     if (rule) {
         result->outcome = outcome_of_loss(tracing);
         judge_rule(tracing, rule);
+        return;
+    }
+    if (queued(tracing, false)) {
+        result->outcome = outcome_of_loss(tracing);
+        judge_queue(tracing, queued(tracing, false));
         return;
     }
     const char *reason = reason_there(tracing);

@@ -263,20 +263,22 @@ static void report_route(struct tracing *tracing)
     const struct station station = {.name = "route",
                                     .state = lost ? PEER_TRACE_LOST : PEER_TRACE_PASSED,
                                     .at_ns = route_time(tracing)};
-    char dst[PEER_ADDR_TEXT], gateway[PEER_ADDR_TEXT], text[160];
+    char dst[PEER_ADDR_TEXT], gateway[PEER_ADDR_TEXT], text[160], mark[24] = "";
 
     (void)peer_addr_format(&tracing->dst, dst);
+    if (tracing->mark)
+        (void)snprintf(mark, sizeof(mark), ", mark 0x%x", tracing->mark);
     if (lost)
         tell(tracing, station, tracing->net->arrival, "%s", tracing->result.text);
     else if (is_local(tracing))
-        tell(tracing, station, tracing->route.oif_name, "local: %s is this machine's%s", dst,
-             tracing->translated ? " (behind DNAT)" : "");
+        tell(tracing, station, tracing->route.oif_name, "local: %s is this machine's%s%s", dst,
+             tracing->translated ? " (behind DNAT)" : "", mark);
     else if (tracing->route_status == 0)
-        tell(tracing, station, tracing->route.oif_name, "forwarded %s%s, by %s",
+        tell(tracing, station, tracing->route.oif_name, "forwarded %s%s, by %s%s",
              tracing->route.gateway.family ? "to the gateway " : "to a neighbour",
              tracing->route.gateway.family ? peer_addr_format(&tracing->route.gateway, gateway)
                                            : "",
-             rtnl_route_format(&tracing->route, text, sizeof(text)));
+             rtnl_route_format(&tracing->route, text, sizeof(text)), mark);
     else
         tell(tracing, station, tracing->net->arrival, "the look-up says: %s",
              error_text(-tracing->route_status));
@@ -312,7 +314,12 @@ static void report_socket(struct tracing *tracing)
     }
     if (!tracing->has_socket) {
         tell(tracing, station, trace_protocol_text(tracing), "%s",
-             lost ? tracing->result.text : "nobody listens");
+             lost                        ? tracing->result.text
+             : trace_is_proxied(tracing) ? "given to a transparent proxy by a rule"
+             : tracing->answer != ANSWER_NONE && tracing->answer != ANSWER_RST &&
+                     tracing->answer != ANSWER_ICMP
+                 ? "taken by a socket that look-ups do not show"
+                 : "nobody listens");
         return;
     }
     if (tracing->pid)

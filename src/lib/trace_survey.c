@@ -22,6 +22,9 @@ static const char *const setting_paths[SETTINGS] = {
     [SETTING_ECHO_OFF4] = "net/ipv4/icmp_echo_ignore_all",
     [SETTING_ECHO_OFF6] = "net/ipv6/icmp/echo_ignore_all",
     [SETTING_IPV6_OFF] = "net/ipv6/conf/%s/disable_ipv6",
+    [SETTING_FWMARK_ACCEPT] = "net/ipv4/tcp_fwmark_accept",
+    [SETTING_REFLECT4] = "net/ipv4/fwmark_reflect",
+    [SETTING_REFLECT6] = "net/ipv6/fwmark_reflect",
 };
 
 static const struct {
