@@ -3,8 +3,8 @@
  * Theory of operation: observers are set up, one packet is sent by the stack, and since the kernel
  * works on it within that very write, all that befell it is known when the call returns. Then the
  * net is dispatched until an answer comes or the time is over. Look-ups that the kernel makes for
- * such a packet (route, socket) are asked for again by trace_lookup.c. trace_judge.c makes one verdict of
- * all this, trace_stations.c the list of stations.
+ * such a packet (route, socket) are asked for again by trace_lookup.c. trace_judge.c makes one
+ * verdict of all this, trace_stations.c the list of stations.
  *
  * What cannot be observed (without privileges: the kernel's drop reasons) is said, and concluded
  * from counters and look-ups.
@@ -188,9 +188,9 @@ static int observe(struct tracing *tracing, struct peer_error *error)
     else
         (void)nftrace_new(fds, &config, &tracing->nftrace, &tracing->nftrace_error);
     tracing->dropreason_status =
-        tracing->dry ? -ECANCELED
-                     : dropreason_open(tracing->peer.family, tracing->net->device,
-                                       &tracing->dropreason);
+        tracing->dry
+            ? -ECANCELED
+            : dropreason_open(tracing->peer.family, tracing->net->device, &tracing->dropreason);
     return ingress_survey(tracing->net->rtnl, tracing->net->arrival_ifindex,
                           tracing->net->netns_fd < 0, &tracing->ingress, error);
 }
@@ -437,8 +437,9 @@ static int await_answer(struct tracing *tracing, const struct peer_flow *flow)
 static int follow(struct tracing *tracing, struct peer_error *error)
 {
     struct peer_flow *flow = NULL;
-    int status = send_observed(tracing, &flow);
 
+    trace_look_up_listener(tracing);
+    int status = send_observed(tracing, &flow);
     if (status < 0)
         (void)error_set(error, PEER_ERROR_MACHINE, -status, "cannot send: %s", error_text(-status));
     if (status == 0) {
@@ -516,7 +517,7 @@ int peer_trace(struct peer_net *net, const struct peer_trace_config *config,
     /* No stack sends to loopback; what the kernel would say to it is known all the same. */
     tracing->dry = config->dry || addr_is_loopback(&config->to);
     tracing->protocol = protocol_of(config);
-    tracing->port = trace_has_ports(tracing) ? config->to_port : 0;
+    tracing->port = tracing->dst_port = trace_has_ports(tracing) ? config->to_port : 0;
     tracing->peer = config->from.family ? config->from : addr_set_at(&net->peers, 0);
     int status = addr_set_find(&net->peers, &tracing->peer) < 0
                      ? error_set(error, PEER_ERROR_USAGE, EADDRNOTAVAIL,

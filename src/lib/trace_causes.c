@@ -385,8 +385,9 @@ static void proxied(const struct tracing *tracing, char buf[VALUE])
                        "table 100",
                        family, tracing->mark, family);
     else
-        (void)snprintf(buf, VALUE, "let the rule set a mark, and lead that mark to a table with: "
-                                   "local default dev lo");
+        (void)snprintf(buf, VALUE,
+                       "let the rule set a mark, and lead that mark to a table with: "
+                       "local default dev lo");
 }
 
 static void towards(const struct tracing *tracing, char buf[VALUE])

@@ -113,8 +113,8 @@ struct tracing {
     struct rtnl_link holder; /* the link that has the target's address; `ifindex` 0: none */
     uint8_t holder_length;   /* of that address' prefix */
     bool holder_routed;      /* the table "local" has it */
-    bool has_socket;
-    struct diag_socket socket;
+    bool has_listener, has_socket; /* before the packet was sent, and after */
+    struct diag_socket listener, socket;
     int pid;
     char comm[32];
 
@@ -167,7 +167,9 @@ enum nftrace_hook trace_stuck_hook(const struct tracing *tracing, bool back);
 
 /** Frames that the device's queue had no room for, ever, as far as known. */
 uint64_t trace_ring_drops(const struct tracing *tracing);
-/** trace_lookup.c: destination, routes, socket and devices, when the packet's way is known. */
+/** trace_lookup.c: who would get the packet if it were not translated; before it is sent. */
+void trace_look_up_listener(struct tracing *tracing);
+/** Destination, routes, socket and devices, when the packet's way is known. */
 int trace_look_up(struct tracing *tracing, struct peer_error *error);
 /** Did a rule give it to a transparent proxy (tproxy)? */
 bool trace_is_proxied(const struct tracing *tracing);

@@ -100,22 +100,31 @@ static void look_up_route(struct tracing *tracing)
         look_closer(tracing, &there);
 }
 
-static int find_socket(struct tracing *tracing, uint16_t peer_port)
+static int find_socket(struct tracing *tracing, uint16_t peer_port, struct diag_socket *ret_socket)
 {
     return diag_lookup(tracing->net->diag, tracing->protocol, &tracing->dst, tracing->dst_port,
-                       &tracing->peer, peer_port, tracing->net->arrival_ifindex, &tracing->socket,
-                       NULL);
+                       &tracing->peer, peer_port, tracing->net->arrival_ifindex, ret_socket, NULL);
+}
+
+void trace_look_up_listener(struct tracing *tracing)
+{
+    tracing->has_listener = trace_has_ports(tracing) &&
+                            find_socket(tracing, tracing->peer_port, &tracing->listener) == 0;
 }
 
 static void look_up_socket(struct tracing *tracing)
 {
     if (!trace_has_ports(tracing) || tracing->route_status < 0 || tracing->route.type != RTN_LOCAL)
         return;
-    /* Of many sockets at one port (SO_REUSEPORT) the ports choose one. What was accepted is found
-       as the connection: then another port tells who listens. */
-    int status = find_socket(tracing, tracing->peer_port);
-    if (status == 0 && tracing->protocol == IPPROTO_TCP && tracing->socket.connected)
-        status = find_socket(tracing, (uint16_t)(tracing->peer_port ^ 1));
+    /* Of many sockets at one port (SO_REUSEPORT) the ports choose one. Once there is a connection
+       it is found in place of the listener: that was asked for before, but for translations. */
+    int status = find_socket(tracing, tracing->peer_port, &tracing->socket);
+    const bool connected =
+        status == 0 && tracing->protocol == IPPROTO_TCP && tracing->socket.connected;
+    if (connected && tracing->has_listener && !tracing->translated)
+        tracing->socket = tracing->listener;
+    else if (connected)
+        status = find_socket(tracing, (uint16_t)(tracing->peer_port ^ 1), &tracing->socket);
     tracing->has_socket = status == 0;
     if (status == 0)
         tracing->pid = diag_inode_owner(tracing->socket.inode, tracing->comm);
@@ -240,7 +249,8 @@ void trace_look_up_back(struct tracing *tracing)
         back.src = (struct peer_addr){0};
         tracing->back_status = rtnl_route_lookup(tracing->net->rtnl, &back, route, NULL);
     }
-    if (oif && (tracing->back_status < 0 || route->oif != oif))
+    const bool to_itself = tracing->back_status == 0 && route->type == RTN_LOCAL;
+    if (oif && !to_itself && (tracing->back_status < 0 || route->oif != oif))
         correct_device(tracing, back, oif);
 }
 
