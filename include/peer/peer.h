@@ -218,6 +218,10 @@ PEER_EXPORT int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *
  */
 PEER_EXPORT int peer_resolve(const char *host, uint8_t family, struct peer_addr *ret_addr,
                              struct peer_error *error);
+/** All addresses of a host in the resolver's order, `most` (1 or more) at the most: the count, or
+ *  an error as above. */
+PEER_EXPORT int peer_resolve_all(const char *host, uint8_t family, struct peer_addr *addrs,
+                                 int most, struct peer_error *error);
 
 #ifdef __cplusplus
 }

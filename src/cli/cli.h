@@ -111,13 +111,19 @@ const char *icmp_text(uint8_t family, uint8_t type, uint8_t code, char buf[64]);
 
 /** A port number, 1 to 65535 (or -1 after a message). */
 int parse_port(const struct command *command, const char *text);
+enum { TARGET_OTHERS = 15 };
 struct target {
     struct peer_addr addr;
     uint16_t port;
+    int other_count; /* of a name: addresses to try when `addr` will not do */
+    struct peer_addr others[TARGET_OTHERS];
 };
 /** "HOST PORT", "HOST:PORT" or "[V6]:PORT"; resolves names. 0 or an exit status after a message. */
 int parse_target(const struct command *command, const struct common_options *common, int argc,
                  char **argv, struct target *ret_target);
+
+/** Goes on to the next address of the name; false when there is none. */
+bool target_next(struct target *target);
 
 /* ---- the net ---- */
 
@@ -134,6 +140,9 @@ int check_manners(const struct peer_net *net, const struct common_options *commo
 /** Makes the net for a command; target may be NULL. 0 or an exit status after a message. */
 int open_net(const struct common_options *common, const struct target *target, bool local_needed,
              struct peer_net **ret_net);
+/** The same without a message: 0, or -errno with text. */
+int try_net(const struct common_options *common, const struct target *target, bool local_needed,
+            struct peer_net **ret_net, struct peer_error *error);
 /** Starts the program of --isolate and waits until somebody listens at `target` (NULL: does not
  *  wait). 0 or an exit status after a message. */
 int start_program(struct peer_net *net, const struct common_options *common,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What all commands share: the option tables of the network, targets, making and ending the net,
+ * What all commands share: the option tables of the network, making and ending the net,
  * words for what happens.
  */
 #include "cli.h"
@@ -198,74 +198,6 @@ const char *icmp_text(uint8_t family, uint8_t type, uint8_t code, char buf[64])
     return buf;
 }
 
-/* ---- arguments ---- */
-
-int parse_port(const struct command *command, const char *text)
-{
-    char *end;
-
-    unsigned long port = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || port < 1 || port > 65535) {
-        usage_error(command, "\"%s\" is no port: 1 to 65535", text);
-        return -1;
-    }
-    return (int)port;
-}
-
-/* Splits "HOST:PORT" and "[V6]:PORT" in place; a bare IPv6 address has no port in it. */
-static char *split_port(char *text)
-{
-    char *colon = strrchr(text, ':');
-    size_t len = strlen(text);
-
-    if (*text == '[') {
-        char *bracket = strchr(text, ']');
-        if (!bracket || bracket[1] != ':')
-            return NULL;
-        *bracket = 0;
-        memmove(text, text + 1, len); /* the terminating zero too */
-        return bracket + 1;
-    }
-    if (!colon || strchr(text, ':') != colon)
-        return NULL;
-    *colon = 0;
-    return colon + 1;
-}
-
-int parse_target(const struct command *command, const struct common_options *common, int argc,
-                 char **argv, struct target *ret_target)
-{
-    struct peer_error error;
-    const char *port_text;
-    char host[256];
-
-    if (argc < 1)
-        return usage_error(command, "HOST and PORT are missing");
-    if (argc > 2)
-        return usage_error(command, "too many arguments: \"%s\"", argv[2]);
-    if (snprintf(host, sizeof(host), "%s", argv[0]) >= (int)sizeof(host))
-        return usage_error(command, "the host name is too long");
-    if (argc == 2) {
-        port_text = argv[1];
-        size_t len = strlen(host);
-        if (host[0] == '[' && host[len - 1] == ']') {
-            host[len - 1] = 0;
-            memmove(host, host + 1, len);
-        }
-    } else {
-        port_text = split_port(host);
-        if (!port_text)
-            return usage_error(command, "the port is missing: HOST PORT, HOST:PORT or [IPV6]:PORT");
-    }
-    int port = parse_port(command, port_text);
-    if (port < 0)
-        return STATUS_USAGE;
-    if (peer_resolve(host, (uint8_t)common->family, &ret_target->addr, &error) < 0)
-        return report_error(&error);
-    ret_target->port = (uint16_t)port;
-    return 0;
-}
-
 /* ---- the net ---- */
 
 static bool is_help(const char *text)
@@ -297,10 +229,9 @@ bool link_help(const struct common_options *common)
     return true;
 }
 
-int open_net(const struct common_options *common, const struct target *target, bool local_needed,
-             struct peer_net **ret_net)
+int try_net(const struct common_options *common, const struct target *target, bool local_needed,
+            struct peer_net **ret_net, struct peer_error *error)
 {
-    struct peer_error error = {0};
     struct peer_net_config config = {
         .kind = (enum peer_device_kind)common->kind,
         .from = common->from,
@@ -324,7 +255,15 @@ int open_net(const struct common_options *common, const struct target *target, b
     };
     if (target)
         config.target = target->addr;
-    return peer_net_new(&config, ret_net, &error) < 0 ? report_error(&error) : 0;
+    return peer_net_new(&config, ret_net, error);
+}
+
+int open_net(const struct common_options *common, const struct target *target, bool local_needed,
+             struct peer_net **ret_net)
+{
+    struct peer_error error = {0};
+
+    return try_net(common, target, local_needed, ret_net, &error) < 0 ? report_error(&error) : 0;
 }
 
 static int program_is_over(const struct common_options *common, int wait_status)

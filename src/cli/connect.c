@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * peer connect: one flow from a peer to an application here, joined to stdin and stdout.
+ *
+ * A name may have several addresses: those that are not this machine's, and those where nobody
+ * answers, are passed over as long as there is another. The last one's handshake is the session's.
  */
 #include "session.h"
 
@@ -54,17 +57,113 @@ static int start_error(const struct connect_options *options, int status)
     }
 }
 
-static int connect_in(struct peer_net *net, const struct connect_options *options,
-                      const struct target *target)
+struct attempt {
+    const struct connect_options *options;
+    struct target target;
+    int failed_count; /* addresses that would not do, */
+    char failed[TARGET_OTHERS + 1][512];
+    int failed_status[TARGET_OTHERS + 1];
+};
+
+static bool has_other(const struct attempt *attempt)
 {
+    return attempt->target.other_count > 0 && !attempt->options->common.isolate;
+}
+
+/* With -v at once; else when no other address does better. */
+static void note_failure(struct attempt *attempt, int status, const char *why)
+{
+    char endpoint[PEER_ENDPOINT_TEXT], *text = attempt->failed[attempt->failed_count];
+
+    peer_endpoint_format(&attempt->target.addr, attempt->target.port, endpoint);
+    snprintf(text, sizeof(attempt->failed[0]), "%s: %s", endpoint, why);
+    attempt->failed_status[attempt->failed_count++] = status;
+    if (attempt->options->common.verbose)
+        say("%s%s", text, has_other(attempt) ? "; trying the next address" : "");
+}
+
+static void say_failures(const struct attempt *attempt)
+{
+    for (int i = 0; i < attempt->failed_count && !attempt->options->common.verbose; i++)
+        say("%s", attempt->failed[i]);
+}
+
+/* Until the handshake is done: 1, it has failed: 0 and why, or a signal or the device ends it:
+   -errno. */
+static int wait_for_handshake(struct peer_net *net, int signal_fd, struct peer_event *ret_event)
+{
+    for (;;) {
+        while (peer_net_pop_event(net, ret_event)) {
+            if (ret_event->type == PEER_EVENT_CONNECTED)
+                return 1;
+            if (ret_event->type == PEER_EVENT_CLOSED)
+                return 0;
+        }
+        int status = wait_net(net, signal_fd, UINT64_MAX);
+        if (status != 0)
+            return status < 0 ? status : -EINTR;
+    }
+}
+
+static const char *failure_text(const struct peer_event *event, char buf[64])
+{
+    if (event->end == PEER_END_UNREACHABLE)
+        return icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf);
+    return event->end == PEER_END_TIMEOUT ? "no answer to the handshake" : end_text(event->end);
+}
+
+/* Of a name with several addresses: no flow is left when this one will not do. */
+static int try_handshake(struct attempt *attempt, struct session_config *session)
+{
+    struct peer_event event;
+    char buf[64];
+
+    if (attempt->options->common.udp || (!has_other(attempt) && !attempt->failed_count))
+        return 0;
+    int status = wait_for_handshake(session->net, session->signal_fd, &event);
+    if (status == -EINTR)
+        say("interrupted before the connection was open");
+    else if (status < 0)
+        say("the device is gone: %s", strerror(-status));
+    if (status < 0)
+        return status == -EINTR ? STATUS_REMOTE : STATUS_MACHINE;
+    session->connected = status == 1;
+    if (status == 0) {
+        note_failure(attempt, STATUS_REMOTE, failure_text(&event, buf));
+        session->flow = peer_flow_free(session->flow);
+    }
+    return 0;
+}
+
+static int talk(struct attempt *attempt, struct session_config *session, bool *ret_next)
+{
+    const struct connect_options *options = attempt->options;
     struct peer_connect_config config = {
         .udp = options->common.udp,
         .from_port = (uint16_t)options->port,
-        .to = target->addr,
-        .to_port = target->port,
+        .to = attempt->target.addr,
+        .to_port = attempt->target.port,
         .timeout_ns = options->common.timeout_ns,
         .manners = options->common.manners,
     };
+
+    int status = peer_connect(session->net, &config, &session->flow);
+    if (status < 0)
+        return start_error(options, status);
+    status = try_handshake(attempt, session);
+    if (status != 0)
+        return status;
+    if (session->flow)
+        return session_run(session, NULL);
+    *ret_next = has_other(attempt);
+    if (!*ret_next)
+        say_failures(attempt);
+    return STATUS_REMOTE;
+}
+
+static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_next)
+{
+    const struct connect_options *options = attempt->options;
     struct session_config session = {
         .net = net,
         .udp = options->common.udp,
@@ -79,23 +178,63 @@ static int connect_in(struct peer_net *net, const struct connect_options *option
 
     int status = check_manners(net, &options->common, PEER_MANNER_CONNECT);
     if (status == 0)
-        status = start_program(net, &options->common, target);
+        status = start_program(net, &options->common, &attempt->target);
     if (status != 0)
         return status;
     session.signal_fd = signals_open();
     if (session.signal_fd < 0)
         return STATUS_MACHINE;
-    status = peer_connect(net, &config, &session.flow);
-    status = status < 0 ? start_error(options, status) : session_run(&session, NULL);
+    status = talk(attempt, &session, ret_next);
     close(session.signal_fd);
     return status;
+}
+
+/* The exit status; *ret_next: this address will not do, and there is another. */
+static int try_address(struct attempt *attempt, bool *ret_next)
+{
+    const struct common_options *common = &attempt->options->common;
+    struct peer_error error = {0};
+    struct peer_net *net;
+
+    *ret_next = false;
+    int status = try_net(common, &attempt->target, false, &net, &error);
+    if (status == -ENETUNREACH && has_other(attempt)) {
+        note_failure(attempt, STATUS_MACHINE, error.text);
+        *ret_next = true;
+        return STATUS_MACHINE;
+    }
+    if (status < 0) {
+        say_failures(attempt);
+        return report_error(&error);
+    }
+    status = connect_in(attempt, net, ret_next);
+    return close_net(net, common, status);
+}
+
+/* That somebody was there and refused says more than that an address is not ours. */
+static int status_of_all(const struct attempt *attempt, int last)
+{
+    for (int i = 0; i < attempt->failed_count && last == STATUS_MACHINE; i++)
+        last = attempt->failed_status[i];
+    return last;
+}
+
+static int try_addresses(const struct connect_options *options, const struct target *target)
+{
+    struct attempt attempt = {.options = options, .target = *target};
+    bool next;
+    int status;
+
+    do
+        status = try_address(&attempt, &next);
+    while (next && target_next(&attempt.target));
+    return status_of_all(&attempt, status);
 }
 
 static int run_connect(void *options, int argc, char **argv)
 {
     struct connect_options *connect = options;
     struct target target;
-    struct peer_net *net;
 
     int status = parse_target(&command_connect, &connect->common, argc, argv, &target);
     if (status == 0)
@@ -107,10 +246,7 @@ static int run_connect(void *options, int argc, char **argv)
     if (connect->common.pcap && strcmp(connect->common.pcap, "-") == 0 && !connect->zero)
         return usage_error(&command_connect,
                            "--pcap - needs -z: standard output carries the application's bytes");
-    status = open_net(&connect->common, &target, false, &net);
-    if (status != 0)
-        return status;
-    return close_net(net, &connect->common, connect_in(net, connect, &target));
+    return try_addresses(connect, &target);
 }
 
 static const struct option_def *const tables[] = {
