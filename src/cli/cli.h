@@ -143,6 +143,9 @@ int open_net(const struct common_options *common, const struct target *target, b
 /** The same without a message: 0, or -errno with text. */
 int try_net(const struct common_options *common, const struct target *target, bool local_needed,
             struct peer_net **ret_net, struct peer_error *error);
+/** For the first address of a name that answers, which `target` is then, and says which. */
+int open_net_any(const struct common_options *common, struct target *target,
+                 struct peer_net **ret_net);
 /** Starts the program of --isolate and waits until somebody listens at `target` (NULL: does not
  *  wait). 0 or an exit status after a message. */
 int start_program(struct peer_net *net, const struct common_options *common,

@@ -213,8 +213,6 @@ static int settle_options(struct soak_options *options)
     soak->headers = options->headers;
     soak->path = options->path;
     soak->host = options->authority;
-    soak->to = options->target.addr;
-    soak->to_port = options->target.port;
     return status;
 }
 
@@ -334,6 +332,8 @@ static int soak_in(struct soak_run *run)
     struct peer_error error = {0};
     struct peer_soak_report report;
 
+    options->soak.to = options->target.addr;
+    options->soak.to_port = options->target.port;
     int status = start_program(run->net, &options->common, &options->target);
     if (status != 0)
         return status;
@@ -375,7 +375,7 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
     if (status == 0)
         status = open_hdr(&run);
     if (status == 0)
-        status = open_net(&options->common, &options->target, false, &run.net);
+        status = open_net_any(&options->common, &options->target, &run.net);
     if (status != 0) {
         if (run.hdr_fd >= 0)
             close(run.hdr_fd);

@@ -5,6 +5,8 @@
  */
 #include "cli.h"
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,4 +112,39 @@ bool target_next(struct target *target)
     memmove(target->others, target->others + 1,
             (size_t)--target->other_count * sizeof(*target->others));
     return true;
+}
+
+/*
+ * Of a name's addresses the first that is this machine's and where somebody listens, without a
+ * packet to ask. When none is, the last one stands, and what it does is reported.
+ */
+int open_net_any(const struct common_options *common, struct target *target,
+                 struct peer_net **ret_net)
+{
+    int protocol = common->udp ? IPPROTO_UDP : IPPROTO_TCP;
+    bool several = target->other_count > 0;
+    char endpoint[PEER_ENDPOINT_TEXT];
+    struct peer_error error = {0};
+
+    for (;;) {
+        peer_endpoint_format(&target->addr, target->port, endpoint);
+        int status = try_net(common, target, false, ret_net, &error);
+        bool last = !target->other_count || common->isolate || common->allow_forward;
+        if (status < 0 && (status != -ENETUNREACH || last))
+            return report_error(&error);
+        if (status == 0 &&
+            (last ||
+             peer_net_has_listener(*ret_net, protocol, &target->addr, target->port) == 1)) {
+            if (several)
+                say("the target is %s", endpoint);
+            return 0;
+        }
+        if (status == 0) {
+            peer_net_free(*ret_net);
+            say("nobody listens at %s; trying the next address", endpoint);
+        } else {
+            say("%s; trying the next address", error.text);
+        }
+        target_next(target);
+    }
 }

@@ -46,54 +46,6 @@ def test_every_way_to_write_a_target():
     server6.join()
 
 
-def name(host, *addresses):
-    """A name with several addresses; in which order they are tried the resolver says (RFC 6724)."""
-    path = os.path.join(harness.directory, "hosts")
-    with open(path, "w") as file:
-        file.write("multi on\n" + "".join(f"{address} {host}\n" for address in addresses))
-    harness.mount(path, "/etc/hosts", "none", harness.MS_BIND)
-
-
-def test_a_name_with_several_addresses():
-    """The first that is ours and answers is taken, whatever its place and family."""
-    harness.run("ip", "addr", "add", "10.9.0.77/32", "dev", "lo")
-    server = Server(harness.answer_after_eof, OWN4, callers=5)
-    for addresses in ((OWN4, "10.9.0.77"), ("10.9.0.77", OWN4), ("192.0.2.9", OWN4), (OWN6, OWN4),
-                      ("2001:db8:77::1", "192.0.2.9", "127.0.0.1", OWN6, "10.9.0.77", OWN4)):
-        name("several.test", *addresses)
-        assert peer("connect", "several.test", server.port, data=b"ab").expect(0, lines=0).out == b"ba"
-    server.join()
-    server = Server(harness.answer_after_eof, OWN6)
-    result = peer("connect", "-v", "several.test", server.port, data=b"ab")
-    result.expect(0, "connected in").expect(0, rf"-> \[{OWN6}\]")
-    server.join()
-
-
-test_a_name_with_several_addresses.changes_machine = True
-
-
-def test_none_of_several_addresses_answers():
-    name("several.test", "192.0.2.9", OWN4, OWN6)
-    sock, port = harness.listening(OWN4)
-    sock.close()
-    result = peer("connect", "several.test", port)
-    result.expect(1, r"10\.9\.0\.1:\d+: connection refused", lines=3)
-    result.expect(1, r"192\.0\.2\.9 is no address of this machine")
-    result.expect(1, r"\[2001:db8:9::1\]:\d+: connection refused")
-    verbose = peer("connect", "-v", "several.test", port).expect(1, lines=3)
-    assert verbose.err.count("trying the next address") == 2, verbose
-    name("foreign.test", "192.0.2.9", "192.0.2.10")
-    peer("connect", "foreign.test", port).expect(3, "192.0.2.9 is no address of this machine", lines=2)
-
-
-def test_the_peers_own_family_chooses_the_address():
-    server = Server(harness.answer_after_eof, OWN4, callers=2)
-    name("several.test", OWN6, OWN4)
-    for args in (("-4",), ("--from", "198.18.7.1")):
-        peer("connect", *args, "several.test", server.port, data=b"ab").expect(0, lines=0)
-    server.join()
-
-
 def test_verbose_tells_the_facts():
     server = Server(harness.answer_after_eof)
     result = peer("connect", "-v", "--from", PEER4, OWN4, server.port, data=b"hello")
