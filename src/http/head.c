@@ -27,16 +27,17 @@ static bool is_blank(char c)
 }
 
 /* RFC 9110 5.6.2 */
-static bool is_token_char(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c && strchr("!#$%&'*+-.^_`|~", c));
-}
+static const bool token_chars[256] = {
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['!'] = true,  ['#'] = true,
+    ['$'] = true,         ['%'] = true,         ['&'] = true,         ['\''] = true, ['*'] = true,
+    ['+'] = true,         ['-'] = true,         ['.'] = true,         ['^'] = true,  ['_'] = true,
+    ['`'] = true,         ['|'] = true,         ['~'] = true,
+};
 
 static bool is_token(struct http_text text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (!is_token_char(text.at[i]))
+        if (!token_chars[(unsigned char)text.at[i]])
             return false;
     }
     return text.len > 0;
@@ -214,20 +215,22 @@ static void each_expectation(struct http_head *head, struct http_text list)
     each_member(head, list, add_expectation);
 }
 
+#define NAME(text) text, sizeof(text) - 1
 static const struct {
     const char *name;
+    size_t len;
     void (*add)(struct http_head *head, struct http_text value);
 } fields[] = {
-    {"Content-Length", add_lengths},
-    {"Transfer-Encoding", add_codings},
-    {"Connection", each_connection},
-    {"Expect", each_expectation},
+    {NAME("Content-Length"), add_lengths},
+    {NAME("Transfer-Encoding"), add_codings},
+    {NAME("Connection"), each_connection},
+    {NAME("Expect"), each_expectation},
 };
 
 static void add_field(struct http_head *head, struct http_text name, struct http_text value)
 {
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-        if (text_is(name, fields[i].name)) {
+        if (name.len == fields[i].len && strncasecmp(name.at, fields[i].name, name.len) == 0) {
             fields[i].add(head, value);
             return;
         }
@@ -248,10 +251,19 @@ bool http_is_header(const char *header, const char *name)
     return strncasecmp(header, name, len) == 0 && header[len] == ':';
 }
 
-/* A CR alone and a NUL are what smuggling is made of (RFC 9112 2.2, RFC 9110 5.5). */
-static bool is_clean(struct http_text text)
+/* A CR alone and a NUL are what smuggling is made of (RFC 9112 2.2, RFC 9110 5.5). The last byte is
+   an LF. */
+static bool is_clean(const char *text, size_t len)
 {
-    return !text.len || (!memchr(text.at, '\r', text.len) && !memchr(text.at, 0, text.len));
+    const char *end = text + len;
+
+    if (memchr(text, 0, len))
+        return false;
+    while ((text = memchr(text, '\r', (size_t)(end - text)))) {
+        if (++text == end || *text != '\n')
+            return false;
+    }
+    return true;
 }
 
 /* Short enough, and printable enough, to be told. */
@@ -266,14 +278,12 @@ static struct http_text shown(struct http_text text)
 #define SHOWN(text) (int)shown(text).len, (text).at
 
 /* A header's lines: the first, and those that begin with a blank and go on with it. */
-static struct http_text take_field(struct http_text *rest, bool *ret_clean)
+static struct http_text take_field(struct http_text *rest)
 {
     struct http_text field = take_line(rest);
 
-    *ret_clean = is_clean(field);
     while (rest->len && (*rest->at == ' ' || *rest->at == '\t')) {
         struct http_text more = take_line(rest);
-        *ret_clean &= is_clean(more);
         field.len = (size_t)(more.at + more.len - field.at);
     }
     return field;
@@ -293,17 +303,18 @@ static int parse_field(struct http_head *head, struct http_text field, char why[
     return 0;
 }
 
-static int parse_fields(struct http_head *head, struct http_text rest, char why[HTTP_WHY])
+/* `text` is all of the head, `rest` what follows its first line. */
+static int parse_fields(struct http_head *head, struct http_text text, struct http_text rest,
+                        char why[HTTP_WHY])
 {
+    if (!is_clean(text.at, text.len))
+        return complain(why, "a CR or a NUL inside a line of the head");
     if (rest.len && (*rest.at == ' ' || *rest.at == '\t'))
         return complain(why, "a blank before the first header");
     while (rest.len) {
-        bool clean;
-        struct http_text field = take_field(&rest, &clean);
+        struct http_text field = take_field(&rest);
         if (!field.len)
             return 0;
-        if (!clean)
-            return complain(why, "a CR or NUL inside a header: \"%.*s\"", SHOWN(field));
         if (parse_field(head, field, why) < 0)
             return -EINVAL;
     }
@@ -344,11 +355,11 @@ int http_answer_parse(const char *text, size_t len, struct http_head *ret_head, 
     if (major == 0)
         return complain(why, "%.*s, which is not HTTP/1", SHOWN(version));
     if (major < 0 || status.len < 3 || !is_digit(status.at[0]) || !is_digit(status.at[1]) ||
-        !is_digit(status.at[2]) || (status.len > 3 && status.at[3] != ' ') || !is_clean(line))
+        !is_digit(status.at[2]) || (status.len > 3 && status.at[3] != ' '))
         return complain(why, "no status line: \"%.*s\"", SHOWN(line));
     ret_head->status =
         (uint16_t)((status.at[0] - '0') * 100 + (status.at[1] - '0') * 10 + (status.at[2] - '0'));
-    return parse_fields(ret_head, rest, why);
+    return parse_fields(ret_head, (struct http_text){text, len}, rest, why);
 }
 
 static int parse_request_line(struct http_text line, struct http_head *head, char why[HTTP_WHY])
@@ -356,7 +367,7 @@ static int parse_request_line(struct http_text line, struct http_head *head, cha
     struct http_text method, target, version;
 
     if (!cut(line, ' ', &method, &target) || !cut(target, ' ', &target, &version) ||
-        !is_token(method) || !target.len || !is_clean(line))
+        !is_token(method) || !target.len)
         return complain(why, "no request line: \"%.*s\"", SHOWN(line));
     int major = parse_version(version, &head->minor);
     if (major < 0)
@@ -396,11 +407,11 @@ int http_request_begins(const char *text, size_t len, char why[HTTP_WHY])
 
 int http_request_parse(const char *text, size_t len, struct http_head *ret_head, char why[HTTP_WHY])
 {
-    struct http_text rest = {text, len};
+    struct http_text whole = {text, len}, rest = whole;
 
     *ret_head = (struct http_head){0};
     int status = parse_request_line(take_first_line(&rest), ret_head, why);
-    return status < 0 ? status : parse_fields(ret_head, rest, why);
+    return status < 0 ? status : parse_fields(ret_head, whole, rest, why);
 }
 
 /* ---- where a message ends ---- */

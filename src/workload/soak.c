@@ -569,9 +569,7 @@ static void expire(struct soak *soak, struct list *list, uint64_t now_ns)
         if (soak->config.udp)
             soak_lose(flow, SOAK_TIMEOUT, "no answer in time");
         else
-            soak_fail(flow, SOAK_TIMEOUT,
-                      flow->state == SOAK_CONNECTING ? "no answer to the handshake"
-                                                     : "no answer in time");
+            soak_fail(flow, SOAK_TIMEOUT, "%s", soak_timeout_text(flow));
     }
 }
 

@@ -224,7 +224,8 @@ void soak_error(struct soak_flow *flow, enum soak_error kind, const char *format
     __attribute__((format(printf, 3, 4)));
 void soak_error_args(struct soak_flow *flow, enum soak_error kind, const char *format,
                      va_list arguments) __attribute__((format(printf, 3, 0)));
-/** What to call an end that came too soon, and an ICMP error. */
+/** What to call an end that came too soon, one that did not come, and an ICMP error. */
+const char *soak_timeout_text(const struct soak_flow *flow);
 const char *soak_closed_text(const struct soak_flow *flow);
 const char *soak_unreachable_text(const struct soak_flow *flow);
 /** Counts an error and gives the flow up. */

@@ -105,6 +105,13 @@ const char *soak_closed_text(const struct soak_flow *flow)
                                     : "closed by the application";
 }
 
+const char *soak_timeout_text(const struct soak_flow *flow)
+{
+    if (flow->answered)
+        return "answered in time, but the rest of the request was not taken";
+    return flow->state == SOAK_CONNECTING ? "no answer to the handshake" : "no answer in time";
+}
+
 /* UDP: `icmp_type`, `icmp_code`. */
 const char *soak_unreachable_text(const struct soak_flow *flow)
 {

@@ -99,10 +99,12 @@ static int make_text(struct soak *soak, const struct http_head *given, bool last
     return 0;
 }
 
-static bool is_clean(const char *text, bool spaces)
+/* Neither breaks the line nor, without `blanks`, the word. */
+static bool is_clean(const char *text, bool blanks)
 {
     for (; *text; text++) {
-        if (*text == '\r' || *text == '\n' || (!spaces && *text == ' '))
+        bool control = (unsigned char)*text < ' ' || *text == 0x7f;
+        if (*text == '\r' || *text == '\n' || (!blanks && (control || *text == ' ')))
             return false;
     }
     return true;
@@ -112,7 +114,8 @@ static int check_words(const struct peer_soak_config *config, struct peer_error 
 {
     if (!is_clean(method_of(config), false) || (config->path && !is_clean(config->path, false)))
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "method and path of a request have no blanks or line breaks");
+                         "method and path of a request have no blanks, line breaks or control "
+                         "characters");
     for (const char *const *header = config->headers; header && *header; header++) {
         if (!is_clean(*header, true) || !strchr(*header, ':'))
             return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no header \"Name: value\"",

@@ -8,7 +8,7 @@
 #include "http/server.h"
 #include "workload/soak.h"
 
-enum { PORT = 80, BODY = 6000000 /* more than a send buffer */ };
+enum { PORT = 80, BODY = 12000000 /* more than a send and a receive buffer */ };
 #define MS NS_PER_MS
 
 /* What the server does behind its words. */
@@ -334,6 +334,17 @@ static void an_upload_that_breaks_after_its_answer_is_an_error(void **state)
     assert_int_equal(counts_of(scene)->completed, 0);
     assert_int_equal(counts_of(scene)->reset, 4);
     assert_int_equal(counts_of(scene)->statuses[2], 0);
+    scene_free(scene);
+}
+
+static void an_upload_that_is_not_taken_is_told_from_no_answer(void **state)
+{
+    static const struct script early[] = {{.early = ok, .early_act = ACT_STOP}};
+
+    (void)state;
+    struct scene *scene = RUN(early, .body = body, .body_len = BODY, .total = 1);
+    assert_int_equal(counts_of(scene)->timeout, 1);
+    assert_non_null(strstr(scene->soak->first_error, "answered in time, but the rest"));
     scene_free(scene);
 }
 
@@ -703,6 +714,7 @@ int main(void)
         TEST(a_run_may_end_while_it_sends),
         TEST(an_early_answer_that_closes_ends_the_upload),
         TEST(an_upload_that_breaks_after_its_answer_is_an_error),
+        TEST(an_upload_that_is_not_taken_is_told_from_no_answer),
         TEST(some_answers_have_no_body_whatever_they_say),
         TEST(what_ends_with_the_connection_is_whole),
         TEST(wrong_lengths_are_named),

@@ -129,6 +129,7 @@ static const struct row answers[] = {
     {"HTTP/1.1 200 OK\r\n X: 5\r\n", BAD, false, 0, "first header", NULL},
     {"HTTP/1.1 200 OK\r\nX: a\rContent-Length: 5\r\n", BAD, false, 0, "CR", NULL},
     {"HTTP/1.1 200 OK\r\nX: a\r\n b\rc\r\n", BAD, false, 0, "CR", NULL},
+    {"HTTP/1.1 200 O\rK\r\n", BAD, false, 0, "CR", NULL},
 };
 
 static const struct row requests[] = {
@@ -228,6 +229,8 @@ static void what_is_no_request_is_told(void **state)
                 {"GET  HTTP/1.1\r\n", -EINVAL},
                 {"GET / http/1.1\r\n", -EINVAL},
                 {"GET / HTTP/1.1\r\nHost : a\r\n", -EINVAL},
+                {"GET /\rX: HTTP/1.1\r\n", -EINVAL},
+                {"GET / HTTP/1.1\r\nX: a\rb\r\n", -EINVAL},
                 {"PRI * HTTP/2.0\r\n", -EPROTONOSUPPORT}};
     struct http_head head;
     size_t len;
