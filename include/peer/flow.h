@@ -55,6 +55,9 @@ struct peer_serve_stats {
     uint64_t accepted, open; /* flows */
     uint64_t requests;       /* HTTP */
     uint64_t bytes_received, bytes_sent;
+    /** Calls that were answered with a SYN cookie, since too many were half-open (RFC 4987). Those
+     *  of them that went on are among `accepted`. */
+    uint64_t cookies;
 };
 PEER_EXPORT void peer_listener_get_stats(const struct peer_listener *listener,
                                          struct peer_serve_stats *ret_stats);

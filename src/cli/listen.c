@@ -82,6 +82,14 @@ static bool program_ended(const struct listening *listening)
            peer_net_program_ended(listening->net, &wait_status) != 0;
 }
 
+/* A limit that was hit. */
+static void say_cookies(const struct peer_serve_stats *stats)
+{
+    if (stats->cookies)
+        say("%llu call%s met too many half-open ones and had a SYN cookie for an answer",
+            (unsigned long long)stats->cookies, stats->cookies == 1 ? "" : "s");
+}
+
 /* Until a signal, or the end of the program. */
 static int serve_callers(struct listening *listening)
 {
@@ -99,6 +107,7 @@ static int serve_callers(struct listening *listening)
         stats.accepted == 1 ? "" : "s", (unsigned long long)stats.requests,
         stats.requests == 1 ? "" : "s", format_bytes(stats.bytes_received, in),
         format_bytes(stats.bytes_sent, out));
+    say_cookies(&stats);
     return STATUS_DONE;
 }
 

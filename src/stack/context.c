@@ -75,6 +75,7 @@ static void tcp_restore(struct stack *stack, struct stack_conn *conn)
 void context_enter(struct stack *stack, struct stack_conn *conn)
 {
     stack->current = conn;
+    stack->ts_offset = conn->ts_offset;
     tcp_ticks = stack->now_tick;
     context_identity(stack, conn->peer);
     if (conn->protocol == IPPROTO_TCP) {
@@ -93,8 +94,8 @@ static void tcp_take_handshake_rtt(struct stack *stack, struct stack_conn *conn)
     struct tcp_pcb *pcb = conn_tcp(conn);
 
     pcb->rttest = 0;
-    if (conn->retransmits)
-        return; /* whose answer was it? (Karn) */
+    if (conn->retransmits || !conn->rtt_start_ns)
+        return; /* whose answer was it (Karn), and when was the call? */
     uint64_t rtt_ns = stack->now_ns - conn->rtt_start_ns;
     uint32_t ticks = (uint32_t)MIN(rtt_ns / STACK_TICK_NS, 3000u);
     pcb->sa = (s16_t)(ticks << 3);
@@ -114,6 +115,8 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
     conn->segment_bytes = (uint16_t)(pcb->mss - options);
     pcb->ssthresh = TCP_SND_BUF;
     pcb->cwnd = conn->flags & CONN_REAL_SIZE ? 10u * conn->segment_bytes : TCP_SND_BUF;
+    if (conn_half_open(conn))
+        stack->half_open--;
     conn->flags = (uint16_t)((conn->flags | CONN_OPEN) & ~CONN_RESENT);
     if (conn->flags & CONN_MANNERED)
         manners_after_open(conn);
@@ -321,6 +324,10 @@ static void tcp_gone(struct stack *stack, struct stack_conn *conn)
         return;
     }
     stack->stats.conns--;
+    if (conn_half_open(conn)) {
+        stack->half_open--;
+        syncookie_deserted(stack);
+    }
     if (conn->end == PEER_END_NONE)
         conn->end = conn->flags & CONN_OPEN ? PEER_END_CLOSED : PEER_END_RESET;
     conn_mark(stack, conn, STACK_CLOSED);
@@ -335,6 +342,7 @@ static void tcp_to_time_wait(struct stack *stack, struct stack_conn *conn)
     if (rest) {
         rest->pcb = pcb;
         rest->peer = conn->peer;
+        rest->ts_offset = conn->ts_offset;
         rest->protocol = IPPROTO_TCP;
         rest->flags = CONN_TIME_WAIT;
         pcb->callback_arg = rest;

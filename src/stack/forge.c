@@ -246,7 +246,7 @@ int stack_pmtu(struct stack *stack, struct stack_conn *conn, uint16_t mtu)
 int stack_syn(struct stack *stack, const struct stack_tuple *tuple)
 {
     uint32_t mss = stack->mtu - ip_header_bytes(tuple->local.family) - TCP_HLEN;
-    uint32_t now_ms = (uint32_t)(stack->now_ns / NS_PER_MS);
+    uint32_t now_ms = (uint32_t)(stack->now_ns / NS_PER_MS) + clock_offset(stack, tuple);
     /* MSS, SACK permitted, timestamps, window scale: as Linux orders them. */
     uint8_t options[20] = {2, 4, 0, 0, 4, 2, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3, 3, TCP_RCV_SCALE};
     ip_addr_t local, remote;
@@ -267,7 +267,7 @@ int stack_syn(struct stack *stack, const struct stack_tuple *tuple)
                   .tuple = *tuple,
                   .seq = peer_hook_tcp_isn(&local, tuple->local_port, &remote, tuple->remote_port),
                   .flags = TCP_SYN,
-                  .window = 64240,
+                  .window = output_syn_window(mss),
                   .options = options,
                   .options_len = sizeof(options),
               });

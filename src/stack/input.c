@@ -215,13 +215,63 @@ static bool is_call(const struct packet *packet)
     return (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
+static void call_run(struct stack *stack, struct stack_listener *listener, struct frame *frame,
+                     const struct packet *packet, const struct stack_tuple *tuple)
+{
+    struct tcp_pcb *pcb = packet->ip_version == 6 ? listener->pcb6 : listener->pcb4;
+
+    stack->ts_offset = clock_offset(stack, tuple);
+    pcb->next = NULL;
+    tcp_listen_pcbs.pcbs = pcb;
+    ip_run(stack, frame, packet);
+    tcp_listen_pcbs.pcbs = NULL;
+    if (tcp_active_pcbs)
+        tcp_adopt(stack, listener, tuple);
+}
+
+/* The acknowledgement of a call that was answered and forgotten? Then the call is made up for. */
+static bool resume_call(struct stack *stack, struct stack_listener *listener, struct frame *frame,
+                        const struct packet *packet, const struct stack_tuple *tuple)
+{
+    struct packet call;
+    uint32_t cookie;
+
+    if ((packet->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK ||
+        stack->stats.conns >= stack->max_conns)
+        return false;
+    struct frame *syn = syncookie_syn(stack, frame, packet, tuple, &cookie);
+    if (!syn)
+        return false;
+    int status = packet_parse(syn->data, syn->len, FRAME_IP, &call);
+    assert(status == 0 && call.kind == PACKET_TCP);
+    (void)status;
+    syncookie_hush(stack, &cookie);
+    call_run(stack, listener, syn, &call, tuple);
+    syncookie_hush(stack, NULL);
+    struct stack_conn *conn = table_find(stack, IPPROTO_TCP, tuple);
+    if (!conn)
+        return false;
+    conn->rtt_start_ns = 0; /* nobody knows */
+    conn_run(stack, conn, frame, packet);
+    return true;
+}
+
+/* What is for a listener and is no call. */
+static void no_call_run(struct stack *stack, struct stack_listener *listener, struct frame *frame,
+                        const struct packet *packet, const struct stack_tuple *tuple)
+{
+    if (resume_call(stack, listener, frame, packet, tuple))
+        return;
+    if (packet->tcp_flags & TCP_ACK)
+        answer_reset(stack, frame, packet);
+    frame_put(frame);
+}
+
 static void listener_run(struct stack *stack, struct stack_listener *listener, struct frame *frame,
                          const struct packet *packet, struct stack_tuple *tuple)
 {
     if (listener->protocol == IPPROTO_TCP && !is_call(packet)) {
-        if (packet->tcp_flags & TCP_ACK)
-            answer_reset(stack, frame, packet);
-        frame_put(frame);
+        no_call_run(stack, listener, frame, packet, tuple);
         return;
     }
     if (stack->stats.conns >= stack->max_conns) {
@@ -237,13 +287,10 @@ static void listener_run(struct stack *stack, struct stack_listener *listener, s
             frame_put(frame);
         return;
     }
-    struct tcp_pcb *pcb = packet->ip_version == 6 ? listener->pcb6 : listener->pcb4;
-    pcb->next = NULL;
-    tcp_listen_pcbs.pcbs = pcb;
-    ip_run(stack, frame, packet);
-    tcp_listen_pcbs.pcbs = NULL;
-    if (tcp_active_pcbs)
-        tcp_adopt(stack, listener, tuple);
+    if (syncookie_answers(stack, listener, frame, packet, tuple))
+        frame_put(frame);
+    else
+        call_run(stack, listener, frame, packet, tuple);
 }
 
 static bool vouched(const struct frame *frame)

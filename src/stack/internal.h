@@ -61,6 +61,7 @@ struct stack_listener {
     uint8_t protocol;
     void *user;
     struct tcp_pcb *pcb4, *pcb6; /* TCP: one for each family */
+    uint64_t cookies;            /* calls answered and forgotten: see syncookie.c */
 };
 
 /* What a connection does wrong. See manners.c. */
@@ -94,7 +95,7 @@ struct tcp_news {
     bool duplicate; /* what begins at duplicate_seq arrived twice */
     uint32_t duplicate_seq;
     bool has_echo;
-    uint32_t echo_ms; /* our timestamp that it answers */
+    uint32_t echo_ms; /* our time that it answers, without the connection's offset */
 };
 
 struct stack {
@@ -116,7 +117,8 @@ struct stack {
     uint32_t now_tick;
     uint8_t timer_calls; /* mirrors lwIP's 8-bit counter of timer calls */
     uint64_t isn_key[2], table_key[2], port_key[2];
-    uint64_t answer_key[2], clock_key[2], id_key[2];
+    uint64_t answer_key[2], clock_key[2], id_key[2], cookie_key[2];
+    uint32_t ts_offset; /* of the clock that lwIP reads: sys_now */
     uint16_t ip_id; /* counts what output_ip_id gave */
     uint64_t random;
     uint32_t port_turn;
@@ -137,6 +139,17 @@ struct stack {
     struct list ghosts;              /* of connections that vanished: see manners.c */
     uint64_t ghost_count, unplugged; /* the latter: connections and ghosts with CONN_UNPLUGGED */
     bool floods;                     /* stack_syn was called */
+
+    /* syncookie.c */
+    uint64_t half_open; /* callers that have not acknowledged yet */
+    uint64_t deserted_second;
+    uint32_t deserted, deserted_before; /* of them, gone in that second and in the one before */
+    uint32_t cookie_unit;               /* when the last was sent */
+    bool cookies_out;
+    const uint32_t *cookie; /* what lwIP is told for its initial number, NULL: nothing */
+    netif_output_fn spoken4;
+    netif_output_ip6_fn spoken6;
+
     struct timer housekeeping;
     struct frame *reassembled; /* left by raw_input for stack_input */
 
@@ -174,6 +187,8 @@ struct stack_listener *listener_find(const struct stack *stack, uint8_t protocol
                                      const struct stack_tuple *tuple);
 
 /* ports.c */
+/** By how much the timestamps of the two addresses differ from the time (RFC 7323, 5.4). */
+uint32_t clock_offset(const struct stack *stack, const struct stack_tuple *tuple);
 int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple);
 
 /* output.c */
@@ -182,6 +197,8 @@ void output_apply_segment_size(struct stack *stack, struct stack_conn *conn);
 void output_held_ack(struct stack *stack, struct stack_conn *conn);
 /** The MTU that lwIP must believe in for a packet of `bytes` in all. */
 uint16_t output_mtu(const struct stack *stack, uint8_t family, uint32_t bytes);
+/** The window of a SYN for segments of `mss` bytes, as Linux: so many as fit into 64 KiB. */
+uint16_t output_syn_window(uint32_t mss);
 /** An IPv4 identification for what belongs to no connection. */
 uint16_t output_ip_id(struct stack *stack, const struct peer_addr *from,
                       const struct peer_addr *to);
@@ -277,6 +294,20 @@ void answer_unknown_protocol(struct stack *stack, const struct frame *frame,
 bool answer_bad_options(struct stack *stack, const struct frame *frame,
                         const struct packet *packet);
 
+/* syncookie.c */
+/** Whether the call was answered, and is to be forgotten. */
+bool syncookie_answers(struct stack *stack, struct stack_listener *listener,
+                       const struct frame *frame, const struct packet *packet,
+                       const struct stack_tuple *tuple);
+/** The call that an acknowledgement for a listener answers, as a SYN (an IP packet), or NULL. */
+struct frame *syncookie_syn(struct stack *stack, const struct frame *frame,
+                            const struct packet *packet, const struct stack_tuple *tuple,
+                            uint32_t *ret_cookie);
+/** While `cookie` is not NULL it is lwIP's initial number, and nothing that lwIP says leaves. */
+void syncookie_hush(struct stack *stack, const uint32_t *cookie);
+/** A caller has gone without having been there. */
+void syncookie_deserted(struct stack *stack);
+
 /* convert.c */
 void addr_to_lwip(const struct peer_addr *addr, ip_addr_t *ret);
 void addr_from_lwip(const ip_addr_t *ip, struct peer_addr *ret);
@@ -289,6 +320,12 @@ static inline struct tcp_pcb *conn_tcp(const struct stack_conn *conn)
 static inline struct udp_pcb *conn_udp(const struct stack_conn *conn)
 {
     return (struct udp_pcb *)conn->pcb;
+}
+
+/* A caller whose handshake is not done. */
+static inline bool conn_half_open(const struct stack_conn *conn)
+{
+    return (conn->flags & (CONN_PASSIVE | CONN_OPEN)) == CONN_PASSIVE;
 }
 
 /* Has a segment with a header of that size anything to tell recovery.c or rtt.c? A timestamp alone

@@ -57,6 +57,144 @@ uint16_t output_ip_id(struct stack *stack, const struct peer_addr *from, const s
     return (uint16_t)(siphash(stack->id_key, &input, sizeof(input)) + stack->ip_id++);
 }
 
+uint16_t output_syn_window(uint32_t mss)
+{
+    return (uint16_t)MIN(65536 - (mss ? 65536 % mss : 0), 65535u);
+}
+
+/* ---- SYNs as Linux writes them ---- */
+
+enum { SYN_BYTES = 14 + IP6_HLEN + TCP_HLEN + 40 };
+
+static bool is_syn(const uint8_t *ip)
+{
+    if (ip[0] >> 4 == 6)
+        return ip[6] == IPPROTO_TCP && ip[IP6_HLEN + 13] & TCP_SYN;
+    return ip[9] == IPPROTO_TCP && ip[(ip[0] & 15) * 4 + 13] & TCP_SYN;
+}
+
+struct syn_options {
+    const uint8_t *mss, *scale, *sack, *stamps; /* NULL: not there */
+};
+
+static struct syn_options find_options(const uint8_t *tcp)
+{
+    const uint8_t *at = tcp + TCP_HLEN, *end = tcp + (tcp[12] >> 4) * 4;
+    struct syn_options found = {0};
+
+    for (; at < end && *at; at += *at == 1 ? 1 : at[1]) {
+        if (*at == 2)
+            found.mss = at;
+        else if (*at == 3)
+            found.scale = at;
+        else if (*at == 4)
+            found.sack = at;
+        else if (*at == 8)
+            found.stamps = at;
+    }
+    return found;
+}
+
+/* MSS, SACK permitted with timestamps, window scale. Returns where they end. */
+static uint8_t *order_options(uint8_t *to, const struct syn_options *found)
+{
+    if (found->mss) {
+        memcpy(to, found->mss, 4);
+        to += 4;
+    }
+    if (found->stamps) {
+        memcpy(to, found->sack ? "\4\2" : "\1\1", 2);
+        memcpy(to + 2, found->stamps, 10);
+        to += 12;
+    } else if (found->sack) {
+        memcpy(to, "\1\1\4\2", 4);
+        to += 4;
+    }
+    if (found->scale) {
+        *to = 1;
+        memcpy(to + 1, found->scale, 3);
+        to += 4;
+    }
+    return to;
+}
+
+/* A copy of the SYN in `p`, whose IP header is at `at`, in Linux's shape: lwIP's own stays as it
+   is, since it may have to be sent again. Returns it, made of `copy` and `bytes`. */
+static struct pbuf *shape_syn(struct pbuf *p, uint32_t at, struct pbuf *copy, uint8_t *bytes)
+{
+    uint8_t *ip = bytes + at;
+
+    if (p->next || p->len > SYN_BYTES)
+        return p;
+    memcpy(bytes, p->payload, p->len);
+    bool v6 = ip[0] >> 4 == 6;
+    uint8_t *tcp = ip + (v6 ? IP6_HLEN : (ip[0] & 15) * 4);
+    const uint8_t *source = (const uint8_t *)p->payload + (tcp - bytes);
+    struct syn_options found = find_options(source);
+    uint8_t *end = order_options(tcp + TCP_HLEN, &found);
+    uint32_t len = (uint32_t)(end - ip) - (v6 ? IP6_HLEN : 0);
+
+    tcp[12] = (uint8_t)((end - tcp) / 4 << 4);
+    ip[v6 ? 4 : 2] = (uint8_t)(len >> 8);
+    ip[v6 ? 5 : 3] = (uint8_t)len;
+    if (found.mss && tcp[14] == 255 && tcp[15] == 255) {
+        uint32_t mss = (uint32_t)found.mss[2] << 8 | found.mss[3];
+        bool answer = tcp[13] & TCP_ACK; /* Linux counts its timestamps then */
+        uint16_t window = output_syn_window(answer && found.stamps ? mss - 12 : mss);
+        tcp[14] = (uint8_t)(window >> 8);
+        tcp[15] = (uint8_t)window;
+    }
+    *copy = (struct pbuf){.payload = bytes,
+                          .len = (u16_t)(end - bytes),
+                          .tot_len = (u16_t)(end - bytes),
+                          .ref = 1};
+    return copy;
+}
+
+/* A reset to what came before the connection was open tells nothing but that (as Linux). */
+static void shape_reset(const struct stack *stack, uint8_t *tcp)
+{
+    if (!stack->receiving || !stack->current || stack->current->protocol != IPPROTO_TCP ||
+        conn_tcp(stack->current)->state > SYN_RCVD || !(tcp[13] & TCP_ACK))
+        return;
+    tcp[13] = TCP_RST;
+    memset(tcp + 8, 0, 4);
+    memset(tcp + 14, 0, 2);
+}
+
+/* ---- identifications ---- */
+
+/* How many packets a frame is on the wire. */
+static uint16_t packet_count(uint32_t payload, const struct frame_offload *offload)
+{
+    return (uint16_t)(offload->gso_size ? (payload + offload->gso_size - 1u) / offload->gso_size : 1);
+}
+
+/* IPv4, as Linux: a connection counts its own packets from a random start; what is sent without one
+   (the answer to a SYN too, and what a TIME-WAIT says) has 0, since it may not be cut. What may be
+   cut is counted by lwIP for all, from a start for each pair of addresses. */
+static void set_ip_id(struct stack *stack, uint8_t *ip, const uint8_t *tcp, bool cut,
+                      uint16_t packets)
+{
+    struct stack_conn *conn = stack->current;
+    uint16_t id = 0;
+
+    if (conn && !cut && !(conn->flags & CONN_TIME_WAIT) &&
+        !(tcp && ((tcp[13] & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) || tcp[13] == TCP_RST))) {
+        id = conn->ip_id;
+        conn->ip_id = (uint16_t)(id + packets);
+    } else if (!tcp) {
+        struct {
+            uint8_t addresses[8];
+        } pair;
+        memcpy(&pair, ip + 12, sizeof(pair));
+        id = (uint16_t)(siphash(stack->id_key, &pair, sizeof(pair)) + ((uint32_t)ip[4] << 8) +
+                        ip[5]);
+    }
+    ip[4] = (uint8_t)(id >> 8);
+    ip[5] = (uint8_t)id;
+}
+
 void output_apply_segment_size(struct stack *stack, struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
@@ -192,9 +330,6 @@ static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint3
         fragment = (ip[6] & 0x3f) || ip[7];
         if (protocol == IPPROTO_TCP)
             ip[6] |= 0x40; /* don't fragment, as every client does */
-        memset(ip + 10, 0, 2);
-        uint16_t sum = checksum_finish(checksum_add(0, ip, header));
-        memcpy(ip + 10, &sum, sizeof(sum));
         src.family = dst.family = 4;
         memcpy(src.bytes, ip + 12, 4);
         memcpy(dst.bytes, ip + 16, 4);
@@ -207,11 +342,22 @@ static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint3
     }
     uint8_t *transport = ip + header;
     if (protocol == IPPROTO_TCP) {
+        if (transport[13] & TCP_RST)
+            shape_reset(stack, transport);
         offload_tcp(stack, ip, transport, len - header, offload);
         request_checksum(frame, transport, 16, &src, &dst, protocol, len - header, offload);
     } else if (protocol == IPPROTO_UDP && !fragment && !transport[6] && !transport[7]) {
         offload_udp(stack, len - header, offload);
         request_checksum(frame, transport, 6, &src, &dst, protocol, len - header, offload);
+    }
+    if (src.family == 4) {
+        const uint8_t *tcp = protocol == IPPROTO_TCP ? transport : NULL;
+        bool cut = !tcp && (fragment || protocol != IPPROTO_UDP);
+        uint32_t above = protocol == IPPROTO_TCP ? (uint32_t)(transport[12] >> 4) * 4 : UDP_HLEN;
+        set_ip_id(stack, ip, tcp, cut, packet_count(len - header - above, offload));
+        memset(ip + 10, 0, 2);
+        uint16_t sum = checksum_finish(checksum_add(0, ip, header));
+        memcpy(ip + 10, &sum, sizeof(sum));
     }
     return addr_set_find(stack->peers, &src);
 }
@@ -249,8 +395,12 @@ static err_t output_packet(struct netif *netif, struct pbuf *p)
 {
     struct stack *stack = netif->state;
     struct frame_offload offload = {0};
+    uint8_t bytes[SYN_BYTES];
+    struct pbuf copy;
     if (holds_ack(stack, p->payload, p->tot_len))
         return ERR_OK;
+    if (is_syn(p->payload))
+        p = shape_syn(p, 0, &copy, bytes);
     int64_t peer = finish_ip(stack, p->payload, p->payload, p->tot_len, &offload);
 
     emit(stack, p, peer < 0 ? stack->peer : (uint64_t)peer, &offload);
@@ -288,7 +438,8 @@ static err_t output_ethernet(struct netif *netif, struct pbuf *p)
 {
     struct stack *stack = netif->state;
     struct frame_offload offload = {0};
-    uint8_t *frame = p->payload;
+    uint8_t *frame = p->payload, bytes[SYN_BYTES];
+    struct pbuf copy;
     int64_t peer = -1;
 
     if (frame[12] == 0x08 && frame[13] == 0x06) {
@@ -298,6 +449,10 @@ static err_t output_ethernet(struct netif *netif, struct pbuf *p)
     } else {
         if (holds_ack(stack, frame + 14, p->tot_len - 14u))
             return ERR_OK;
+        if (is_syn(frame + 14)) {
+            p = shape_syn(p, 14, &copy, bytes);
+            frame = p->payload;
+        }
         peer = finish_ip(stack, frame, frame + 14, p->tot_len - 14u, &offload);
     }
     if (peer < 0)

@@ -118,6 +118,7 @@ void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *
     stack->news = (struct tcp_news){0};
     if (pcb->flags & (TF_SACK | TF_TIMESTAMP))
         read_options(&stack->news, pcb, tcp, header);
+    stack->news.echo_ms -= conn->ts_offset;
     if (conn->flags & CONN_RESENT && TCP_SEQ_GT(ack, pcb->lastack) &&
         TCP_SEQ_LEQ(ack, pcb->snd_nxt))
         rtt_resent_acked(stack, conn, ack);

@@ -37,10 +37,12 @@ _Noreturn void peer_lwip_assert(const char *message, const char *file, int line)
     abort();
 }
 
-/* For lwIP's timestamps option: milliseconds. */
+/* For lwIP's timestamps option: milliseconds, on the clock of the connection at hand. */
 u32_t sys_now(void)
 {
-    return stack_singleton ? (u32_t)(stack_singleton->now_ns / NS_PER_MS) : 0;
+    const struct stack *stack = stack_singleton;
+
+    return stack ? (u32_t)(stack->now_ns / NS_PER_MS) + stack->ts_offset : 0;
 }
 
 static void derive_keys(struct stack *stack, uint64_t seed)
@@ -57,6 +59,7 @@ static void derive_keys(struct stack *stack, uint64_t seed)
         stack->answer_key[i] = rng_next(&rng);
         stack->clock_key[i] = rng_next(&rng);
         stack->id_key[i] = rng_next(&rng);
+        stack->cookie_key[i] = rng_next(&rng);
     }
 }
 

@@ -144,8 +144,10 @@ struct stack_conn {
     uint8_t end;      /* enum peer_end */
     uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
     uint8_t icmp_type, icmp_code;
-    uint8_t probes;  /* of a window that is shut, since it shut */
-    uint8_t backoff; /* of the RTO, until a round trip is timed */
+    uint8_t probes;     /* of a window that is shut, since it shut */
+    uint8_t backoff;    /* of the RTO, until a round trip is timed */
+    uint16_t ip_id;     /* IPv4: of the next packet */
+    uint32_t ts_offset; /* of its timestamps from the time in ms */
 };
 
 /**
@@ -161,6 +163,8 @@ int stack_listen(struct stack *stack, uint8_t protocol, const struct peer_addr *
 /** Open connections stay. Returns NULL. */
 struct stack_listener *stack_listener_free(struct stack *stack, struct stack_listener *listener);
 void *stack_listener_user(const struct stack_listener *listener);
+/** Calls that were answered and forgotten, too many being half-open: see syncookie.c. */
+uint64_t stack_listener_cookies(const struct stack_listener *listener);
 
 /** How stack_tcp_write treats the bytes. */
 enum {

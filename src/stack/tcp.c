@@ -135,6 +135,8 @@ int stack_tcp_connect(struct stack *stack, struct stack_conn *conn, struct stack
     addr_to_lwip(&tuple->remote, &remote);
     conn->pcb = pcb;
     conn->rtt_start_ns = stack->now_ns;
+    conn->ip_id = (uint16_t)peer_lwip_random();
+    conn->ts_offset = clock_offset(stack, tuple);
     conn_set_size_rule(stack, conn);
     pcb->callback_arg = conn;
     tcp_nagle_disable(pcb);
@@ -176,12 +178,15 @@ struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listene
     conn->peer = stack->peer;
     conn->pcb = pcb;
     conn->rtt_start_ns = stack->now_ns;
+    conn->ip_id = (uint16_t)peer_lwip_random();
+    conn->ts_offset = stack->ts_offset;
     conn->rtime_tick = stack->now_tick; /* the SYN-ACK's timer began just now */
     conn_set_size_rule(stack, conn);
     pcb->callback_arg = conn;
     tcp_nagle_disable(pcb);
     table_add(stack, conn, table_hash(stack, IPPROTO_TCP, tuple));
     stack->stats.conns++;
+    stack->half_open++;
     context_enter(stack, conn);
     context_leave(stack);
     return conn;
@@ -256,6 +261,11 @@ struct stack_listener *stack_listener_free(struct stack *stack, struct stack_lis
 void *stack_listener_user(const struct stack_listener *listener)
 {
     return listener->user;
+}
+
+uint64_t stack_listener_cookies(const struct stack_listener *listener)
+{
+    return listener->cookies;
 }
 
 static int write_check(const struct stack_conn *conn)
@@ -455,6 +465,7 @@ void stack_abort(struct stack *stack, struct stack_conn *conn, bool send_reset)
     table_remove(stack, conn);
     timer_cancel(stack->timers, &conn->timer);
     stack->stats.conns--;
+    stack->half_open -= conn_half_open(conn);
     recovery_free(conn);
     if (conn->protocol == IPPROTO_TCP) {
         conn_tcp(conn)->callback_arg = NULL;

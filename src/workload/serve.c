@@ -249,6 +249,7 @@ static void serve_event(struct flow *flow, unsigned events)
 
     if (!served->serve)
         return;
+    served->serve->accepted += (events & FLOW_ACCEPTED) != 0;
     if (flow->conn.protocol == IPPROTO_UDP) {
         serve_read_datagrams(served);
         return;
@@ -288,7 +289,6 @@ struct flow *serve_accept(struct serve *serve, const struct stack_tuple *tuple)
     served->http = http;
     timer_init(&served->idle, idle_fire);
     list_add_tail(&serve->open, &served->node);
-    serve->accepted++;
     serve->open_count++;
     flow_init_accepted(&served->flow, serve->flows, &serve_ops);
     return &served->flow;
