@@ -12,13 +12,10 @@
  * rest anew). Text between the marks of a bracketed paste is never an escape or an editing key.
  * Ctrl-D in an empty line does not reach libedit at all.
  *
- * The screen. `tail` is what the application has written since its last line break, a prompt very
- * often. libedit draws it before the line that is typed, as its own prompt, once it draws
- * something (`drawn`): then the cursor is where both think that it is.
- *
  * Signals of the terminal (stop, continue, size) come by a descriptor, like keys. A shell may have
  * changed the terminal's modes while we were stopped, so they are set again.
  */
+#include "screen.h"
 #include "session.h"
 
 #include <errno.h>
@@ -36,7 +33,6 @@
 
 enum {
     TYPED_MAX = 4096,
-    TAIL_MAX = 512,
     HISTORY_LINES = 500,
     LINE_MAX_CHARS = 200000,
     RUN_MIN = 32, /* so many waiting characters were not typed by hand */
@@ -53,7 +49,6 @@ struct terminal {
     History *history;
     sigset_t signals_before;
     int signal_fd;
-    bool ansi; /* knows how to erase, and bracketed paste */
 
     char typed[TYPED_MAX];
     size_t typed_len, typed_at;
@@ -66,219 +61,45 @@ struct terminal {
     bool over;        /* the session has ended */
     bool background;  /* stopped and continued without the terminal: hands off */
 
-    bool editing;  /* libedit holds a line */
-    bool drawn;    /* and has it, with the tail, on the screen */
-    bool moved;    /* something else was written since */
-    bool wrapped;  /* the tail ended at the right margin */
-    bool finished; /* the tail is no prompt: nothing follows it */
-    bool strange;  /* the tail holds what moves the cursor */
-    size_t tail_len;
-    int tail_columns;
-    char tail[TAIL_MAX];
-    mbstate_t tail_state;
-    char command; /* the escape whose line is being typed, or 0 */
-    char prompt[TAIL_MAX + 8];
+    struct screen screen;
 };
-
-/* ---- the screen ---- */
-
-static void size_of(int *ret_rows, int *ret_columns)
-{
-    struct winsize size;
-    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-
-    *ret_columns = known ? size.ws_col : 80;
-    *ret_rows = known && size.ws_row > 1 ? size.ws_row : 24;
-}
-
-static size_t line_len(const struct terminal *terminal)
-{
-    const LineInfoW *line = el_wline(terminal->el);
-
-    return terminal->editing ? (size_t)(line->lastchar - line->buffer) : 0;
-}
-
-static int width_of(wchar_t c, int column)
-{
-    if (c == L'\t')
-        return 8 - column % 8;
-    if (c < 0x20 || c == 0x7f)
-        return 2; /* ^X */
-    int width = wcwidth(c);
-    return width >= 0 ? width : c > 0xffff ? 8 : 7; /* \U+00ad */
-}
-
-/* Rows of the screen above the cursor that belong to the tail and the line. */
-static int rows_above(const struct terminal *terminal)
-{
-    const LineInfoW *line = el_wline(terminal->el);
-    int rows, columns, row = 0, column = terminal->tail_columns + (terminal->command ? 3 : 0);
-
-    size_of(&rows, &columns);
-    for (const wchar_t *at = line->buffer; terminal->editing && at < line->cursor; at++) {
-        if (*at == L'\n') {
-            row += column / columns + 1;
-            column = 0;
-        } else {
-            column += width_of(*at, column);
-        }
-    }
-    row += column / columns;
-    return row < rows - 1 ? row : rows - 1;
-}
 
 static char *prompt(EditLine *el)
 {
     struct terminal *terminal;
-    char *text;
 
     el_get(el, EL_CLIENTDATA, &terminal);
-    text = terminal->prompt;
-    size_t len = terminal->drawn ? terminal->tail_len : 0;
-    memcpy(text, terminal->tail, len);
-    text[len] = 0;
-    if (terminal->command)
-        snprintf(text + len, 4, "~%c ", terminal->command);
-    return text;
-}
-
-static void forget_tail(struct terminal *terminal)
-{
-    terminal->tail_len = 0;
-    terminal->tail_columns = 0;
-    terminal->wrapped = terminal->strange = false;
-}
-
-/* Before libedit draws: from now on it does the tail too. */
-static void draw(struct terminal *terminal)
-{
-    if (terminal->drawn)
-        return;
-    terminal->drawn = true;
-    if (!terminal->moved && !terminal->tail_len && !terminal->command && !line_len(terminal))
-        return;
-    terminal->moved = false;
-    if (terminal->wrapped || terminal->strange) {
-        fputs("\r\n", stdout);
-        forget_tail(terminal);
-    } else {
-        fputs("\r", stdout);
-    }
-    el_set(terminal->el, EL_REFRESH);
-}
-
-/* Takes the line, and the tail before it, off the screen. */
-static void erase(struct terminal *terminal)
-{
-    if (terminal->ansi) {
-        int rows = terminal->drawn ? rows_above(terminal) : 0;
-        fputs("\r", stdout);
-        if (rows > 0)
-            fprintf(stdout, "\033[%dA", rows);
-        fputs("\033[J", stdout);
-    } else {
-        fputs("\r\n", stdout);
-    }
-    terminal->drawn = false;
-    terminal->moved = true;
-}
-
-void terminal_finish(struct terminal *terminal)
-{
-    terminal->finished = true;
-}
-
-static void put_tail(const struct terminal *terminal)
-{
-    fwrite(terminal->tail, 1, terminal->tail_len, stdout);
+    return screen_prompt(&terminal->screen);
 }
 
 void terminal_hide(struct terminal *terminal)
 {
-    if (terminal->drawn) {
-        erase(terminal);
-        put_tail(terminal);
-    }
-    fflush(stdout);
+    screen_hide(&terminal->screen);
 }
 
 void terminal_show(struct terminal *terminal)
 {
-    if (line_len(terminal) > 0 || terminal->command)
-        draw(terminal);
-    fflush(stdout);
+    screen_show(&terminal->screen);
 }
 
 void terminal_begin_note(struct terminal *terminal)
 {
-    bool stays = terminal->finished && terminal->tail_len && !terminal->drawn;
-
-    if (terminal->wrapped || terminal->strange || stays) {
-        fputs("\r\n", stdout);
-        forget_tail(terminal);
-    }
-    if (terminal->drawn || terminal->tail_len)
-        erase(terminal);
-    fflush(stdout);
+    screen_begin_note(&terminal->screen);
 }
 
 void terminal_end_note(struct terminal *terminal)
 {
-    put_tail(terminal);
-    terminal_show(terminal);
-}
-
-/* One character of the tail, of `len` bytes (a tab becomes blanks). */
-static void tail_add(struct terminal *terminal, const char *bytes, size_t len, int width,
-                     int columns)
-{
-    if (terminal->tail_columns + width > columns || terminal->tail_len + len > TAIL_MAX)
-        forget_tail(terminal);
-    terminal->wrapped = false;
-    memcpy(terminal->tail + terminal->tail_len, bytes, len);
-    terminal->tail_len += len;
-    terminal->tail_columns += width;
-    if (terminal->tail_columns >= columns) {
-        forget_tail(terminal);
-        terminal->wrapped = true;
-    }
-}
-
-static void tail_tab(struct terminal *terminal, int columns)
-{
-    for (int i = 8 - terminal->tail_columns % 8; i > 0 && !terminal->wrapped; i--)
-        tail_add(terminal, " ", 1, 1, columns);
+    screen_end_note(&terminal->screen);
 }
 
 void terminal_wrote(struct terminal *terminal, const char *text, size_t len)
 {
-    int rows, columns;
+    screen_wrote(&terminal->screen, text, len);
+}
 
-    size_of(&rows, &columns);
-    terminal->moved = true;
-    for (size_t i = 0; i < len;) {
-        wchar_t c = (unsigned char)text[i];
-        size_t used = 1;
-        if (c == L'\n' || c == L'\r')
-            forget_tail(terminal);
-        else if (c == L'\t')
-            tail_tab(terminal, columns);
-        else if (c < 0x20 || c == 0x7f)
-            terminal->strange = true; /* only with --raw */
-        else {
-            if (c >= 0x80) {
-                used = mbrtowc(&c, text + i, len - i, &terminal->tail_state);
-                if (used == (size_t)-1 || used == (size_t)-2 || used == 0) {
-                    memset(&terminal->tail_state, 0, sizeof(terminal->tail_state));
-                    c = L'?';
-                    used = 1;
-                }
-            }
-            int width = wcwidth(c);
-            tail_add(terminal, text + i, used, width > 0 ? width : 0, columns);
-        }
-        i += used;
-    }
+void terminal_finish(struct terminal *terminal)
+{
+    screen_finish(&terminal->screen);
 }
 
 /* ---- keys ---- */
@@ -390,14 +211,14 @@ static bool offers_run(struct terminal *terminal)
 /* Ctrl-D at the start of a line. */
 static bool takes_end(struct terminal *terminal)
 {
-    if (*next(terminal) != CTRL_D || terminal->pasting || line_len(terminal) > 0 ||
+    if (*next(terminal) != CTRL_D || terminal->pasting || screen_line_len(&terminal->screen) > 0 ||
         terminal->last == CTRL_V || terminal->last == ESCAPE)
         return false;
     terminal->typed_at++;
-    if (terminal->command) { /* nothing comes of the escape */
-        erase(terminal);
-        terminal->command = 0;
-        terminal_end_note(terminal);
+    if (terminal->screen.command) { /* nothing comes of the escape */
+        screen_erase(&terminal->screen);
+        terminal->screen.command = 0;
+        screen_end_note(&terminal->screen);
     } else {
         terminal->ops->eof(terminal->user);
     }
@@ -418,7 +239,7 @@ static int get_character(EditLine *el, wchar_t *ret)
         }
         if (!begun && takes_end(terminal))
             continue;
-        draw(terminal);
+        screen_draw(&terminal->screen);
         if (!begun && offers_run(terminal)) {
             *ret = RUN_KEY;
             return 1;
@@ -442,7 +263,7 @@ static int get_character(EditLine *el, wchar_t *ret)
 
 static unsigned char insert(struct terminal *terminal, const wchar_t *text)
 {
-    if (line_len(terminal) + wcslen(text) > LINE_MAX_CHARS)
+    if (screen_line_len(&terminal->screen) + wcslen(text) > LINE_MAX_CHARS)
         return CC_ERROR;
     return el_winsertstr(terminal->el, text) < 0 ? CC_ERROR : CC_REFRESH;
 }
@@ -498,7 +319,7 @@ static unsigned char take_escape(struct terminal *terminal, wchar_t key)
                                      : TERMINAL_NO_ESCAPE;
 
     if (taken == TERMINAL_ESCAPE_LINE)
-        terminal->command = (char)key;
+        terminal->screen.command = (char)key;
     if (taken != TERMINAL_NO_ESCAPE)
         return CC_REFRESH;
     if (key != L'~')
@@ -513,7 +334,7 @@ static unsigned char key_tilde(EditLine *el, wint_t key)
 
     (void)key;
     el_get(el, EL_CLIENTDATA, &terminal);
-    if (line_len(terminal) > 0 || terminal->command || terminal->pasting)
+    if (screen_line_len(&terminal->screen) > 0 || terminal->screen.command || terminal->pasting)
         return insert(terminal, L"~");
     insert(terminal, L"~"); /* is seen meanwhile */
     el_set(el, EL_REFRESH);
@@ -584,10 +405,10 @@ static void add_functions(EditLine *el)
 
 static void take_command(struct terminal *terminal, const char *line, size_t len)
 {
-    char text[512], key = terminal->command;
+    char text[512], key = terminal->screen.command;
 
     snprintf(text, sizeof(text), "%.*s", (int)len, line);
-    terminal->command = 0;
+    terminal->screen.command = 0;
     terminal->ops->command(terminal->user, key, text);
 }
 
@@ -595,7 +416,7 @@ static void take_line(struct terminal *terminal, const char *text, size_t len)
 {
     HistEvent event;
 
-    if (terminal->command) {
+    if (terminal->screen.command) {
         take_command(terminal, text, len - 1);
         return;
     }
@@ -608,13 +429,13 @@ void terminal_run(struct terminal *terminal)
 {
     while (!terminal->over && !terminal->dead) {
         int len = 0;
-        terminal->editing = true;
+        terminal->screen.editing = true;
         const char *text = el_gets(terminal->el, &len);
-        terminal->editing = false;
+        terminal->screen.editing = false;
         if (terminal->over || terminal->dead)
             break;
-        terminal->drawn = false;
-        forget_tail(terminal); /* the cursor is on a new line */
+        terminal->screen.drawn = false;
+        screen_forget_tail(&terminal->screen); /* the cursor is on a new line */
         if (text && len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
             take_line(terminal, text, (size_t)len);
         else if (len == 0)
@@ -630,7 +451,7 @@ void terminal_run(struct terminal *terminal)
 
 static void paste_marks(const struct terminal *terminal, bool on)
 {
-    if (terminal->ansi)
+    if (terminal->screen.ansi)
         fputs(on ? "\033[?2004h" : "\033[?2004l", stdout);
     fflush(stdout);
 }
@@ -650,10 +471,10 @@ static void resume(struct terminal *terminal)
     el_set(terminal->el, EL_PREP_TERM, 0); /* what we think it is, which a shell has changed */
     el_set(terminal->el, EL_PREP_TERM, 1);
     paste_marks(terminal, true);
-    terminal->drawn = false;
-    terminal->moved = true;
-    forget_tail(terminal);
-    terminal_show(terminal);
+    terminal->screen.drawn = false;
+    terminal->screen.moved = true;
+    screen_forget_tail(&terminal->screen);
+    screen_show(&terminal->screen);
 }
 
 static void stop(struct terminal *terminal)
@@ -661,7 +482,7 @@ static void stop(struct terminal *terminal)
     sigset_t set;
 
     if (!terminal->background) {
-        terminal_begin_note(terminal);
+        screen_begin_note(&terminal->screen);
         paste_marks(terminal, false);
         el_set(terminal->el, EL_PREP_TERM, 0);
     }
@@ -675,12 +496,12 @@ static void stop(struct terminal *terminal)
 
 static void resize(struct terminal *terminal)
 {
-    bool drawn = terminal->drawn;
+    bool drawn = terminal->screen.drawn;
 
-    terminal_hide(terminal);
+    screen_hide(&terminal->screen);
     el_resize(terminal->el);
     if (drawn)
-        terminal_show(terminal);
+        screen_show(&terminal->screen);
 }
 
 static void take_signals(struct terminal *terminal)
@@ -692,6 +513,8 @@ static void take_signals(struct terminal *terminal)
             stop(terminal);
         else if (info.ssi_signo == SIGCONT)
             resume(terminal);
+        else if (info.ssi_signo == SIGQUIT)
+            raise(SIGINT); /* the terminal's modes have to go back */
         else
             resize(terminal);
     }
@@ -705,6 +528,7 @@ static int open_signals(struct terminal *terminal)
     sigaddset(&set, SIGTSTP);
     sigaddset(&set, SIGCONT);
     sigaddset(&set, SIGWINCH);
+    sigaddset(&set, SIGQUIT);
     sigprocmask(SIG_BLOCK, &set, &terminal->signals_before);
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
@@ -730,7 +554,7 @@ static bool make_editor(struct terminal *terminal)
 {
     HistEvent event;
 
-    terminal->el = el_init("peer", stdin, stdout, stderr);
+    terminal->screen.el = terminal->el = el_init("peer", stdin, stdout, stderr);
     terminal->history = history_init();
     if (!terminal->el || !terminal->history)
         return false;
@@ -761,7 +585,7 @@ struct terminal *terminal_new(const struct terminal_ops *ops, void *user)
         return NULL;
     terminal->ops = ops;
     terminal->user = user;
-    terminal->ansi = kind && *kind && strcmp(kind, "dumb") != 0;
+    terminal->screen.ansi = kind && *kind && strcmp(kind, "dumb") != 0;
     terminal->signal_fd = open_signals(terminal);
     if (terminal->signal_fd < 0 || !make_editor(terminal))
         return terminal_free(terminal);
@@ -775,8 +599,8 @@ struct terminal *terminal_free(struct terminal *terminal)
         return NULL;
     if (terminal->el) {
         if (!terminal->dead && !terminal->background) {
-            terminal_hide(terminal);
-            if (terminal->tail_len || terminal->wrapped || terminal->strange)
+            screen_hide(&terminal->screen);
+            if (terminal->screen.tail_len || terminal->screen.wrapped || terminal->screen.strange)
                 fputs("\r\n", stdout);
             paste_marks(terminal, false);
         }
