@@ -86,11 +86,19 @@ static bool hold_standard_descriptors(void)
     return true;
 }
 
+/* For the line editor. Where nothing is said (in a container, say) terminals have UTF-8 as well. */
+static void set_characters(void)
+{
+    setlocale(LC_CTYPE, "");
+    if (MB_CUR_MAX == 1 && strcmp(setlocale(LC_CTYPE, NULL), "C") == 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 int main(int argc, char **argv)
 {
     if (!hold_standard_descriptors())
         return STATUS_MACHINE;
-    setlocale(LC_CTYPE, ""); /* for the line editor: characters of several bytes */
+    set_characters();
     if (argc < 2) {
         print_usage(stderr);
         return STATUS_USAGE;

@@ -17,7 +17,7 @@ from harness import OWN4, Peer, Server
 class Terminal:
     """peer connect under a pseudo terminal of its own."""
 
-    def __init__(self, *args, handle=None, controlling=True):
+    def __init__(self, *args, handle=None, controlling=True, kind="xterm"):
         self.received, self.closed = b"", False
         self.release = harness.threading.Event()
         self.server = Server(handle or self.collect)
@@ -31,7 +31,7 @@ class Terminal:
             if controlling:
                 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        os.environ["TERM"] = "xterm"
+        os.environ["TERM"] = kind
         os.environ["HOME"] = harness.directory
         self.peer = Peer("connect", "-v", *args, OWN4, self.server.port, stdin=self.slave, stdout=self.slave,
                          stderr=self.slave, prepare=own_terminal)
@@ -265,7 +265,7 @@ def test_ctrl_c_ends_in_order():
 
 
 def test_signals_restore_the_terminal():
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         terminal = Terminal()
         terminal.type("some text")
         terminal.see(rb"some text")
@@ -507,6 +507,25 @@ def test_a_prompt_stays_before_the_line():
     terminal.type("\x0c")  # draws all anew
     terminal.see(rb"login: alice")
     terminal.type("\r\x04")
+    terminal.end(0)
+
+
+def test_without_a_locale_characters_are_utf8():
+    os.environ["LC_ALL"] = "C"
+    terminal = Terminal()
+    terminal.type("h\u00e9\u20ac\x7f\u00f6\r")
+    terminal.arrives("h\u00e9\u00f6\n".encode())
+    terminal.type("\x04")
+    terminal.end(0)
+
+
+def test_a_terminal_that_can_nothing():
+    terminal = Terminal(handle=talk(b"login: "), kind="dumb")
+    terminal.see(rb"login: ")
+    terminal.type("bob\x7f\x7fill\r~i")
+    terminal.see(rb"ESTAB")
+    assert b"\x1b" not in terminal.screen, terminal.screen
+    terminal.type("\x04")
     terminal.end(0)
 
 
