@@ -17,6 +17,7 @@ enum act {
     ACT_RESET = 2, /* RST */
     ACT_STOP = 4,  /* it reads no more of this connection */
     ACT_LATE = 8,  /* FIN or RST, but not in one go with the answer */
+    ACT_DRIP = 16, /* says it byte by byte */
 };
 struct script {
     const char *early; /* said when the head is there, NULL: nothing */
@@ -31,6 +32,7 @@ struct server_flow {
     struct http_server http;
     struct timer late;
     unsigned act;
+    const char *left; /* of what drips */
     bool early, stopped;
 };
 
@@ -64,21 +66,27 @@ static void end(struct server_flow *server, unsigned act)
 static void late_fire(struct timer *timer, uint64_t now_ns)
 {
     struct server_flow *server = list_entry(timer, struct server_flow, late);
+    struct scene *scene = server->wire.user;
 
-    (void)now_ns;
-    end(server, server->act);
+    if (!server->left || !*server->left) {
+        end(server, server->act);
+        return;
+    }
+    assert_int_equal(flow_write(&server->wire.flow, server->left++, 1, 0), 1);
+    (void)timer_arm(engine_timers(scene->wire.engine), timer, now_ns + MS / 10);
 }
 
 static void say(struct server_flow *server, const char *text, unsigned act)
 {
     struct scene *scene = server->wire.user;
 
-    if (text)
+    server->left = act & ACT_DRIP ? text : NULL;
+    if (text && !server->left)
         assert_int_equal(flow_write(&server->wire.flow, text, strlen(text), 0), strlen(text));
     if (act & ACT_STOP)
         server->stopped = true;
     server->act = act;
-    if (act & ACT_LATE)
+    if (act & (ACT_LATE | ACT_DRIP))
         (void)timer_arm(engine_timers(scene->wire.engine), &server->late,
                         scene->wire.now_ns + MS / 2);
     else
@@ -381,6 +389,27 @@ static void some_answers_have_no_body_whatever_they_say(void **state)
         const struct script script[] = {{.answer = rows[i].answer}};
         struct scene *scene = RUN(script, .method = rows[i].method);
         assert_fine(scene, 4, 1);
+        scene_free(scene);
+    }
+}
+
+static void an_answer_may_come_byte_by_byte(void **state)
+{
+    static const char *const answers[] = {
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a\r\nok\r\n0\r\nX: y\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\nto the end"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+        bool ends = i == 4;
+        /* The second one is known as a whole by then. */
+        const struct script script[] = {
+            {.answer = answers[i], .act = ends ? ACT_CLOSE : 0},
+            {.answer = answers[i], .act = ACT_DRIP | (ends ? ACT_CLOSE : 0)}};
+        struct scene *scene = RUN(script, .total = 3);
+        assert_fine(scene, 3, ends ? 3 : 1);
         scene_free(scene);
     }
 }
@@ -716,6 +745,7 @@ int main(void)
         TEST(an_upload_that_breaks_after_its_answer_is_an_error),
         TEST(an_upload_that_is_not_taken_is_told_from_no_answer),
         TEST(some_answers_have_no_body_whatever_they_say),
+        TEST(an_answer_may_come_byte_by_byte),
         TEST(what_ends_with_the_connection_is_whole),
         TEST(wrong_lengths_are_named),
         TEST(another_protocol_is_not_awaited),
