@@ -32,6 +32,15 @@ static int add_header(void *options, const struct option_def *option, const char
     return 0;
 }
 
+/* Unlike other texts it may be empty. */
+static int set_body(void *options, const struct option_def *option, const char *text, char why[128])
+{
+    (void)option;
+    (void)why;
+    ((struct soak_options *)options)->body = text;
+    return 0;
+}
+
 static int set_rate(void *options, const struct option_def *option, const char *text, char why[128])
 {
     char *end;
@@ -76,7 +85,7 @@ static const struct option_def soak_table[] = {
     {'H', "header", "\"NAME: VALUE\"", "http: a header, may be repeated", add_header, .offset = 0},
     {0, "method", "NAME", "http: GET, HEAD, POST ... (GET; POST with --body)", option_set_string,
      FIELD(soak.method)},
-    {0, "body", "TEXT|@FILE", "http: body of the request", option_set_string, FIELD(body)},
+    {0, "body", "TEXT|@FILE", "http: body of the request", set_body, FIELD(body)},
     {0, "expect", "STATUSES", "http: others are errors: 200,204 or 200-299 or 2xx",
      option_set_string, FIELD(soak.expect)},
     {0, "interval", "TIME", "of the series (1s)", option_set_time, FIELD(soak.interval_ns),

@@ -174,6 +174,16 @@ def test_a_target_is_a_url():
         assert head[0] == f"GET {path} HTTP/1.1" and f"Host: {base}" in head, (url, head)
 
 
+def test_an_empty_body_is_a_body():
+    recorder, empty = Recorder(), os.path.join(harness.directory, "empty")
+    open(empty, "w").close()
+    for body in ("", f"@{empty}"):
+        head = recorder.asked(f"http://{OWN4}:{recorder.port}/", "--body", body)
+        assert head[0] == "POST / HTTP/1.1" and "Content-Length: 0" in head, head
+    head = recorder.asked(f"http://{OWN4}:{recorder.port}/", "--body=", "--method", "GET")
+    assert head[0] == "GET / HTTP/1.1" and "Content-Length: 0" in head, head
+
+
 def test_addresses_of_targets():
     six, eighty, six_eighty = Recorder(OWN6), Recorder(OWN4, 80), Recorder(OWN6, 80)
     head = six.asked(f"http://[{OWN6}]:{six.port}/a")
