@@ -264,6 +264,7 @@ static int make_stack(struct engine *engine, const struct engine_config *config)
         .peers = config->peers,
         .first_mac = config->first_mac,
         .local_mac = engine->device->local_mac,
+        .broadcast = config->broadcast,
         .any_mac = config->any_mac,
         .super_segments = engine->device->offload_tcp && !engine->real_size,
         .udp_segments = engine->device->offload_udp && !engine->real_size,

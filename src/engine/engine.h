@@ -30,6 +30,7 @@ struct engine_config {
     struct device *device;        /* owned by the engine from now on, also on error */
     const struct addr_set *peers; /* outlives the engine */
     struct peer_mac first_mac;
+    struct peer_addr broadcast; /* see struct stack_config, as any_mac */
     bool any_mac;          /* see struct stack_config */
     struct pcapng *pcapng; /* owned likewise; may be NULL */
     uint64_t seed;

@@ -233,7 +233,7 @@ ssize_t flow_write_burst(struct flow *flow, const void *data, size_t len, size_t
 size_t flow_write_room(const struct flow *flow)
 {
     if (flow->conn.protocol == IPPROTO_UDP)
-        return flow->conn.pcb ? 65507 : 0;
+        return stack_udp_write_room(&flow->conn);
     size_t room = stack_tcp_write_room(&flow->conn);
     return flow->watch ? MIN(room, flow->watch->write_most) : room;
 }

@@ -109,6 +109,18 @@ static int take_peers(struct peer_net *net, struct attach_plan *plan,
     return 0;
 }
 
+/* The last address of the prefix; family 0 when it has none. */
+static struct peer_addr broadcast_of(const struct addr_prefix *prefix)
+{
+    struct peer_addr last = prefix->addr;
+
+    if (last.family != 4 || prefix->length > 30)
+        return (struct peer_addr){0};
+    for (unsigned bit = prefix->length; bit < 32; bit++)
+        last.bytes[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+    return last;
+}
+
 static int make_engine(struct peer_net *net, const struct attach_plan *plan,
                        const struct attach_outcome *outcome, struct peer_error *error)
 {
@@ -125,6 +137,7 @@ static int make_engine(struct peer_net *net, const struct attach_plan *plan,
     struct engine_config engine = {
         .peers = &net->peers,
         .first_mac = net->first_mac,
+        .broadcast = broadcast_of(&outcome->local),
         .any_mac = net->wire.fd_count > 0,
         .seed = net->seed,
         .max_flows = config->max_flows ? config->max_flows : 2000000,

@@ -31,7 +31,7 @@ int stack_ping(struct stack *stack, const struct stack_ping *ping)
         return -EADDRNOTAVAIL;
     if (ping->from.family != ping->to.family)
         return -EAFNOSUPPORT;
-    if (ping->size > 65507)
+    if (ping->size > stack_datagram_max(ping->from.family))
         return -EMSGSIZE;
     struct pbuf *p = pbuf_alloc(PBUF_IP, (u16_t)(ICMP_HEADER + ping->size), PBUF_RAM);
     if (!p)

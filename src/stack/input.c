@@ -208,8 +208,8 @@ static void nobody_run(struct stack *stack, struct frame *frame, const struct pa
     frame_put(frame);
 }
 
-/* A listener takes a SYN, resets what acknowledges something, and is silent to the rest; SYN and FIN
-   together are no call either (as Linux; RFC 9293, 3.10.7.2 leaves it open). */
+/* A listener takes a SYN, resets what acknowledges something, and is silent to the rest; SYN and
+   FIN together are no call either (as Linux; RFC 9293, 3.10.7.2 leaves it open). */
 static bool is_call(const struct packet *packet)
 {
     return (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
@@ -314,7 +314,7 @@ static bool time_wait_ends(struct stack *stack, struct stack_conn *conn,
     return old == OLD_NOT;
 }
 
-static void transport_input(struct stack *stack, struct frame *frame, const struct packet *packet)
+void input_transport(struct stack *stack, struct frame *frame, const struct packet *packet)
 {
     struct stack_tuple tuple = {.local = packet->dst,
                                 .remote = packet->src,
@@ -421,8 +421,8 @@ static bool extends_ip6(uint8_t protocol)
 }
 
 /*
- * lwIP's reassembly of IPv6 does not get on with other extension headers. It takes what comes before
- * the fragment header from any of the fragments, and when the whole is together it reads on behind
+ * lwIP's reassembly of IPv6 does not get on with other extension headers. It takes what comes
+ * before the fragment header from any of the fragments, and when the whole is together it reads on behind
  * the header, where it may find a fragment again. So what comes before is cut off (it was for the
  * way here), and what comes behind is hidden until the whole is back: the fragment header names a
  * protocol of ours (RFC 3692's, for experiments) instead of the extension.
@@ -470,7 +470,8 @@ static uint32_t fragment_header_at(const uint8_t *ip)
 }
 
 /* May lwIP put this fragment together with others? It counts the whole of an IPv6 packet in 16
-   bits, its header too, which IPv6's own length does not: a longer whole trips over an assertion. */
+   bits, its header too, which IPv6's own length does not: a longer whole trips over an assertion.
+ */
 static bool prepare_fragment(struct frame *frame, struct packet *packet)
 {
     uint8_t *ip = frame->data + packet->ip_at;
@@ -556,7 +557,7 @@ static void packet_input(struct stack *stack, struct frame *frame, struct packet
         if (packet->fragment)
             fragment_input(stack, frame, packet);
         else
-            transport_input(stack, frame, packet);
+            input_transport(stack, frame, packet);
         break;
     case PACKET_ICMP:
         if (packet->fragment)
@@ -615,6 +616,10 @@ static void frame_input(struct stack *stack, struct frame *frame)
         return;
     }
     int64_t peer = packet.kind == PACKET_OTHER ? -1 : addr_set_find(stack->peers, &packet.dst);
+    if (peer < 0 && broadcast_input(stack, frame, &packet)) {
+        frame_put(frame);
+        return;
+    }
     if (peer < 0 ||
         (stack->layer == FRAME_ETHERNET && !ethernet_for_us(stack, frame, (uint64_t)peer))) {
         stack->stats.ignored++;

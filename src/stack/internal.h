@@ -105,6 +105,7 @@ struct stack {
     uint16_t mtu;
     const struct addr_set *peers;
     struct peer_mac first_mac, local_mac;
+    struct peer_addr broadcast; /* of the local side's subnet, or family 0 */
     bool any_mac;
     bool super_segments, udp_segments;
     uint16_t burst_segment; /* of the burst of datagrams that is being sent, 0: none */
@@ -240,7 +241,13 @@ void icmp_done(struct stack *stack);
 
 /* input.c */
 void input_init(struct stack *stack);
+/** A TCP segment or datagram for the peer that the netif is; consumes the frame. */
+void input_transport(struct stack *stack, struct frame *frame, const struct packet *packet);
 void input_done(struct stack *stack);
+
+/* broadcast.c */
+/** Whether the frame, which is for no peer, was a datagram for everybody and somebody listens. */
+bool broadcast_input(struct stack *stack, const struct frame *frame, const struct packet *packet);
 
 /* manners.c */
 /** Whether a connection that is about to be freed must stay silent; its tuple. */

@@ -167,7 +167,9 @@ static void shape_reset(const struct stack *stack, uint8_t *tcp)
 /* How many packets a frame is on the wire. */
 static uint16_t packet_count(uint32_t payload, const struct frame_offload *offload)
 {
-    return (uint16_t)(offload->gso_size ? (payload + offload->gso_size - 1u) / offload->gso_size : 1);
+    uint32_t each = offload->gso_size;
+
+    return (uint16_t)(each ? (payload + each - 1) / each : 1);
 }
 
 /* IPv4, as Linux: a connection counts its own packets from a random start; what is sent without one

@@ -5,8 +5,8 @@
  * A port is chosen per (source, destination, destination port): a counter moves on (RFC 6056,
  * 3.3.3), first through the range that Linux clients use, then through the rest, and a permutation
  * of the range that depends on these and a key makes ports of its numbers. So each comes once in a
- * round, which keeps the search short with 60 000 of them in use, and none tells the next one. A tuple in TIME-WAIT for a second or more may be taken again, as
- * RFC 6191 allows with timestamps.
+ * round, which keeps the search short with 60 000 of them in use, and none tells the next one. A
+ * tuple in TIME-WAIT for a second or more may be taken again, as RFC 6191 allows with timestamps.
  */
 #include "stack/internal.h"
 

@@ -109,6 +109,7 @@ int stack_new(const struct stack_config *config, struct stack **ret_stack)
     stack->peers = config->peers;
     stack->first_mac = config->first_mac;
     stack->local_mac = config->local_mac;
+    stack->broadcast = config->broadcast;
     stack->any_mac = config->any_mac;
     stack->super_segments = config->super_segments;
     stack->udp_segments = config->udp_segments;

@@ -75,6 +75,7 @@ struct stack_config {
     const struct addr_set *peers; /* outlives the stack */
     struct peer_mac first_mac;    /* TAP: of peer 0, the others count up */
     struct peer_mac local_mac;    /* TAP: of the local machine */
+    struct peer_addr broadcast;   /* of the local side's subnet; family 0: none */
     bool any_mac;        /* TAP: a frame to another MAC is for the peer of its address too */
     bool super_segments; /* send frames of up to 64 KiB with gso_size */
     bool udp_segments;   /* likewise for bursts of datagrams */
@@ -177,6 +178,15 @@ ssize_t stack_tcp_write(struct stack *stack, struct stack_conn *conn, const void
 size_t stack_tcp_write_room(const struct stack_conn *conn);
 /** Bytes written and not yet acknowledged. */
 size_t stack_tcp_queued(const struct stack_conn *conn);
+/** Payload of the longest datagram, and of the longest ping: lwIP counts a packet, the IPv6 header
+ *  too, in 16 bits. */
+enum { STACK_DATAGRAM_MAX_V4 = 65507, STACK_DATAGRAM_MAX_V6 = 65487 };
+static inline size_t stack_datagram_max(uint8_t family)
+{
+    return family == 6 ? STACK_DATAGRAM_MAX_V6 : STACK_DATAGRAM_MAX_V4;
+}
+/** The same for a flow; 0 when it has ended. */
+size_t stack_udp_write_room(const struct stack_conn *conn);
 /** One datagram. 0, -EMSGSIZE, -ENOMEM, -EPIPE. */
 int stack_udp_send(struct stack *stack, struct stack_conn *conn, const void *data, size_t len);
 /**

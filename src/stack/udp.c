@@ -101,10 +101,9 @@ struct stack_conn *udp_adopt(struct stack *stack, struct stack_listener *listene
     return conn;
 }
 
-/* Where the payload of one packet ends: lwIP counts all of it, IPv6's header too, in 16 bits. */
-static size_t payload_most(const struct udp_pcb *pcb)
+size_t stack_udp_write_room(const struct stack_conn *conn)
 {
-    return 0xffffu - UDP_HLEN - (IP_IS_V6_VAL(pcb->local_ip) ? IP6_HLEN : IP_HLEN);
+    return conn->pcb ? stack_datagram_max(IP_IS_V6_VAL(conn_udp(conn)->local_ip) ? 6 : 4) : 0;
 }
 
 /* `segment` is not 0 for a burst, which leaves whole. */
@@ -140,7 +139,7 @@ int stack_udp_send(struct stack *stack, struct stack_conn *conn, const void *dat
 {
     if (!conn->pcb)
         return -EPIPE;
-    if (len > payload_most(conn_udp(conn)))
+    if (len > stack_udp_write_room(conn))
         return -EMSGSIZE;
     return udp_send_packet(stack, conn, data, len, 0);
 }

@@ -606,6 +606,8 @@ struct simnet *simnet_new(const struct simnet_config *config)
     struct engine_config engine = {.device = near,
                                    .peers = &net->peers,
                                    .first_mac = {{0x02, 0, 0, 0, 0, 1}},
+                                   .broadcast = config->broadcast ? simnet_addr(config->broadcast)
+                                                                  : (struct peer_addr){0},
                                    .seed = net->seed,
                                    .max_flows = config->max_flows,
                                    .accept = on_accept,

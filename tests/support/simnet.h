@@ -32,6 +32,7 @@ struct simnet_frame {
 struct simnet_config {
     const char *peers; /* as addr_set_parse takes them */
     enum frame_layer layer;
+    const char *broadcast; /* of the local side's subnet; may be NULL */
     uint32_t mtu;      /* 0: 1500 */
     bool offload;      /* super-segments, incomplete checksums */
     uint64_t delay_ns; /* one way; 0: 1 ms */
