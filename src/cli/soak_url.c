@@ -55,7 +55,7 @@ static int split_authority(char *authority, char **ret_port)
 static int parse_authority(struct soak_options *options, const struct scheme *scheme,
                            char *authority)
 {
-    char *colon, port_text[8];
+    char *colon = NULL, port_text[8];
 
     int status = split_authority(authority, &colon);
     if (status != 0)

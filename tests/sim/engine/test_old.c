@@ -146,7 +146,7 @@ static void all_segments_carry_timestamps_even_probes(void **state)
         while (simnet_run_for(net, 100 * NS_PER_MS), simnet_frames(net) == 0)
             ;
         struct simnet_frame frame;
-        struct craft_tcp probe;
+        struct craft_tcp probe = {0};
         while (simnet_take(net, &frame)) {
             assert_true(craft_see_tcp(frame.data, &frame.packet, &probe));
             assert_true(probe.timestamps);
