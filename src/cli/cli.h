@@ -161,6 +161,12 @@ const char *gone_text(struct peer_net *net, int status, char buf[GONE_TEXT]);
 /** Says it, and the notices. Returns STATUS_MACHINE. */
 int say_gone(struct peer_net *net, int status);
 
+/** "peer trace ...": the command that shows where packets to `target` (port 0: echo requests) are
+ * lost. `common->udp` chooses the protocol. Returns `buf`. */
+enum { TRACE_COMMAND = 1024 };
+const char *trace_command(const struct common_options *common, const struct target *target,
+                          char buf[TRACE_COMMAND]);
+
 /* ---- waiting ---- */
 
 /** SIGINT, SIGTERM and SIGHUP as a descriptor; SIGPIPE is ignored. -1 after a message. */

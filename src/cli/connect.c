@@ -61,7 +61,7 @@ struct attempt {
     const struct connect_options *options;
     struct target target;
     int failed_count; /* addresses that would not do, */
-    char failed[TARGET_OTHERS + 1][512];
+    char failed[TARGET_OTHERS + 1][TRACE_COMMAND + 128];
     int failed_status[TARGET_OTHERS + 1];
 };
 
@@ -105,18 +105,22 @@ static int wait_for_handshake(struct peer_net *net, int signal_fd, struct peer_e
     }
 }
 
-static const char *failure_text(const struct peer_event *event, char buf[64])
+static const char *failure_text(const struct peer_event *event, const char *trace,
+                                char buf[TRACE_COMMAND + 64])
 {
     if (event->end == PEER_END_UNREACHABLE)
         return icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf);
-    return event->end == PEER_END_TIMEOUT ? "no answer to the handshake" : end_text(event->end);
+    if (event->end != PEER_END_TIMEOUT)
+        return end_text(event->end);
+    snprintf(buf, TRACE_COMMAND + 64, "no answer to the handshake; to see why: %s", trace);
+    return buf;
 }
 
 /* Of a name with several addresses: no flow is left when this one will not do. */
 static int try_handshake(struct attempt *attempt, struct session_config *session)
 {
     struct peer_event event;
-    char buf[64];
+    char buf[TRACE_COMMAND + 64];
 
     if (attempt->options->common.udp || (!has_other(attempt) && !attempt->failed_count))
         return 0;
@@ -129,7 +133,7 @@ static int try_handshake(struct attempt *attempt, struct session_config *session
         return status == -EINTR ? STATUS_REMOTE : STATUS_MACHINE;
     session->connected = status == 1;
     if (status == 0) {
-        note_failure(attempt, STATUS_REMOTE, failure_text(&event, buf));
+        note_failure(attempt, STATUS_REMOTE, failure_text(&event, session->trace, buf));
         session->flow = peer_flow_free(session->flow);
     }
     return 0;
@@ -164,8 +168,10 @@ static int talk(struct attempt *attempt, struct session_config *session, bool *r
 static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_next)
 {
     const struct connect_options *options = attempt->options;
+    char trace[TRACE_COMMAND];
     struct session_config session = {
         .net = net,
+        .trace = trace_command(&options->common, &attempt->target, trace),
         .udp = options->common.udp,
         .verbose = options->common.verbose,
         .idle_ns = options->common.timeout_ns,

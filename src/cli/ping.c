@@ -166,9 +166,15 @@ static int ping_loop(struct pinging *pinging)
     }
 }
 
+/* No answer at all, not even an error. */
+static bool unanswered(const struct pinging *pinging)
+{
+    return pinging->sent && !pinging->received && !pinging->errors;
+}
+
 static void print_summary(const struct pinging *pinging)
 {
-    char target[PEER_ADDR_TEXT];
+    char target[PEER_ADDR_TEXT], trace[TRACE_COMMAND];
     double sent = (double)pinging->sent;
 
     printf("\n--- %s ping statistics ---\n", peer_addr_format(&pinging->target.addr, target));
@@ -180,6 +186,9 @@ static void print_summary(const struct pinging *pinging)
         printf(", %llu errors", (unsigned long long)pinging->errors);
     printf(", %.4g%% lost\n",
            pinging->sent ? 100.0 * (sent - (double)pinging->received) / sent : 0.0);
+    if (unanswered(pinging))
+        printf("to see why: %s\n",
+               trace_command(&pinging->options->common, &pinging->target, trace));
     if (!pinging->rtts)
         return;
     double n = (double)pinging->rtts, mean = pinging->sum_ns / n;
@@ -191,7 +200,7 @@ static void print_summary(const struct pinging *pinging)
 static json_t *json_summary(const struct pinging *pinging)
 {
     json_t *document = json_report("ping", pinging->net, NULL);
-    char target[PEER_ADDR_TEXT];
+    char target[PEER_ADDR_TEXT], trace[TRACE_COMMAND];
 
     json_object_set_new(document, "target",
                         json_string(peer_addr_format(&pinging->target.addr, target)));
@@ -201,6 +210,10 @@ static json_t *json_summary(const struct pinging *pinging)
     json_object_set_new(document, "errors",
                         json_pack("{s:I}", "total", (json_int_t)pinging->errors));
     json_object_set_new(document, "duplicates", json_integer((json_int_t)pinging->duplicates));
+    if (unanswered(pinging))
+        json_object_set_new(document, "trace",
+                            json_string(trace_command(&pinging->options->common, &pinging->target,
+                                                      trace)));
     if (pinging->rtts) {
         double mean = pinging->sum_ns / (double)pinging->rtts;
         json_object_set_new(document, "latency_us",

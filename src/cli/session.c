@@ -307,7 +307,10 @@ static void print_end(struct session *session, const struct peer_event *event)
     char buf[64], sent[32], received[32], time[32];
 
     peer_flow_get_info(session->flow, &info);
-    if (event->end == PEER_END_UNREACHABLE)
+    const char *trace = session->config->trace;
+    if (event->end == PEER_END_TIMEOUT && !session->connected && trace)
+        tell(session, "connection timed out: no answer to the handshake; to see why: %s", trace);
+    else if (event->end == PEER_END_UNREACHABLE)
         tell(session, "%s", icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf));
     else if (event->end != PEER_END_CLOSED &&
              !(event->end == PEER_END_LOCAL && (session->status || session->closing)))

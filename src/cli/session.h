@@ -22,6 +22,7 @@ struct session_config {
     uint64_t quit_ns;
     bool zero;                       /* connect, tell, close: no bytes */
     bool raw;                        /* control characters go to the terminal as they are */
+    const char *trace;               /* the command that tells why there is no answer, or NULL */
     bool connected;                  /* the flow is open already */
     bool eof;                        /* and the application's FIN has come */
     const struct peer_event *closed; /* and it is over, but for bytes to read; or NULL */

@@ -49,6 +49,21 @@ static uint64_t after_end(const struct peer_soak_report *report)
     return report->counts.completed - report->in_time.completed;
 }
 
+/* The command that tells why nobody was reached; NULL when somebody was, or when the application
+   was peer's own and is gone with it. */
+static const char *trace_advice(const struct soak_run *run, const struct peer_soak_report *report,
+                                char buf[TRACE_COMMAND])
+{
+    struct common_options common = run->options->common;
+
+    if (!report->first_errors[PEER_SOAK_TIMEOUT] && !report->first_errors[PEER_SOAK_REFUSED])
+        return NULL;
+    if (common.isolate && !common.program)
+        return NULL;
+    common.udp = run->options->soak.udp;
+    return trace_command(&common, &run->options->target, buf);
+}
+
 /* ---- JSON ---- */
 
 static json_int_t integer(uint64_t value)
@@ -205,9 +220,11 @@ static void json_add_requests(json_t *document, const struct soak_run *run,
     json_object_set_new(requests, "status_codes", codes);
 }
 
-static void json_add_errors(json_t *document, const struct peer_soak_report *report)
+static void json_add_errors(json_t *document, const struct soak_run *run,
+                            const struct peer_soak_report *report)
 {
     json_t *firsts = json_object();
+    char trace[TRACE_COMMAND];
 
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
         if (report->first_errors[i])
@@ -216,6 +233,8 @@ static void json_add_errors(json_t *document, const struct peer_soak_report *rep
     if (report->first_error)
         json_object_set_new(document, "first_error", json_string(report->first_error));
     json_object_set_new(document, "first_errors", firsts);
+    if (trace_advice(run, report, trace))
+        json_object_set_new(document, "trace", json_string(trace));
 }
 
 static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
@@ -244,7 +263,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                         json_pack("{s:f, s:f, s:f}", "user", report->cpu_user_s, "sys",
                                   report->cpu_sys_s, "spin", report->cpu_spin_s));
     json_object_set_new(document, "rss_bytes", json_integer(integer(report->rss_bytes)));
-    json_add_errors(document, report);
+    json_add_errors(document, run, report);
     return document;
 }
 
@@ -314,6 +333,7 @@ static void print_statuses(const struct soak_run *run)
 
 static void print_errors(const struct soak_run *run, const struct peer_soak_report *report)
 {
+    char trace[TRACE_COMMAND];
     const struct peer_soak_counts *counts = &report->counts;
     const struct {
         const char *name;
@@ -346,6 +366,8 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
         if (report->first_errors[i])
             printf("  the first %s: %s\n", error_kinds[i].text, report->first_errors[i]);
     }
+    if (trace_advice(run, report, trace))
+        printf("  to see why: %s\n", trace);
     if (report->cannot_open)
         printf("  %s\n", report->cannot_open);
     print_statuses(run);

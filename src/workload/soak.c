@@ -360,7 +360,7 @@ static void on_end(struct soak_flow *flow)
         [PEER_END_REFUSED] = {SOAK_REFUSED, "connection refused"},
         [PEER_END_RESET] = {SOAK_RESET, "connection reset"},
         [PEER_END_TIMEOUT] = {SOAK_TIMEOUT, "timed out"},
-        [PEER_END_UNREACHABLE] = {SOAK_REFUSED, "unreachable"},
+        [PEER_END_UNREACHABLE] = {SOAK_REFUSED, NULL},
         [PEER_END_LOCAL] = {SOAK_CLOSED_EARLY, "reset by this peer"},
     };
     enum peer_end end = flow_end(&flow->flow);

@@ -5,6 +5,7 @@
  * How an answer begins is kept for that in a small table by the flow's number, so that it costs no
  * flow anything: where another flow has taken its place nothing is said.
  */
+#include "base/macro.h"
 #include "workload/soak.h"
 
 #include <ctype.h>
@@ -101,6 +102,8 @@ void soak_answered(struct soak_flow *flow, unsigned status)
 
 const char *soak_closed_text(const struct soak_flow *flow)
 {
+    if (flow_end(&flow->flow) == PEER_END_UNREACHABLE)
+        return soak_unreachable_text(flow);
     return flow->soak->ops->answers ? "closed before the answer was complete"
                                     : "closed by the application";
 }
@@ -112,14 +115,31 @@ const char *soak_timeout_text(const struct soak_flow *flow)
     return flow->state == SOAK_CONNECTING ? "no answer to the handshake" : "no answer in time";
 }
 
-/* UDP: `icmp_type`, `icmp_code`. */
 const char *soak_unreachable_text(const struct soak_flow *flow)
 {
+    static const struct {
+        uint8_t family, type, code;
+        const char *text;
+    } texts[] = {
+        {4, 3, 0, "unreachable: no network (ICMP)"},
+        {4, 3, 1, "unreachable: no such host (ICMP)"},
+        {4, 3, 2, "unreachable: no such protocol (ICMP)"},
+        {4, 3, 3, "port unreachable"},
+        {4, 3, 9, "unreachable: network administratively prohibited (ICMP)"},
+        {4, 3, 10, "unreachable: host administratively prohibited (ICMP)"},
+        {4, 3, 13, "unreachable: administratively prohibited (ICMP)"},
+        {6, 1, 0, "unreachable: no route (ICMPv6)"},
+        {6, 1, 1, "unreachable: administratively prohibited (ICMPv6)"},
+        {6, 1, 3, "unreachable: no such host (ICMPv6)"},
+        {6, 1, 4, "port unreachable"},
+        {6, 1, 5, "unreachable: source refused by policy (ICMPv6)"},
+        {6, 1, 6, "unreachable: route rejects it (ICMPv6)"},
+    };
     const struct stack_conn *conn = &flow->flow.conn;
-    bool v6 = flow->soak->config.to.family == 6;
 
-    if (v6 ? conn->icmp_type == 1 && conn->icmp_code == 4
-           : conn->icmp_type == 3 && conn->icmp_code == 3)
-        return "port unreachable";
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (texts[i].family == flow->soak->config.to.family && texts[i].type == conn->icmp_type &&
+            texts[i].code == conn->icmp_code)
+            return texts[i].text;
     return "unreachable";
 }
