@@ -19,6 +19,7 @@
 enum { IN_BYTES = 256 * 1024, UDP_CHUNK = 16384, OUT_VECTORS = 16 };
 #define CLOSE_WAIT_NS (1 * CLI_NS_PER_S)
 #define UDP_LINGER_NS (1 * CLI_NS_PER_S)
+#define AWAY_LOOK_NS  (200 * CLI_NS_PER_MS)
 
 struct session {
     const struct session_config *config;
@@ -451,11 +452,15 @@ static int wait_for_something(struct session *session)
     };
     uint64_t deadline = next_deadline(session), now_ns = peer_net_now_ns(session->net);
     uint64_t delay = deadline > now_ns ? deadline - now_ns : 0;
-    int status = peer_net_poll(session->net, fds, CLI_ARRAY_SIZE(fds),
-                               deadline == UINT64_MAX ? deadline : delay);
+    bool away = session->terminal && terminal_is_away(session->terminal);
+    if (deadline == UINT64_MAX)
+        delay = deadline;
+    if (away && delay > AWAY_LOOK_NS)
+        delay = AWAY_LOOK_NS;
+    int status = peer_net_poll(session->net, fds, CLI_ARRAY_SIZE(fds), delay);
     if (status < 0 && status != -EINTR)
         return status;
-    if (session->terminal && (fds[1].revents || fds[2].revents))
+    if (session->terminal && (fds[1].revents || fds[2].revents || away))
         terminal_take(session->terminal);
     else if (fds[1].revents)
         in_read(session);
@@ -550,6 +555,15 @@ static bool step(void *user)
     return !session->over;
 }
 
+/* At a terminal: keys have been taken since the last turn, and may have changed much. */
+static bool step_after_keys(void *user)
+{
+    struct session *session = user;
+
+    settle(session);
+    return !session->over && step(session);
+}
+
 static int run_loop(struct session *session)
 {
     settle(session); /* an accepted flow may have brought bytes */
@@ -563,7 +577,7 @@ static int run_loop(struct session *session)
 int session_run(const struct session_config *config, bool *ret_interrupted)
 {
     static const struct terminal_ops ops = {
-        .wait = step,
+        .wait = step_after_keys,
         .line = in_append,
         .escape = on_terminal_escape,
         .command = on_terminal_command,

@@ -98,6 +98,9 @@ void terminal_run(struct terminal *terminal);
 enum { TERMINAL_FDS = 2 };
 void terminal_fds(const struct terminal *terminal, int fds[TERMINAL_FDS]);
 void terminal_take(struct terminal *terminal);
+/** A shell has the terminal, and will not say when it gives it back: terminal_take is to be called
+ *  now and then. */
+bool terminal_is_away(const struct terminal *terminal);
 /** Around what is written elsewhere than by terminal_wrote: off with the line that is being edited,
  *  and on with it. */
 void terminal_hide(struct terminal *terminal);

@@ -59,7 +59,7 @@ struct terminal {
     char last;        /* the byte before */
     bool dead;        /* the terminal hung up */
     bool over;        /* the session has ended */
-    bool background;  /* stopped and continued without the terminal: hands off */
+    bool background;  /* continued by a shell's bg: hands off */
 
     struct screen screen;
 };
@@ -466,6 +466,7 @@ static bool in_foreground(void)
 static void resume(struct terminal *terminal)
 {
     terminal->background = !in_foreground();
+    terminal->screen.editing = !terminal->background; /* the line is not shown there */
     if (terminal->background)
         return;
     el_set(terminal->el, EL_PREP_TERM, 0); /* what we think it is, which a shell has changed */
@@ -541,11 +542,18 @@ void terminal_fds(const struct terminal *terminal, int fds[TERMINAL_FDS])
     fds[1] = terminal->signal_fd;
 }
 
+bool terminal_is_away(const struct terminal *terminal)
+{
+    return terminal->background;
+}
+
 void terminal_take(struct terminal *terminal)
 {
     struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
 
     take_signals(terminal);
+    if (terminal->background && in_foreground())
+        resume(terminal);
     if (!terminal->background && waiting(terminal) < TYPED_MAX && poll(&fd, 1, 0) == 1)
         fill(terminal);
 }

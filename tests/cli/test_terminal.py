@@ -159,6 +159,19 @@ def test_info_prints_facts():
 
 
 def test_half_close_goes_on_reading():
+    def handle(connection, _address):
+        assert connection.recv(10) == b""
+        ends.append(True)
+        connection.sendall(b"bye\n")
+        terminal.release.wait(harness.LIMIT_S)  # and no more: nothing else wakes the session
+
+    ends = []
+    terminal = Terminal(handle=handle)
+    terminal.type("~h")
+    harness.until("the FIN", lambda: ends)
+    terminal.see(rb"bye")
+    terminal.release.set()
+    terminal.end(0)
     terminal = Terminal()
     terminal.type("~h")
     terminal.see(rb"bye")
@@ -558,6 +571,82 @@ def test_stop_and_continue():
     terminal.arrives(b"half a line\n")
     terminal.type("\x04")
     terminal.end(0)
+
+
+def test_a_real_shell_stops_it_and_brings_it_back():
+    """bash with job control: Ctrl-Z and fg, Ctrl-Z, bg and fg (for which no signal comes)."""
+    harness.need("bash")
+    received = []
+
+    def handle(connection, _address):
+        while True:
+            data = connection.recv(1000)
+            if not data:
+                return
+            received.append(data)
+            connection.sendall(b"got it\n")
+
+    server = Server(handle)
+    os.environ.update(TERM="xterm", HOME=harness.directory, PS1="ready> ")
+    master, slave = harness.pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+    modes = termios.tcgetattr(slave)
+
+    def own_terminal():
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    shell = Peer("--norc", "--noprofile", "-i", stdin=slave, stdout=slave, stderr=slave, prepare=own_terminal,
+                 program=["bash"])
+    screen = b""
+
+    def see(pattern):
+        nonlocal screen
+        def look():
+            nonlocal screen
+            while select.select([master], [], [], 0)[0]:
+                screen += os.read(master, 65536)
+            return re.search(pattern, screen)
+        try:
+            found = harness.until(f"{pattern!r} on the screen", look, 20)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there is {screen!r}")
+        screen = screen[found.end():]
+
+    def editor_has_it():
+        return not termios.tcgetattr(slave)[3] & termios.ICANON
+
+    see(rb"ready> ")
+    os.write(master, f"{harness.PEER} connect -v {OWN4} {server.port}\r".encode())
+    see(rb"connected in")
+    harness.until("the editor", editor_has_it)
+    os.write(master, b"half")
+    see(rb"half")
+    os.write(master, b"\x1a")
+    see(rb"Stopped[^$]*ready> ")
+    os.write(master, b"stty -a\r")
+    see(rb"[^-]icanon[^$]*ready> ")
+    os.write(master, b"fg\r")
+    see(rb"(?s)connect -v.*\r\n.*half")
+    os.write(master, b" line\r")
+    see(rb"got it")
+    assert received == [b"half line\n"], received
+    os.write(master, b"\x1a")
+    see(rb"Stopped[^$]*ready> ")
+    os.write(master, b"bg\r")
+    see(rb"ready> ")
+    os.write(master, b"fg\r")
+    see(rb"connect -v[^\r]*\r\n")
+    harness.until("the editor", editor_has_it)
+    os.write(master, b"again\r")
+    see(rb"got it")
+    assert received[1:] == [b"again\n"], received
+    os.write(master, b"\x04")
+    see(rb"B sent[^$]*ready> ")
+    os.write(master, b"exit\r")
+    harness.until("the end of the shell", lambda: shell.process.poll() is not None)
+    assert termios.tcgetattr(slave) == modes
+    server.join()
 
 
 def test_width_follows_the_terminal():
