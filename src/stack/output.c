@@ -393,20 +393,31 @@ static void emit(struct stack *stack, struct pbuf *p, uint64_t peer,
 }
 
 /* TUN: a packet is a frame. */
-static err_t output_packet(struct netif *netif, struct pbuf *p)
+static err_t send_packet(struct stack *stack, struct pbuf *p)
 {
-    struct stack *stack = netif->state;
     struct frame_offload offload = {0};
-    uint8_t bytes[SYN_BYTES];
-    struct pbuf copy;
-    if (holds_ack(stack, p->payload, p->tot_len))
-        return ERR_OK;
-    if (is_syn(p->payload))
-        p = shape_syn(p, 0, &copy, bytes);
     int64_t peer = finish_ip(stack, p->payload, p->payload, p->tot_len, &offload);
 
     emit(stack, p, peer < 0 ? stack->peer : (uint64_t)peer, &offload);
     return ERR_OK;
+}
+
+/* Apart, so that the others need no room for a copy. */
+static __attribute__((noinline)) err_t send_syn(struct stack *stack, struct pbuf *p)
+{
+    uint8_t bytes[SYN_BYTES];
+    struct pbuf copy;
+
+    return send_packet(stack, shape_syn(p, 0, &copy, bytes));
+}
+
+static err_t output_packet(struct netif *netif, struct pbuf *p)
+{
+    struct stack *stack = netif->state;
+
+    if (holds_ack(stack, p->payload, p->tot_len))
+        return ERR_OK;
+    return is_syn(p->payload) ? send_syn(stack, p) : send_packet(stack, p);
 }
 
 static err_t output_ip4(struct netif *netif, struct pbuf *p, const ip4_addr_t *dest)
