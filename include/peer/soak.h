@@ -113,13 +113,18 @@ struct peer_soak_interval {
     bool after_end;                 /* what came when the measured time was over */
 };
 
-/** What the local kernel lost on the way: differences since the start. */
+/** What the local kernel did on the way: differences over the measured time and the stragglers'. All
+ * but `listener_drops`, `device_drops` and `conntrack_*` are counters of the whole namespace, see
+ * peer-soak(1) for their names in nstat(8). */
 struct peer_soak_local {
-    uint64_t listen_overflows, listen_drops; /* of the namespace */
-    uint64_t listener_drops;                 /* of the sockets at the target's port */
-    uint64_t udp_receive_errors;             /* receive buffers that were full */
-    uint64_t retransmits;                    /* segments the kernel sent again */
-    uint64_t device_drops;                   /* the device's queue was full */
+    uint64_t listen_overflows, listen_drops; /* packets, each repetition again */
+    uint64_t listener_drops;     /* packets, by the sockets at the target's port, for want of room */
+    uint64_t udp_receive_errors; /* receive buffers that were full */
+    uint64_t retransmits;        /* segments the kernel sent again, without SYN-ACKs */
+    uint64_t syn_cookies;        /* SYN-ACKs that carried one */
+    uint64_t request_queue_drops; /* SYNs: the queue of half-open connections was full */
+    uint64_t overflow_aborts;     /* connections reset since the accept queue was full */
+    uint64_t device_drops;        /* the device's queue was full */
     uint64_t conntrack_count, conntrack_max; /* now; 0: not loaded */
 };
 
@@ -136,8 +141,13 @@ struct peer_soak_report {
     uint64_t behind;      /* requests that the schedule wanted and that did not start */
     struct peer_latency handshake, first_byte, request;
     struct peer_soak_local local;
-    uint64_t retransmits;         /* segments the peers sent again */
-    double cpu_user_s, cpu_sys_s; /* of this process since the start */
+    uint64_t retransmits;         /* segments the peers sent again, without SYNs */
+    uint64_t syn_retransmits;     /* SYNs they sent again */
+    uint64_t syn_repeated;        /* connections that did so */
+    uint64_t warmed;              /* requests completed in the warm-up, which are in no figure */
+    double cpu_waited_s;          /* this process could run and others had the processor */
+    double cpu_throttled_s;       /* its control group had used its quota */
+    double cpu_user_s, cpu_sys_s; /* of this process in the measured time */
     double cpu_spin_s;            /* of both: looking for answers instead of sleeping */
     uint64_t rss_bytes;
     const char *first_error;                         /* what the first error was, or NULL */

@@ -64,6 +64,31 @@ static const char *trace_advice(const struct soak_run *run, const struct peer_so
     return trace_command(&common, &run->options->target, buf);
 }
 
+/* Without what it spent for want of answers. */
+static double cpu_needed(const struct peer_soak_report *report)
+{
+    return report->cpu_user_s + report->cpu_sys_s - report->cpu_spin_s;
+}
+
+enum { WAITED_PERCENT = 25, BUSY_PERCENT = 95 };
+
+/* Why the rate was not reached, or NULL when it was. Who waits for a processor for a quarter of the
+   time asks and reads too late, however little it uses. */
+static const char *limited_by(const struct peer_soak_report *report)
+{
+    double percent = (double)report->duration_ns / 1e11;
+
+    if (report->asked_rate <= 0 || report->behind * 100 <= report->counts.requests)
+        return NULL;
+    if (report->cpu_throttled_s > WAITED_PERCENT * percent)
+        return "quota";
+    if (report->cpu_waited_s + report->cpu_throttled_s > WAITED_PERCENT * percent)
+        return "processors";
+    if (report->local.listen_overflows)
+        return "accept queue";
+    return cpu_needed(report) > BUSY_PERCENT * percent ? "peer" : "application";
+}
+
 /* ---- JSON ---- */
 
 static json_int_t integer(uint64_t value)
@@ -113,10 +138,10 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
     json_object_set_new(
         document, "errors",
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
-                  integer(peer_soak_errors(counts)), "refused", integer(counts->refused), "reset", integer(counts->reset), "timeout",
-                  integer(counts->timeout), "bad_answer", integer(counts->bad_answer),
-                  "closed_early", integer(counts->closed_early), "status",
-                  integer(counts->unexpected_status), "closed_idle",
+                  integer(peer_soak_errors(counts)), "refused", integer(counts->refused), "reset",
+                  integer(counts->reset), "timeout", integer(counts->timeout), "bad_answer",
+                  integer(counts->bad_answer), "closed_early", integer(counts->closed_early),
+                  "status", integer(counts->unexpected_status), "closed_idle",
                   integer(counts->closed_idle)));
 }
 
@@ -138,10 +163,13 @@ static json_t *json_interval(const struct peer_soak_interval *interval)
 static json_t *json_local(const struct peer_soak_local *local)
 {
     json_t *entry = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I}", "listen_overflows", integer(local->listen_overflows),
-        "listen_drops", integer(local->listen_drops), "listener_drops",
-        integer(local->listener_drops), "udp_receive_errors", integer(local->udp_receive_errors),
-        "retransmits", integer(local->retransmits), "device_drops", integer(local->device_drops));
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "listen_overflows",
+        integer(local->listen_overflows), "listen_drops", integer(local->listen_drops),
+        "listener_drops", integer(local->listener_drops), "udp_receive_errors",
+        integer(local->udp_receive_errors), "retransmits", integer(local->retransmits),
+        "device_drops", integer(local->device_drops), "syn_cookies", integer(local->syn_cookies),
+        "request_queue_drops", integer(local->request_queue_drops), "overflow_aborts",
+        integer(local->overflow_aborts));
 
     if (local->conntrack_max)
         json_object_set_new(entry, "conntrack",
@@ -244,15 +272,18 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     json_add_requests(document, run, report);
     if (report->asked_rate > 0)
         json_object_set_new(document, "rate",
-                            json_pack("{s:f, s:f, s:I}", "asked", report->asked_rate, "reached",
-                                      reached_rate(report), "behind", integer(report->behind)));
+                            json_pack("{s:f, s:f, s:I, s:s?}", "asked", report->asked_rate,
+                                      "reached", reached_rate(report), "behind",
+                                      integer(report->behind), "limited_by", limited_by(report)));
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
     json_object_set_new(document, "latency_us",
                         json_pack("{s:o, s:o, s:o}", "handshake", json_latency(&report->handshake),
                                   "first_byte", json_latency(&report->first_byte), "request",
                                   json_latency(&report->request)));
     json_object_set_new(document, "tcp",
-                        json_pack("{s:I}", "retransmits", integer(report->retransmits)));
+                        json_pack("{s:I, s:I, s:I}", "retransmits", integer(report->retransmits),
+                                  "syn_retransmits", integer(report->syn_retransmits),
+                                  "syn_repeated", integer(report->syn_repeated)));
     json_object_set_new(document, "local", json_local(&report->local));
     json_add_links(document, run);
     if (*run->options->common.manners)
@@ -260,9 +291,13 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
     json_object_set_new(document, "open_most", json_integer(integer(report->open_most)));
     json_object_set_new(document, "cpu_s",
-                        json_pack("{s:f, s:f, s:f}", "user", report->cpu_user_s, "sys",
-                                  report->cpu_sys_s, "spin", report->cpu_spin_s));
+                        json_pack("{s:f, s:f, s:f, s:f, s:f}", "user", report->cpu_user_s, "sys",
+                                  report->cpu_sys_s, "spin", report->cpu_spin_s, "waited",
+                                  report->cpu_waited_s, "throttled", report->cpu_throttled_s));
     json_object_set_new(document, "rss_bytes", json_integer(integer(report->rss_bytes)));
+    if (run->options->soak.warmup_ns)
+        json_object_set_new(document, "warmup",
+                            json_pack("{s:I}", "completed", integer(report->warmed)));
     json_add_errors(document, run, report);
     return document;
 }
@@ -373,34 +408,48 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
     print_statuses(run);
 }
 
-/* What the kernel lost, only when it did. */
+/* Connections that had to try again are ours, and counted once; the counter is of packets, each
+   repetition again, and of everybody's. */
+static void print_accept_queue(const struct peer_soak_report *report)
+{
+    unsigned long long packets = report->local.listen_overflows;
+
+    if (packets && report->syn_repeated)
+        printf("  %llu connections had to ask again: the accept queue was full for %llu packets\n",
+               (unsigned long long)report->syn_repeated, packets);
+    else if (packets)
+        printf("  the accept queue was full for %llu packets, but no connection had to ask again\n",
+               packets);
+}
+
+/* What the kernel lost, only when it did. Its listener counts what the accept queue dropped too. */
 static void print_local(const struct peer_soak_report *report)
 {
     const struct peer_soak_local *local = &report->local;
     const struct {
         uint64_t count;
         const char *text;
-    } losses[] = {
-        {local->listen_overflows, "connections lost because the accept queue was full"},
-        {local->listener_drops, "packets dropped by the listening socket"},
+    } lines[] = {
+        {local->listen_overflows ? 0 : local->listener_drops,
+         "packets dropped by the listening socket"},
+        {local->overflow_aborts, "connections reset because the accept queue was full"},
+        {local->request_queue_drops, "SYNs dropped because the queue of half-open connections was "
+                                     "full"},
+        {local->syn_cookies,
+         "SYN cookies sent because the queue of half-open connections was full"},
         {local->udp_receive_errors, "datagrams lost because a receive buffer was full"},
         {local->device_drops, "packets lost in the device's queue (peer read too late)"},
         {local->retransmits, "segments sent again by the local kernel"},
         {report->retransmits, "segments sent again by the peers"},
     };
 
-    for (size_t i = 0; i < CLI_ARRAY_SIZE(losses); i++) {
-        if (losses[i].count)
-            printf("  %llu %s\n", (unsigned long long)losses[i].count, losses[i].text);
+    print_accept_queue(report);
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(lines); i++) {
+        if (lines[i].count)
+            printf("  %llu %s\n", (unsigned long long)lines[i].count, lines[i].text);
     }
     if (local->conntrack_max && local->conntrack_count >= local->conntrack_max)
         printf("  connection tracking is full: %llu\n", (unsigned long long)local->conntrack_max);
-}
-
-/* Without what it spent for want of answers. */
-static double cpu_needed(const struct peer_soak_report *report)
-{
-    return report->cpu_user_s + report->cpu_sys_s - report->cpu_spin_s;
 }
 
 /* As it was asked for, or three digits of what was measured. */
@@ -412,17 +461,29 @@ static const char *format_rate(double rate, bool exact, char buf[32])
 
 static void print_rate(const struct peer_soak_report *report)
 {
-    char asked[32], reached[32];
+    static const char *const texts[][2] = {
+        {"quota", "the processor time that peer's control group may use"},
+        {"processors", "this machine's processors: peer was ready to run, and others had them"},
+        {"accept queue", "the application's accept queue"},
+        {"peer", "this process's CPU time"},
+        {"application", "answers: more flows (-c), or a faster application"},
+    };
+    const char *by = limited_by(report);
+    char asked[32], reached[32], waited[32];
+    size_t i = 0;
 
-    if (report->asked_rate <= 0 || report->behind * 100 <= report->counts.requests)
+    if (!by)
         return;
-    printf("  asked %s/s, reached %s/s: limited by %s\n",
+    while (strcmp(texts[i][0], by) != 0)
+        i++;
+    printf("  asked %s/s, reached %s/s: limited by %s",
            format_rate(report->asked_rate, true, asked),
-           format_rate(reached_rate(report), false, reached),
-           report->local.listen_overflows ? "the application's accept queue"
-           : cpu_needed(report) > 0.95 * (double)report->duration_ns / 1e9
-               ? "this process's CPU time"
-               : "answers: more flows (-c), or a faster application");
+           format_rate(reached_rate(report), false, reached), texts[i][1]);
+    if (i < 2)
+        printf(" (%s)",
+               format_time((uint64_t)((report->cpu_waited_s + report->cpu_throttled_s) * 1e9),
+                           waited));
+    putchar('\n');
 }
 
 static void print_head(const struct soak_run *run)
@@ -544,6 +605,8 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
 
 int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status)
 {
+    if (run->options->soak.warmup_ns)
+        say("%llu requests of the warm-up are in no figure", (unsigned long long)report->warmed);
     if (!run->options->json_stream && !run->options->common.json) {
         print_text(run, report);
         return flush_output(status);

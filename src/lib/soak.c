@@ -5,6 +5,8 @@
  */
 #include "lib/internal.h"
 
+#include "base/macro.h"
+#include "kernel/cpu.h"
 #include "kernel/sysctl.h"
 #include "workload/soak.h"
 
@@ -15,12 +17,25 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* The local kernel's, and what of them is no loss. */
+struct counted {
+    struct peer_soak_local local;
+    uint64_t syn_retransmits;
+};
+
+/* What this process has used by now. */
+struct cost {
+    struct rusage usage;
+    struct cpu_wait wait;
+    uint64_t spun_ns;
+};
+
 struct peer_soak {
     struct peer_net *net;
     struct soak *run;
-    struct peer_soak_local before;
-    struct rusage usage_before;
-    uint64_t retransmits_before, spun_before_ns;
+    struct counted before;               /* when measuring began */
+    struct cost cost_before, cost_after; /* when it began and ended */
+    struct stack_stats sent_before;
     struct peer_addr to;
     uint16_t port;
     bool udp;
@@ -32,10 +47,14 @@ static const struct {
     const char *group, *name;
     size_t offset;
 } counters[] = {
-    {"TcpExt", "ListenOverflows", offsetof(struct peer_soak_local, listen_overflows)},
-    {"TcpExt", "ListenDrops", offsetof(struct peer_soak_local, listen_drops)},
-    {"Udp", "RcvbufErrors", offsetof(struct peer_soak_local, udp_receive_errors)},
-    {"Tcp", "RetransSegs", offsetof(struct peer_soak_local, retransmits)},
+    {"TcpExt", "ListenOverflows", offsetof(struct counted, local.listen_overflows)},
+    {"TcpExt", "ListenDrops", offsetof(struct counted, local.listen_drops)},
+    {"TcpExt", "SyncookiesSent", offsetof(struct counted, local.syn_cookies)},
+    {"TcpExt", "TCPReqQFullDrop", offsetof(struct counted, local.request_queue_drops)},
+    {"TcpExt", "TCPAbortOnOverflow", offsetof(struct counted, local.overflow_aborts)},
+    {"TcpExt", "TCPSynRetrans", offsetof(struct counted, syn_retransmits)},
+    {"Udp", "RcvbufErrors", offsetof(struct counted, local.udp_receive_errors)},
+    {"Tcp", "RetransSegs", offsetof(struct counted, local.retransmits)},
 };
 
 static void read_sysctl(const char *path, uint64_t *value)
@@ -46,13 +65,13 @@ static void read_sysctl(const char *path, uint64_t *value)
         *value = (uint64_t)number;
 }
 
-static void read_counters(struct peer_soak_local *local)
+static void read_counters(struct counted *counted)
 {
     for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
         (void)snmp_read(0, counters[i].group, counters[i].name,
-                        (uint64_t *)(void *)((char *)local + counters[i].offset));
-    read_sysctl("net/netfilter/nf_conntrack_count", &local->conntrack_count);
-    read_sysctl("net/netfilter/nf_conntrack_max", &local->conntrack_max);
+                        (uint64_t *)(void *)((char *)counted + counters[i].offset));
+    read_sysctl("net/netfilter/nf_conntrack_count", &counted->local.conntrack_count);
+    read_sysctl("net/netfilter/nf_conntrack_max", &counted->local.conntrack_max);
 }
 
 static int read_counters_there(void *arg, struct netns_result *result)
@@ -64,28 +83,28 @@ static int read_counters_there(void *arg, struct netns_result *result)
 
 static int add_drops(void *user, const struct diag_socket *socket)
 {
-    struct peer_soak_local *local = user;
+    struct counted *counted = user;
 
-    local->listener_drops += socket->drops;
+    counted->local.listener_drops += socket->drops;
     return 0;
 }
 
 /* Totals as they are now; what cannot be read stays 0. */
-static void read_local(struct peer_soak *soak, struct peer_soak_local *local)
+static void read_local(struct peer_soak *soak, struct counted *counted)
 {
     struct peer_net *net = soak->net;
     struct rtnl_link link;
 
-    memset(local, 0, sizeof(*local));
+    memset(counted, 0, sizeof(*counted));
     if (net->netns_fd < 0)
-        read_counters(local);
+        read_counters(counted);
     else
-        (void)netns_run(net->netns_fd, net->netns_owner, read_counters_there, local, local,
-                        sizeof(*local), NULL, NULL);
+        (void)netns_run(net->netns_fd, net->netns_owner, read_counters_there, counted, counted,
+                        sizeof(*counted), NULL, NULL);
     (void)diag_listeners(net->diag, soak->udp ? IPPROTO_UDP : IPPROTO_TCP, soak->port, add_drops,
-                         local, NULL);
+                         counted, NULL);
     if (rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL) == 0)
-        local->device_drops = link.tx_dropped;
+        counted->local.device_drops = link.tx_dropped;
 }
 
 static uint64_t since(uint64_t now, uint64_t before)
@@ -93,21 +112,31 @@ static uint64_t since(uint64_t now, uint64_t before)
     return now > before ? now - before : 0; /* a listener may have been replaced */
 }
 
+/* A listener's drops are also the resets that take handshakes back at the end of a run, and what
+   came for those: only as many as were dropped for want of room are losses. A SYN-ACK that was sent
+   again is none. */
 static void report_local(struct peer_soak *soak, struct peer_soak_local *ret_local)
 {
-    const struct peer_soak_local *before = &soak->before;
-    struct peer_soak_local now;
+    const struct peer_soak_local *before = &soak->before.local;
+    struct counted counted;
 
-    read_local(soak, &now);
+    read_local(soak, &counted);
+    const struct peer_soak_local *now = &counted.local;
+    uint64_t dropped = since(now->listener_drops, before->listener_drops);
+    uint64_t listen_drops = since(now->listen_drops, before->listen_drops);
+    uint64_t syns = since(counted.syn_retransmits, soak->before.syn_retransmits);
     *ret_local = (struct peer_soak_local){
-        .listen_overflows = since(now.listen_overflows, before->listen_overflows),
-        .listen_drops = since(now.listen_drops, before->listen_drops),
-        .listener_drops = since(now.listener_drops, before->listener_drops),
-        .udp_receive_errors = since(now.udp_receive_errors, before->udp_receive_errors),
-        .retransmits = since(now.retransmits, before->retransmits),
-        .device_drops = since(now.device_drops, before->device_drops),
-        .conntrack_count = now.conntrack_count,
-        .conntrack_max = now.conntrack_max,
+        .listen_overflows = since(now->listen_overflows, before->listen_overflows),
+        .listen_drops = listen_drops,
+        .listener_drops = soak->udp ? dropped : MIN(dropped, listen_drops),
+        .udp_receive_errors = since(now->udp_receive_errors, before->udp_receive_errors),
+        .retransmits = since(since(now->retransmits, before->retransmits), syns),
+        .syn_cookies = since(now->syn_cookies, before->syn_cookies),
+        .request_queue_drops = since(now->request_queue_drops, before->request_queue_drops),
+        .overflow_aborts = since(now->overflow_aborts, before->overflow_aborts),
+        .device_drops = since(now->device_drops, before->device_drops),
+        .conntrack_count = now->conntrack_count,
+        .conntrack_max = now->conntrack_max,
     };
 }
 
@@ -139,23 +168,55 @@ static uint64_t spun_ns(const struct peer_net *net)
     return stats.spun_ns;
 }
 
+static void read_cost(const struct peer_net *net, struct cost *cost)
+{
+    getrusage(RUSAGE_SELF, &cost->usage);
+    cpu_wait_read(&cost->wait);
+    cost->spun_ns = spun_ns(net);
+}
+
 static void report_cost(const struct peer_soak *soak, struct peer_soak_report *report)
 {
-    struct rusage usage;
+    const struct cost *before = &soak->cost_before;
+    struct cost now = soak->cost_after;
 
-    getrusage(RUSAGE_SELF, &usage);
-    report->cpu_user_s = seconds(&usage.ru_utime) - seconds(&soak->usage_before.ru_utime);
-    report->cpu_sys_s = seconds(&usage.ru_stime) - seconds(&soak->usage_before.ru_stime);
-    report->cpu_spin_s = (double)(spun_ns(soak->net) - soak->spun_before_ns) / 1e9;
+    if (!soak->run->measure.closed)
+        read_cost(soak->net, &now);
+    report->cpu_user_s = seconds(&now.usage.ru_utime) - seconds(&before->usage.ru_utime);
+    report->cpu_sys_s = seconds(&now.usage.ru_stime) - seconds(&before->usage.ru_stime);
+    report->cpu_spin_s = (double)(now.spun_ns - before->spun_ns) / 1e9;
+    report->cpu_waited_s = (double)since(now.wait.waited_ns, before->wait.waited_ns) / 1e9;
+    report->cpu_throttled_s = (double)since(now.wait.throttled_ns, before->wait.throttled_ns) / 1e9;
     report->rss_bytes = resident_bytes();
 }
 
-static uint64_t retransmits(const struct peer_net *net)
+static void report_sent(const struct peer_soak *soak, struct peer_soak_report *report)
 {
-    struct stack_stats stats;
+    struct stack_stats now;
 
-    stack_get_stats(engine_stack(net->engine), &stats);
-    return stats.retransmits;
+    stack_get_stats(engine_stack(soak->net->engine), &now);
+    report->syn_retransmits = now.syn_retransmits - soak->sent_before.syn_retransmits;
+    report->syn_repeated = now.syn_repeated - soak->sent_before.syn_repeated;
+    report->retransmits = now.retransmits - soak->sent_before.retransmits - report->syn_retransmits;
+}
+
+static void begin_measuring(struct peer_soak *soak)
+{
+    read_local(soak, &soak->before);
+    stack_get_stats(engine_stack(soak->net->engine), &soak->sent_before);
+    read_cost(soak->net, &soak->cost_before);
+}
+
+/* Kernel counters go on to the end of the stragglers; to read them takes long enough to be seen in
+   latencies, but when measuring begins no request is under way that counts. */
+static void on_measured(void *user, bool begins)
+{
+    struct peer_soak *soak = user;
+
+    if (begins)
+        begin_measuring(soak);
+    else
+        read_cost(soak->net, &soak->cost_after);
 }
 
 /* ---- the run ---- */
@@ -184,10 +245,7 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     soak->to = config->to;
     soak->port = config->to_port;
     soak->udp = config->udp;
-    read_local(soak, &soak->before);
-    getrusage(RUSAGE_SELF, &soak->usage_before);
-    soak->retransmits_before = retransmits(net);
-    soak->spun_before_ns = spun_ns(net);
+    begin_measuring(soak);
     engine_now_fresh_ns(net->engine);
     int status = check_manners(net, config, error);
     if (status >= 0)
@@ -197,6 +255,8 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
         free(soak);
         return status;
     }
+    soak->run->measured = on_measured;
+    soak->run->measured_user = soak;
     engine_touch(net->engine, false);
     *ret_soak = soak;
     return 0;
@@ -247,7 +307,7 @@ void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_r
         .asked_rate = run->config.rate,
         .corrected = run->config.rate > 0,
         .behind = run->stopping ? run->behind : soak_behind(run),
-        .retransmits = retransmits(soak->net) - soak->retransmits_before,
+        .warmed = measure->warmed,
         .first_error = run->first_error,
         .cannot_open = run->cannot_open[0] ? run->cannot_open : NULL,
     };
@@ -260,6 +320,7 @@ void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_r
     measure_summary(measure, PEER_HISTOGRAM_HANDSHAKE, &ret_report->handshake);
     measure_summary(measure, PEER_HISTOGRAM_FIRST_BYTE, &ret_report->first_byte);
     measure_summary(measure, PEER_HISTOGRAM_REQUEST, &ret_report->request);
+    report_sent(soak, ret_report);
     report_local(soak, &ret_report->local);
     report_cost(soak, ret_report);
 }

@@ -258,6 +258,10 @@ static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
         bool seen = !(conn->flags & CONN_VANISHED);
         conn->retransmits += seen;
         stack->stats.retransmits += seen;
+        if (flags & TCP_SYN) {
+            stack->stats.syn_retransmits += seen;
+            stack->stats.syn_repeated += seen && pcb->nrtx == 1;
+        }
         if (!(conn->flags & CONN_RESENT)) {
             conn->flags |= CONN_RESENT;
             conn->resent_ms = (uint32_t)(stack->now_ns / NS_PER_MS);

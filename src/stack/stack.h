@@ -279,7 +279,9 @@ struct stack_stats {
     uint64_t conns; /* connections that have an owner, now */
     uint64_t time_wait;
     uint64_t ignored, bad; /* frames */
-    uint64_t retransmits;
+    uint64_t retransmits;     /* segments, with SYNs */
+    uint64_t syn_retransmits; /* SYNs (and SYN-ACKs) of these */
+    uint64_t syn_repeated;    /* connections that sent one again */
     uint64_t refused;        /* callers, by max_conns */
     uint64_t limited_errors; /* ICMP errors not sent: see answer.c */
 };

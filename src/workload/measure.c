@@ -39,6 +39,7 @@ void measure_restart(struct measure *measure, uint64_t now_ns)
     for (size_t i = 0; i < ARRAY_SIZE(measure->histograms); i++)
         hdr_reset(measure->histograms[i]);
     hdr_reset(measure->interval_request);
+    measure->warmed = measure->counts.completed;
     measure->counts = measure->before = (struct peer_soak_counts){0};
     memset(measure->codes, 0, sizeof(measure->codes));
     measure->carried = 0;

@@ -18,6 +18,7 @@ struct measure {
     struct peer_soak_counts in_time;   /* counts when the measured time ended */
     uint64_t codes[PEER_STATUS_CODES]; /* answers by status; [0]: none of these */
     uint64_t carried;                  /* completed in the measured time, and wanted before it */
+    uint64_t warmed;                   /* completed before measuring began */
     bool closed;                       /* the measured time is over; stragglers still count */
     uint64_t start_ns, interval_start_ns, end_ns;
     struct peer_soak_interval *intervals; /* complete and not taken yet */

@@ -145,6 +145,13 @@ static void close_in_order(struct soak_flow *flow)
     let_go(flow); /* what is still open is reset */
 }
 
+static void close_measure(struct soak *soak)
+{
+    if (!soak->measure.closed && soak->measured)
+        soak->measured(soak->measured_user, false);
+    measure_close(&soak->measure, soak_now(soak), soak->open);
+}
+
 static void maybe_over(struct soak *soak)
 {
     soak->stopping |= schedule_exhausted(&soak->schedule) && soak->open == 0;
@@ -154,7 +161,7 @@ static void maybe_over(struct soak *soak)
     struct timer *const timers[] = {&soak->due,   &soak->opening, &soak->sweep,    &soak->think,
                                     &soak->leave, &soak->expect,  &soak->interval, &soak->warm,
                                     &soak->end,   &soak->flood};
-    measure_close(&soak->measure, soak_now(soak), soak->open);
+    close_measure(soak);
     measure_end(&soak->measure, soak_now(soak), soak->open);
     for (size_t i = 0; i < ARRAY_SIZE(timers); i++)
         timer_cancel(soak->flows->timers, timers[i]);
@@ -636,6 +643,8 @@ static void warm_fire(struct timer *timer, uint64_t now_ns)
 {
     struct soak *soak = list_entry(timer, struct soak, warm);
 
+    if (soak->measured)
+        soak->measured(soak->measured_user, true);
     measure_restart(&soak->measure, now_ns);
     memset(soak->first_errors, 0, sizeof(soak->first_errors));
     soak->first_error = NULL;
@@ -700,7 +709,7 @@ void soak_stop(struct soak *soak, uint64_t grace_ns)
 {
     if (!soak->stopping) {
         soak->behind = soak_behind(soak);
-        measure_close(&soak->measure, soak_now(soak), soak->open);
+        close_measure(soak);
         timer_cancel(soak->flows->timers, &soak->interval);
         timer_cancel(soak->flows->timers, &soak->warm);
     }
@@ -735,21 +744,9 @@ void soak_init(struct soak *soak)
 
 void soak_begin(struct soak *soak)
 {
-    const struct peer_soak_config *config = &soak->config;
-    uint64_t warm_ns = soak->start_ns + config->warmup_ns;
-    soak->schedule = (struct schedule){
-        .rate = config->rate,
-        .connect_rate = config->connect_rate,
-        .ramp_ns = config->ramp_ns,
-        .flows = config->flows,
-        .total = config->total,
-        .by_opening = config->rate > 0 && config->requests_per_connection == 1,
-        .start_ns = soak->start_ns,
-        .warm_ns = warm_ns,
-        .end_ns = config->duration_ns ? warm_ns + config->duration_ns : UINT64_MAX,
-    };
+    soak_plan(soak);
     if (soak->config.warmup_ns)
-        arm(soak, &soak->warm, warm_ns);
+        arm(soak, &soak->warm, soak->schedule.warm_ns);
     if (!soak->parent)
         arm(soak, &soak->interval, soak->start_ns + soak->config.interval_ns);
     if (soak->config.duration_ns)

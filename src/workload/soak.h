@@ -132,6 +132,10 @@ struct soak {
     uint32_t failures; /* in a row */
     bool stopping, hurry, over, ports_exhausted;
 
+    /* Called when the measured time begins behind a warm-up, and when it ends. May be NULL. */
+    void (*measured)(void *user, bool begins);
+    void *measured_user;
+
     struct timer due, opening, sweep, think, leave, expect, interval, warm, end;
     const char *first_error;                       /* one of these, NULL: none */
     char first_errors[PEER_SOAK_ERROR_KINDS][240]; /* by enum soak_error */
@@ -186,6 +190,9 @@ uint64_t soak_behind(const struct soak *soak);
 /* soak_start.c: a run of a part of the flows; `config` is complete. It uses what its parent has
    made of the request, and takes turns with it. NULL without memory. */
 struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *parent);
+
+/** When what is wanted, from what is left of the configuration for these flows. */
+void soak_plan(struct soak *soak);
 
 /* soak.c for soak_start.c: lists and timers; the first connections. */
 void soak_init(struct soak *soak);

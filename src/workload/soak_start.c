@@ -164,6 +164,23 @@ int soak_start(const struct peer_soak_config *config, struct flows *flows,
     return 0;
 }
 
+void soak_plan(struct soak *soak)
+{
+    const struct peer_soak_config *config = &soak->config;
+    uint64_t warm_ns = soak->start_ns + config->warmup_ns;
+    soak->schedule = (struct schedule){
+        .rate = config->rate,
+        .connect_rate = config->connect_rate,
+        .ramp_ns = config->ramp_ns,
+        .flows = config->flows,
+        .total = config->total,
+        .by_opening = config->rate > 0 && config->requests_per_connection == 1,
+        .start_ns = soak->start_ns,
+        .warm_ns = warm_ns,
+        .end_ns = config->duration_ns ? warm_ns + config->duration_ns : UINT64_MAX,
+    };
+}
+
 struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *parent)
 {
     struct soak *soak = calloc(1, sizeof(*soak));

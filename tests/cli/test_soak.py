@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import re
 import resource
 import selectors
 import signal
@@ -447,6 +448,81 @@ def test_a_body_is_a_regular_file():
             2, "no regular file")
     peer("soak", f"http://{OWN4}/", "-n", 1, "--body", "@/nowhere/x", limit=20).refused(
         2, "[Nn]o such file")
+
+
+def test_the_warm_up_is_told_apart():
+    service = Service(ok)
+    result = peer("soak", f"http://{OWN4}:{service.port}/", "-n", 20, "--warmup", "100ms", "--json")
+    report = json.loads(result.expect(0, err=r"\d+ requests of the warm-up are in no figure").out)
+    assert report["requests"]["completed"] == report["requests"]["sent"] == 20
+    assert report["warmup"]["completed"] >= service.requests - 20 - 1
+    assert report["requests"]["status_codes"] == {"200": 20}
+
+
+def test_statuses_that_are_not_expected():
+    service = Service(lambda c, n: c.sendall(
+        b"HTTP/1.1 %d NO\r\nContent-Length: 2\r\n\r\nab" % (200, 206, 503)[n % 3]))
+    url = f"http://{OWN4}:{service.port}/"
+    report = soak(url, "-n", 30, "--expect", "200,204", status=1)
+    assert errors_of(report, "status") == 20 and report["requests"]["completed"] == 10
+    assert report["requests"]["status_codes"] == {"200": 10, "206": 10, "503": 10}
+    assert report["first_errors"] == {"status": report["first_error"]}
+    soak(url, "-n", 30, "--expect", "2xx,500-599")
+    peer("soak", url, "-n", 30, "--expect", "200,204").expect(
+        1, out=r"20 of unexpected status\n  the first of unexpected status: status (206|503)\n")
+    peer("soak", url, "--expect", "20x", limit=20).refused(2, "no status to expect")
+    peer("soak", f"tcp://{OWN4}:7", "--expect", "200", limit=20).refused(2, "http:// targets")
+
+
+def test_what_refused_is_named():
+    greets = Service(ok)
+    greets.serve = lambda connection: (connection.sendall(b"Host is not allowed\r\n"),
+                                       connection.close())
+    report = soak(f"tcp://{OWN4}:{greets.port}", "--idle", "-c", 10, "-d", 1, status=1)
+    assert 'it had sent "Host is not allowed"' in report["first_error"], report["first_error"]
+    assert 10 <= report["connections"]["opened"] <= 100
+
+
+def test_a_full_accept_queue_is_told_by_connections():
+    sock, port = harness.listening(OWN4)
+    sock.listen(1)
+    args = (f"tcp://{OWN4}:{port}", "--idle", "-c", 20, "--connect-rate", 200)
+    text = peer("soak", *args, "-d", "3.5", "-w", 3).expect(1).out.decode()
+    told = re.search(r"(\d+) connections had to ask again: the accept queue was full for (\d+) p",
+                     text)
+    assert told and 15 <= int(told[1]) <= 20 < int(told[2]), text
+    report = soak(*args, "-d", "1.5")
+    assert 15 <= report["tcp"]["syn_repeated"] <= 20 <= report["local"]["listen_overflows"], report
+    assert report["tcp"]["retransmits"] == report["local"]["retransmits"] == 0, report
+
+
+def test_handshakes_taken_back_at_the_end_are_no_losses():
+    server = Peer("application", "http:80", stdin=subprocess.DEVNULL)
+    harness.until("the application listens", lambda: ":80 " in harness.run("ss", "-Hltn"))
+    for _ in range(4):
+        report = soak(f"http://{OWN4}/", "-c", 64, "-d", "0.2", "--no-keep-alive", "--link",
+                      "delay 2ms")
+        assert report["local"]["listener_drops"] == 0 == report["local"]["listen_overflows"]
+    server.stop()
+
+
+def test_a_starved_peer_does_not_blame_the_application():
+    service = Service(ok)
+    first = min(os.sched_getaffinity(0))
+    others = [subprocess.Popen(["sh", "-c", "while :; do :; done"], preexec_fn=lambda: (
+        os.sched_setaffinity(0, {first}), harness.libc.prctl(harness.PR_SET_PDEATHSIG, signal.SIGKILL)))
+        for _ in range(3)]
+    try:
+        running = Peer("soak", f"http://{OWN4}:{service.port}/", "-c", 32, "-R", "1000k", "-d", 2,
+                       "--json", prepare=lambda: os.sched_setaffinity(0, {first}))
+        report = json.loads(running.wait().expect(0).out)
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert report["rate"]["limited_by"] in ("processors", "quota"), (report["rate"], report["cpu_s"])
+    reached = soak(f"http://{OWN4}:{service.port}/", "-R", "0.5", "-d", "1")
+    assert reached["requests"]["completed"] == 1 and reached["rate"]["limited_by"] is None
 
 
 def test_wrong_words():
