@@ -20,7 +20,8 @@ enum peer_event_type {
     PEER_EVENT_EOF,         /* the application sent FIN: no more bytes will come */
     PEER_EVENT_CLOSED,      /* the end, `end` tells how. Always the last event of a flow */
     PEER_EVENT_PING,        /* an echo reply or an error about an echo request */
-    PEER_EVENT_UNREACHABLE, /* UDP: an ICMP error came back, `icmp_*` tell which; the flow stays */
+    PEER_EVENT_UNREACHABLE, /* an ICMP error came back, `icmp_*` tell which; the flow stays: UDP,
+                               or a handshake that goes on, since the error may pass */
 };
 
 enum peer_end {
@@ -29,7 +30,7 @@ enum peer_end {
     PEER_END_REFUSED,     /* RST in answer to SYN */
     PEER_END_RESET,       /* RST later */
     PEER_END_TIMEOUT,     /* handshake or retransmissions given up */
-    PEER_END_UNREACHABLE, /* ICMP said so during the handshake */
+    PEER_END_UNREACHABLE, /* ICMP said so during the handshake, for good or until its timeout */
     PEER_END_LOCAL,       /* peer_flow_reset by the caller */
 };
 

@@ -345,7 +345,8 @@ static void on_unreachable(struct session *session, const struct peer_event *eve
     char buf[64];
 
     tell(session, "%s", icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf));
-    session_over(session, STATUS_REMOTE);
+    if (session->config->udp) /* else the handshake goes on */
+        session_over(session, STATUS_REMOTE);
 }
 
 static void handle_event(struct session *session, const struct peer_event *event)

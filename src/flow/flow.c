@@ -112,7 +112,8 @@ static void deadline_fire(struct timer *timer, uint64_t now_ns)
     if (flow->state != FLOW_CONNECTING)
         return;
     stack_abort(flow->flows->stack, &flow->conn, true);
-    flow->conn.end = PEER_END_TIMEOUT;
+    /* A router may have said why. */
+    flow->conn.end = flow->conn.icmp_type ? PEER_END_UNREACHABLE : PEER_END_TIMEOUT;
     flows_event(&flow->conn, FLOW_END);
 }
 

@@ -4,7 +4,7 @@
  * Answering echo requests, and reporting closed UDP ports, is left to lwIP.
  *
  * An error message quotes the packet it is about: with the quoted addresses and ports its flow is
- * found. For a handshake it is the end (as for connect(2) on Linux), for a UDP flow news.
+ * found; path.c knows what it means. For a UDP flow it is news.
  */
 #include "stack/internal.h"
 
@@ -16,6 +16,7 @@
 #include <string.h>
 
 enum { V4_ECHO = 8, V4_ECHO_REPLY = 0, V4_UNREACHABLE = 3, V4_TIME_EXCEEDED = 11 };
+enum { V4_TOO_BIG_CODE = 4, V6_TOO_BIG = 2 };
 enum { V6_ECHO = 128, V6_ECHO_REPLY = 129, V6_UNREACHABLE = 1 };
 enum { ICMP_HEADER = 8 };
 
@@ -57,7 +58,7 @@ int stack_ping(struct stack *stack, const struct stack_ping *ping)
     addr_to_lwip(&ping->from, &from);
     addr_to_lwip(&ping->to, &to);
     context_identity(stack, (uint64_t)peer);
-    stack->netif.mtu = output_mtu(stack, ping->from.family, IP_HLEN + p->tot_len);
+    stack->netif.mtu = output_mtu(stack->mtu, ping->from.family, IP_HLEN + p->tot_len);
     uint8_t ttl = ping->ttl ? ping->ttl : ICMP_TTL;
     err_t error = v6 ? ip6_output_if_src(p, ip_2_ip6(&from), ip_2_ip6(&to), ttl, 0, IPPROTO_ICMPV6,
                                          &stack->netif)
@@ -72,6 +73,11 @@ static uint16_t be16(const uint8_t *bytes)
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
+static uint32_t be32(const uint8_t *bytes)
+{
+    return (uint32_t)be16(bytes) << 16 | be16(bytes + 2);
+}
+
 static void queue_result(struct stack *stack, const struct stack_icmp *icmp)
 {
     struct ping_result *result = malloc(sizeof(*result));
@@ -81,9 +87,33 @@ static void queue_result(struct stack *stack, const struct stack_icmp *icmp)
     list_add_tail(&stack->pings, &result->node);
 }
 
-/* The quoted packet is one of ours: from a peer. Tells whose it is. */
-static void error_input(struct stack *stack, struct stack_icmp *icmp, const uint8_t *quoted,
-                        size_t len)
+static bool is_too_big(const struct stack_icmp *icmp)
+{
+    return icmp->from.family == 6 ? icmp->type == V6_TOO_BIG
+                                  : icmp->type == V4_UNREACHABLE && icmp->code == V4_TOO_BIG_CODE;
+}
+
+/* A UDP flow, or a handshake. */
+static void conn_unreachable(struct stack *stack, struct stack_conn *conn,
+                             const struct stack_icmp *icmp)
+{
+    conn->icmp_type = icmp->type;
+    conn->icmp_code = icmp->code;
+    bool udp = conn->protocol == IPPROTO_UDP;
+    if (udp || !path_is_fatal(icmp->from.family, icmp->type, icmp->code)) {
+        if (udp || !(conn->flags & CONN_PASSIVE)) /* nobody knows of that one yet */
+            conn_mark(stack, conn, STACK_UNREACHABLE);
+        return;
+    }
+    conn->end = PEER_END_UNREACHABLE;
+    stack_abort(stack, conn, false);
+    conn_mark(stack, conn, STACK_CLOSED);
+}
+
+/* The quoted packet is one of ours: from a peer. Tells whose it is. `rest`: the second word of the
+   message, where a router puts its MTU. */
+static void error_input(struct stack *stack, struct stack_icmp *icmp, uint32_t rest,
+                        const uint8_t *quoted, size_t len)
 {
     struct packet inner;
 
@@ -107,15 +137,13 @@ static void error_input(struct stack *stack, struct stack_icmp *icmp, const uint
     struct stack_conn *conn = table_find(stack, inner.protocol, &tuple);
     if (!conn || conn->flags & CONN_TIME_WAIT)
         return;
-    conn->icmp_type = icmp->type;
-    conn->icmp_code = icmp->code;
-    if (conn->protocol == IPPROTO_UDP) {
-        conn_mark(stack, conn, STACK_UNREACHABLE);
-    } else if (!(conn->flags & CONN_OPEN)) {
-        conn->end = PEER_END_UNREACHABLE;
-        stack_abort(stack, conn, false);
-        conn_mark(stack, conn, STACK_CLOSED);
-    }
+    bool tcp = conn->protocol == IPPROTO_TCP;
+    if (tcp && !path_is_quoted(conn, be32(transport + 4)))
+        return;
+    if (is_too_big(icmp))
+        path_too_big(stack, conn, icmp->from.family, rest);
+    else if (!tcp || !(conn->flags & CONN_OPEN))
+        conn_unreachable(stack, conn, icmp);
 }
 
 /* Takes replies and errors; false when lwIP should see the packet. */
@@ -147,7 +175,8 @@ bool stack_icmp_input(struct stack *stack, const struct frame *frame, const stru
         result.bytes = (uint32_t)(len - ICMP_HEADER);
         queue_result(stack, &result);
     } else {
-        error_input(stack, &result, icmp + ICMP_HEADER, len - ICMP_HEADER);
+        uint32_t rest = v6 ? be32(icmp + 4) : be16(icmp + 6);
+        error_input(stack, &result, rest, icmp + ICMP_HEADER, len - ICMP_HEADER);
     }
     return true;
 }

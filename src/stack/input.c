@@ -544,7 +544,7 @@ static void fragment_input(struct stack *stack, struct frame *frame, struct pack
 /* A packet for the peer that the netif is now. */
 static void packet_input(struct stack *stack, struct frame *frame, struct packet *packet)
 {
-    stack->netif.mtu = output_mtu(stack, packet->ip_version, packet->ip_len);
+    stack->netif.mtu = output_mtu(stack->mtu, packet->ip_version, packet->ip_len);
     tcp_ticks = stack->now_tick;
     if (answer_bad_options(stack, frame, packet)) {
         stack->stats.bad++;

@@ -50,6 +50,8 @@ enum {
     CONN_VANISHED = 1 << 10,  /* nothing goes out, nothing comes in */
     CONN_UNPLUGGED = 1 << 11, /* and its machine answers nothing else either */
     CONN_RESENT = 1 << 12,    /* something was sent again, until resent_end is acknowledged */
+    CONN_MAY_FRAGMENT = 1 << 13, /* routers may cut its packets */
+    CONN_MSS_FALLS = 1 << 14,    /* segment_bytes shrank, lwIP's mss has not yet */
 };
 /* A bit of stack_conn.events that is no event: an acknowledgement is held. */
 enum { STACK_HELD = 1 << 7 };
@@ -196,8 +198,8 @@ int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple
 err_t output_init(struct netif *netif);
 void output_apply_segment_size(struct stack *stack, struct stack_conn *conn);
 void output_held_ack(struct stack *stack, struct stack_conn *conn);
-/** The MTU that lwIP must believe in for a packet of `bytes` in all. */
-uint16_t output_mtu(const struct stack *stack, uint8_t family, uint32_t bytes);
+/** What lwIP must believe to be the MTU for a packet of `bytes` in all, when it is `mtu`. */
+uint16_t output_mtu(uint16_t mtu, uint8_t family, uint32_t bytes);
 /** The window of a SYN for segments of `mss` bytes, as Linux: so many as fit into 64 KiB. */
 uint16_t output_syn_window(uint32_t mss);
 /** An IPv4 identification for what belongs to no connection. */
@@ -212,6 +214,8 @@ void recovery_timer(struct stack *stack, struct stack_conn *conn);
 /** When recovery_timer is to be called, or TIMER_NEVER. */
 uint64_t recovery_due_ns(const struct stack *stack, const struct stack_conn *conn);
 void recovery_free(struct stack_conn *conn);
+/** What is under way is sent again, though nothing is wrong. Not the last two. */
+void recovery_resend(struct stack *stack, struct stack_conn *conn);
 
 /* old.c */
 enum old_verdict {
@@ -238,6 +242,14 @@ struct stack_conn *udp_adopt(struct stack *stack, struct stack_listener *listene
 bool stack_icmp_input(struct stack *stack, const struct frame *frame, const struct packet *packet);
 void icmp_deliver(struct stack *stack, int *count);
 void icmp_done(struct stack *stack);
+
+/* path.c */
+/** A packet of this connection was too big for a router that takes `mtu`. */
+void path_too_big(struct stack *stack, struct stack_conn *conn, uint8_t family, uint32_t mtu);
+/** TCP: is the byte that an ICMP error quotes under way? */
+bool path_is_quoted(const struct stack_conn *conn, uint32_t seq);
+/** Does this ICMP error end a handshake? */
+bool path_is_fatal(uint8_t family, uint8_t type, uint8_t code);
 
 /* input.c */
 void input_init(struct stack *stack);

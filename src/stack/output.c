@@ -25,6 +25,7 @@
 #include "stack/internal.h"
 
 #include "base/rng.h"
+#include "packet/segment.h"
 
 #include "lwip/etharp.h"
 #include "lwip/ethip6.h"
@@ -38,11 +39,11 @@ enum { SUPER_SEGMENT_MAX = 65000 };
 
 /* lwIP 2.2.1 cuts IPv4 into pieces of a multiple of 8 bytes, but takes for the last what would fit
    into the MTU as such: unless MTU - 20 is a multiple too, up to 7 bytes are left behind that. */
-uint16_t output_mtu(const struct stack *stack, uint8_t family, uint32_t bytes)
+uint16_t output_mtu(uint16_t mtu, uint8_t family, uint32_t bytes)
 {
-    if (family == 6 || bytes <= stack->mtu)
-        return stack->mtu;
-    return (uint16_t)(stack->mtu - (stack->mtu - IP_HLEN) % 8);
+    if (family == 6 || bytes <= mtu)
+        return mtu;
+    return (uint16_t)(mtu - (mtu - IP_HLEN) % 8);
 }
 
 /* As Linux: a start that depends on who talks to whom, so that no two machines count alike. */
@@ -197,10 +198,26 @@ static void set_ip_id(struct stack *stack, uint8_t *ip, const uint8_t *tcp, bool
     ip[5] = (uint8_t)id;
 }
 
+/* The path takes less than before. lwIP requires that what it has queued fits its mss. */
+static void lower_mss(struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    uint16_t segment = conn->manners && conn->manners->segment_whole
+                           ? conn->manners->segment_whole
+                           : conn->segment_bytes;
+
+    if (pcb->unsent || pcb->unacked)
+        return;
+    pcb->mss = (u16_t)(segment + (pcb->flags & TF_TIMESTAMP ? 12 : 0));
+    conn->flags &= (uint16_t)~CONN_MSS_FALLS;
+}
+
 void output_apply_segment_size(struct stack *stack, struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
 
+    if (conn->flags & CONN_MSS_FALLS)
+        lower_mss(conn);
     if (!stack->super_segments || conn->flags & CONN_REAL_SIZE)
         return;
     uint32_t options = pcb->flags & TF_TIMESTAMP ? 12 : 0;
@@ -334,7 +351,8 @@ static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint3
         header = (uint8_t)((ip[0] & 15) * 4);
         protocol = ip[9];
         fragment = (ip[6] & 0x3f) || ip[7];
-        if (protocol == IPPROTO_TCP)
+        if (protocol == IPPROTO_TCP &&
+            !(stack->current && stack->current->flags & CONN_MAY_FRAGMENT))
             ip[6] |= 0x40; /* don't fragment, as every client does */
         src.family = dst.family = 4;
         memcpy(src.bytes, ip + 12, 4);
@@ -368,6 +386,20 @@ static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint3
     return addr_set_find(stack->peers, &src);
 }
 
+struct piece_of {
+    struct stack *stack;
+    uint64_t peer;
+};
+
+static void emit_piece(void *user, struct frame *frame)
+{
+    const struct piece_of *of = user;
+    struct iovec iov = {frame->data, frame->len};
+
+    of->stack->ops->output(of->stack->user, of->peer, &iov, 1, &frame->offload);
+    frame_put(frame);
+}
+
 static void emit(struct stack *stack, struct pbuf *p, uint64_t peer,
                  const struct frame_offload *offload)
 {
@@ -392,7 +424,11 @@ static void emit(struct stack *stack, struct pbuf *p, uint64_t peer,
         }
         iov[count++] = (struct iovec){q->payload, q->len};
     }
-    stack->ops->output(stack->user, peer, iov, count, offload);
+    if (offload->gso_type == FRAME_GSO_NONE || stack->super_segments || stack->udp_segments)
+        stack->ops->output(stack->user, peer, iov, count, offload);
+    else /* queued before the path shrank, for a device that cuts nothing */
+        (void)segment_split(iov, count, offload, stack->layer, stack->frames, emit_piece,
+                            &(struct piece_of){stack, peer});
     frame_put(flat);
 }
 

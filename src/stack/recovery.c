@@ -401,6 +401,9 @@ static bool has_marks(const struct stack *stack, const struct recovery *recovery
 
 /* ---- sending ---- */
 
+static void enter_repair(struct stack_conn *conn);
+static uint32_t catch_up(const struct stack *stack, struct stack_conn *conn);
+
 static void set_window(struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
@@ -494,6 +497,27 @@ static void send_lost(struct stack *stack, struct stack_conn *conn)
         note_resent(stack, conn, seg);
     }
     send_list(conn, list, tail);
+}
+
+void recovery_resend(struct stack *stack, struct stack_conn *conn)
+{
+    struct recovery *recovery = conn->recovery;
+
+    if (!recovery && !(recovery = start(conn)))
+        return;
+    (void)catch_up(stack, conn);
+    if (recovery->state == RECOVERY_OPEN) {
+        uint32_t cwnd = recovery->cwnd;
+        enter_repair(conn);
+        recovery->cwnd = recovery->ssthresh = cwnd;
+    }
+    for (struct tcp_seg *seg = conn_tcp(conn)->unacked; seg; seg = seg->next) {
+        if (seg->flags & (SEG_SACKED | SEG_LOST))
+            continue;
+        seg->flags |= SEG_LOST;
+        recovery->lost += TCP_TCPLEN(seg);
+    }
+    send_lost(stack, conn);
 }
 
 /* The tail-loss probe: something new, or the last segment again. */

@@ -38,7 +38,7 @@ enum {
     STACK_READABLE = 1 << 2,
     STACK_WRITABLE = 1 << 3, /* bytes were acknowledged */
     STACK_EOF = 1 << 4,
-    STACK_UNREACHABLE = 1 << 5, /* UDP: `icmp` in stack_conn tells */
+    STACK_UNREACHABLE = 1 << 5, /* UDP, handshakes: `icmp` in stack_conn tells; no end */
     STACK_CLOSED = 1 << 6,      /* the end: `end` in stack_conn tells; bytes may still be unread */
 };
 
@@ -139,7 +139,7 @@ struct stack_conn {
     uint32_t undo_cwnd, undo_ssthresh; /* of before the RTO */
     uint32_t retransmits;
     uint32_t arrived_more_ns; /* how much later the last one came, 4.2 s at the most */
-    uint16_t segment_bytes;   /* payload of a segment on the wire */
+    uint16_t segment_bytes; /* TCP: payload on the wire; UDP: the MTU of the way, if known */
     uint16_t flags;
     uint8_t events;
     uint8_t end;      /* enum peer_end */

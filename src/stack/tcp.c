@@ -40,6 +40,8 @@ static uint8_t end_of(const struct stack *stack, const struct stack_conn *conn, 
     case ERR_CLSD:
         return PEER_END_CLOSED;
     default:
+        if (!(conn->flags & CONN_OPEN) && conn->icmp_type)
+            return PEER_END_UNREACHABLE; /* a router had said so */
         return stack->receiving ? PEER_END_LOCAL : PEER_END_TIMEOUT;
     }
 }

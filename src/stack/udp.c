@@ -106,6 +106,11 @@ size_t stack_udp_write_room(const struct stack_conn *conn)
     return conn->pcb ? stack_datagram_max(IP_IS_V6_VAL(conn_udp(conn)->local_ip) ? 6 : 4) : 0;
 }
 
+static uint16_t udp_path_mtu(const struct stack *stack, const struct stack_conn *conn)
+{
+    return conn->segment_bytes ? conn->segment_bytes : stack->mtu;
+}
+
 /* `segment` is not 0 for a burst, which leaves whole. */
 static int udp_send_packet(struct stack *stack, struct stack_conn *conn, const void *data,
                            size_t len, size_t segment)
@@ -119,9 +124,10 @@ static int udp_send_packet(struct stack *stack, struct stack_conn *conn, const v
     if (len)
         pbuf_take(p, data, (u16_t)len);
     context_enter(stack, conn);
-    bool whole = segment || len + UDP_HLEN + ip_header <= stack->mtu;
+    uint16_t mtu = udp_path_mtu(stack, conn);
+    bool whole = segment || len + UDP_HLEN + ip_header <= mtu;
     stack->netif.mtu = segment ? 0xffff
-                               : output_mtu(stack, ip_header == IP_HLEN ? 4 : 6,
+                               : output_mtu(mtu, ip_header == IP_HLEN ? 4 : 6,
                                             (uint32_t)(len + UDP_HLEN + ip_header));
     stack->burst_segment = (uint16_t)segment;
     NETIF_SET_CHECKSUM_CTRL(&stack->netif, whole
@@ -153,7 +159,7 @@ int stack_udp_send_burst(struct stack *stack, struct stack_conn *conn, const voi
         return -EPIPE;
     ip_header = IP_IS_V6_VAL(conn_udp(conn)->local_ip) ? 40 : IP_HLEN;
     bool cut = stack->udp_segments && !(conn->flags & CONN_REAL_SIZE) && len > segment &&
-               segment + UDP_HLEN + ip_header <= stack->mtu;
+               segment + UDP_HLEN + ip_header <= udp_path_mtu(stack, conn);
     if (!segment || len > 65000 || len > segment * STACK_UDP_BURST)
         return -EMSGSIZE;
     if (cut)

@@ -4,56 +4,6 @@
 
 /* ---- ICMP ---- */
 
-static void refuse_with(uint8_t type, uint8_t code)
-{
-    static struct crafted frame;
-    struct simnet *net = begin_v4();
-    struct simnet_frame syn;
-    uint8_t quote[28];
-
-    struct end *end = end_connect(net, IPPROTO_TCP, "198.18.0.2", 0, app_v4, 80);
-    assert_true(simnet_take(net, &syn));
-    memcpy(quote, syn.data, sizeof(quote));
-    struct peer_addr from = simnet_addr("192.0.2.254"), to = simnet_addr("198.18.0.2");
-    craft_icmp_frame(&frame, &from, &to, type, code, 0, quote, sizeof(quote));
-    simnet_put(net, frame.bytes, frame.len, NULL);
-    assert_true(end_is_over(end));
-    assert_int_equal(end->how, PEER_END_UNREACHABLE);
-    assert_int_equal(end->icmp_type, type);
-    assert_int_equal(end->icmp_code, code);
-    assert_silent(net);
-    simnet_end(net);
-}
-
-static void unreachable_during_the_handshake_ends_it(void **state)
-{
-    (void)state;
-    for (uint8_t code = 0; code < 4; code++)
-        refuse_with(3, code);
-    refuse_with(3, 13);
-}
-
-static void icmp_errors_do_not_end_what_is_open(void **state)
-{
-    static struct crafted frame;
-    struct simnet *net = begin_v4();
-    struct craft_tcp open;
-    struct end *end = accept_one(net, "198.18.0.5", &open);
-    struct simnet_frame sent;
-    uint8_t quote[28];
-
-    (void)state;
-    end->to_send = 10;
-    end_pump(end);
-    assert_true(simnet_take(net, &sent));
-    memcpy(quote, sent.data, sizeof(quote));
-    struct peer_addr from = simnet_addr("192.0.2.254"), to = simnet_addr("198.18.0.5");
-    craft_icmp_frame(&frame, &from, &to, 3, 1, 0, quote, sizeof(quote));
-    simnet_put(net, frame.bytes, frame.len, NULL);
-    assert_int_equal(end->end_ns, 0);
-    simnet_end(net);
-}
-
 static void datagram_to_a_closed_port_is_quoted_back(void **state)
 {
     static struct crafted frame;
@@ -360,8 +310,6 @@ static void solicitation_is_answered_with_each_peers_own_mac(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(unreachable_during_the_handshake_ends_it),
-        TEST(icmp_errors_do_not_end_what_is_open),
         TEST(datagram_to_a_closed_port_is_quoted_back),
         TEST(echo_requests_are_answered),
         TEST(frames_for_nobody_are_ignored),
