@@ -172,6 +172,11 @@ void conn_mark(struct stack *stack, struct stack_conn *conn, unsigned events);
 void conn_set_timer(struct stack *stack, struct stack_conn *conn, uint64_t deadline_ns);
 void time_wait_free(struct stack *stack, struct stack_conn *conn);
 
+/* news.c */
+/** Adds what the options of a TCP header of `header` bytes tell. */
+void news_read(struct tcp_news *news, const struct tcp_pcb *pcb, const uint8_t *tcp,
+               uint32_t header);
+
 /* rtt.c */
 /** A round trip was timed. */
 void conn_take_rtt(struct stack_conn *conn, uint64_t rtt_ns);
