@@ -98,6 +98,13 @@ struct peer_net;
 PEER_EXPORT int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
                              struct peer_error *error);
 /**
+ * The orderly way to the end: 1 when the end of every flow has crossed its link and the other side
+ * has it, or when it has been waited for long enough (some seconds, and the delay of the links); 0:
+ * not yet, so wait and dispatch for some 10 ms and ask again. Flows that nobody has closed are reset
+ * by the first call. Then peer_net_free, which may also come earlier.
+ */
+PEER_EXPORT int peer_net_leave(struct peer_net *net);
+/**
  * Ends every flow with a reset, so that nothing stays half-open at the local side, and removes the
  * device. Flows and listeners not yet freed become invalid. A program started in isolation is
  * ended (SIGTERM, then SIGKILL).

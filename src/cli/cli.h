@@ -176,6 +176,10 @@ int signals_take(int fd);
 /** Waits for the net and signals. 1: a signal came, 0, or -errno of the dispatch. */
 int wait_net(struct peer_net *net, int signal_fd, uint64_t timeout_ns);
 
+/** Stays until the end of all connections has crossed the links: see peer_net_leave. A signal ends
+ *  the wait. */
+void leave_net(struct peer_net *net, int signal_fd);
+
 /* ---- JSON ---- */
 
 /** The document that all commands begin with: version, seed, command, target, from, device. */

@@ -19,7 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FIELD(member) .offset = offsetof(struct common_options, member)
+#define FIELD(member)  .offset = offsetof(struct common_options, member)
+#define LEAVE_LOOK_NS  (5 * CLI_NS_PER_MS)
 
 const struct option_def options_net[] = {
     {'s', "from", "ADDRS", "the peers: ADDR, ADDR/LEN, ADDR-ADDR, or a comma list of those",
@@ -394,6 +395,12 @@ int wait_net(struct peer_net *net, int signal_fd, uint64_t timeout_ns)
     if (status < 0)
         return status == -EINTR ? 0 : status;
     return fds[0].revents ? signals_take(signal_fd) : 0;
+}
+
+void leave_net(struct peer_net *net, int signal_fd)
+{
+    while (peer_net_leave(net) == 0 && wait_net(net, signal_fd, LEAVE_LOOK_NS) == 0)
+        ;
 }
 
 /* ---- output ---- */

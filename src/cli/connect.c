@@ -169,7 +169,9 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
 {
     const struct connect_options *options = attempt->options;
     char trace[TRACE_COMMAND];
+    bool hurried = false;
     struct session_config session = {
+        .hurried = &hurried,
         .net = net,
         .trace = trace_command(&options->common, &attempt->target, trace),
         .udp = options->common.udp,
@@ -191,6 +193,8 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
     if (session.signal_fd < 0)
         return STATUS_MACHINE;
     status = talk(attempt, &session, ret_next);
+    if (!hurried && !*ret_next)
+        leave_net(net, session.signal_fd);
     close(session.signal_fd);
     return status;
 }

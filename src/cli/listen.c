@@ -236,7 +236,10 @@ static int listen_in(struct listening *listening)
     status = start_program(listening->net, &options->common, NULL);
     if (status != 0)
         return status;
-    return options->serve ? serve_callers(listening) : talk_to_callers(listening);
+    status = options->serve ? serve_callers(listening) : talk_to_callers(listening);
+    if (status != STATUS_MACHINE)
+        leave_net(listening->net, listening->signal_fd);
+    return status;
 }
 
 static int run_listen(void *options, int argc, char **argv)

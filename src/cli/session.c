@@ -478,6 +478,8 @@ static void take_signal(struct session *session)
         session_reset(session);
         session_over(session, STATUS_REMOTE);
     } else if (session->closing) { /* the second one */
+        if (session->config->hurried)
+            *session->config->hurried = true;
         give_up_closing(session, "interrupted again");
     } else {
         session_close(session);

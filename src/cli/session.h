@@ -29,6 +29,7 @@ struct session_config {
     /** Gets the events of other flows. NULL: such flows are freed. */
     void (*other)(void *user, const struct peer_event *event);
     void *user;
+    bool *hurried; /* set when a second signal came; or NULL */
 };
 /** Runs until the end. Frees the flow. Returns the exit status; `*ret_interrupted` when a signal
  *  ended it. */

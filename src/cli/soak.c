@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define FIELD(member) .offset = offsetof(struct soak_options, member)
-#define LINGER_NS     (2 * CLI_NS_PER_S)
 
 static int add_header(void *options, const struct option_def *option, const char *text,
                       char why[128])
@@ -243,21 +242,6 @@ static void show_progress(struct soak_run *run)
     fflush(stderr);
 }
 
-/* The last FINs may still be under way: nobody should see a reset for want of a moment. */
-static int linger(struct soak_run *run)
-{
-    uint64_t until_ns = peer_net_now_ns(run->net) + LINGER_NS;
-    struct peer_net_stats stats;
-
-    while (peer_net_get_stats(run->net, &stats) == 0 && stats.flows > 0 &&
-           peer_net_now_ns(run->net) < until_ns) {
-        int status = wait_net(run->net, run->signal_fd, 20 * CLI_NS_PER_MS);
-        if (status != 0)
-            return status < 0 ? status : 0;
-    }
-    return 0;
-}
-
 /* As wait_net, and hears of it when whoever reads our standard output goes away. */
 static int wait_soak(struct soak_run *run)
 {
@@ -309,7 +293,8 @@ static int soak_loop(struct soak_run *run)
         report_interval(run, &interval);
     if (run->progress)
         fputs("\r\033[K", stderr);
-    return linger(run);
+    leave_net(run->net, run->signal_fd); /* the figures are whole then */
+    return 0;
 }
 
 /* Before the load, since afterwards would be too late to hear that it cannot be written. */

@@ -214,6 +214,46 @@ struct wires *engine_wires(struct engine *engine)
     return engine->wires;
 }
 
+/* ---- the end ---- */
+
+static bool is_cut_off(const struct engine *engine, const struct flow *flow)
+{
+    return engine->wires && wires_is_unplugged(engine->wires, flow->conn.peer);
+}
+
+bool engine_is_quiet(struct engine *engine)
+{
+    struct list *node;
+
+    if (engine->wires && !wires_are_idle(engine->wires))
+        return false;
+    list_each(node, &engine->flows.all)
+    {
+        if (!is_cut_off(engine, list_entry(node, struct flow, node)))
+            return false;
+    }
+    return true;
+}
+
+void engine_reset_flows(struct engine *engine, bool all)
+{
+    struct list *next;
+
+    for (struct list *node = engine->flows.all.next; node != &engine->flows.all; node = next) {
+        struct flow *flow = list_entry(node, struct flow, node);
+        next = node->next;
+        if (is_cut_off(engine, flow) || flow->state == FLOW_ENDED ||
+            (flow->state == FLOW_CLOSING && !all))
+            continue;
+        if (engine->wires) {
+            wires_flush(engine->wires, flow->conn.peer);
+            wires_spare(engine->wires);
+        }
+        flow_reset(flow);
+    }
+    engine_touch(engine, true);
+}
+
 /* ---- the stack's other calls ---- */
 
 static struct stack_conn *on_accept(void *user, struct stack_listener *listener,

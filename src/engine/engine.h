@@ -90,6 +90,15 @@ uint64_t engine_next_ns(struct engine *engine);
  *  without memory. */
 struct wires *engine_wires(struct engine *engine);
 
+/** Is every flow over, and nothing of them under way on a wire? But for peers whose cable is pulled. */
+bool engine_is_quiet(struct engine *engine);
+/**
+ * Resets flows, by their wires: those that are not closing, or all. What is under way to and from
+ * their peers is discarded first, and from then on wires lose nothing. Those whose cable is pulled
+ * stay.
+ */
+void engine_reset_flows(struct engine *engine, bool all);
+
 /** The time of this iteration. */
 uint64_t engine_now_ns(const struct engine *engine);
 /** Reads the clock first: for what begins between two iterations. */

@@ -200,6 +200,32 @@ int wires_unplug(struct wires *wires, uint64_t peer, bool unplugged)
     return 0;
 }
 
+bool wires_are_idle(const struct wires *wires)
+{
+    return !wires->counters[LINK_UPLINK].queued && !wires->counters[LINK_DOWNLINK].queued;
+}
+
+void wires_flush(struct wires *wires, uint64_t peer)
+{
+    struct wire *wire = find(wires, peer);
+
+    if (!wire)
+        return;
+    link_flush(&wire->links[LINK_UPLINK]);
+    link_flush(&wire->links[LINK_DOWNLINK]);
+}
+
+void wires_spare(struct wires *wires)
+{
+    for (int i = 0; i < 2; i++) {
+        struct link_spec clear;
+        link_spec_clear(&clear);
+        clear.delay_ns = wires->specs[i].delay_ns;
+        clear.rate_bit = wires->specs[i].rate_bit;
+        wires->specs[i] = clear; /* which all links share */
+    }
+}
+
 bool wires_is_unplugged(const struct wires *wires, uint64_t peer)
 {
     const struct wire *wire = find(wires, peer);

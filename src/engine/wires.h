@@ -39,6 +39,12 @@ void wires_set_spec(struct wires *wires, enum link_direction direction,
                     const struct link_spec *spec);
 /** Pulls a peer's cable (nothing passes, what was under way is gone), or plugs it in again. */
 int wires_unplug(struct wires *wires, uint64_t peer, bool unplugged);
+/** Is nothing under way? */
+bool wires_are_idle(const struct wires *wires);
+/** Discards what is under way to and from a peer. */
+void wires_flush(struct wires *wires, uint64_t peer);
+/** From now on nothing is lost, changed or doubled; delays and rates stay. */
+void wires_spare(struct wires *wires);
 bool wires_is_unplugged(const struct wires *wires, uint64_t peer);
 const struct link_counters *wires_counters(const struct wires *wires,
                                            enum link_direction direction);

@@ -72,6 +72,52 @@ struct diag *diag_free(struct diag *diag)
     return NULL;
 }
 
+struct peer_addr diag_far_address(const struct inet_diag_msg *info)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    const uint8_t *bytes = (const uint8_t *)info->id.idiag_dst;
+    struct peer_addr addr = {.family = info->idiag_family == AF_INET6 ? 6 : 4};
+
+    if (addr.family == 6 && memcmp(bytes, mapped, sizeof(mapped)) == 0) {
+        addr.family = 4;
+        bytes += sizeof(mapped);
+    }
+    memcpy(addr.bytes, bytes, addr.family == 6 ? 16 : 4);
+    return addr;
+}
+
+/* 1 when it is found. */
+static int find_connection(struct diag *diag, int family, const struct addr_set *peers)
+{
+    const uint32_t not_meant =
+        1U << TCP_LISTEN | 1U << TCP_CLOSE | 1U << TCP_TIME_WAIT | 1U << TCP_SYN_RECV;
+    const struct inet_diag_req_v2 info = {.sdiag_family = (uint8_t)family,
+                                          .sdiag_protocol = IPPROTO_TCP,
+                                          .idiag_states = ((2U << TCP_CLOSING) - 2) & ~not_meant};
+    struct nl_answers answers = {0};
+    struct nl_request request;
+
+    nl_begin(&request, SOCK_DIAG_BY_FAMILY, 0, &info, sizeof(info));
+    int status = nl_dump(&diag->nl, &request, &answers);
+    for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && status == 0;
+         m = nl_next(&answers, m)) {
+        if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+            mnl_nlmsg_get_payload_len(m) < sizeof(struct inet_diag_msg))
+            continue;
+        const struct peer_addr addr = diag_far_address(mnl_nlmsg_get_payload(m));
+        status = addr.family == peers->family && addr_set_find(peers, &addr) >= 0;
+    }
+    nl_answers_done(&answers);
+    return status;
+}
+
+int diag_has_connections(struct diag *diag, const struct addr_set *peers)
+{
+    int status = peers->family == 4 ? find_connection(diag, AF_INET, peers) : 0;
+
+    return status ? status : find_connection(diag, AF_INET6, peers);
+}
+
 static const char *protocol_text(uint8_t protocol)
 {
     return protocol == IPPROTO_UDP ? "UDP" : "TCP";

@@ -2,6 +2,8 @@
 #ifndef KERNEL_DIAG_H
 #define KERNEL_DIAG_H
 
+#include "base/addr_set.h"
+
 #include <peer/addr.h>
 #include <peer/error.h>
 #include <stdbool.h>
@@ -38,6 +40,12 @@ int diag_listeners(struct diag *diag, uint8_t protocol, uint16_t port,
 int diag_lookup(struct diag *diag, uint8_t protocol, const struct peer_addr *local, uint16_t port,
                 const struct peer_addr *peer, uint16_t peer_port, int ifindex,
                 struct diag_socket *ret_socket, struct peer_error *error);
+
+/**
+ * Has this machine TCP connections to addresses of `peers` that are not over yet (time-wait is) and
+ * not just begun? 1, 0 or -errno.
+ */
+int diag_has_connections(struct diag *diag, const struct addr_set *peers);
 
 /** Process that holds the socket `inode`, by /proc: pid or 0; `comm` filled when found. */
 int diag_inode_owner(uint32_t inode, char comm[32]);

@@ -8,6 +8,7 @@
  * A connection over IPv4 may have an IPv6 socket, with mapped addresses. What a time-wait or a
  * listening socket has to say nobody asks for any more.
  */
+#include "kernel/diag_internal.h"
 #include "kernel/guard_internal.h"
 
 #include <errno.h>
@@ -26,28 +27,13 @@ struct sockets {
     int ended;
 };
 
-/** The far side of a connection. */
-static struct peer_addr far_address(const struct inet_diag_msg *info)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    const uint8_t *bytes = (const uint8_t *)info->id.idiag_dst;
-    struct peer_addr addr = {.family = info->idiag_family == AF_INET6 ? 6 : 4};
-
-    if (addr.family == 6 && memcmp(bytes, mapped, sizeof(mapped)) == 0) {
-        addr.family = 4;
-        bytes += sizeof(mapped);
-    }
-    memcpy(addr.bytes, bytes, addr.family == 6 ? 16 : 4);
-    return addr;
-}
-
 static bool is_peers(const struct sockets *sockets, const struct nlmsghdr *message)
 {
     if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
         mnl_nlmsg_get_payload_len(message) < sizeof(struct inet_diag_msg))
         return false;
     const struct inet_diag_msg *info = mnl_nlmsg_get_payload(message);
-    const struct peer_addr addr = far_address(info);
+    const struct peer_addr addr = diag_far_address(info);
     const int bound = (int)info->id.idiag_if;
     if (bound && bound != sockets->job->ifindex && bound != sockets->job->vrf)
         return false; /* of somebody of that address elsewhere */

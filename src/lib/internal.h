@@ -26,6 +26,14 @@ struct notices {
     unsigned first, count;
 };
 
+/* See leave.c. */
+struct leaving {
+    bool begun, reset;
+    uint64_t begun_ns;
+    uint64_t frames, moved_ns; /* so many had crossed the device, since then */
+    uint64_t look_ns, look_delay_ns;
+};
+
 struct peer_net {
     struct addr_set peers;
     struct peer_mac first_mac;
@@ -49,6 +57,8 @@ struct peer_net {
     struct netns_isolated isolated;
     bool has_program, program_started;
     struct engine *engine;
+    struct leaving leaving;
+    bool forwards; /* the targets may be other machines */
     struct notices notices;
     int watch_fd; /* see watch.c, as for what follows */
     struct standing standing;

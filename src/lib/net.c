@@ -180,6 +180,7 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
     net->kind = plan->kind;
     net->mtu = outcome.mtu;
     net->seed = plan->seed;
+    net->forwards = plan->config->allow_forward;
     net->first_mac = plan->first_mac;
     net->ifindex = outcome.tun.ifindex;
     net->offload = outcome.tun.offload_tcp && !plan->config->no_offload;

@@ -214,6 +214,7 @@ bool stack_pending(const struct stack *stack)
 void stack_get_stats(const struct stack *stack, struct stack_stats *ret_stats)
 {
     *ret_stats = stack->stats;
+    ret_stats->vanished = stack->ghost_count;
 }
 
 uint64_t stack_pool_used(void)

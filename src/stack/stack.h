@@ -278,6 +278,7 @@ int stack_ping(struct stack *stack, const struct stack_ping *ping);
 struct stack_stats {
     uint64_t conns; /* connections that have an owner, now */
     uint64_t time_wait;
+    uint64_t vanished; /* connections that were freed and stay silent, now: see stack_vanish */
     uint64_t ignored, bad; /* frames */
     uint64_t retransmits;     /* segments, with SYNs */
     uint64_t syn_retransmits; /* SYNs (and SYN-ACKs) of these */

@@ -51,11 +51,6 @@ uint64_t soak_now(const struct soak *soak)
     return soak->flows->now_ns;
 }
 
-uint64_t soak_flow_key(const struct soak_flow *flow)
-{
-    return flow->soak->seed ^ flow->id * UINT64_C(0xd1342543de82ef95);
-}
-
 static void arm(struct soak *soak, struct timer *timer, uint64_t deadline_ns)
 {
     (void)timer_arm(soak->flows->timers, timer, deadline_ns);
@@ -129,10 +124,13 @@ static void let_go(struct soak_flow *flow)
 
     set_state(flow, SOAK_CLOSED);
     soak->open--;
-    soak->measure.counts.closed++;
     if (soak->ops->let_go)
         soak->ops->let_go(flow);
     flow_free(&flow->flow);
+    if (flow->flow.orphan)
+        list_add_tail(&soak->closing, &flow->node); /* until its end has crossed */
+    else
+        soak->measure.counts.closed++;
 }
 
 static void close_in_order(struct soak_flow *flow)
@@ -426,9 +424,14 @@ static void soak_event(struct flow *base, unsigned events)
         on_end(flow);
 }
 
-static void soak_release(struct flow *flow)
+static void soak_release(struct flow *base)
 {
-    arena_put(soak_flow_of(flow));
+    struct soak_flow *flow = soak_flow_of(base);
+
+    list_remove(&flow->node);
+    if (base->orphan && flow->soak)
+        flow->soak->measure.counts.closed++;
+    arena_put(flow);
 }
 
 /* ---- opening ---- */
@@ -734,12 +737,6 @@ void soak_init(struct soak *soak)
     timer_init(&soak->interval, interval_fire);
     timer_init(&soak->warm, warm_fire);
     timer_init(&soak->end, end_fire);
-    list_init(&soak->connecting);
-    list_init(&soak->ready);
-    list_init(&soak->busy);
-    list_init(&soak->thinking);
-    list_init(&soak->leaving);
-    list_init(&soak->ending);
 }
 
 void soak_begin(struct soak *soak)
@@ -784,6 +781,8 @@ struct soak *soak_free(struct soak *soak)
     for (int state = SOAK_CONNECTING; state < SOAK_CLOSED; state++)
         cut(soak, (enum soak_state)state, INT_MAX);
     maybe_over(soak);
+    for (struct list *node; (node = list_pop(&soak->closing));)
+        list_entry(node, struct soak_flow, node)->soak = NULL; /* they end by themselves */
     measure_done(&soak->measure);
     if (!soak->parent) {
         free(soak->request.text);

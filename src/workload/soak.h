@@ -120,6 +120,7 @@ struct soak {
     struct measure measure;
 
     struct list connecting, ready, busy, thinking, leaving, ending; /* of flows, oldest first */
+    struct list closing; /* flows that were let go, until their end has crossed */
     uint64_t in_state[SOAK_CLOSED + 1];
     uint64_t open, open_most;
     struct schedule schedule;

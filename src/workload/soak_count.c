@@ -57,3 +57,8 @@ ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int fla
         flow->soak->measure.counts.bytes_sent += (uint64_t)done;
     return done;
 }
+
+uint64_t soak_flow_key(const struct soak_flow *flow)
+{
+    return flow->soak->seed ^ flow->id * UINT64_C(0xd1342543de82ef95);
+}

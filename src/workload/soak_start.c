@@ -133,6 +133,17 @@ static int prepare(struct soak *soak, struct peer_error *error)
     return status;
 }
 
+static void init_lists(struct soak *soak)
+{
+    list_init(&soak->connecting);
+    list_init(&soak->ready);
+    list_init(&soak->busy);
+    list_init(&soak->thinking);
+    list_init(&soak->leaving);
+    list_init(&soak->ending);
+    list_init(&soak->closing);
+}
+
 int soak_start(const struct peer_soak_config *config, struct flows *flows,
                const struct addr_set *peers, uint64_t seed, struct soak **ret_soak,
                struct peer_error *error)
@@ -151,6 +162,7 @@ int soak_start(const struct peer_soak_config *config, struct flows *flows,
     soak->seed = seed;
     soak->start_ns = soak_now(soak);
     soak_init(soak);
+    init_lists(soak);
     status = prepare(soak, error);
     if (status == 0)
         status = soak_shares_new(soak, error);
@@ -200,5 +212,6 @@ struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *
     };
     memcpy(soak->expected, parent->expected, sizeof(soak->expected));
     soak_init(soak);
+    init_lists(soak);
     return measure_init(&soak->measure, soak->start_ns) < 0 ? soak_free(soak) : soak;
 }

@@ -111,7 +111,7 @@ def test_routed_addresses_are_no_peers():
 def test_two_commands_cannot_have_the_same_address():
     first = Peer("listen", "--from", PEER4, "80")
     first.wait_err("listening")
-    peer("connect", "--from", PEER4, OWN4, "80").refused(3, f"{PEER4}.* is routed.*peer0")
+    peer("connect", "--from", PEER4, OWN4, "80").refused(3, f"{PEER4}.* in use already.*peer0")
     first.stop().expect(0)
 
 
