@@ -12,13 +12,20 @@
 #include "base/error.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { KILL_PASSES = 8 };
 
 /* ---- why namespaces are refused ---- */
 
@@ -256,16 +263,56 @@ int netns_isolate_ended(struct netns_isolated *isolated, int *ret_status)
     return 1;
 }
 
+bool netns_isolate_is_dead(const struct netns_isolated *isolated)
+{
+    struct pollfd control = {.fd = isolated->control, .events = POLLIN};
+
+    return poll(&control, 1, 0) > 0 && control.revents & (POLLHUP | POLLERR);
+}
+
+/* The program died with the holder; what it had started lives on, as somebody else's child. */
+static int kill_in_namespace(const struct stat *namespace)
+{
+    DIR *dir = opendir("/proc");
+    struct dirent *entry;
+    int count = 0;
+
+    while (dir && (entry = readdir(dir))) {
+        char path[sizeof(entry->d_name) + 16];
+        struct stat its;
+        const int pid = atoi(entry->d_name);
+        (void)snprintf(path, sizeof(path), "/proc/%s/ns/net", entry->d_name);
+        if (pid > 0 && pid != getpid() && stat(path, &its) == 0 &&
+            its.st_ino == namespace->st_ino && its.st_dev == namespace->st_dev)
+            count += kill(pid, SIGKILL) == 0;
+    }
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+/* Again, as they may have forked meanwhile; the dead have no namespace. */
+static void kill_left(const struct netns_isolated *isolated)
+{
+    struct stat namespace;
+
+    if (fstat(isolated->netns_fd, &namespace) < 0)
+        return;
+    for (int i = 0; i < KILL_PASSES && kill_in_namespace(&namespace) > 0; i++)
+        sched_yield();
+}
+
 int netns_isolate_end(struct netns_isolated *isolated, int grace_ms)
 {
     struct holder_message message;
 
     if (!isolated || isolated->holder <= 0)
         return -1;
-    if (request(isolated, HOLDER_STOP, grace_ms) == 0) {
-        while (answer(isolated, 0, &message, NULL) == 0)
-            note_end(isolated, &message);
-    }
+    bool dead = netns_isolate_is_dead(isolated) || request(isolated, HOLDER_STOP, grace_ms) < 0;
+    while (answer(isolated, 0, &message, NULL) == 0)
+        note_end(isolated, &message);
+    if (dead)
+        kill_left(isolated);
     int status = isolated->ended ? isolated->status : -1;
     release(isolated);
     return status;

@@ -106,10 +106,14 @@ int netns_isolate_start(struct netns_isolated *isolated, struct peer_error *erro
  * that the program left behind (a daemon that went to the background) are not waited for here.
  */
 int netns_isolate_ended(struct netns_isolated *isolated, int *ret_status);
+/** Was the holder killed by somebody? After netns_isolate_start that is known when `control` is
+ *  readable. */
+bool netns_isolate_is_dead(const struct netns_isolated *isolated);
 /**
  * Ends all: SIGTERM to the program (or to what it left behind), SIGKILL to all descendants after
  * `grace_ms` (<= 0: at once), then the holder, and reaps it. Blocks up to `grace_ms` and as long as
- * the kernel takes to kill. Returns the program's wait status, or -1 when there was none or the
+ * the kernel takes to kill. A holder that was killed can kill nobody: then all processes in the
+ * namespace are, as far as we may. Returns the program's wait status, or -1 when there was none or the
  * holder was killed. Takes NULL and zero-initialised; `isolated` is zero-initialised afterwards.
  */
 int netns_isolate_end(struct netns_isolated *isolated, int grace_ms);

@@ -287,7 +287,7 @@ static int refuse_without_guard(const struct wire_job *job, int status, struct p
                      error_text(-status));
 }
 
-static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, const struct guard *guard,
+static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, struct wire *wire,
                      struct peer_error *error)
 {
     struct wire_tc tc;
@@ -298,20 +298,21 @@ static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, const struct
     if (status < 0)
         return status;
     /* From here on the guardian undoes what is done, even if we fail. */
-    status = guard_tell(guard, &tc, sizeof(tc), NULL, 0);
+    memcpy(wire->order, &tc, sizeof(tc));
+    status = guard_tell(&wire->guard, &tc, sizeof(tc), NULL, 0);
     if (status < 0)
         return refuse_without_guard(job, status, error);
     return wire_tc_filters(rtnl, job, &tc, error);
 }
 
-static int attach_tc_locked(struct rtnl *rtnl, const struct wire_job *job,
-                            const struct guard *guard, struct peer_error *error)
+static int attach_tc_locked(struct rtnl *rtnl, const struct wire_job *job, struct wire *wire,
+                            struct peer_error *error)
 {
     const int lock = wire_tc_lock(job->card->ifindex, error);
 
     if (lock < 0)
         return lock;
-    int status = attach_tc(rtnl, job, guard, error);
+    int status = attach_tc(rtnl, job, wire, error);
     (void)close(lock);
     return status;
 }
@@ -324,7 +325,7 @@ static int join(struct rtnl *rtnl, const struct wire_job *job, struct wire *wire
 
     if (wire_bpf_attach(job, links) < 0) {
         wire->variant = WIRE_TC;
-        return attach_tc_locked(rtnl, job, &wire->guard, error);
+        return attach_tc_locked(rtnl, job, wire, error);
     }
     wire->fd_count += WIRE_LINKS;
     wire->variant = WIRE_TCX;
@@ -354,26 +355,56 @@ static void undo_last(const struct guard_job *job, struct rtnl *rtnl, const void
         wire_tc_remove(rtnl, tc);
 }
 
-/* Takes the first peer's name, and starts the guardian, which has a copy. */
+/* `name` is of the first peer; the guardian has a copy. */
 static int start_guard(const struct wire_card *card, const struct addr_set *peers,
-                       struct peer_mac first_mac, struct wire *wire, struct peer_error *error)
+                       struct peer_mac first_mac, int name, struct guard *ret_guard,
+                       struct peer_error *error)
 {
     struct wire_guard guard = {.job = {.what = card->name,
                                        .process_name = "peer-wire",
                                        .peers = peers,
                                        .ifindex = card->ifindex,
                                        .vrf = card->vrf,
+                                       .name = name,
                                        .undo_first = undo_first,
                                        .undo_last = undo_last,
                                        .user = &guard},
                                .first_mac = first_mac};
 
     _Static_assert(sizeof(struct wire_tc) <= GUARD_ORDER_MAX, "an order is one message");
-    guard.job.name = reserve(card, peers, error);
-    if (guard.job.name < 0)
-        return guard.job.name;
-    wire->fds[wire->fd_count++] = guard.job.name;
-    return guard_start(&guard.job, &wire->guard, error);
+    return guard_start(&guard.job, ret_guard, error);
+}
+
+/* Takes the first peer's name before. */
+static int reserve_and_guard(const struct wire_card *card, const struct addr_set *peers,
+                             struct peer_mac first_mac, struct wire *wire,
+                             struct peer_error *error)
+{
+    int name = reserve(card, peers, error);
+
+    if (name < 0)
+        return name;
+    wire->fds[wire->fd_count++] = name;
+    return start_guard(card, peers, first_mac, name, &wire->guard, error);
+}
+
+int wire_guard_again(const struct wire *wire, const struct wire_card *card,
+                     const struct addr_set *peers, struct peer_mac first_mac,
+                     struct guard *ret_guard, struct peer_error *error)
+{
+    struct guard guard;
+    int status = start_guard(card, peers, first_mac, wire->fds[0], &guard, error);
+
+    if (status < 0)
+        return status;
+    status = guard_tell(&guard, wire->order, sizeof(wire->order), wire->fds + 1, wire->fd_count - 1);
+    if (status < 0) {
+        guard_end(&guard);
+        return error_set(error, PEER_ERROR_MACHINE, -status, "cannot tell the new process: %s",
+                         error_text(-status));
+    }
+    *ret_guard = guard;
+    return 0;
 }
 
 int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
@@ -388,7 +419,7 @@ int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex
     if (job.prefix_count < 0)
         return job.prefix_count;
     job.prefixes = prefixes;
-    int status = start_guard(card, peers, first_mac, &wire, error);
+    int status = reserve_and_guard(card, peers, first_mac, &wire, error);
     if (status == 0)
         status = join(rtnl, &job, &wire, error);
     free(prefixes);

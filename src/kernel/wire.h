@@ -56,6 +56,7 @@ struct wire {
     int fd_count;      /* 0: nothing is held, then the rest means nothing */
     struct guard guard;
     enum wire_variant variant;
+    _Alignas(8) uint8_t order[GUARD_ORDER_MAX]; /* what the guardian was told to undo */
 };
 /**
  * Joins card and TAP device. By tcx, else (bpf(2) is not permitted, or a kernel before 6.6) by u32
@@ -73,6 +74,11 @@ struct wire {
 int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
                 const struct addr_set *peers, struct peer_mac first_mac, struct wire *ret_wire,
                 struct peer_error *error);
+/** Another guardian, after somebody killed the first one: in the namespace of the calling thread. Its
+ *  descriptor and process. 0 or -errno with text. */
+int wire_guard_again(const struct wire *wire, const struct wire_card *card,
+                     const struct addr_set *peers, struct peer_mac first_mac,
+                     struct guard *ret_guard, struct peer_error *error);
 /** Takes all away, and waits until the guardian has done its part (2 s at the most). Close the TAP
  *  device first: until then what it sends must arrive. Takes a zeroed one, and leaves one. */
 void wire_detach(struct wire *wire);

@@ -516,28 +516,36 @@ static int settle(struct attach *attach, uint32_t *turn, struct peer_error *erro
     return status;
 }
 
-/* In a namespace of its own nothing leads to a real network, and it ends with its programs. */
-static int start_guard(struct attach *attach, struct peer_error *error)
+int attach_guard(const char *device, int ifindex, const struct addr_set *peers, int tun_fd,
+                 struct guard *ret_guard, struct peer_error *error)
 {
-    struct tun *tun = &attach->out.tun;
-    struct guard_job job = {.what = tun->name,
+    struct guard_job job = {.what = device,
                             .process_name = "peer-guard",
-                            .peers = &attach->peers,
-                            .ifindex = tun->ifindex,
-                            .kept = &tun->fd,
+                            .peers = peers,
+                            .ifindex = ifindex,
+                            .kept = &tun_fd,
                             .kept_count = 1};
     char text[DEVICE_NAME_TEXT];
 
-    if (attach->out.card.ifindex || attach->plan->config->isolate)
-        return 0;
-    format_device_name(tun->ifindex, text);
+    format_device_name(ifindex, text);
     job.name = name_take(text);
     if (job.name < 0)
-        return error_set(error, PEER_ERROR_MACHINE, -job.name, "cannot guard %s: %s", tun->name,
+        return error_set(error, PEER_ERROR_MACHINE, -job.name, "cannot guard %s: %s", device,
                          error_text(-job.name));
-    int status = guard_start(&job, &attach->out.guard, error);
+    int status = guard_start(&job, ret_guard, error);
     close(job.name); /* the guardian has it */
     return status;
+}
+
+/* In a namespace of its own nothing leads to a real network, and it ends with its programs. */
+static int start_guard(struct attach *attach, struct peer_error *error)
+{
+    const struct tun *tun = &attach->out.tun;
+
+    if (attach->out.card.ifindex || attach->plan->config->isolate)
+        return 0;
+    return attach_guard(tun->name, tun->ifindex, &attach->peers, tun->fd, &attach->out.guard,
+                        error);
 }
 
 static int find_card(struct attach *attach, struct peer_error *error)

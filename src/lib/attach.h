@@ -49,6 +49,9 @@ struct attach_outcome {
 int attach_check_owned(struct rtnl *rtnl, const struct addr_set *peers, struct peer_error *error);
 int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
                struct peer_error *error);
+/** The guardian of a device, in the namespace of the calling thread. -errno with text. */
+int attach_guard(const char *device, int ifindex, const struct addr_set *peers, int tun_fd,
+                 struct guard *ret_guard, struct peer_error *error);
 /** Where the outcome's descriptors are, in an order that depends on nothing but `outcome`: how
  *  many. */
 enum { ATTACH_FDS_MAX = 8 };

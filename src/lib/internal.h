@@ -43,6 +43,7 @@ struct peer_net {
     char arrival[IF_NAMESIZE]; /* the device by which packets arrive: the wire's, else ours */
     int arrival_ifindex;
     struct wire wire;
+    struct wire_card card; /* ifindex 0: no wire */
     struct guard guard; /* fd -1: none */
     uint32_t mtu;
     struct peer_addr local;
@@ -107,6 +108,9 @@ void notice_add(struct peer_net *net, const char *format, ...)
 
 /* watch.c */
 int watch_start(struct peer_net *net, const struct attach_outcome *outcome);
+
+/* helpers.c */
+int helpers_watch(struct peer_net *net);
 
 /* flow.c */
 struct flow *flow_accept(void *user, struct stack_listener *listener,

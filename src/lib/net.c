@@ -175,6 +175,7 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
         return status;
 
     net->wire = outcome.wire;
+    net->card = outcome.card;
     net->guard = outcome.guard;
     net->watch_fd = outcome.watch_fd;
     net->kind = plan->kind;
@@ -204,7 +205,7 @@ static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer
         return status;
     }
     status = make_engine(net, plan, &outcome, error);
-    if (status == 0 && watch_start(net, &outcome) < 0)
+    if (status == 0 && (watch_start(net, &outcome) < 0 || helpers_watch(net) < 0))
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "cannot watch %s", net->device);
     return status;
 }

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The processes that help: who holds an isolated namespace, and the guardian who tidies up when we
+ * are gone. Somebody may kill them, which closes their end of a socket.
+ *
+ * Without its holder the program in the namespace is dead too, and nothing is left to talk to: the
+ * end. While there was none, the namespace lasts as long as we hold it. A guardian is replaced,
+ * since what it has to do is still to come.
+ */
+#include "lib/internal.h"
+
+#include <unistd.h>
+
+/* ---- the holder ---- */
+
+static int look_at_holder(void *user)
+{
+    struct peer_net *net = user;
+    struct netns_isolated *isolated = &net->isolated;
+    bool dead = netns_isolate_is_dead(isolated);
+    int wait_status;
+
+    bool ended = netns_isolate_ended(isolated, &wait_status) == 1; /* takes the message */
+    if (!dead)
+        return 0;
+    engine_unwatch(net->engine, isolated->control);
+    if (net->program_started && !ended) {
+        notice_add(net, "somebody killed the process that held the isolated namespace (%d), and the "
+                        "program with it", (int)isolated->holder);
+        return -EOWNERDEAD;
+    }
+    notice_add(net, "somebody killed the process that held the isolated namespace (%d); it lasts as "
+                    "long as peer does", (int)isolated->holder);
+    return 0;
+}
+
+/* ---- the guardian ---- */
+
+static int guard_here(struct peer_net *net, struct guard *ret_guard, struct peer_error *error)
+{
+    if (net->card.ifindex)
+        return wire_guard_again(&net->wire, &net->card, &net->peers, net->first_mac, ret_guard,
+                                error);
+    return attach_guard(net->device, net->ifindex, &net->peers,
+                        device_fd(engine_device(net->engine)), ret_guard, error);
+}
+
+struct errand {
+    struct peer_net *net;
+    struct guard guard;
+};
+
+/* In a helper process. */
+static int guard_there(void *arg, struct netns_result *result)
+{
+    struct errand *errand = arg;
+    int status = guard_here(errand->net, &errand->guard, &result->error);
+
+    if (status == 0)
+        result->fds[result->fd_count++] = errand->guard.fd;
+    return status;
+}
+
+static int guard_again(struct peer_net *net, struct guard *ret_guard, struct peer_error *error)
+{
+    struct errand errand = {.net = net};
+    struct netns_result result = {0};
+
+    if (net->netns_fd < 0)
+        return guard_here(net, ret_guard, error);
+    int status = netns_run(net->netns_fd, net->netns_owner, guard_there, &errand, &errand,
+                           sizeof(errand), &result, error);
+    if (status == 0)
+        *ret_guard = (struct guard){.fd = result.fds[0], .pid = errand.guard.pid};
+    return status;
+}
+
+static struct guard *guard_of(struct peer_net *net)
+{
+    return net->card.ifindex ? &net->wire.guard : &net->guard;
+}
+
+static int look_at_guard(void *user)
+{
+    struct peer_net *net = user;
+    struct guard *guard = guard_of(net);
+    struct peer_error error = {0};
+    pid_t killed = guard->pid;
+
+    engine_unwatch(net->engine, guard->fd);
+    guard_end(guard); /* only what is left of it */
+    int status = guard_again(net, guard, &error);
+    if (status < 0) {
+        notice_add(net, "somebody killed the process that tidies %s up afterwards (%d), and: %s",
+                   net->arrival, (int)killed, error.text);
+        return -EOWNERDEAD;
+    }
+    notice_add(net, "somebody killed the process that tidies %s up afterwards (%d); another one does",
+               net->arrival, (int)killed);
+    return engine_watch(net->engine, guard->fd, look_at_guard, net);
+}
+
+int helpers_watch(struct peer_net *net)
+{
+    int status = 0;
+
+    if (net->isolate)
+        status = engine_watch(net->engine, net->isolated.control, look_at_holder, net);
+    if (status == 0 && guard_of(net)->fd >= 0 && guard_of(net)->pid > 0)
+        status = engine_watch(net->engine, guard_of(net)->fd, look_at_guard, net);
+    return status;
+}
