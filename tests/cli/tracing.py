@@ -7,6 +7,7 @@ they need, where counters and look-ups must lead to the same verdict.
 A device lives as long as its peer. So that something can happen to it before the packet is sent, the
 capture is a FIFO: peer makes the device, and waits there until somebody reads (staged()).
 """
+import contextlib
 import ctypes
 import json
 import os
@@ -159,15 +160,18 @@ def staged(setup, *args, addr=PEER4, blind=False, status=None):
     fifo = os.path.join(harness.directory, "fifo")
     if not os.path.exists(fifo):
         os.mkfifo(fifo)
+    reader = fill(fifo)
     started = harness.Peer("trace", "--json", "--from", addr, "--pcap", fifo, *args, program=program)
     started.close_stdin()
-    until("the peer at its capture", lambda: waits_for_reader(started))
+    until("the peer at its capture", lambda: waits_for_reader(started, fifo))
     if started.process.poll() is None:
         if callable(setup):
             setup("peer0")
         else:
             run("sh", "-ec", setup.replace("{dev}", "peer0"))
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while os.read(reader, 1 << 20):
+            pass
     result = started.wait()
     os.close(reader)
     if status is not None:
@@ -178,15 +182,29 @@ def staged(setup, *args, addr=PEER4, blind=False, status=None):
     return document
 
 
-def waits_for_reader(started):
-    """In open(2) of the FIFO: openat is number 257 of x86-64 and 56 of the others."""
+def fill(fifo):
+    """The reading end of a FIFO that is full, so that who writes to it waits."""
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.close(writer)
+    return reader
+
+
+def waits_for_reader(started, fifo):
+    """In write(2) to the FIFO, number 1 of x86-64 and 64 of the others: peer begins its capture when it
+    has its device."""
     if started.process.poll() is not None:
         return True
     with open(f"/proc/{started.pid}/syscall") as file:
         words = file.read().split()
-    if words[0] not in ("257", "56"):
+    if words[0] not in ("1", "64"):
         return False
-    return "peer0" in harness.link_names()
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{started.pid}/fd/{int(words[1], 16)}") == fifo
+    return False
 
 
 def lost_staged(setup, reason, station, *args, outcome="lost", kernel=None, addr=PEER4, mend=None,
