@@ -177,7 +177,7 @@ def test_an_open_schedule_keeps_its_rate_and_counts_late_starts():
 def test_a_rate_that_cannot_be_reached_is_told():
     slow = Service(lambda c, n: (threading.Event().wait(0.02), ok(c, n))[1])
     result = peer("soak", f"http://{OWN4}:{slow.port}/", "-c", 1, "-R", "5k", "-d", "0.5")
-    result.expect(0, out=r"asked 5000/s, reached \d+/s: limited by")
+    result.expect(0, out=r"asked 5000/s, reached [\d.]+/s: limited by")
 
 
 def test_echo_finds_what_the_application_changes():
