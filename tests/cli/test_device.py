@@ -3,7 +3,7 @@
 import socket
 
 import harness
-import test_wire
+import test_wire as wired
 from harness import OWN4, OWN6, PEER4, PEER6, Peer, Server, peer, run, until
 
 FAMILIES = ((PEER4, OWN4), (PEER6, OWN6))
@@ -108,8 +108,8 @@ def test_another_mac_of_the_local_side():
 
 @harness.changes_machine
 def test_another_mac_of_the_card():
-    with test_wire.real_wire():
-        for own, inside, outside in ((OWN4, test_wire.INSIDE4, PEER4), (OWN6, test_wire.INSIDE6, PEER6)):
+    with wired.real_wire():
+        for own, inside, outside in ((OWN4, wired.INSIDE4, PEER4), (OWN6, wired.INSIDE6, PEER6)):
             for from_ in (inside, outside):
                 talk = Talk(own, "--wire", "eth0", "--from", from_)
                 for last in (0x77, 0x78):
@@ -120,8 +120,8 @@ def test_another_mac_of_the_card():
 
 @harness.changes_machine
 def test_a_card_that_was_down():
-    with test_wire.real_wire():
-        talk = Talk(OWN4, "--wire", "eth0", "--from", test_wire.INSIDE4)
+    with wired.real_wire():
+        talk = Talk(OWN4, "--wire", "eth0", "--from", wired.INSIDE4)
         run("ip", "link", "set", "eth0", "down")
         talk.peer.wait_err("eth0 is down")
         run("ip", "link", "set", "eth0", "up")

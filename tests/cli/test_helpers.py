@@ -4,7 +4,7 @@ import os
 import signal
 
 import harness
-import test_wire
+import test_wire as wired
 from harness import OWN4, OWN6, PEER4, PEER6, Peer, Server, until
 
 
@@ -79,7 +79,7 @@ def talk_over_kills(own, name, *args):
 
 @harness.changes_machine
 def test_a_guardian_that_is_killed_is_replaced():
-    with test_wire.real_wire():
+    with wired.real_wire():
         for from_, own in ((PEER4, OWN4), (PEER6, OWN6)):
             for name, args in (("peer-guard", ()), ("peer-guard", ("--tap",)), ("peer-wire", ("--wire", "eth0"))):
                 server, started = talk_over_kills(own, name, "--from", from_, *args)
@@ -90,14 +90,14 @@ def test_a_guardian_that_is_killed_is_replaced():
 
 @harness.changes_machine
 def test_the_next_guardian_does_what_is_to_be_done():
-    with test_wire.real_wire() as wire:
+    with wired.real_wire() as wire:
         for name, args in (("peer-guard", ()), ("peer-wire", ("--wire", "eth0"))):
             _server, started = talk_over_kills(OWN4, name, "--from", PEER4, *args)
             started.signal(signal.SIGKILL)
             started.wait()
             started.close_stdin()
             until("its end", lambda: not harness.guardians())
-            assert not test_wire.sockets_of(PEER4)
+            assert not wired.sockets_of(PEER4)
             wire.check_silent_about(PEER4)
 
 
