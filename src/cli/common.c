@@ -291,8 +291,8 @@ static int wait_for_listener(struct peer_net *net, const struct common_options *
         if (peer_net_program_ended(net, &wait_status) == 1)
             return program_is_over(common, wait_status);
         int status = peer_net_wait(net, 10 * CLI_NS_PER_MS);
-        if (status == -EINTR)
-            return STATUS_REMOTE;
+        if (status < 0)
+            return status == -EINTR ? STATUS_REMOTE : say_gone(net, status);
     }
     say("\"%s\" does not listen at %s after 30 s", common->program[0],
         peer_endpoint_format(&target->addr, target->port, endpoint));
