@@ -188,9 +188,16 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
         conn_tcp(conn)->rttest = 0; /* timing is ours, see rtt.c */
     if (read)
         recovery_read(stack, conn, frame->data + packet->transport_at, header, packet->payload_len);
+    uint8_t *tcp = frame->data + packet->transport_at;
+    bool crosses = conn->protocol == IPPROTO_TCP && conn_tcp(conn)->state < ESTABLISHED &&
+                   cross_before(conn, tcp, packet);
+    uint32_t seq = crosses ? get32(tcp + 4) : 0;
+    uint16_t window = (uint16_t)(crosses ? tcp[14] << 8 | tcp[15] : 0);
     stack->receiving = true;
     stack->progress = false;
     ip_run(stack, frame, packet);
+    if (crosses)
+        cross_after(stack, seq, window);
     if (at_once)
         acknowledge_now(conn);
     stack->receiving = false;

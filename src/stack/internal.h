@@ -248,6 +248,11 @@ bool stack_icmp_input(struct stack *stack, const struct frame *frame, const stru
 void icmp_deliver(struct stack *stack, int *count);
 void icmp_done(struct stack *stack);
 
+/* cross.c: between enter and leave, before and after lwIP sees a segment of a handshake. */
+/** May change it; whether cross_after is wanted. */
+bool cross_before(const struct stack_conn *conn, uint8_t *tcp, const struct packet *packet);
+void cross_after(const struct stack *stack, uint32_t seq, uint16_t window);
+
 /* path.c */
 /** A packet of this connection was too big for a router that takes `mtu`. */
 void path_too_big(struct stack *stack, struct stack_conn *conn, uint8_t family, uint32_t mtu);

@@ -60,8 +60,8 @@ err_t lwip_tcp_event(void *arg, struct tcp_pcb *pcb, enum lwip_event event, stru
         return ERR_OK;
     }
     switch (event) {
-    case LWIP_EVENT_ACCEPT:
-        conn_mark(stack, conn, STACK_ACCEPTED);
+    case LWIP_EVENT_ACCEPT: /* or a call that crossed another: see cross.c */
+        conn_mark(stack, conn, conn->flags & CONN_PASSIVE ? STACK_ACCEPTED : STACK_CONNECTED);
         break;
     case LWIP_EVENT_CONNECTED:
         conn_mark(stack, conn, STACK_CONNECTED);

@@ -549,6 +549,52 @@ static void wrong_ack_of_a_syn_is_reset(void **state)
     simnet_end(net);
 }
 
+/* Both sides call (RFC 9293, 3.5). The other one may have our SYN first, or its SYN-ACK lost. */
+static void calls_that_cross_make_one_connection(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        struct simnet *net = begin_v4();
+        struct end *end = end_connect(net, IPPROTO_TCP, "198.18.0.5", 4000, app_v4, APP_PORT);
+        struct craft_tcp syn = take_tcp(net);
+        struct craft_tcp say = segment("198.18.0.5", 4000, CRAFT_SYN, APP_ISN, 0);
+
+        say.mss = 1400;
+        say.scale = 5 + 1;
+        say.sack_ok = say.timestamps = true;
+        say.ts_val = 5;
+        put_tcp(net, &say);
+        struct craft_tcp answer = take_tcp(net);
+        assert_int_equal(answer.flags, CRAFT_SYN | CRAFT_ACK);
+        assert_int_equal(answer.seq, syn.seq);
+        assert_int_equal(answer.ack, APP_ISN + 1);
+        assert_int_equal(answer.ts_ecr, 5);
+        assert_false(end_is_open(end));
+        if (way == 1) { /* its SYN again: so is our answer */
+            put_tcp(net, &say);
+            assert_int_equal(take_tcp(net).flags, CRAFT_SYN | CRAFT_ACK);
+        }
+        say.mss = 0;
+        say.scale = 0;
+        say.sack_ok = false;
+        say.ts_ecr = answer.ts_val;
+        say.ack = answer.seq + 1;
+        say.flags = way == 2 ? CRAFT_ACK : CRAFT_SYN | CRAFT_ACK;
+        say.seq = way == 2 ? APP_ISN + 1 : APP_ISN;
+        put_tcp(net, &say);
+        assert_true(end_is_open(end));
+        assert_true(end->events & FLOW_CONNECTED);
+        simnet_forget(net);
+        end->to_send = 1000;
+        end_pump(end);
+        struct craft_tcp data = take_tcp(net);
+        assert_int_equal(data.payload_len, 1000);
+        assert_int_equal(data.seq, syn.seq + 1);
+        assert_int_equal(data.ack, APP_ISN + 1);
+        simnet_end(net);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -567,6 +613,7 @@ int main(void)
         TEST(reset_in_the_window_ends_and_outside_does_not),
         TEST(fin_is_acknowledged_and_ours_follows),
         TEST(shut_window_is_probed_and_opens_by_an_update),
+        TEST(calls_that_cross_make_one_connection),
         TEST(answered_probes_keep_the_connection_for_ever),
         TEST(waiting_bytes_that_are_acknowledged_end_the_probing),
         TEST(tiny_mss_and_window_in_a_handshake_do_no_harm),
