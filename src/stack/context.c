@@ -94,8 +94,13 @@ static void tcp_take_handshake_rtt(struct stack *stack, struct stack_conn *conn)
     struct tcp_pcb *pcb = conn_tcp(conn);
 
     pcb->rttest = 0;
-    if (conn->retransmits || !conn->rtt_start_ns)
-        return; /* whose answer was it (Karn), and when was the call? */
+    if (conn->retransmits) { /* whose answer was it? (Karn) */
+        pcb->sa = 0;
+        pcb->sv = STACK_RTO_UNKNOWN_TICKS;
+        return;
+    }
+    if (!conn->rtt_start_ns)
+        return; /* when was the call? */
     uint64_t rtt_ns = stack->now_ns - conn->rtt_start_ns;
     uint32_t ticks = (uint32_t)MIN(rtt_ns / STACK_TICK_NS, 3000u);
     pcb->sa = (s16_t)(ticks << 3);
@@ -108,6 +113,10 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
     struct tcp_pcb *pcb = conn_tcp(conn);
 
     tcp_take_handshake_rtt(stack, conn);
+    /* A SYN that was sent again is over; lwIP would take the first data for it. */
+    tcp_clear_flags(pcb, TF_RTO);
+    pcb->nrtx = 0;
+    conn->backoff = 0;
     /* A segment must have room for options: lwIP takes them off without looking. */
     pcb->mss = MAX(pcb->mss, (u16_t)STACK_MSS_MIN);
     pcb->snd_wnd_max = MAX(pcb->snd_wnd_max, 2u * STACK_MSS_MIN);

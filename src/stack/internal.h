@@ -27,6 +27,7 @@
 enum {
     STACK_TICK_NS = 2 * TCP_TMR_INTERVAL * 1000000, /* lwIP's coarse tick */
     STACK_RTO_MIN_TICKS = 20,                       /* 200 ms, as Linux */
+    STACK_RTO_UNKNOWN_TICKS = 300, /* 3 s after a SYN was sent again (RFC 6298, 5.7) */
     STACK_RTO_MAX_TICKS = 12000,                    /* 120 s, as Linux */
     STACK_DELAYED_ACK_TICKS = 4,                    /* 40 ms, as Linux */
     STACK_CHALLENGE_TICKS = 50, /* 500 ms */

@@ -26,13 +26,18 @@ void conn_take_rtt(struct stack_conn *conn, uint64_t rtt_ns)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
     uint64_t sample = MIN(rtt_ns / 1000, (uint64_t)UINT32_MAX / 8);
-    int error = rtt_ticks(rtt_ns) - (pcb->sa >> 3);
+    int ticks = rtt_ticks(rtt_ns), error = ticks - (pcb->sa >> 3);
 
-    conn->srtt_us =
-        conn->srtt_us ? (uint32_t)((conn->srtt_us * 7ull + sample) / 8) : (uint32_t)MAX(sample, 1u);
+    conn->backoff = 0;
+    if (!conn->srtt_us) { /* the first */
+        conn->srtt_us = (uint32_t)MAX(sample, 1u);
+        pcb->sa = (s16_t)(ticks << 3);
+        pcb->sv = (s16_t)MAX(2 * ticks, 1);
+        return;
+    }
+    conn->srtt_us = (uint32_t)((conn->srtt_us * 7ull + sample) / 8);
     pcb->sa = (s16_t)(pcb->sa + error);
     pcb->sv = (s16_t)(pcb->sv + (error < 0 ? -error : error) - (pcb->sv >> 2));
-    conn->backoff = 0;
 }
 
 /* It was late, not lost: expect no less from now on. */

@@ -215,6 +215,38 @@ static void expect_smaller(bool v6, bool sack, uint32_t mtu, uint32_t then)
     simnet_end(net);
 }
 
+/* The SYN of the peer was sent again before. */
+static void too_big_is_heard_after_a_slow_handshake(void **state)
+{
+    struct simnet *net;
+    struct simnet_frame frame;
+    struct craft_tcp seen;
+    struct end *end = call(&net, true, &frame);
+
+    (void)state;
+    simnet_run_for(net, 1100 * NS_PER_MS);
+    struct craft_tcp syn = take_tcp(net);
+    struct craft_tcp answer =
+        segment(peer_v6, syn.src_port, CRAFT_SYN | CRAFT_ACK, APP_ISN, syn.seq + 1);
+    answer.src_port = 80;
+    answer.mss = 1440;
+    answer.sack_ok = true;
+    put_tcp(net, &answer);
+    assert_true(end_is_open(end));
+    simnet_forget(net);
+    end->to_send = 5000;
+    end_pump(end);
+    assert_true(simnet_take(net, &frame));
+    complain(net, &frame, 2, 0, 1300);
+    uint32_t bytes = 0;
+    while (simnet_take(net, &frame)) {
+        assert_true(craft_see_tcp(frame.data, &frame.packet, &seen));
+        bytes += frame.len <= 1300 ? seen.payload_len : 0;
+    }
+    assert_in_range(bytes, 5000, 6000);
+    simnet_end(net);
+}
+
 static void too_big_makes_segments_smaller(void **state)
 {
     (void)state;
@@ -280,6 +312,7 @@ int main(void)
         TEST(the_timeout_names_the_soft_error),
         TEST(a_quote_that_was_guessed_is_ignored),
         TEST(too_big_makes_segments_smaller),
+        TEST(too_big_is_heard_after_a_slow_handshake),
         TEST(datagrams_are_cut_for_a_way_that_takes_less),
         TEST(errors_do_not_end_what_is_open),
     };
