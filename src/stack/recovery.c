@@ -21,7 +21,8 @@
  *
  * After an RTO lwIP has all segments in unsent, to send them one after the other. They are taken
  * back: all that is not SACKED is LOST then, and leaves as the window allows. A second RTO for the
- * same data takes the blocks back, too (the receiver may have dropped what it had SACKed).
+ * same data takes the blocks back, too, and so does the first when the oldest data is SACKED: who
+ * has it would have acknowledged it, so the receiver has dropped what it had promised (RFC 2018, 8).
  *
  * A loss at the end, after which nothing arrives that could tell of it, costs two round trips: then
  * the last segment (or the next) is sent as a probe, whose acknowledgement tells.
@@ -521,7 +522,7 @@ static bool take_over_timeout(struct stack *stack, struct stack_conn *conn)
 
     if (!pcb->unacked || pcb->persist_backoff)
         return false;
-    if (pcb->nrtx > 1) {
+    if (pcb->nrtx > 1 || pcb->unacked->flags & SEG_SACKED) {
         clear |= SEG_SACKED;
         recovery->sacked = 0;
     }
