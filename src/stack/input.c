@@ -99,9 +99,16 @@ static uint32_t get32(const uint8_t *bytes)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* What lwIP should not see: an acknowledgement that does not belong to this connection and says
-   nothing new, and bytes behind a gap that are too many for the window, which it would queue and
-   later trip over. */
+/* Acknowledges what was never sent, or was acknowledged more than a window ago: whoever sent this
+   does not know the connection (RFC 9293, 3.10.7.4; RFC 5961, 5). */
+static bool acknowledges_nonsense(const struct tcp_pcb *pcb, uint32_t ack)
+{
+    return TCP_SEQ_GT(ack, pcb->snd_nxt) || TCP_SEQ_LT(ack, pcb->lastack - pcb->snd_wnd_max);
+}
+
+/* What lwIP should not see: bytes with a senseless acknowledgement, which it would take, an
+   acknowledgement that does not belong to this connection and says nothing new, and bytes behind a
+   gap that are too many for the window, which it would queue and later trip over. */
 static bool is_stray(const struct stack_conn *conn, const struct frame *frame,
                      const struct packet *packet)
 {
@@ -112,13 +119,12 @@ static bool is_stray(const struct stack_conn *conn, const struct frame *frame,
     if (packet->tcp_flags & (TCP_SYN | TCP_RST) || pcb->state < ESTABLISHED ||
         pcb->state == TIME_WAIT)
         return false;
+    if (acknowledges_nonsense(pcb, ack))
+        return true;
     uint32_t len = packet->payload_len + (packet->tcp_flags & TCP_FIN);
     if (len)
         return TCP_SEQ_GT(seq, pcb->rcv_nxt) && TCP_SEQ_GT(seq + len, edge);
-    bool early = TCP_SEQ_GT(ack, pcb->snd_nxt);
-    if (!(packet->tcp_flags & TCP_ACK) || (!early && TCP_SEQ_GT(ack, pcb->lastack)))
-        return false;
-    return early || !TCP_SEQ_BETWEEN(seq, pcb->rcv_nxt, edge);
+    return TCP_SEQ_LEQ(ack, pcb->lastack) && !TCP_SEQ_BETWEEN(seq, pcb->rcv_nxt, edge);
 }
 
 /* It is answered with one acknowledgement in 500 ms, as Linux does. lwIP answers each, some of them
@@ -159,6 +165,8 @@ static bool tcp_refuses(struct stack *stack, struct stack_conn *conn, const stru
 {
     enum old_verdict old = OLD_NOT;
 
+    if (!(packet->tcp_flags & (TCP_ACK | TCP_RST | TCP_SYN)))
+        return true; /* means nothing (RFC 9293, 3.10.7.4) */
     if (is_stray(conn, frame, packet))
         old = OLD_WORD;
     else if (conn_tcp(conn)->flags & TF_TIMESTAMP)

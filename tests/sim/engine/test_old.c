@@ -240,6 +240,62 @@ static void a_reset_ends_time_wait(void **state)
     simnet_end(net);
 }
 
+/* RFC 9293, 3.10.7.4 and RFC 5961, 5: whoever sent it does not know the connection. */
+static void bytes_with_a_senseless_acknowledgement_are_not_taken(void **state)
+{
+    static const uint8_t flags[] = {CRAFT_ACK, CRAFT_PSH | CRAFT_ACK, CRAFT_FIN | CRAFT_ACK};
+    const int64_t beside[] = {1, 100, INT32_MAX, -60001, -INT32_MAX};
+    struct simnet *net = begin_v4();
+    struct craft_tcp open;
+    struct end *end = accept_one(net, peer, &open);
+    struct craft_tcp say = segment(peer, 80, CRAFT_ACK, APP_ISN + 1, open.seq + 1);
+
+    (void)state;
+    say.payload = "bytes";
+    say.payload_len = 5;
+    for (size_t i = 0; i < ARRAY_SIZE(beside) * ARRAY_SIZE(flags); i++) {
+        say.flags = flags[i % ARRAY_SIZE(flags)];
+        say.ack = open.seq + 1 + (uint32_t)beside[i / ARRAY_SIZE(flags)];
+        put_tcp(net, &say);
+        struct craft_tcp answer = take_tcp(net);
+        assert_int_equal(answer.flags, CRAFT_ACK);
+        assert_int_equal(answer.ack, APP_ISN + 1);
+        put_tcp(net, &say); /* and so on: told once in a while */
+        assert_silent(net);
+        simnet_run_for(net, NS_PER_S);
+    }
+    assert_int_equal(end->received + end->flow.conn.rx_bytes, 0);
+    assert_false(end->events & FLOW_EOF);
+    say.flags = CRAFT_ACK;
+    say.ack = open.seq + 1 - 60000; /* within the largest window */
+    put_tcp(net, &say);
+    assert_int_equal(end->received + end->flow.conn.rx_bytes, 5);
+    simnet_end(net);
+}
+
+static void bytes_without_an_acknowledgement_are_not_taken(void **state)
+{
+    static const uint8_t flags[] = {0, CRAFT_PSH, CRAFT_FIN, CRAFT_FIN | CRAFT_PSH};
+    struct simnet *net = begin_v4();
+    struct craft_tcp open;
+    struct end *end = accept_one(net, peer, &open);
+    struct craft_tcp say = segment(peer, 80, CRAFT_ACK, APP_ISN + 1, 0);
+
+    (void)state;
+    say.payload = "bytes";
+    say.payload_len = 5;
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        say.flags = flags[i];
+        put_tcp(net, &say);
+        assert_silent(net);
+        simnet_run_for(net, NS_PER_S);
+    }
+    assert_silent(net);
+    assert_int_equal(end->received + end->flow.conn.rx_bytes, 0);
+    assert_false(end->events & FLOW_EOF);
+    simnet_end(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +308,8 @@ int main(void)
         TEST(the_last_acknowledgement_is_repeated),
         TEST(a_syn_in_time_wait_is_new_by_number_or_clock),
         TEST(a_reset_ends_time_wait),
+        TEST(bytes_with_a_senseless_acknowledgement_are_not_taken),
+        TEST(bytes_without_an_acknowledgement_are_not_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
