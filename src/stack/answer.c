@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum { V4_UNREACHABLE = 3, V4_NO_PROTOCOL = 2, V4_NO_PORT = 3, V4_PARAMETER = 12 };
-enum { V6_UNREACHABLE = 1, V6_NO_PORT = 4, V6_PARAMETER = 4, V6_NEXT_HEADER = 1 };
+enum { V6_UNREACHABLE = 1, V6_NO_PORT = 4, V6_PARAMETER = 4, V6_FIELD = 0, V6_NEXT_HEADER = 1 };
 enum {
     OPTION_END = 0,
     OPTION_NOP = 1,
@@ -172,6 +172,12 @@ void answer_unknown_protocol(struct stack *stack, const struct frame *frame,
                      last_next_header(frame->data + packet->ip_at, packet));
     else
         answer_error(stack, frame, packet, V4_UNREACHABLE, V4_NO_PROTOCOL, 0);
+}
+
+void answer_bad_field(struct stack *stack, const struct frame *frame, const struct packet *packet,
+                      uint32_t field)
+{
+    answer_error(stack, frame, packet, V6_PARAMETER, V6_FIELD, field);
 }
 
 /* ---- IPv4 options ---- */

@@ -484,10 +484,19 @@ static uint32_t fragment_header_at(const uint8_t *ip)
     return protocol == IPPROTO_FRAGMENT ? at : 0;
 }
 
+/* What is wrong with a fragment's place, `at` which its header is: an offset in the packet, or 0
+   (RFC 8200, 4.5). lwIP's own words about it quote the packet without its IPv6 header. */
+static uint32_t place_fault(uint32_t at, uint32_t place, uint32_t len)
+{
+    if (place & 1 && len % 8)
+        return 4; /* the length of the packet */
+    return (place & 0xfff8) + len > 0xffff ? at + 2 : 0;
+}
+
 /* May lwIP put this fragment together with others? It counts the whole of an IPv6 packet in 16
    bits, its header too, which IPv6's own length does not: a longer whole trips over an assertion.
  */
-static bool prepare_fragment(struct frame *frame, struct packet *packet)
+static bool prepare_fragment(struct stack *stack, struct frame *frame, struct packet *packet)
 {
     uint8_t *ip = frame->data + packet->ip_at;
     if (packet->ip_version != 6)
@@ -497,9 +506,13 @@ static bool prepare_fragment(struct frame *frame, struct packet *packet)
         return false;
     uint8_t *fragment = ip + at;
     uint32_t place = (uint32_t)fragment[2] << 8 | fragment[3];
-    uint32_t len = packet->ip_len - at - IP6_FRAG_HLEN;
+    uint32_t len = packet->ip_len - at - IP6_FRAG_HLEN, fault = place_fault(at, place, len);
     bool hides = fragment[0] == HIDES_DSTOPTS || fragment[0] == HIDES_ROUTING;
 
+    if (fault) {
+        answer_bad_field(stack, frame, packet, fault);
+        return false;
+    }
     fragment[0] = hidden_name(fragment[0]);
     if (!(place & 0xfff9) || extends_ip6(fragment[0]) || hides ||
         IP6_HLEN + (place & 0xfff8) + len > 0xffff)
@@ -534,7 +547,7 @@ static void mend_header(struct frame *frame)
 
 static void fragment_input(struct stack *stack, struct frame *frame, struct packet *packet)
 {
-    if (!prepare_fragment(frame, packet)) {
+    if (!prepare_fragment(stack, frame, packet)) {
         stack->stats.bad++;
         frame_put(frame);
         return;

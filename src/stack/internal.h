@@ -321,6 +321,9 @@ void answer_port_unreachable(struct stack *stack, const struct frame *frame,
 void answer_unknown_protocol(struct stack *stack, const struct frame *frame,
                              const struct packet *packet);
 /** Whether the packet's IPv4 options are such that it is not taken; its sender may be told. */
+/** IPv6: the byte `field` of the packet is wrong (RFC 4443, 3.4). */
+void answer_bad_field(struct stack *stack, const struct frame *frame, const struct packet *packet,
+                      uint32_t field);
 bool answer_bad_options(struct stack *stack, const struct frame *frame,
                         const struct packet *packet);
 

@@ -61,6 +61,7 @@
 #define IP_REASSEMBLY                   1
 #define IP_FRAG                         1
 #define IP_REASS_MAX_PBUFS              1024
+#define IP_REASS_MAXAGE                 30 /* seconds, as Linux */
 #define IP_DEFAULT_TTL                  64
 #define LWIP_ICMP                       1
 /* Only for reassembled packets, which are given back to our own dispatch. */

@@ -157,6 +157,77 @@ static void unknown_options_that_forbid_it_are_dropped(void **state)
     simnet_end(net);
 }
 
+/* RFC 8200, 4.5: a piece that is not the last is a multiple of 8, and none ends beyond 65535; the
+   error names the field and quotes the packet from its first byte. */
+static void a_piece_in_no_place_is_answered(void **state)
+{
+    static const struct {
+        uint32_t from, len, field;
+        bool more;
+    } pieces[] = {{0, 503, 4, true}, {800, 1, 4, true}, {65528, 8, 42, false},
+                  {65528, 16, 42, true}};
+    static uint8_t whole[65528 + 16];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+        struct simnet *net = begin("2001:2::2-2001:2::9", FRAME_IP);
+        struct simnet_frame frame;
+        uint32_t len = pieces[i].len;
+
+        put_piece(net, 0, IPPROTO_UDP, whole, pieces[i].from, pieces[i].from + len,
+                  pieces[i].more);
+        assert_true(simnet_take(net, &frame));
+        assert_int_equal(frame.len, 40 + 8 + 40 + 8 + len);
+        const uint8_t *error = frame.data + 40, *quote = error + 8;
+        assert_int_equal(error[0], 4); /* parameter problem: */
+        assert_int_equal(error[1], 0); /* erroneous field */
+        assert_int_equal(craft_get32(error + 4), pieces[i].field);
+        assert_int_equal(quote[0] >> 4, 6);
+        assert_int_equal(quote[6], IPPROTO_FRAGMENT);
+        assert_int_equal(craft_get16(quote + 42), pieces[i].from | pieces[i].more);
+        assert_silent(net);
+        simnet_end(net);
+    }
+}
+
+/* Linux waits 30 s for the rest (ipfrag_time), and 60 s in IPv6 (RFC 8200, 4.5). */
+static void a_piece_waits_for_the_rest_as_long_as_in_linux(void **state)
+{
+    static const struct {
+        bool v6;
+        uint32_t seconds;
+    } waits[] = {{false, 30}, {true, 60}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
+        bool v6 = waits[i].v6;
+        struct simnet *net =
+            begin(v6 ? "2001:2::2-2001:2::9" : "198.18.0.2-198.18.0.9", FRAME_IP);
+        static const uint8_t whole[64];
+        static struct crafted frame;
+        struct peer_addr src = simnet_addr(app_v4), dst = simnet_addr("198.18.0.4");
+        struct simnet_frame error;
+
+        if (v6) {
+            put_piece(net, 0, IPPROTO_UDP, whole, 0, sizeof(whole), true);
+        } else {
+            memset(craft_ip(&frame, &src, &dst, IPPROTO_UDP, sizeof(whole)), 0, sizeof(whole));
+            craft_put16(frame.bytes + 6, 0x2000);
+            craft_put16(frame.bytes + 10, 0);
+            uint16_t sum = checksum_finish(checksum_add(0, frame.bytes, 20));
+            memcpy(frame.bytes + 10, &sum, sizeof(sum));
+            simnet_put(net, frame.bytes, frame.len, NULL);
+        }
+        simnet_run_for(net, (waits[i].seconds - 1) * NS_PER_S);
+        assert_silent(net);
+        simnet_run_for(net, 3 * NS_PER_S);
+        assert_true(simnet_take(net, &error)); /* time exceeded, reassembly */
+        assert_int_equal(error.data[v6 ? 40 : 20], v6 ? 3 : 11);
+        assert_int_equal(error.data[v6 ? 41 : 21], 1);
+        simnet_end(net);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +235,8 @@ int main(void)
         TEST(what_fits_leaves_whole),
         TEST(headers_around_a_fragment_do_not_hide_it),
         TEST(unknown_options_that_forbid_it_are_dropped),
+        TEST(a_piece_in_no_place_is_answered),
+        TEST(a_piece_waits_for_the_rest_as_long_as_in_linux),
     };
     return cmocka_run_group_tests_name("pieces", tests, NULL, NULL);
 }
