@@ -245,6 +245,16 @@ static void tcp_schedule(struct stack *stack, struct stack_conn *conn)
         conn_set_timer(stack, conn, due_ns);
 }
 
+/* As tcp_split_unsent_seg() alone, but FIN and PSH go to the second part: lwIP adds them to it and
+   does not take them from the first, which would then end the connection before its last bytes. */
+static bool split_unsent(struct tcp_pcb *pcb, uint16_t at)
+{
+    if (tcp_split_unsent_seg(pcb, at) != ERR_OK)
+        return false;
+    TCPH_UNSET_FLAG(pcb->unsent->tcphdr, TCP_FIN | TCP_PSH);
+    return true;
+}
+
 /* A full window that shrank below the next segment: send what fits instead of waiting for the
    persist timer, which super-segments would otherwise meet often. */
 static void tcp_split_for_window(struct tcp_pcb *pcb)
@@ -255,7 +265,7 @@ static void tcp_split_for_window(struct tcp_pcb *pcb)
         return;
     if (seg->len <= pcb->snd_wnd || pcb->snd_wnd > 0xffff)
         return;
-    if (tcp_split_unsent_seg(pcb, (u16_t)pcb->snd_wnd) == ERR_OK)
+    if (split_unsent(pcb, (uint16_t)pcb->snd_wnd))
         (void)tcp_output(pcb);
 }
 

@@ -595,6 +595,38 @@ static void calls_that_cross_make_one_connection(void **state)
     }
 }
 
+/* What fits into a small window leaves; the end comes after the last byte, not after these. */
+static void a_small_window_does_not_bring_the_end_forward(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct craft_tcp open;
+    struct end *end = accept_one(net, "198.18.0.5", &open);
+    struct craft_tcp say = segment("198.18.0.5", 80, CRAFT_ACK, APP_ISN + 1, open.seq + 11);
+    uint32_t sent = 0;
+
+    (void)state;
+    (void)shut_window(net, end, &open);
+    simnet_forget(net);
+    end->to_send += 2920;
+    end_pump(end);
+    flow_close(&end->flow);
+    say.window = 700;
+    while (sent < 2920) {
+        put_tcp(net, &say);
+        struct craft_tcp data = take_tcp(net);
+        assert_int_equal(data.seq, say.ack);
+        assert_in_range(data.payload_len, 1, 700);
+        sent += (uint32_t)data.payload_len;
+        assert_int_equal(!!(data.flags & CRAFT_FIN), sent == 2920);
+        say.ack += (uint32_t)data.payload_len;
+        simnet_forget(net);
+    }
+    say.ack++;
+    put_tcp(net, &say);
+    assert_silent(net);
+    simnet_end(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -621,6 +653,7 @@ int main(void)
         TEST(bytes_over_the_window_do_no_harm),
         TEST(bytes_behind_a_gap_are_bounded),
         TEST(wrong_ack_of_a_syn_is_reset),
+        TEST(a_small_window_does_not_bring_the_end_forward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
