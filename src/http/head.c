@@ -354,8 +354,9 @@ int http_answer_parse(const char *text, size_t len, struct http_head *ret_head, 
     int major = parse_version(version, &ret_head->minor);
     if (major == 0)
         return complain(why, "%.*s, which is not HTTP/1", SHOWN(version));
-    if (major < 0 || status.len < 3 || !is_digit(status.at[0]) || !is_digit(status.at[1]) ||
-        !is_digit(status.at[2]) || (status.len > 3 && status.at[3] != ' '))
+    if (major < 0 || status.len < 3 || !is_digit(status.at[0]) || status.at[0] == '0' ||
+        !is_digit(status.at[1]) || !is_digit(status.at[2]) ||
+        (status.len > 3 && status.at[3] != ' '))
         return complain(why, "no status line: \"%.*s\"", SHOWN(line));
     ret_head->status =
         (uint16_t)((status.at[0] - '0') * 100 + (status.at[1] - '0') * 10 + (status.at[2] - '0'));

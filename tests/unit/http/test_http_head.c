@@ -117,6 +117,8 @@ static const struct row answers[] = {
     /* no heads at all */
     {"HTTP/2.0 200 OK\r\n", BAD, false, 0, "HTTP/2.0", NULL},
     {"HTTP/1.1 20 OK\r\n", BAD, false, 0, "status line", NULL},
+    {"HTTP/1.1 099 OK\r\n", BAD, false, 0, "status line", NULL},
+    {"HTTP/1.1 000 \r\n", BAD, false, 0, "status line", NULL},
     {"HTTP/1.1 2000 OK\r\n", BAD, false, 0, "status line", NULL},
     {"HTTP/1.1200 OK\r\n", BAD, false, 0, "status line", NULL},
     {"HTTP/1.1  200 OK\r\n", BAD, false, 0, "status line", NULL},
