@@ -58,6 +58,9 @@ struct peer_serve_stats {
     /** Calls that were answered with a SYN cookie, since too many were half-open (RFC 4987). Those
      *  of them that went on are among `accepted`. */
     uint64_t cookies;
+    /** Calls that had no answer then: of addresses that never acknowledged one, 20 in a
+     *  millisecond are answered. */
+    uint64_t unheard;
 };
 PEER_EXPORT void peer_listener_get_stats(const struct peer_listener *listener,
                                          struct peer_serve_stats *ret_stats);

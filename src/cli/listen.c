@@ -88,6 +88,9 @@ static void say_cookies(const struct peer_serve_stats *stats)
     if (stats->cookies)
         say("%llu call%s met too many half-open ones and had a SYN cookie for an answer",
             (unsigned long long)stats->cookies, stats->cookies == 1 ? "" : "s");
+    if (stats->unheard)
+        say("%llu call%s of strangers had no answer: 20 in a millisecond have one then",
+            (unsigned long long)stats->unheard, stats->unheard == 1 ? "" : "s");
 }
 
 /* Until a signal, or the end of the program. */

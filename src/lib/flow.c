@@ -204,6 +204,7 @@ void peer_listener_get_stats(const struct peer_listener *listener,
         .bytes_received = serve->bytes_received,
         .bytes_sent = serve->bytes_sent,
         .cookies = stack_listener_cookies(listener->stack),
+        .unheard = stack_listener_unheard(listener->stack),
     };
 }
 

@@ -124,8 +124,12 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
     conn->segment_bytes = (uint16_t)(pcb->mss - options);
     pcb->ssthresh = TCP_SND_BUF;
     pcb->cwnd = conn->flags & CONN_REAL_SIZE ? 10u * conn->segment_bytes : TCP_SND_BUF;
-    if (conn_half_open(conn))
+    if (conn_half_open(conn)) {
+        struct stack_tuple tuple;
         stack->half_open--;
+        if (stack_conn_tuple(conn, &tuple))
+            siege_met(stack, &tuple.remote);
+    }
     conn->flags = (uint16_t)((conn->flags | CONN_OPEN) & ~CONN_RESENT);
     if (conn->flags & CONN_MANNERED)
         manners_after_open(conn);

@@ -65,6 +65,7 @@ struct stack_listener {
     void *user;
     struct tcp_pcb *pcb4, *pcb6; /* TCP: one for each family */
     uint64_t cookies;            /* calls answered and forgotten: see syncookie.c */
+    uint64_t unheard;            /* calls not answered: see siege.c */
 };
 
 /* What a connection does wrong. See manners.c. */
@@ -100,6 +101,8 @@ struct tcp_news {
     bool has_echo;
     uint32_t echo_ms; /* our time that it answers, without the connection's offset */
 };
+
+enum { SIEGE_KNOWN = 256 }; /* callers whose address is known to be answered from */
 
 struct stack {
     const struct stack_ops *ops;
@@ -153,6 +156,11 @@ struct stack {
     const uint32_t *cookie; /* what lwIP is told for its initial number, NULL: nothing */
     netif_output_fn spoken4;
     netif_output_ip6_fn spoken6;
+
+    /* siege.c */
+    uint64_t known_callers[SIEGE_KNOWN]; /* hashes of addresses; 0: free */
+    uint64_t strangers_ms;               /* the millisecond that `strangers` is of */
+    uint32_t strangers;
 
     struct timer housekeeping;
     struct frame *reassembled; /* left by raw_input for stack_input */
@@ -328,7 +336,7 @@ bool answer_bad_options(struct stack *stack, const struct frame *frame,
                         const struct packet *packet);
 
 /* syncookie.c */
-/** Whether the call was answered, and is to be forgotten. */
+/** Whether the call was answered, or will not be, and is to be forgotten. */
 bool syncookie_answers(struct stack *stack, struct stack_listener *listener,
                        const struct frame *frame, const struct packet *packet,
                        const struct stack_tuple *tuple);
@@ -340,6 +348,12 @@ struct frame *syncookie_syn(struct stack *stack, const struct frame *frame,
 void syncookie_hush(struct stack *stack, const uint32_t *cookie);
 /** A caller has gone without having been there. */
 void syncookie_deserted(struct stack *stack);
+
+/* siege.c */
+/** Under pressure: is a call from this address answered? */
+bool siege_hears(struct stack *stack, const struct peer_addr *caller);
+/** A caller of this address has acknowledged an answer: he is there. */
+void siege_met(struct stack *stack, const struct peer_addr *caller);
 
 /* convert.c */
 void addr_to_lwip(const struct peer_addr *addr, ip_addr_t *ret);

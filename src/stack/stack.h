@@ -166,6 +166,8 @@ struct stack_listener *stack_listener_free(struct stack *stack, struct stack_lis
 void *stack_listener_user(const struct stack_listener *listener);
 /** Calls that were answered and forgotten, too many being half-open: see syncookie.c. */
 uint64_t stack_listener_cookies(const struct stack_listener *listener);
+/** Calls that had no answer, since more strangers called than can be answered. */
+uint64_t stack_listener_unheard(const struct stack_listener *listener);
 
 /** How stack_tcp_write treats the bytes. */
 enum {

@@ -179,6 +179,10 @@ bool syncookie_answers(struct stack *stack, struct stack_listener *listener,
 {
     if (!under_pressure(stack))
         return false;
+    if (!siege_hears(stack, &tuple->remote)) {
+        listener->unheard++;
+        return true;
+    }
     struct call call = read_call(frame, packet);
     uint32_t seq = get32(frame->data + packet->transport_at + 4), class = 0;
     uint8_t options[20];
@@ -293,6 +297,7 @@ struct frame *syncookie_syn(struct stack *stack, const struct frame *frame,
     struct call call = read_call(frame, packet);
     if (!read_cookie(stack, tuple, seq, cookie, &call))
         return NULL;
+    siege_met(stack, &tuple->remote);
     *ret_cookie = cookie;
     return make_syn(stack, frame, packet, &call);
 }

@@ -270,6 +270,11 @@ uint64_t stack_listener_cookies(const struct stack_listener *listener)
     return listener->cookies;
 }
 
+uint64_t stack_listener_unheard(const struct stack_listener *listener)
+{
+    return listener->unheard;
+}
+
 static int write_check(const struct stack_conn *conn)
 {
     if (!conn->pcb || conn->flags & CONN_SHUT)

@@ -2,7 +2,7 @@
 /* Calls that are never finished, more than anybody can remember, and honest ones among them. */
 #include "scripted.h"
 
-enum { FLOOD = 20000, HALF_OPEN_MOST = 1024 };
+enum { FLOOD = 20000, HALF_OPEN_MOST = 1024, STRANGERS_IN_A_MS = 20 };
 
 static struct craft_tcp call_from(bool v6, uint32_t source, uint16_t port)
 {
@@ -27,9 +27,12 @@ static uint64_t conns(struct simnet *net)
     return stats.conns;
 }
 
+/* As fast as strangers are heard. */
 static void flood(struct simnet *net, bool v6, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
+        if (i % STRANGERS_IN_A_MS == 0)
+            simnet_run_for(net, NS_PER_MS);
         struct craft_tcp syn = call_from(v6, i, 1000);
         put_tcp(net, &syn);
         struct craft_tcp answer = take_tcp(net);
@@ -196,6 +199,8 @@ static void callers_that_desert_are_forgotten_at_once(void **state)
     (void)state;
     for (uint16_t port = 1000; port < 3000; port++) {
         struct craft_tcp syn = call_from(false, 1, port);
+        if (port % STRANGERS_IN_A_MS == 0)
+            simnet_run_for(net, NS_PER_MS);
         put_tcp(net, &syn);
         struct craft_tcp answer = take_tcp(net);
         struct craft_tcp reset = syn;
@@ -218,6 +223,67 @@ static void callers_that_desert_are_forgotten_at_once(void **state)
     simnet_end(net);
 }
 
+/* Sends `count` calls of strangers at one moment, and returns how many of them are answered. */
+static uint32_t crowd(struct simnet *net, uint32_t first, uint32_t count)
+{
+    struct simnet_frame frame;
+    uint32_t answered = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct craft_tcp syn = call_from(false, first + i, 1000);
+        put_tcp(net, &syn);
+        answered += simnet_take(net, &frame);
+    }
+    return answered;
+}
+
+static void who_was_there_before_is_heard_in_a_crowd(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct end like = {.echo = true};
+    struct stack_listener *listener = simnet_listen(net, IPPROTO_TCP, 80, &like);
+    struct craft_tcp answer, syn = call_from(false, 0x40000, 700), ack = call(net, &syn, &answer);
+
+    (void)state;
+    put_tcp(net, &ack); /* in quiet times */
+    assert_non_null(simnet_accepted(net));
+    flood(net, false, HALF_OPEN_MOST);
+    simnet_run_for(net, NS_PER_MS);
+    assert_int_equal(crowd(net, 0x10000, 500), STRANGERS_IN_A_MS);
+    assert_int_equal(stack_listener_unheard(listener), 500 - STRANGERS_IN_A_MS);
+    for (uint16_t port = 701; port < 801; port++) {
+        syn = call_from(false, 0x40000, port);
+        put_tcp(net, &syn);
+        answer = take_tcp(net);
+        assert_int_equal(answer.flags, CRAFT_SYN | CRAFT_ACK);
+    }
+    simnet_run_for(net, NS_PER_MS);
+    assert_int_equal(crowd(net, 0x20000, 500), STRANGERS_IN_A_MS);
+    simnet_end(net);
+}
+
+static void a_stranger_who_got_through_is_one_no_more(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct end like = {.echo = true};
+    struct craft_tcp answer, syn, ack;
+
+    (void)state;
+    simnet_listen(net, IPPROTO_TCP, 80, &like);
+    flood(net, false, HALF_OPEN_MOST);
+    simnet_run_for(net, NS_PER_MS);
+    syn = call_from(false, 0x40000, 700);
+    ack = call(net, &syn, &answer); /* by a cookie */
+    put_tcp(net, &ack);
+    assert_non_null(simnet_accepted(net));
+    (void)crowd(net, 0x10000, 500);
+    syn = call_from(false, 0x40000, 701);
+    put_tcp(net, &syn);
+    answer = take_tcp(net);
+    assert_int_equal(answer.ack, syn.seq + 1);
+    simnet_end(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +293,8 @@ int main(void)
         TEST(data_open_a_forgotten_call_too),
         TEST(what_was_never_sent_is_not_believed),
         TEST(callers_that_desert_are_forgotten_at_once),
+        TEST(who_was_there_before_is_heard_in_a_crowd),
+        TEST(a_stranger_who_got_through_is_one_no_more),
     };
     return cmocka_run_group_tests_name("flood", tests, NULL, NULL);
 }
