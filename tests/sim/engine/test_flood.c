@@ -2,7 +2,7 @@
 /* Calls that are never finished, more than anybody can remember, and honest ones among them. */
 #include "scripted.h"
 
-enum { FLOOD = 20000, HALF_OPEN_MOST = 1024, STRANGERS_IN_A_MS = 20 };
+enum { FLOOD = 10000, HALF_OPEN_MOST = 1024, STRANGERS_IN_A_MS = 20 };
 
 static struct craft_tcp call_from(bool v6, uint32_t source, uint16_t port)
 {
