@@ -125,7 +125,7 @@ static int read_size(struct http_body *body, char c, const char **ret_why)
         return SIZE;
     }
     if (body->step == SIZE && c == '\n')
-        return after_size(body);
+        return (int)after_size(body);
     if (body->step == SIZE && c == '\r')
         return SIZE_LF;
     if (body->step == SIZE && (c == ';' || c == ' ' || c == '\t'))

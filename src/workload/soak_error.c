@@ -30,8 +30,9 @@ bool soak_counts(const struct soak_flow *flow)
 }
 
 /* The first of its kind is kept in words, with what the application had sent when it gave up. */
-static void note_first(struct soak_flow *flow, enum soak_error kind, const char *format,
-                       va_list arguments)
+__attribute__((format(printf, 3, 0))) static void note_first(struct soak_flow *flow,
+                                                             enum soak_error kind,
+                                                             const char *format, va_list arguments)
 {
     struct soak *soak = flow->soak;
     char *text = soak->first_errors[kind];
