@@ -245,6 +245,13 @@ void http_head_add(struct http_head *head, const char *header)
         add_field(head, name, trim(value));
 }
 
+bool http_is_named(const char *header)
+{
+    const char *colon = strchr(header, ':');
+
+    return colon && is_token((struct http_text){header, (size_t)(colon - header)});
+}
+
 bool http_is_header(const char *header, const char *name)
 {
     size_t len = strlen(name);

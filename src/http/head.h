@@ -89,6 +89,8 @@ bool http_keeps(const struct http_head *head, enum http_body_kind body);
 
 /** For heads that we make ourselves: reads one header, "Name: value", as the parser would. */
 void http_head_add(struct http_head *head, const char *header);
+/** Whether it begins with a name and its colon: a token (RFC 9110 5.1, 5.6.2). */
+bool http_is_named(const char *header);
 /** Whether the header has this name; letters have no case. */
 bool http_is_header(const char *header, const char *name);
 /** RFC 9110 9.2.2: asking twice does no more than asking once. */

@@ -120,6 +120,9 @@ static int check_words(const struct peer_soak_config *config, struct peer_error 
         if (!is_clean(*header, true) || !strchr(*header, ':'))
             return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no header \"Name: value\"",
                              *header);
+        if (!http_is_named(*header))
+            return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                             "\"%s\": what is before the colon is no header's name", *header);
     }
     return 0;
 }

@@ -470,6 +470,29 @@ static void words_that_are_no_statuses_are_refused(void **state)
     wire_done(&wire);
 }
 
+/* The colon ends the name, and the name is a token. */
+static void headers_without_a_name_are_refused(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        ": v",   ":",     "X Y: a",   " X: a",        "X : a",
+        "X\t:a", "X(: a", "\"X\": a", "X\xc3\xa9: a", "a/b: http://c"};
+    struct wire wire;
+    struct soak *soak;
+
+    wire_init(&wire, "198.18.0.1-198.18.0.9", true, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        const char *const headers[] = {"A: b", texts[i], NULL};
+        struct peer_error error = {0};
+        struct peer_soak_config config = {
+            .headers = headers, .to = wire_addr("198.18.0.9"), .to_port = PORT};
+        assert_int_equal(
+            soak_start(&config, engine_flows(wire.engine), &wire.peers, 1, &soak, &error), -EINVAL);
+        assert_non_null(strstr(error.text, "no header's name"));
+    }
+    wire_done(&wire);
+}
+
 /* ---- idle ---- */
 
 static void idle_connections_that_are_refused_are_not_stormed(void **state)
@@ -527,6 +550,7 @@ int main(void)
         cmocka_unit_test(an_error_tells_what_had_been_sent),
         cmocka_unit_test(statuses_that_are_not_expected_are_errors),
         cmocka_unit_test(words_that_are_no_statuses_are_refused),
+        cmocka_unit_test(headers_without_a_name_are_refused),
         cmocka_unit_test(idle_connections_that_are_refused_are_not_stormed),
         cmocka_unit_test(a_number_ends_idle_connections),
     };
