@@ -34,7 +34,7 @@ void measure_done(struct measure *measure)
     memset(measure, 0, sizeof(*measure));
 }
 
-void measure_restart(struct measure *measure, uint64_t now_ns)
+void measure_restart(struct measure *measure, uint64_t start_ns)
 {
     for (size_t i = 0; i < ARRAY_SIZE(measure->histograms); i++)
         hdr_reset(measure->histograms[i]);
@@ -43,7 +43,7 @@ void measure_restart(struct measure *measure, uint64_t now_ns)
     measure->counts = measure->before = (struct peer_soak_counts){0};
     memset(measure->codes, 0, sizeof(measure->codes));
     measure->carried = 0;
-    measure->start_ns = measure->interval_start_ns = now_ns;
+    measure->start_ns = measure->interval_start_ns = start_ns;
     measure->interval_count = measure->interval_taken = 0;
 }
 

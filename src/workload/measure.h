@@ -27,8 +27,8 @@ struct measure {
 
 int measure_init(struct measure *measure, uint64_t now_ns);
 void measure_done(struct measure *measure);
-/** Forgets what was measured: the warm-up is over. */
-void measure_restart(struct measure *measure, uint64_t now_ns);
+/** Forgets what was measured: the warm-up was over at `start_ns`, now or a little earlier. */
+void measure_restart(struct measure *measure, uint64_t start_ns);
 void measure_latency(struct measure *measure, enum peer_soak_histogram which, uint64_t ns);
 /** Ends an interval; `open` connections now. Without memory it is lost from the series. */
 void measure_interval(struct measure *measure, uint64_t now_ns, uint64_t open);

@@ -229,7 +229,7 @@ void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format,
         back_off(flow);
     if (connecting && !soak->schedule.by_opening &&
         (soak->schedule.rate <= 0 || soak_behind(soak) > 0)) /* its request is lost with it */
-        (void)schedule_take(&soak->schedule, soak_now(soak));
+        (void)soak_take(soak);
     let_go(flow);
     after_end(soak);
 }
@@ -266,9 +266,10 @@ static void start_request(struct soak_flow *flow, uint64_t wanted_ns)
     uint32_t number = flow->requests;
     soak->flows->sent_ns = 0;
     soak->ops->request(flow);
-    /* Closed: it is wanted when it leaves, and others left before it while its turn came. */
+    /* Closed: it is wanted when it leaves, and others left before it while its turn came. One that
+       was taken in the warm-up stays there. */
     if (soak->schedule.rate <= 0 && soak->flows->sent_ns && flow->state == SOAK_BUSY &&
-        flow->requests == number)
+        flow->requests == number && !timer_armed(&soak->warm))
         flow->intended_ns = soak->flows->sent_ns;
 }
 
@@ -277,7 +278,7 @@ static void serve_due(struct soak *soak)
 {
     while (!list_empty(&soak->ready) && !exhausted(soak) && soak_behind(soak) > 0) {
         struct soak_flow *flow = list_entry(soak->ready.next, struct soak_flow, node);
-        start_request(flow, schedule_take(&soak->schedule, soak_now(soak)));
+        start_request(flow, soak_take(soak));
     }
     uint64_t next_ns = schedule_next_ns(&soak->schedule, soak_now(soak));
     if (!list_empty(&soak->ready) && !exhausted(soak) && next_ns != TIMER_NEVER)
@@ -289,7 +290,7 @@ static void ask(struct soak_flow *flow)
     struct soak *soak = flow->soak;
 
     if (soak->schedule.rate <= 0) {
-        start_request(flow, schedule_take(&soak->schedule, soak_now(soak)));
+        start_request(flow, soak_take(soak));
     } else {
         set_state(flow, SOAK_READY);
         serve_due(soak);
@@ -458,6 +459,7 @@ static int open_one(struct soak *soak, struct soak_flow **ret_flow)
 
     if (!flow)
         return -ENOMEM;
+    soak_reach(soak, soak_now(soak));
     flow->soak = soak;
     flow->id = whole->next_id++;
     flow->state = SOAK_CLOSED;
@@ -472,8 +474,7 @@ static int open_one(struct soak *soak, struct soak_flow **ret_flow)
         flow_free(&flow->flow);
         return status;
     }
-    flow->intended_ns =
-        soak->schedule.by_opening ? schedule_take(&soak->schedule, soak_now(soak)) : soak_now(soak);
+    flow->intended_ns = soak->schedule.by_opening ? soak_take(soak) : soak_now(soak);
     soak->schedule.opened++;
     soak->open++;
     soak->open_most = MAX(soak->open_most, soak->open);
@@ -644,17 +645,8 @@ static void interval_fire(struct timer *timer, uint64_t now_ns)
 
 static void warm_fire(struct timer *timer, uint64_t now_ns)
 {
-    struct soak *soak = list_entry(timer, struct soak, warm);
-
-    if (soak->measured)
-        soak->measured(soak->measured_user, true);
-    measure_restart(&soak->measure, now_ns);
-    memset(soak->first_errors, 0, sizeof(soak->first_errors));
-    soak->first_error = NULL;
-    soak->open_most = soak->open;
-    soak->begun = soak->ends_closed = soak->ends_reset = soak->ends_given_up = 0;
-    if (!soak->parent)
-        arm(soak, &soak->interval, now_ns + soak->config.interval_ns);
+    (void)now_ns;
+    soak_begin_measuring(list_entry(timer, struct soak, warm));
 }
 
 /* Gives up to `most` flows of a state up; returns how many that were. */

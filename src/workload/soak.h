@@ -204,6 +204,14 @@ void soak_idle_connected(struct soak *soak);
 void soak_idle_check(struct soak *soak);
 void soak_touch_some(struct soak *soak);
 
+/* soak_count.c: */
+/** The warm-up is over, once: counts are those of `schedule.warm_ns` and later from here on. */
+void soak_begin_measuring(struct soak *soak);
+/** Something that belongs to `at_ns` is about to be counted: the warm-up is over when that is. */
+void soak_reach(struct soak *soak, uint64_t at_ns);
+/** Takes the next request from the schedule, as schedule_take(). */
+uint64_t soak_take(struct soak *soak);
+
 /* For the workloads. */
 /** The first byte of an answer came. */
 void soak_first_byte(struct soak_flow *flow);

@@ -46,6 +46,7 @@ void soak_touch(struct soak_flow *flow)
     struct soak *soak = flow->soak;
     size_t len = (size_t)MIN(soak->config.message_bytes, (uint64_t)SOAK_SCRATCH_BYTES);
 
+    soak_reach(soak, soak_now(soak));
     flow->intended_ns = soak_now(soak);
     ssize_t done = soak_write(flow, soak->scratch, len, STACK_WRITE_STABLE);
     flow->out_at = done > 0 ? (uint64_t)done : 0;

@@ -1,10 +1,44 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a flow's request did, counted: by when it was wanted, see soak.c.
+ * What a flow's request did, counted: by when it was wanted, see soak.c. The measured time
+ * begins at one moment, the end of the warm-up, for the schedule and for the counts. The timer for
+ * it fires a little later, so what belongs to the measured time and is earlier begins it itself.
  */
 #include "workload/soak.h"
 
 #include "base/macro.h"
+
+#include <string.h>
+
+void soak_begin_measuring(struct soak *soak)
+{
+    uint64_t start_ns = soak->schedule.warm_ns;
+
+    timer_cancel(soak->flows->timers, &soak->warm);
+    if (soak->measured)
+        soak->measured(soak->measured_user, true);
+    measure_restart(&soak->measure, start_ns);
+    memset(soak->first_errors, 0, sizeof(soak->first_errors));
+    soak->first_error = NULL;
+    soak->open_most = soak->open;
+    soak->begun = soak->ends_closed = soak->ends_reset = soak->ends_given_up = 0;
+    if (!soak->parent)
+        (void)timer_arm(soak->flows->timers, &soak->interval, start_ns + soak->config.interval_ns);
+}
+
+void soak_reach(struct soak *soak, uint64_t at_ns)
+{
+    if (timer_armed(&soak->warm) && at_ns >= soak->schedule.warm_ns)
+        soak_begin_measuring(soak);
+}
+
+uint64_t soak_take(struct soak *soak)
+{
+    uint64_t wanted_ns = schedule_take(&soak->schedule, soak_now(soak));
+
+    soak_reach(soak, wanted_ns);
+    return wanted_ns;
+}
 
 /* What came unasked may have come before. */
 static void measure_since(struct soak *soak, enum peer_soak_histogram which, uint64_t from_ns,
@@ -28,7 +62,7 @@ void soak_first_byte(struct soak_flow *flow)
 void soak_also(struct soak *soak, uint64_t count)
 {
     for (; count; count--) {
-        uint64_t wanted_ns = schedule_take(&soak->schedule, soak_now(soak));
+        uint64_t wanted_ns = soak_take(soak);
         if (wanted_ns < soak->measure.start_ns)
             continue;
         measure_latency(&soak->measure, PEER_HISTOGRAM_REQUEST, soak_now(soak) - wanted_ns);

@@ -19,6 +19,7 @@ struct manner_of_service {
     bool closes_at_once;   /* after the greeting */
     unsigned copies;       /* UDP: of each answer; 0: one */
     size_t cut;            /* UDP: bytes that are missing at the end of each answer */
+    uint64_t late_ns;      /* the machine that all this runs on is busy */
 };
 
 struct server_flow {
@@ -148,6 +149,7 @@ static struct scene *soak_run(const struct manner_of_service *service,
     assert_non_null(scene);
     wire_init(&scene->wire, "198.18.0.1-198.18.0.9", true, 1);
     scene->wire.delay_ns = delay_ns;
+    scene->wire.late_ns = service->late_ns;
     scene->wire.accept = accept_server;
     scene->wire.user = scene;
     scene->service = *service;
@@ -263,6 +265,67 @@ static void the_number_of_requests_counts_after_the_warm_up(void **state)
         struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
         assert_accounted(scene, 30, 30, 0);
         assert_true(measured_ns(scene) > 0 && measured_ns(scene) < NS_PER_S);
+        soak_over(scene);
+    }
+}
+
+/* What was wanted between the end of the warm-up and the turn in which it is noticed, be that the
+ * timer's, a frame's or another flow's, belongs to the measured time. */
+static void no_request_is_lost_where_the_warm_up_ends(void **state)
+{
+    (void)state;
+    static const uint64_t late_ns[] = {0, 30000, 700000, 3 * MS, 5 * MS + 1};
+    static const double rates[] = {10, 40, 500, 1000};
+    static const uint64_t warm_ns[] = {NS_PER_S, 300 * MS, 251 * MS};
+    static const uint64_t totals[] = {0, 9};
+    static const struct {
+        bool udp;
+        enum peer_workload workload;
+        uint64_t each, flows;
+    } ways[] = {{.workload = PEER_WORKLOAD_HTTP, .flows = 200},
+                {.workload = PEER_WORKLOAD_HTTP, .flows = 200, .each = 1},
+                {.udp = true, .workload = PEER_WORKLOAD_ECHO, .flows = 200},
+                {.udp = true, .workload = PEER_WORKLOAD_SEND, .flows = 2}};
+
+    for (size_t i = 0; i < 5 * 4 * 3 * 2 * ARRAY_SIZE(ways); i++) {
+        size_t way = i / (5 * 4 * 3 * 2);
+        struct manner_of_service service = {.answer = ok, .late_ns = late_ns[i % 5]};
+        struct peer_soak_config config = {.udp = ways[way].udp,
+                                          .workload = ways[way].workload,
+                                          .flows = ways[way].flows,
+                                          .requests_per_connection = ways[way].each,
+                                          .rate = rates[i / 5 % 4],
+                                          .warmup_ns = warm_ns[i / 20 % 3],
+                                          .duration_ns = NS_PER_S,
+                                          .total = totals[i / 60 % 2]};
+        struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
+        uint64_t wanted = config.total ? config.total : (uint64_t)config.rate;
+
+        assert_accounted(scene, wanted, wanted, 0);
+        assert_int_equal(scene->soak->measure.start_ns, scene->soak->start_ns + config.warmup_ns);
+        assert_true(counts_of(scene)->established <= counts_of(scene)->opened);
+        soak_over(scene);
+    }
+}
+
+/* Closed: what was taken in the warm-up is not completed in the measured time, and no flow is
+ * counted half. */
+static void a_late_end_of_the_warm_up_splits_no_request(void **state)
+{
+    (void)state;
+    struct manner_of_service service = {.answer = ok};
+
+    for (service.late_ns = 0; service.late_ns < 3 * MS; service.late_ns += 170000) {
+        struct peer_soak_config config = {.flows = 7,
+                                          .warmup_ns = 100 * MS,
+                                          .duration_ns = 100 * MS,
+                                          .requests_per_connection = 3};
+        struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
+
+        uint64_t requests = counts_of(scene)->requests;
+        assert_true(requests > 7);
+        assert_accounted(scene, requests, requests, 0);
+        assert_int_equal(scene->soak->schedule.counted, requests);
         soak_over(scene);
     }
 }
@@ -540,6 +603,8 @@ int main(void)
         cmocka_unit_test(requests_belong_to_when_they_were_wanted),
         cmocka_unit_test(intervals_add_up_with_the_stragglers),
         cmocka_unit_test(the_number_of_requests_counts_after_the_warm_up),
+        cmocka_unit_test(no_request_is_lost_where_the_warm_up_ends),
+        cmocka_unit_test(a_late_end_of_the_warm_up_splits_no_request),
         cmocka_unit_test(what_failed_in_the_warm_up_is_forgotten),
         cmocka_unit_test(a_rate_and_a_number_end_for_any_number_of_flows),
         cmocka_unit_test(a_rate_that_is_reached_is_not_behind),
