@@ -39,7 +39,7 @@ static struct craft_tcp take_last(struct simnet *net)
 
 static struct end *accept_reader(struct simnet *net, struct craft_tcp *ret_tcp)
 {
-    struct craft_tcp open;
+    struct craft_tcp open = {0};
     struct end *end = accept_one(net, peer, &open);
 
     *ret_tcp = segment(peer, 80, CRAFT_ACK, APP_ISN + 1, open.seq + 1);
@@ -52,7 +52,7 @@ static struct end *accept_reader(struct simnet *net, struct craft_tcp *ret_tcp)
 static void room_in_a_small_window_is_told_when_a_quarter_of_it_was_read(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp tcp;
+    struct craft_tcp tcp = {0};
 
     (void)state;
     accept_reader(net, &tcp);
@@ -71,7 +71,7 @@ static void room_in_a_small_window_is_told_when_a_quarter_of_it_was_read(void **
 static void a_reader_that_goes_on_after_a_pause_says_so_at_once(void **state)
 {
     struct simnet *net = begin_offloaded();
-    struct craft_tcp tcp;
+    struct craft_tcp tcp = {0};
     struct end *end = accept_reader(net, &tcp);
 
     (void)state;
@@ -96,7 +96,7 @@ static void a_reader_that_goes_on_after_a_pause_says_so_at_once(void **state)
 static void small_reads_tell_of_what_is_much(void **state)
 {
     struct simnet *net = begin_offloaded();
-    struct craft_tcp tcp;
+    struct craft_tcp tcp = {0};
     struct end *end = accept_reader(net, &tcp);
     uint32_t window = 0, told_times = 0;
 
@@ -125,7 +125,7 @@ static void small_reads_tell_of_what_is_much(void **state)
 static void a_single_segment_is_acknowledged_after_40_ms(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp tcp;
+    struct craft_tcp tcp = {0};
 
     (void)state;
     accept_reader(net, &tcp);
@@ -140,7 +140,7 @@ static void a_single_segment_is_acknowledged_after_40_ms(void **state)
 static void more_than_a_segment_in_a_frame_is_acknowledged_at_once(void **state)
 {
     struct simnet *net = begin_offloaded();
-    struct craft_tcp tcp;
+    struct craft_tcp tcp = {0};
 
     (void)state;
     accept_reader(net, &tcp);
@@ -158,7 +158,7 @@ static void more_than_a_segment_in_a_frame_is_acknowledged_at_once(void **state)
 static void an_answer_to_it_is_acknowledgement_enough(void **state)
 {
     struct simnet *net = begin_offloaded();
-    struct craft_tcp tcp;
+    struct craft_tcp tcp = {0};
     struct end *end = accept_reader(net, &tcp);
 
     (void)state;

@@ -49,7 +49,7 @@ static void open_connection(struct far_end *far, struct simnet *net, bool timest
 static void listen_to(struct far_end *far)
 {
     struct simnet_frame frame;
-    struct craft_tcp tcp;
+    struct craft_tcp tcp = {0};
 
     while (simnet_take(far->net, &frame)) {
         assert_true(craft_see_tcp(frame.data, &frame.packet, &tcp));

@@ -38,7 +38,7 @@ static void put_bytes(struct simnet *net, struct craft_tcp *say, uint32_t ts_val
 static void old_bytes_are_acknowledged_and_not_taken(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp say;
+    struct craft_tcp say = {0};
     struct end *end = accept_stamped(net, &say);
 
     (void)state;
@@ -64,7 +64,7 @@ static void old_bytes_are_acknowledged_and_not_taken(void **state)
 static void later_is_later_across_the_clocks_end(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp say;
+    struct craft_tcp say = {0};
     struct end *end = accept_stamped(net, &say);
     static const uint32_t clock[] = {0x7ffffff0, 0x80000010, 0xfffffff0, 0x10, 0x20};
 
@@ -81,7 +81,7 @@ static void later_is_later_across_the_clocks_end(void **state)
 static void a_reset_has_no_age(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp say;
+    struct craft_tcp say = {0};
     struct end *end = accept_stamped(net, &say);
 
     (void)state;
@@ -97,7 +97,7 @@ static void after_24_days_of_silence_any_clock_is_right(void **state)
     (void)state;
     for (int days = 23; days <= 25; days += 2) {
         struct simnet *net = begin_v4();
-        struct craft_tcp say;
+        struct craft_tcp say = {0};
         struct end *end = accept_stamped(net, &say);
 
         simnet_run_for(net, (uint64_t)days * 86400 * NS_PER_S);
@@ -111,7 +111,7 @@ static void after_24_days_of_silence_any_clock_is_right(void **state)
 static void an_overtaken_acknowledgement_is_no_offence(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp say;
+    struct craft_tcp say = {0};
 
     (void)state;
     (void)accept_stamped(net, &say);
@@ -131,7 +131,7 @@ static void an_overtaken_acknowledgement_is_no_offence(void **state)
 static void all_segments_carry_timestamps_even_probes(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp say;
+    struct craft_tcp say = {0};
     struct end *end = accept_stamped(net, &say);
 
     (void)state;
@@ -176,7 +176,7 @@ static void into_time_wait(struct simnet *net, struct craft_tcp *say)
 static void the_last_acknowledgement_is_repeated(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp say;
+    struct craft_tcp say = {0};
 
     (void)state;
     into_time_wait(net, &say);
@@ -206,7 +206,7 @@ static void a_syn_in_time_wait_is_new_by_number_or_clock(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct simnet *net = begin_v4();
-        struct craft_tcp say;
+        struct craft_tcp say = {0};
 
         into_time_wait(net, &say);
         struct craft_tcp syn = say;
@@ -223,7 +223,7 @@ static void a_syn_in_time_wait_is_new_by_number_or_clock(void **state)
 static void a_reset_ends_time_wait(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp say;
+    struct craft_tcp say = {0};
 
     (void)state;
     into_time_wait(net, &say);
@@ -246,7 +246,7 @@ static void bytes_with_a_senseless_acknowledgement_are_not_taken(void **state)
     static const uint8_t flags[] = {CRAFT_ACK, CRAFT_PSH | CRAFT_ACK, CRAFT_FIN | CRAFT_ACK};
     const int64_t beside[] = {1, 100, INT32_MAX, -60001, -INT32_MAX};
     struct simnet *net = begin_v4();
-    struct craft_tcp open;
+    struct craft_tcp open = {0};
     struct end *end = accept_one(net, peer, &open);
     struct craft_tcp say = segment(peer, 80, CRAFT_ACK, APP_ISN + 1, open.seq + 1);
 
@@ -277,7 +277,7 @@ static void bytes_without_an_acknowledgement_are_not_taken(void **state)
 {
     static const uint8_t flags[] = {0, CRAFT_PSH, CRAFT_FIN, CRAFT_FIN | CRAFT_PSH};
     struct simnet *net = begin_v4();
-    struct craft_tcp open;
+    struct craft_tcp open = {0};
     struct end *end = accept_one(net, peer, &open);
     struct craft_tcp say = segment(peer, 80, CRAFT_ACK, APP_ISN + 1, 0);
 

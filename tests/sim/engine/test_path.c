@@ -67,7 +67,7 @@ static void expect_patience(bool v6, struct complaint what, uint32_t rest)
 {
     struct simnet *net;
     struct simnet_frame syn;
-    struct craft_tcp seen;
+    struct craft_tcp seen = {0};
     struct end *end = call(&net, v6, &syn);
 
     assert_true(craft_see_tcp(syn.data, &syn.packet, &seen));
@@ -160,7 +160,7 @@ static struct end *accept_from(struct simnet *net, const char *peer, bool sack)
 static uint32_t take_all(struct simnet *net, const char *peer, uint32_t *next, uint32_t *ret_bytes)
 {
     struct simnet_frame frame;
-    struct craft_tcp tcp;
+    struct craft_tcp tcp = {0};
     uint32_t longest = 0;
 
     while (simnet_take(net, &frame)) {
@@ -182,7 +182,7 @@ static void expect_smaller(bool v6, bool sack, uint32_t mtu, uint32_t then)
     struct simnet *net = v6 ? begin("2001:2::2-2001:2::9", FRAME_IP) : begin_v4();
     struct end *end = accept_from(net, peer, sack);
     struct simnet_frame first;
-    struct craft_tcp seen;
+    struct craft_tcp seen = {0};
     uint32_t bytes = 0;
 
     end->to_send = 20000;
@@ -220,7 +220,7 @@ static void too_big_is_heard_after_a_slow_handshake(void **state)
 {
     struct simnet *net;
     struct simnet_frame frame;
-    struct craft_tcp seen;
+    struct craft_tcp seen = {0};
     struct end *end = call(&net, true, &frame);
 
     (void)state;

@@ -213,7 +213,7 @@ static void broken_checksum_is_no_frame(void **state)
 static void data_is_acknowledged_and_a_gap_is_reported(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp open, answer;
+    struct craft_tcp open = {0}, answer = {0};
     struct end *end = accept_one(net, "198.18.0.5", &open);
 
     (void)state;
@@ -267,7 +267,7 @@ static void gaps_are_told_by_selective_acknowledgements(void **state)
 static void reset_in_the_window_ends_and_outside_does_not(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp open;
+    struct craft_tcp open = {0};
     struct end *end = accept_one(net, "198.18.0.5", &open);
 
     (void)state;
@@ -294,7 +294,7 @@ static void reset_in_the_window_ends_and_outside_does_not(void **state)
 static void fin_is_acknowledged_and_ours_follows(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp open, answer;
+    struct craft_tcp open = {0}, answer = {0};
     struct end *end = accept_one(net, "198.18.0.5", &open);
 
     (void)state;
@@ -337,7 +337,7 @@ static struct craft_tcp shut_window(struct simnet *net, struct end *end,
 static void shut_window_is_probed_and_opens_by_an_update(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp open, answer;
+    struct craft_tcp open = {0}, answer = {0};
     struct end *end = accept_one(net, "198.18.0.5", &open);
 
     (void)state;
@@ -369,7 +369,7 @@ static void shut_window_is_probed_and_opens_by_an_update(void **state)
 static void answered_probes_keep_the_connection_for_ever(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp open;
+    struct craft_tcp open = {0};
     struct end *end = accept_one(net, "198.18.0.5", &open);
 
     (void)state;
@@ -393,7 +393,7 @@ static void waiting_bytes_that_are_acknowledged_end_the_probing(void **state)
     (void)state;
     for (int i = 2; i < 12; i += 3) {
         struct simnet *net = begin_v4();
-        struct craft_tcp open;
+        struct craft_tcp open = {0};
         struct end *end = accept_one(net, "198.18.0.5", &open);
         struct craft_tcp ack = segment("198.18.0.5", 80, CRAFT_ACK, APP_ISN + 1, open.seq + 11);
         uint32_t late = 2000; /* bytes */
@@ -454,7 +454,7 @@ static void tiny_mss_and_window_in_a_handshake_do_no_harm(void **state)
 static void acknowledgements_that_do_not_belong_are_answered_twice_a_second(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp open;
+    struct craft_tcp open = {0};
     struct end *end = accept_one(net, "198.18.0.5", &open);
     struct craft_tcp strange[2];
 
@@ -467,7 +467,7 @@ static void acknowledgements_that_do_not_belong_are_answered_twice_a_second(void
         for (int i = 0; i < 1000; i++) { /* for 10 s */
             put_tcp(net, &strange[kind]);
             struct simnet_frame frame;
-            struct craft_tcp answer;
+            struct craft_tcp answer = {0};
             while (simnet_take(net, &frame)) {
                 assert_true(craft_see_tcp(frame.data, &frame.packet, &answer));
                 assert_int_equal(answer.seq, open.seq + 1);
@@ -487,7 +487,7 @@ static void bytes_over_the_window_do_no_harm(void **state)
 {
     static uint8_t zeros[6000];
     struct simnet *net = begin_v4();
-    struct craft_tcp open;
+    struct craft_tcp open = {0};
     struct end *end = accept_one(net, "198.18.0.5", &open);
     uint32_t window = 65535; /* no scale was offered */
 
@@ -516,7 +516,7 @@ static void bytes_over_the_window_do_no_harm(void **state)
 static void bytes_behind_a_gap_are_bounded(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp open;
+    struct craft_tcp open = {0};
     struct end *end = accept_one(net, "198.18.0.5", &open);
     struct craft_tcp data = segment("198.18.0.5", 80, CRAFT_ACK, 0, open.seq + 1);
 
@@ -599,7 +599,7 @@ static void calls_that_cross_make_one_connection(void **state)
 static void a_small_window_does_not_bring_the_end_forward(void **state)
 {
     struct simnet *net = begin_v4();
-    struct craft_tcp open;
+    struct craft_tcp open = {0};
     struct end *end = accept_one(net, "198.18.0.5", &open);
     struct craft_tcp say = segment("198.18.0.5", 80, CRAFT_ACK, APP_ISN + 1, open.seq + 11);
     struct simnet_frame frame;
