@@ -255,7 +255,10 @@ static bool split_unsent(struct tcp_pcb *pcb, uint16_t at)
 {
     if (tcp_split_unsent_seg(pcb, at) != ERR_OK)
         return false;
-    TCPH_UNSET_FLAG(pcb->unsent->tcphdr, TCP_FIN | TCP_PSH);
+    /* By hand: lwIP's macro changes signs where lwip_htons() does nothing. */
+    const uint16_t flags = lwip_htons(TCP_FIN | TCP_PSH);
+    struct tcp_hdr *header = pcb->unsent->tcphdr;
+    header->_hdrlen_rsvd_flags = (uint16_t)(header->_hdrlen_rsvd_flags & ~(unsigned)flags);
     return true;
 }
 
