@@ -267,8 +267,25 @@ static void all_descriptors_but_the_named_are_closed(void **state)
     assert_done(status);
 }
 
+/* An emulator of another processor has no filters, and old containers forbid them. */
+static bool filters_can_be_set(void)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0)
+        _exit(confine_process(&(struct confine){0}, NULL) < 0);
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
 int main(void)
 {
+    if (!filters_can_be_set()) {
+        printf("skipped: no filter of system calls can be set here\n");
+        return 77;
+    }
+
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_capability_is_left_and_a_filter_is_set),
         cmocka_unit_test(what_is_named_is_kept),
