@@ -5,7 +5,11 @@
  *
  * Blocks are built in place at the end of one buffer: the frame is gathered there, its checksum
  * completed there, its lengths set last. The buffer has room for a whole block beyond the mark at
- * which it is written out, so that a block is never split and nothing is copied twice.
+ * which it is full, so that a block is never split and nothing is copied twice.
+ *
+ * A file is waited for. A reader of a pipe is not, since who waits for it is the whole network:
+ * what it does not take is kept, up to as much as tcpdump keeps, and then frames are dropped until
+ * half of that is free. The first frame behind a gap says how many are missing.
  *
  * The first error ends the writing and is kept; later calls do nothing. Plain write(2) is used,
  * since the target may be a file: on a closed pipe the program must ignore SIGPIPE to see EPIPE.
@@ -13,16 +17,19 @@
 #include "packet/pcapng.h"
 
 #include "base/error.h"
+#include "base/macro.h"
 #include "packet/checksum.h"
 
 #include <net/if.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -40,18 +47,24 @@ enum {
     OPTION_IF_NAME = 2,  /* of the interface */
     OPTION_IF_TSRESOL = 9,
     OPTION_FLAGS = 2, /* of a packet */
+    OPTION_DROPCOUNT = 4,
 };
 enum {
-    BUFFER_BYTES = 64 * 1024,
+    WRITE_BYTES = 64 * 1024, /* written out when there are so many */
+    KEEP_BYTES = 2 << 20,    /* kept for a reader who is slow; tcpdump -B has the same */
+    PIPE_BYTES = 1 << 20,    /* asked of the kernel, which gives so many to everybody */
     COMMENT_MAX = 1024,
     BLOCK_MAX = FRAME_LARGE_BYTES + COMMENT_MAX + 128,
 };
 
 struct pcapng {
     int fd;
-    int error; /* 0 or -errno */
-    size_t len;
-    uint8_t buffer[BUFFER_BYTES + BLOCK_MAX];
+    int error;            /* 0 or -errno */
+    bool shared;          /* no file, and the descriptor is others' too, so that it may block */
+    bool ended;           /* nothing is written any more */
+    size_t at, len, room; /* of the buffer: written so far, filled so far, full */
+    uint64_t frames, dropped, gap; /* `gap` of the dropped, since the last that was not */
+    uint8_t buffer[];              /* begins with the beginning of a block */
 };
 
 /* ---- blocks ---- */
@@ -161,32 +174,90 @@ static void put_frame(struct pcapng *pcapng, const struct iovec *iov, int iov_co
 
 /* ---- the descriptor ---- */
 
-/* Writes all, or returns -errno. Standard output may have been made non-blocking by whoever shares
-   it; then we wait as a blocking write would. */
-static int write_all(int fd, const uint8_t *data, size_t len)
+/* As write(2), or -errno; -EAGAIN: a reader takes nothing now. A pipe that has room takes PIPE_BUF
+   without making us wait. */
+static ssize_t write_some(const struct pcapng *pcapng, const uint8_t *data, size_t len)
 {
-    while (len > 0) {
-        ssize_t done = write(fd, data, len);
-        if (done < 0 && errno == EAGAIN) {
-            struct pollfd writable = {.fd = fd, .events = POLLOUT};
-            (void)poll(&writable, 1, -1);
-            continue;
-        }
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return -errno;
-        data += done;
-        len -= (size_t)done;
+    if (pcapng->shared) {
+        struct pollfd writable = {.fd = pcapng->fd, .events = POLLOUT};
+        if (poll(&writable, 1, 0) == 0)
+            return -EAGAIN;
+        len = MIN(len, (size_t)PIPE_BUF);
     }
-    return 0;
+    ssize_t done = write(pcapng->fd, data, len);
+    return done < 0 ? -errno : done;
 }
 
 void pcapng_flush(struct pcapng *pcapng)
 {
-    if (pcapng->error == 0)
-        pcapng->error = write_all(pcapng->fd, pcapng->buffer, pcapng->len);
-    pcapng->len = 0;
+    ssize_t done = 0;
+
+    while (pcapng->at < pcapng->len && !pcapng->error) {
+        done = write_some(pcapng, pcapng->buffer + pcapng->at, pcapng->len - pcapng->at);
+        if (done == -EAGAIN)
+            return;
+        if (done >= 0)
+            pcapng->at += (size_t)done;
+        else if (done != -EINTR)
+            pcapng->error = (int)done;
+    }
+    pcapng->at = pcapng->len = 0;
+}
+
+bool pcapng_waits(const struct pcapng *pcapng)
+{
+    return pcapng->len > 0;
+}
+
+/* The block at `at` of the buffer: where the next one begins. */
+static size_t block_after(const struct pcapng *pcapng, size_t at)
+{
+    uint32_t len;
+
+    memcpy(&len, pcapng->buffer + at + 4, sizeof(len));
+    return at + len;
+}
+
+/* The first block that is not written, or not all of it. */
+static size_t block_at(const struct pcapng *pcapng)
+{
+    size_t at = 0;
+
+    for (size_t next; at < pcapng->len && (next = block_after(pcapng, at)) <= pcapng->at;)
+        at = next;
+    return at;
+}
+
+/* Moves what is left to the front, seldom enough that a byte is moved once. */
+static bool make_room(struct pcapng *pcapng)
+{
+    pcapng_flush(pcapng);
+    if (pcapng->at >= pcapng->room / 2) {
+        size_t from = block_at(pcapng);
+        memmove(pcapng->buffer, pcapng->buffer + from, pcapng->len - from);
+        pcapng->at -= from;
+        pcapng->len -= from;
+    }
+    return pcapng->len <= pcapng->room;
+}
+
+size_t pcapng_drain(struct pcapng *pcapng, int timeout_ms)
+{
+    struct pollfd writable = {.fd = pcapng->fd, .events = POLLOUT};
+
+    pcapng_flush(pcapng);
+    if (pcapng->len > 0 && poll(&writable, 1, timeout_ms) > 0)
+        pcapng_flush(pcapng);
+    return pcapng->len - pcapng->at;
+}
+
+void pcapng_finish(struct pcapng *pcapng)
+{
+    pcapng_flush(pcapng);
+    pcapng->ended = true; /* perhaps in the middle of a block */
+    for (size_t at = block_at(pcapng); at < pcapng->len; at = block_after(pcapng, at))
+        pcapng->dropped++;
+    pcapng->at = pcapng->len = 0;
 }
 
 static int open_path(const char *path)
@@ -194,9 +265,20 @@ static int open_path(const char *path)
     int fd = strcmp(path, "-") == 0
                  ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) /* so that closing is ours */
                  : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0600);
-    if (fd >= 0 && strcmp(path, "-") != 0)
-        (void)fcntl(fd, F_SETFL, 0); /* a FIFO that nobody reads would have made us wait */
     return fd < 0 ? -errno : fd;
+}
+
+/* Of what was opened: is it waited for? That of others is left as it is. */
+static bool is_patient(int fd, bool ours)
+{
+    struct stat status;
+    bool patient = fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+
+    if (patient && ours)
+        (void)fcntl(fd, F_SETFL, 0);
+    if (!patient)
+        (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES); /* or it is no pipe, or does with less */
+    return patient;
 }
 
 static int open_error(const char *path, int code, struct peer_error *error)
@@ -209,22 +291,33 @@ static int open_error(const char *path, int code, struct peer_error *error)
                      code == ENXIO ? "nobody reads it" : error_text(code));
 }
 
+static struct pcapng *make(int fd, bool ours)
+{
+    bool patient = is_patient(fd, ours);
+    size_t room = patient ? WRITE_BYTES : KEEP_BYTES;
+    struct pcapng *pcapng = malloc(sizeof(*pcapng) + room + BLOCK_MAX);
+
+    if (!pcapng)
+        return NULL;
+    *pcapng = (struct pcapng){.fd = fd, .shared = !patient && !ours, .room = room};
+    return pcapng;
+}
+
 int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
                 struct pcapng **ret_pcapng, struct peer_error *error)
 {
-    struct pcapng *pcapng = malloc(sizeof(*pcapng));
-    if (!pcapng)
+    int fd = open_path(path);
+    if (fd < 0)
+        return open_error(path, -fd, error);
+    struct pcapng *pcapng = make(fd, strcmp(path, "-") != 0);
+    if (!pcapng) {
+        close(fd);
         return open_error(path, ENOMEM, error);
-    pcapng->error = 0;
-    pcapng->len = 0;
-    pcapng->fd = open_path(path);
-    int status = pcapng->fd;
-    if (status >= 0) {
-        put_section(pcapng);
-        put_interface(pcapng, ifname, layer);
-        pcapng_flush(pcapng); /* a reader of a pipe learns at once what is to come */
-        status = pcapng->error;
     }
+    put_section(pcapng);
+    put_interface(pcapng, ifname, layer);
+    pcapng_flush(pcapng); /* a reader of a pipe learns at once what is to come */
+    int status = pcapng->error;
     if (status < 0) {
         pcapng_free(pcapng);
         return open_error(path, -status, error);
@@ -237,12 +330,23 @@ struct pcapng *pcapng_free(struct pcapng *pcapng)
 {
     if (!pcapng)
         return NULL;
-    if (pcapng->fd >= 0) {
-        pcapng_flush(pcapng);
-        close(pcapng->fd);
-    }
+    pcapng_flush(pcapng);
+    close(pcapng->fd);
     free(pcapng);
     return NULL;
+}
+
+/* Whether the frame is to be written. */
+static bool take(struct pcapng *pcapng)
+{
+    if (pcapng->error)
+        return false;
+    pcapng->frames++;
+    if (!pcapng->ended && (pcapng->len <= pcapng->room || make_room(pcapng)))
+        return true;
+    pcapng->dropped++;
+    pcapng->gap++;
+    return false;
 }
 
 void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction direction,
@@ -252,7 +356,7 @@ void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction
     size_t len = iov_total(iov, iov_count);
     uint32_t flags = direction;
 
-    if (pcapng->error)
+    if (!take(pcapng))
         return;
     assert(len <= FRAME_LARGE_BYTES);
     size_t block = block_begin(pcapng, BLOCK_PACKET);
@@ -263,15 +367,24 @@ void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction
     put_u32(pcapng, (uint32_t)len); /* on the wire */
     put_frame(pcapng, iov, iov_count, len, offload);
     put_option(pcapng, OPTION_FLAGS, &flags, sizeof(flags));
+    if (pcapng->gap)
+        put_option(pcapng, OPTION_DROPCOUNT, &pcapng->gap, sizeof(pcapng->gap));
+    pcapng->gap = 0;
     if (comment)
         put_option(pcapng, OPTION_COMMENT, comment, comment_len(comment));
     put_option(pcapng, OPTION_END, NULL, 0);
     block_end(pcapng, block);
-    if (pcapng->len >= BUFFER_BYTES)
+    if (pcapng->len - pcapng->at >= WRITE_BYTES)
         pcapng_flush(pcapng);
 }
 
 int pcapng_error(const struct pcapng *pcapng)
 {
     return pcapng->error;
+}
+
+void pcapng_get_counts(const struct pcapng *pcapng, uint64_t *ret_frames, uint64_t *ret_dropped)
+{
+    *ret_frames = pcapng->frames;
+    *ret_dropped = pcapng->dropped;
 }

@@ -5,6 +5,7 @@
 #include "frame.h"
 
 #include <peer/error.h>
+#include <stdbool.h>
 
 /**
  * Writes pcapng (draft-ietf-opsawg-pcapng): section header with the program's name, one interface
@@ -13,8 +14,9 @@
  * optional comment. Buffered; a full disk or a closed pipe is remembered and reported once by
  * pcapng_error, and writing stops: capturing never ends a run.
  *
- * Writes with write(2): the program must ignore SIGPIPE, or a closed pipe kills it. A target that
- * does not take data at once makes the caller wait.
+ * Writes with write(2): the program must ignore SIGPIPE, or a closed pipe kills it. A reader of a
+ * pipe who does not keep up makes nobody wait: 2 MiB are kept for him, and frames beyond that are
+ * dropped and counted; the next frame that is written says how many (epb_dropcount).
  */
 struct pcapng;
 
@@ -27,7 +29,7 @@ enum pcapng_direction { PCAPNG_INBOUND = 1, PCAPNG_OUTBOUND = 2 };
  */
 int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
                 struct pcapng **ret_pcapng, struct peer_error *error);
-/** Flushes and closes. NULL is taken. Returns NULL. */
+/** Flushes, without waiting, and closes. NULL is taken. Returns NULL. */
 struct pcapng *pcapng_free(struct pcapng *pcapng);
 /**
  * Writes one frame. `wall_ns` is CLOCK_REALTIME. Incomplete checksums are completed in the copy
@@ -37,8 +39,16 @@ struct pcapng *pcapng_free(struct pcapng *pcapng);
 void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction direction,
                   const struct iovec *iov, int iov_count, const struct frame_offload *offload,
                   const char *comment);
-/** Flushes the buffer, so that a reader of the pipe sees it. */
+/** Writes out what a reader of the pipe takes now. */
 void pcapng_flush(struct pcapng *pcapng);
+/** Something is left that he has not taken: flush again, soon. */
+bool pcapng_waits(const struct pcapng *pcapng);
+/** Waits until the reader takes something, at most so long. Returns how many bytes are left. */
+size_t pcapng_drain(struct pcapng *pcapng, int timeout_ms);
+/** What is left is dropped now, as is what comes later. */
+void pcapng_finish(struct pcapng *pcapng);
+/** Frames so far, and how many of them were dropped. */
+void pcapng_get_counts(const struct pcapng *pcapng, uint64_t *ret_frames, uint64_t *ret_dropped);
 /** 0, or the -errno that stopped the writing. */
 int pcapng_error(const struct pcapng *pcapng);
 

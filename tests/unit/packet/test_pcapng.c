@@ -308,6 +308,8 @@ static void write_through_pipe(bool non_blocking)
     assert_int_equal(status, 0);
     for (int i = 0; i < 20; i++)
         pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, "piped");
+    while (pcapng_drain(pcapng, 1000) > 0)
+        ;
     assert_int_equal(pcapng_error(pcapng), 0);
     pcapng_free(pcapng);
     pthread_join(thread, NULL);
@@ -328,6 +330,151 @@ static void writes_to_standard_output_in_full(void **state)
     (void)state;
     write_through_pipe(false);
     write_through_pipe(true);
+}
+
+/* Reads what is in the pipe now, behind what was read before. */
+static void read_now(struct reader *reader, int fd)
+{
+    ssize_t len;
+
+    while ((len = read(fd, reader->bytes + reader->len, 65536)) > 0)
+        reader->len += (size_t)len;
+    assert_int_equal(errno, EAGAIN);
+}
+
+/* A pipe whose reader does not block, and a capture into it: by its path, or as standard output. */
+static int open_pipe(bool shared, struct pcapng **ret_pcapng)
+{
+    char path[64] = "-";
+    int fds[2];
+
+    fflush(stdout);
+    int saved = dup(STDOUT_FILENO);
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+    if (shared)
+        dup2(fds[1], STDOUT_FILENO);
+    else
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[1]);
+    int status = pcapng_open(path, "peer0", FRAME_IP, ret_pcapng, NULL);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(fds[1]);
+    assert_int_equal(status, 0);
+    return fds[0];
+}
+
+static void a_reader_who_pauses_finds_how_many_are_missing(void **state)
+{
+    struct super super = {.ip_version = 4, .protocol = IPPROTO_TCP, .payload_len = 60000};
+    uint64_t frames, dropped, more;
+    struct pcapng *pcapng;
+
+    (void)state;
+    for (int shared = 0; shared < 2; shared++) {
+        struct built *built = build(&super);
+        struct iovec iov = {built->bytes, built->len};
+        struct reader reader = {.bytes = malloc(8 << 20)};
+        int fd = open_pipe(shared, &pcapng);
+        for (int i = 0; i < 100; i++)
+            pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, NULL);
+        pcapng_get_counts(pcapng, &frames, &dropped);
+        assert_int_equal(frames, 100);
+        assert_in_range(dropped, 40, 70); /* of 6 MB about 3 MiB are in the pipe or kept */
+        assert_true(pcapng_waits(pcapng));
+        do
+            read_now(&reader, fd);
+        while (pcapng_drain(pcapng, 0) > 0);
+        assert_false(pcapng_waits(pcapng));
+        write_sample(pcapng, &samples[0], 8, PCAPNG_OUTBOUND, NULL);
+        write_sample(pcapng, &samples[0], 9, PCAPNG_OUTBOUND, NULL);
+        pcapng_flush(pcapng);
+        read_now(&reader, fd);
+        pcapng_get_counts(pcapng, &frames, &more);
+        assert_int_equal(more, dropped);
+
+        checksum_complete(built->bytes, built->len, &built->offload);
+        struct expected before = {7, 1, built->bytes, built->len, NULL};
+        check_start(&reader, "peer0", 101);
+        for (uint64_t i = 0; i < 100 - dropped; i++)
+            check_packet(&reader, &before);
+        struct block first = next_block(&reader);
+        assert_option(&first, 20 + ((uint32_t)samples[0].len + 3) / 4 * 4, 4, &dropped, 8);
+        struct expected second = {9, 2, samples[0].bytes, samples[0].len, NULL};
+        check_packet(&reader, &second);
+        assert_int_equal(reader.at, reader.len);
+        pcapng_free(pcapng);
+        free(reader.bytes);
+        free(built);
+        close(fd);
+    }
+}
+
+static void a_reader_who_takes_little_gets_whole_frames(void **state)
+{
+    struct super super = {.ip_version = 4, .protocol = IPPROTO_TCP, .payload_len = 1400};
+    struct built *built = build(&super);
+    struct iovec iov = {built->bytes, built->len};
+    struct reader reader = {.bytes = malloc(16 << 20)};
+    uint64_t frames, dropped, seen = 0;
+    struct pcapng *pcapng;
+    ssize_t len;
+
+    (void)state;
+    int fd = open_pipe(false, &pcapng);
+    for (int i = 0; i < 20000; i++) {
+        pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, NULL);
+        if (i % 4 == 0 && (len = read(fd, reader.bytes + reader.len, 1000)) > 0)
+            reader.len += (size_t)len;
+    }
+    do
+        read_now(&reader, fd);
+    while (pcapng_drain(pcapng, 0) > 0);
+    read_now(&reader, fd);
+    pcapng_get_counts(pcapng, &frames, &dropped);
+    assert_int_equal(frames, 20000);
+    assert_true(dropped > 0);
+    check_start(&reader, "peer0", 101);
+    for (; reader.at < reader.len; seen++)
+        assert_int_equal(next_block(&reader).type, 6);
+    assert_int_equal(seen, frames - dropped);
+    pcapng_free(pcapng);
+    free(reader.bytes);
+    free(built);
+    close(fd);
+}
+
+static void what_nobody_took_is_counted_at_the_end(void **state)
+{
+    struct super super = {.ip_version = 4, .protocol = IPPROTO_TCP, .payload_len = 60000};
+    struct built *built = build(&super);
+    struct iovec iov = {built->bytes, built->len};
+    struct reader reader = {.bytes = malloc(8 << 20)};
+    uint64_t frames, dropped, whole = 0;
+    struct pcapng *pcapng;
+
+    (void)state;
+    int fd = open_pipe(false, &pcapng);
+    for (int i = 0; i < 60; i++)
+        pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, NULL);
+    assert_true(pcapng_drain(pcapng, 0) > 0);
+    pcapng_finish(pcapng);
+    pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, NULL);
+    assert_int_equal(pcapng_drain(pcapng, 0), 0);
+    pcapng_get_counts(pcapng, &frames, &dropped);
+    pcapng_free(pcapng);
+    while (read(fd, reader.bytes + reader.len, 1) == 1)
+        reader.len++;
+    check_start(&reader, "peer0", 101);
+    while (reader.len - reader.at > built->len + 100) {
+        (void)next_block(&reader);
+        whole++;
+    }
+    assert_int_equal(frames, 61);
+    assert_int_equal(whole + dropped, frames);
+    free(reader.bytes);
+    free(built);
+    close(fd);
 }
 
 static void shows_the_headers_and_flushed_packets_at_once(void **state)
@@ -406,6 +553,9 @@ int main(void)
         cmocka_unit_test(completes_the_checksum_of_a_super_segment_in_its_copy_only),
         cmocka_unit_test(cuts_a_long_comment_between_characters),
         cmocka_unit_test(writes_to_standard_output_in_full),
+        cmocka_unit_test(a_reader_who_pauses_finds_how_many_are_missing),
+        cmocka_unit_test(a_reader_who_takes_little_gets_whole_frames),
+        cmocka_unit_test(what_nobody_took_is_counted_at_the_end),
         cmocka_unit_test(shows_the_headers_and_flushed_packets_at_once),
         cmocka_unit_test(remembers_a_closed_pipe_and_goes_on_without_it),
         cmocka_unit_test(names_the_path_it_cannot_write),
