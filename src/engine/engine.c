@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 
 #include "base/macro.h"
+#include "engine/capture.h"
 #include "packet/parse.h"
 #include "packet/segment.h"
 
@@ -25,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUND_FRAMES = 64, ROUNDS = 64, TIMERS_AT_ONCE = 1024, WALL_NEAR_NS = 5000 };
+enum { ROUND_FRAMES = 64, ROUNDS = 64, TIMERS_AT_ONCE = 1024 };
 /* How often somebody busy looks at what is watched; in a loop of others, that is woken by it. */
 #define LOOK_NS        (20 * NS_PER_MS)
 #define LOOK_OTHERS_NS NS_PER_MS
@@ -38,7 +39,7 @@ struct watch {
 
 struct engine {
     struct device *device;
-    struct pcapng *pcapng;
+    struct capture capture;
     struct frame_pool frames;
     struct timers timers;
     struct stack *stack;
@@ -55,8 +56,6 @@ struct engine {
     int watch_count;
     uint64_t look_ns; /* when to look at them */
     uint64_t now_ns;
-    int64_t wall_ns; /* what the wall clock is ahead of `now_ns`: for captures */
-    uint64_t wall_next_ns;
     struct flow *(*accept)(void *user, struct stack_listener *listener,
                            const struct stack_tuple *tuple);
     void (*ping)(void *user, const struct stack_icmp *icmp);
@@ -88,43 +87,13 @@ static void refresh_now(struct engine *engine)
         set_now(engine, clock_ns(CLOCK_MONOTONIC));
 }
 
-/* The capture tells time by the clock that latencies are measured by, so that one can be computed
-   from the other. What lies between that and the wall clock is read anew when somebody has set the
-   latter; it is not followed to the microsecond, as times would go back then. */
-static void set_wall(struct engine *engine)
-{
-    uint64_t before_ns, wall_ns, after_ns;
-
-    if (!engine->pcapng || !engine->clocked || engine->now_ns < engine->wall_next_ns)
-        return;
-    do {
-        before_ns = clock_ns(CLOCK_MONOTONIC);
-        wall_ns = clock_ns(CLOCK_REALTIME);
-        after_ns = clock_ns(CLOCK_MONOTONIC);
-    } while (after_ns - before_ns > WALL_NEAR_NS && !engine->wall_next_ns);
-    int64_t ahead_ns = (int64_t)(wall_ns - before_ns);
-    bool near = llabs(ahead_ns - engine->wall_ns) < (int64_t)NS_PER_MS;
-    if (!near && after_ns - before_ns <= WALL_NEAR_NS)
-        engine->wall_ns = ahead_ns;
-    engine->wall_next_ns = engine->now_ns + NS_PER_S;
-}
-
-static void capture(struct engine *engine, uint64_t at_ns, enum pcapng_direction direction,
-                    const struct iovec *iov, int count, const struct frame_offload *offload,
-                    const char *comment)
-{
-    if (engine->pcapng)
-        pcapng_write(engine->pcapng, at_ns + (uint64_t)engine->wall_ns, direction, iov, count,
-                     offload, comment);
-}
-
 static void send_frame(struct engine *engine, const struct iovec *iov, int count,
                        const struct frame_offload *offload, const char *comment)
 {
     refresh_now(engine);
     if (!engine->flows.sent_ns)
         engine->flows.sent_ns = engine->now_ns;
-    capture(engine, engine->now_ns, PCAPNG_INBOUND, iov, count, offload, comment);
+    capture_frame(&engine->capture, engine->now_ns, PCAPNG_INBOUND, iov, count, offload, comment);
     engine->stats.frames_sent++;
     engine->stats.bytes_sent += iov_total(iov, count);
     (void)device_send(engine->device, iov, count, offload);
@@ -172,7 +141,8 @@ static void on_arrive(void *user, enum link_direction direction, struct frame *f
         frame_put(frame);
         return;
     }
-    capture(engine, engine->now_ns, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, comment);
+    capture_frame(&engine->capture, engine->now_ns, PCAPNG_OUTBOUND, &iov, 1, &frame->offload,
+                  comment);
     stack_input(engine->stack, frame, engine->now_ns);
 }
 
@@ -184,8 +154,9 @@ static void on_lost(void *user, enum link_direction direction, const struct fram
 
     struct engine *engine = user;
 
-    capture(engine, engine->now_ns, direction == LINK_UPLINK ? PCAPNG_INBOUND : PCAPNG_OUTBOUND,
-            &iov, 1, &frame->offload, comment);
+    capture_frame(&engine->capture, engine->now_ns,
+                  direction == LINK_UPLINK ? PCAPNG_INBOUND : PCAPNG_OUTBOUND, &iov, 1,
+                  &frame->offload, comment);
 }
 
 static int make_wires(struct engine *engine, const struct link_spec specs[2])
@@ -198,7 +169,7 @@ static int make_wires(struct engine *engine, const struct link_spec specs[2])
         .layer = engine->device->layer,
         .seed = engine->seed,
         .specs = {specs[LINK_UPLINK], specs[LINK_DOWNLINK]},
-        .comments = engine->pcapng != NULL,
+        .comments = engine->capture.pcapng != NULL,
     };
     return wires_new(&config, &engine->wires);
 }
@@ -326,7 +297,7 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine)
         return -ENOMEM;
     }
     engine->device = config->device;
-    engine->pcapng = config->pcapng;
+    engine->capture.pcapng = config->pcapng;
     engine->real_size = config->real_size;
     engine->accept = config->accept;
     engine->ping = config->ping;
@@ -353,7 +324,8 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine)
     }
     flows_init(&engine->flows, engine->stack, &engine->timers);
     set_now(engine, engine->now_ns);
-    set_wall(engine);
+    if (engine->clocked)
+        capture_set_wall(&engine->capture, engine->now_ns);
     *ret_engine = engine;
     return 0;
 }
@@ -366,7 +338,8 @@ struct engine *engine_free(struct engine *engine)
     engine->wires = wires_free(engine->wires);
     flows_done(&engine->flows);
     stack_free(engine->stack);
-    pcapng_free(engine->pcapng);
+    capture_end(&engine->capture);
+    pcapng_free(engine->capture.pcapng);
     device_free(engine->device);
     timers_done(&engine->timers);
     frame_pool_done(&engine->frames);
@@ -411,7 +384,7 @@ static void note_frame(struct engine *engine, const struct frame *frame, uint64_
     struct iovec iov = {frame->data, frame->len};
 
     count_frame(engine, frame);
-    capture(engine, read_ns, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, NULL);
+    capture_frame(&engine->capture, read_ns, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, NULL);
 }
 
 static void take_frame(struct engine *engine, struct frame *frame, uint64_t read_ns)
@@ -504,7 +477,8 @@ static int iterate(struct engine *engine)
 {
     int frames = 0;
 
-    set_wall(engine);
+    if (engine->clocked)
+        capture_set_wall(&engine->capture, engine->now_ns);
     for (int round = 0; round < ROUNDS; round++) {
         frames = read_frames(engine);
         refresh_now(engine);
@@ -516,8 +490,8 @@ static int iterate(struct engine *engine)
         if (frames == 0 && fired == 0 && delivered == 0)
             break;
     }
-    if (engine->pcapng && frames == 0)
-        pcapng_flush(engine->pcapng);
+    if (engine->capture.pcapng && frames == 0)
+        pcapng_flush(engine->capture.pcapng);
     return 0;
 }
 
@@ -573,6 +547,15 @@ void engine_set_mtu(struct engine *engine, uint32_t mtu)
     stack_set_mtu(engine->stack, mtu);
 }
 
+/* When to look next if nothing comes: at the capture's reader too, when something waits for him. */
+static uint64_t next_ns(struct engine *engine)
+{
+    uint64_t timer_ns = timers_next(&engine->timers);
+    uint64_t capture_ns = capture_next_ns(&engine->capture, engine->now_ns);
+
+    return MIN(timer_ns, capture_ns);
+}
+
 int engine_dispatch(struct engine *engine)
 {
     engine->touched = false;
@@ -583,24 +566,24 @@ int engine_dispatch(struct engine *engine)
         status = look_at_watches(engine);
     if (status == 0)
         status = iterate(engine);
-    waiter_set(&engine->waiter, engine->now_ns, timers_next(&engine->timers));
+    waiter_set(&engine->waiter, engine->now_ns, next_ns(engine));
     return status;
 }
 
 void engine_touch(struct engine *engine, bool now)
 {
     engine->touched |= now || stack_pending(engine->stack);
-    waiter_set(&engine->waiter, engine->now_ns, engine->touched ? 0 : timers_next(&engine->timers));
+    waiter_set(&engine->waiter, engine->now_ns, engine->touched ? 0 : next_ns(engine));
 }
 
 /* How long there is nothing to do but for what comes from outside. */
 static uint64_t idle_ns(struct engine *engine, uint64_t now_ns, uint64_t most_ns)
 {
-    uint64_t next_ns = timers_next(&engine->timers);
+    uint64_t at_ns = next_ns(engine);
 
-    if (engine->touched || next_ns <= now_ns)
+    if (engine->touched || at_ns <= now_ns)
         return 0;
-    return next_ns == TIMER_NEVER ? most_ns : MIN(next_ns - now_ns, most_ns);
+    return at_ns == TIMER_NEVER ? most_ns : MIN(at_ns - now_ns, most_ns);
 }
 
 int engine_wait(struct engine *engine, struct pollfd *fds, size_t count, uint64_t timeout_ns)
@@ -637,6 +620,11 @@ uint64_t engine_now_fresh_ns(struct engine *engine)
     return engine->now_ns;
 }
 
+void engine_end_capture(struct engine *engine)
+{
+    capture_end(&engine->capture);
+}
+
 struct stack *engine_stack(struct engine *engine)
 {
     return engine->stack;
@@ -665,5 +653,9 @@ void engine_get_stats(const struct engine *engine, struct engine_stats *ret_stat
         ret_stats->links[LINK_UPLINK] = *wires_counters(engine->wires, LINK_UPLINK);
         ret_stats->links[LINK_DOWNLINK] = *wires_counters(engine->wires, LINK_DOWNLINK);
     }
-    ret_stats->pcap_error = engine->pcapng ? pcapng_error(engine->pcapng) : 0;
+    if (engine->capture.pcapng) {
+        ret_stats->pcap_error = pcapng_error(engine->capture.pcapng);
+        pcapng_get_counts(engine->capture.pcapng, &ret_stats->pcap_frames,
+                          &ret_stats->pcap_dropped);
+    }
 }

@@ -99,6 +99,10 @@ bool engine_is_quiet(struct engine *engine);
  */
 void engine_reset_flows(struct engine *engine, bool all);
 
+/** Waits for whoever reads the capture: a second when he takes nothing, five seconds in all. Frames
+ *  that he has not taken then are dropped, and all that come later. */
+void engine_end_capture(struct engine *engine);
+
 /** The time of this iteration. */
 uint64_t engine_now_ns(const struct engine *engine);
 /** Reads the clock first: for what begins between two iterations. */
@@ -113,6 +117,7 @@ struct engine_stats {
     uint64_t spun_ns; /* of processor time: see wait.h */
     struct link_counters links[2]; /* by enum link_direction; zero without wires */
     int pcap_error;
+    uint64_t pcap_frames, pcap_dropped;
 };
 void engine_get_stats(const struct engine *engine, struct engine_stats *ret_stats);
 

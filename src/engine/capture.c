@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The capture tells time by the clock that latencies are measured by, so that one can be computed
+ * from the other. What lies between that and the wall clock is read anew when somebody has set the
+ * latter; it is not followed to the microsecond, as times would go back then.
+ */
+#include "engine/capture.h"
+
+#include "base/macro.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { WALL_NEAR_NS = 5000, LOOK_MS = 50 };
+#define IN_VAIN_NS (1 * NS_PER_S)
+#define MOST_NS    (5 * NS_PER_S)
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+void capture_set_wall(struct capture *capture, uint64_t now_ns)
+{
+    uint64_t before_ns, wall_ns, after_ns;
+
+    if (!capture->pcapng || now_ns < capture->wall_next_ns)
+        return;
+    do {
+        before_ns = clock_ns(CLOCK_MONOTONIC);
+        wall_ns = clock_ns(CLOCK_REALTIME);
+        after_ns = clock_ns(CLOCK_MONOTONIC);
+    } while (after_ns - before_ns > WALL_NEAR_NS && !capture->wall_next_ns);
+    int64_t ahead_ns = (int64_t)(wall_ns - before_ns);
+    bool near = llabs(ahead_ns - capture->wall_ns) < (int64_t)NS_PER_MS;
+    if (!near && after_ns - before_ns <= WALL_NEAR_NS)
+        capture->wall_ns = ahead_ns;
+    capture->wall_next_ns = now_ns + NS_PER_S;
+}
+
+void capture_frame(struct capture *capture, uint64_t at_ns, enum pcapng_direction direction,
+                   const struct iovec *iov, int count, const struct frame_offload *offload,
+                   const char *comment)
+{
+    if (capture->pcapng)
+        pcapng_write(capture->pcapng, at_ns + (uint64_t)capture->wall_ns, direction, iov, count,
+                     offload, comment);
+}
+
+uint64_t capture_next_ns(const struct capture *capture, uint64_t now_ns)
+{
+    bool waits = capture->pcapng && pcapng_waits(capture->pcapng);
+
+    return waits ? now_ns + LOOK_MS * NS_PER_MS : UINT64_MAX;
+}
+
+void capture_end(struct capture *capture)
+{
+    uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC), moved_ns = begun_ns, now_ns = begun_ns;
+    size_t left = SIZE_MAX;
+
+    if (!capture->pcapng)
+        return;
+    while (now_ns - moved_ns < IN_VAIN_NS && now_ns - begun_ns < MOST_NS) {
+        size_t before = left;
+        left = pcapng_drain(capture->pcapng, LOOK_MS);
+        if (left == 0)
+            return;
+        now_ns = clock_ns(CLOCK_MONOTONIC);
+        if (left < before)
+            moved_ns = now_ns;
+    }
+    pcapng_finish(capture->pcapng);
+}

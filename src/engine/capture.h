@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef ENGINE_CAPTURE_H
+#define ENGINE_CAPTURE_H
+
+#include "packet/pcapng.h"
+
+/** The capture of an engine: all zero is none. */
+struct capture {
+    struct pcapng *pcapng;
+    int64_t wall_ns; /* what the wall clock is ahead of the engine's time */
+    uint64_t wall_next_ns;
+};
+
+/** Takes the wall clock's time, now and then. Call where the engine's time is the clock's. */
+void capture_set_wall(struct capture *capture, uint64_t now_ns);
+/** A frame at `at_ns` of the engine's time; the rest as pcapng_write. */
+void capture_frame(struct capture *capture, uint64_t at_ns, enum pcapng_direction direction,
+                   const struct iovec *iov, int count, const struct frame_offload *offload,
+                   const char *comment);
+/** When it should be flushed again, since its reader was not ready; UINT64_MAX: all is written. */
+uint64_t capture_next_ns(const struct capture *capture, uint64_t now_ns);
+/**
+ * Waits for whoever reads it: a second when he takes nothing, five seconds in all. Frames that he
+ * has not taken then are dropped, and all that come later.
+ */
+void capture_end(struct capture *capture);
+
+#endif
