@@ -216,8 +216,15 @@ struct peer_net_stats {
     uint64_t retransmits;    /* segments the peers sent again */
     struct peer_link_stats uplink, downlink;
     int pcap_error; /* 0, or -errno that ended the capture */
+    uint64_t pcap_frames;  /* of the capture so far, */
+    uint64_t pcap_dropped; /* and those of them that its reader (of a pipe) did not take in time */
 };
 PEER_EXPORT int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats);
+/**
+ * Ends the capture, if there is one: waits for the reader of a pipe, up to five seconds, and up to
+ * one in which he takes nothing. Its counters are final then; peer_net_free does it too.
+ */
+PEER_EXPORT void peer_net_end_capture(struct peer_net *net);
 
 /**
  * Resolves "HOST" (numeric or a name) to an address; `family` 4, 6 or 0 for any. Blocks in the

@@ -311,16 +311,30 @@ int start_program(struct peer_net *net, const struct common_options *common,
     return target ? wait_for_listener(net, common, target) : 0;
 }
 
-int close_net(struct peer_net *net, const struct common_options *common, int status)
+/* What is missing in the capture. That its reader went away is his own wish. */
+static int say_capture(struct peer_net *net, const char *path, int status)
 {
+    bool piped = strcmp(path, "-") == 0;
     struct peer_net_stats stats;
 
-    if (net && common->pcap && peer_net_get_stats(net, &stats) == 0 && stats.pcap_error &&
-        !(strcmp(common->pcap, "-") == 0 && stats.pcap_error == -EPIPE)) {
-        say("the capture \"%s\" is incomplete: %s", common->pcap, strerror(-stats.pcap_error));
-        if (status == STATUS_DONE)
-            status = STATUS_MACHINE;
+    peer_net_end_capture(net);
+    if (peer_net_get_stats(net, &stats) < 0)
+        return status;
+    if (stats.pcap_error && !(piped && stats.pcap_error == -EPIPE)) {
+        say("the capture \"%s\" is incomplete: %s", path, strerror(-stats.pcap_error));
+        return status == STATUS_DONE ? STATUS_MACHINE : status;
     }
+    if (stats.pcap_dropped)
+        say("the capture \"%s\" is incomplete: %llu of %llu frames were dropped, as its reader did "
+            "not keep up",
+            path, (unsigned long long)stats.pcap_dropped, (unsigned long long)stats.pcap_frames);
+    return status;
+}
+
+int close_net(struct peer_net *net, const struct common_options *common, int status)
+{
+    if (net && common->pcap)
+        status = say_capture(net, common->pcap, status);
     peer_net_free(net);
     return status;
 }

@@ -400,6 +400,13 @@ int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
         .uplink = link_stats(&engine.links[LINK_UPLINK]),
         .downlink = link_stats(&engine.links[LINK_DOWNLINK]),
         .pcap_error = engine.pcap_error,
+        .pcap_frames = engine.pcap_frames,
+        .pcap_dropped = engine.pcap_dropped,
     };
     return 0;
+}
+
+void peer_net_end_capture(struct peer_net *net)
+{
+    engine_end_capture(net->engine);
 }

@@ -220,6 +220,26 @@ def test_a_reader_of_the_capture_who_leaves_does_not_stop_the_service():
     started.stop().expect(0)
 
 
+def test_a_reader_of_the_capture_who_stops_reading_stops_nothing_else():
+    fifo = f"{harness.directory}/fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    started = Peer("listen", "--serve", "echo", "--from", PEER4, "--dev", "mine", "--pcap", fifo, 7)
+    started.wait_err("listening")
+    data = bytes(4096) * 1024  # and back: more than a pipe and a capture keep
+    sent = harness.threading.Thread(target=lambda: connection.sendall(data))
+    with harness.socket.create_connection((PEER4, 7), harness.LIMIT_S) as connection:
+        sent.start()
+        assert harness.receive_count(connection, len(data)) == data
+        sent.join()
+    result = started.stop().expect(0)
+    said = re.search(r'the capture ".*" is incomplete: (\d+) of (\d+) frames were dropped, as its reader did not keep up',
+                     result.err)
+    assert said and 0 < int(said.group(1)) < int(said.group(2)), result.err
+    assert os.read(reader, 4) == b"\x0a\x0d\x0d\x0a"
+    os.close(reader)
+
+
 def test_a_capture_of_a_killed_peer_can_be_read():
     server = Server(harness.echo_all)
     path = f"{harness.directory}/killed.pcapng"
