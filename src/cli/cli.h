@@ -57,7 +57,7 @@ struct common_options {
     int kind;           /* enum peer_device_kind */
     int family;         /* 4, 6, 0 */
     uint64_t mtu, seed;
-    bool isolate, allow_forward, allow_loopback, no_offload, json, udp;
+    bool isolate, allow_forward, allow_loopback, no_offload, frugal, json, udp;
     int verbose;
     uint64_t timeout_ns; /* -w */
     bool help;

@@ -253,6 +253,7 @@ int try_net(const struct common_options *common, const struct target *target, bo
         .downlink = common->downlink ? common->downlink : common->link,
         .seed = common->seed,
         .no_offload = common->no_offload,
+        .frugal = common->frugal,
     };
     if (target)
         config.target = target->addr;

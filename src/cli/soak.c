@@ -68,6 +68,8 @@ static const struct option_def soak_table[] = {
      FIELD(soak.requests_per_connection), .min = 1, .max = UINT32_MAX},
     {0, "no-keep-alive", NULL, "a new connection for each request", option_set_flag,
      FIELD(no_keep_alive)},
+    {0, "frugal", NULL, "acknowledge with what follows: half of Linux's frames a connection",
+     option_set_flag, FIELD(common.frugal)},
     {0, "warmup", "TIME", "measure from then on only", option_set_time, FIELD(soak.warmup_ns)},
     {0, "ramp", "TIME", "open the flows one by one over this time", option_set_time,
      FIELD(soak.ramp_ns)},

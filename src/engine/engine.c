@@ -277,6 +277,7 @@ static int make_stack(struct engine *engine, const struct engine_config *config)
         .local_mac = engine->device->local_mac,
         .broadcast = config->broadcast,
         .any_mac = config->any_mac,
+        .frugal = config->frugal,
         .super_segments = engine->device->offload_tcp && !engine->real_size,
         .udp_segments = engine->device->offload_udp && !engine->real_size,
         .frames = &engine->frames,

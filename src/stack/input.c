@@ -141,7 +141,8 @@ static void answer_stray(struct stack *stack, struct stack_conn *conn)
 }
 
 /* What fills a gap is acknowledged at once (RFC 5681, 4.2), and so is more than one segment in a
-   frame; lwIP would wait for more. When the owner answers, the answer serves (see output.c). */
+   frame, and what comes first; lwIP would wait for more. When the owner answers, the answer serves
+   (see output.c). */
 static void acknowledge_now(struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = tcp_active_pcbs; /* NULL: it ended by this frame */
@@ -188,8 +189,8 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
     uint32_t header = (uint32_t)(packet->payload_at - packet->transport_at);
     bool read = conn->protocol == IPPROTO_TCP && recovery_wants(conn, header);
     bool at_once = conn->protocol == IPPROTO_TCP &&
-                   (conn_tcp(conn)->ooseq || (frame->offload.gso_size &&
-                                              packet->payload_len > frame->offload.gso_size));
+                   (conn_tcp(conn)->ooseq || (conn->quick_acks && packet->payload_len) ||
+                    (frame->offload.gso_size && packet->payload_len > frame->offload.gso_size));
 
     context_enter(stack, conn);
     if (conn->protocol == IPPROTO_TCP)

@@ -30,6 +30,7 @@ enum {
     STACK_RTO_UNKNOWN_TICKS = 300, /* 3 s after a SYN was sent again (RFC 6298, 5.7) */
     STACK_RTO_MAX_TICKS = 12000,                    /* 120 s, as Linux */
     STACK_DELAYED_ACK_TICKS = 4,                    /* 40 ms, as Linux */
+    STACK_QUICK_ACKS = 16, /* at the start of a connection, as Linux */
     STACK_CHALLENGE_TICKS = 50, /* 500 ms */
     STACK_SYN_LINEAR = 4,       /* SYNs again, each after 1 s, before that doubles, as Linux */
     STACK_MSS_MIN = 48, /* whatever the SYN says, as Linux (tcp_min_snd_mss) */
@@ -113,7 +114,7 @@ struct stack {
     struct peer_mac first_mac, local_mac;
     struct peer_addr broadcast; /* of the local side's subnet, or family 0 */
     bool any_mac;
-    bool super_segments, udp_segments;
+    bool super_segments, udp_segments, frugal;
     uint16_t burst_segment; /* of the burst of datagrams that is being sent, 0: none */
     struct frame_pool *frames;
     struct timers *timers;

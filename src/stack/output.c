@@ -19,6 +19,10 @@
  * and goes out only when nothing else did. One in two at the most is held, since a sender may wait
  * for them; one that tells of a gap, or nothing new, never is.
  *
+ * At the start of a connection (`quick_acks`) none is held or delayed, that of the handshake first
+ * of all, as Linux does: until an answer has left soon after what it answers ("ping-pong"), or so
+ * many were sent. The other side's FIN is not hurried. `frugal` is without all that.
+ *
  * On TAP the Ethernet source is written from the IP source: lwIP may send a packet that waited for
  * an ARP answer long after its netif has become another peer.
  */
@@ -244,6 +248,10 @@ static bool holds_ack(struct stack *stack, const uint8_t *ip, uint32_t len)
     if (!bare || held || !stack->receiving || !stack->progress ||
         (state != ESTABLISHED && state != CLOSE_WAIT))
         return false;
+    if (conn->quick_acks && state == ESTABLISHED) {
+        conn->quick_acks--;
+        return false;
+    }
     conn->flags |= CONN_ACK_HELD;
     conn_mark(stack, conn, STACK_HELD);
     return true;
@@ -292,6 +300,9 @@ static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
         conn->rtt_seq = seq + payload;
         conn->rtt_start_ns = stack->now_ns;
     }
+    if (conn->quick_acks && conn->arrived_ns && payload &&
+        stack->now_ns - conn->arrived_ns < STACK_DELAYED_ACK_TICKS * (uint64_t)STACK_TICK_NS)
+        conn->quick_acks = 0; /* an answer: more will follow, and acknowledge */
 }
 
 static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t tcp_len,

@@ -113,6 +113,7 @@ int stack_new(const struct stack_config *config, struct stack **ret_stack)
     stack->any_mac = config->any_mac;
     stack->super_segments = config->super_segments;
     stack->udp_segments = config->udp_segments;
+    stack->frugal = config->frugal;
     stack->frames = config->frames;
     stack->timers = config->timers;
     stack->max_conns = config->max_conns ? config->max_conns : UINT64_MAX;

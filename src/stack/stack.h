@@ -79,6 +79,7 @@ struct stack_config {
     bool any_mac;        /* TAP: a frame to another MAC is for the peer of its address too */
     bool super_segments; /* send frames of up to 64 KiB with gso_size */
     bool udp_segments;   /* likewise for bursts of datagrams */
+    bool frugal;         /* acknowledgements ride on what follows wherever they can */
     struct frame_pool *frames;
     struct timers *timers;
     uint64_t seed;
@@ -147,6 +148,7 @@ struct stack_conn {
     uint8_t icmp_type, icmp_code;
     uint8_t probes;     /* of a window that is shut, since it shut */
     uint8_t backoff;    /* of the RTO, until a round trip is timed */
+    uint8_t quick_acks; /* so many more acknowledgements leave at once: see output.c */
     uint16_t ip_id;     /* IPv4: of the next packet */
     uint32_t ts_offset; /* of its timestamps from the time in ms */
 };

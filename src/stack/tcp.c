@@ -139,6 +139,7 @@ int stack_tcp_connect(struct stack *stack, struct stack_conn *conn, struct stack
     conn->rtt_start_ns = stack->now_ns;
     conn->ip_id = (uint16_t)peer_lwip_random();
     conn->ts_offset = clock_offset(stack, tuple);
+    conn->quick_acks = stack->frugal ? 0 : STACK_QUICK_ACKS;
     conn_set_size_rule(stack, conn);
     pcb->callback_arg = conn;
     tcp_nagle_disable(pcb);
@@ -182,6 +183,7 @@ struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listene
     conn->rtt_start_ns = stack->now_ns;
     conn->ip_id = (uint16_t)peer_lwip_random();
     conn->ts_offset = stack->ts_offset;
+    conn->quick_acks = stack->frugal ? 0 : STACK_QUICK_ACKS;
     conn->rtime_tick = stack->now_tick; /* the SYN-ACK's timer began just now */
     conn_set_size_rule(stack, conn);
     pcb->callback_arg = conn;

@@ -84,6 +84,22 @@ def test_a_connection_for_each_request():
     assert report["connections"]["established"] == 50 == report["requests"]["completed"], report
 
 
+def test_frugal_peers_send_half_the_frames():
+    frames = {}
+    for options in ((), ("--frugal",)):
+        service = Service(ok)
+        path = f"{harness.directory}/frames{len(options)}.pcapng"
+        soak(f"http://{OWN4}:{service.port}/", "-n", 10, "--no-keep-alive", "--pcap", path, *options)
+        packets = [(data, data[20:]) for _, way, data, _ in harness.Capture(open(path, "rb").read()).packets
+                   if way == 1 and data[9] == 6]
+        # Segments without payload, SYN, FIN or RST.
+        frames[options] = [sum(1 for data, tcp in packets if tcp[13] & 0x17 == 0x10 and
+                               len(data) == 20 + (tcp[12] >> 4) * 4), len(packets)]
+    assert frames[()][0] >= 20, frames  # of the handshake and of the answer
+    assert frames[("--frugal",)][0] <= 10, frames  # of the application's FIN at the most
+    assert frames[("--frugal",)][1] <= frames[()][1] - 20, frames
+
+
 def test_bodies_by_chunks_and_by_the_end_of_the_connection():
     chunks = Service(lambda c, n: c.sendall(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))

@@ -610,6 +610,7 @@ struct simnet *simnet_new(const struct simnet_config *config)
                                                                   : (struct peer_addr){0},
                                    .seed = net->seed,
                                    .max_flows = config->max_flows,
+                                   .frugal = config->frugal,
                                    .accept = on_accept,
                                    .ping = on_ping,
                                    .user = net,

@@ -120,6 +120,85 @@ static void small_reads_tell_of_what_is_much(void **state)
     simnet_end(net);
 }
 
+/* ---- the first acknowledgements ---- */
+
+static void the_first_segments_are_acknowledged_at_once(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct craft_tcp tcp = {0};
+
+    (void)state;
+    accept_reader(net, &tcp);
+    for (int i = 0; i < 16; i++) {
+        send_bytes(net, &tcp, 100, 0);
+        assert_int_equal(take_tcp(net).ack, tcp.seq);
+        assert_silent(net);
+        simnet_run_for(net, 100 * NS_PER_MS);
+        assert_silent(net);
+    }
+    send_bytes(net, &tcp, 100, 0);
+    assert_silent(net);
+    simnet_run_for(net, 51 * NS_PER_MS);
+    assert_int_equal(take_tcp(net).ack, tcp.seq);
+    simnet_end(net);
+}
+
+/* An answer after a question: from then on there is no hurry. */
+static void talk(struct simnet *net, struct end *end, struct craft_tcp *tcp)
+{
+    end->echo = true;
+    send_bytes(net, tcp, 10, 0);
+    struct craft_tcp answer = take_last(net);
+    assert_int_equal(answer.payload_len, 10);
+    assert_int_equal(answer.ack, tcp->seq);
+    tcp->ack += 10;
+    tcp->payload_len = 0;
+    put_tcp(net, tcp);
+    assert_silent(net);
+    end->echo = false;
+}
+
+static void the_first_question_is_acknowledged_before_its_answer(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct craft_tcp tcp = {0};
+    struct end *end = accept_reader(net, &tcp);
+
+    (void)state;
+    end->echo = true;
+    send_bytes(net, &tcp, 10, 0);
+    struct craft_tcp first = take_tcp(net);
+    assert_int_equal(first.ack, tcp.seq);
+    assert_int_equal(first.payload_len, 0);
+    assert_int_equal(take_tcp(net).payload_len, 10);
+    for (int i = 0; i < 3; i++) {
+        send_bytes(net, &tcp, 10, 0);
+        assert_int_equal(take_tcp(net).payload_len, 10);
+        assert_silent(net);
+    }
+    simnet_end(net);
+}
+
+/* An answer that took its time is no talk: the next question is acknowledged at once, too. */
+static void a_slow_answer_changes_nothing(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct craft_tcp tcp = {0};
+    struct end *end = accept_reader(net, &tcp);
+
+    (void)state;
+    send_bytes(net, &tcp, 10, 0);
+    assert_int_equal(take_tcp(net).payload_len, 0);
+    simnet_run_for(net, 60 * NS_PER_MS);
+    end->to_send = 10;
+    end_pump(end);
+    assert_int_equal(take_tcp(net).payload_len, 10);
+    tcp.ack += 10;
+    send_bytes(net, &tcp, 10, 0);
+    assert_int_equal(take_tcp(net).ack, tcp.seq);
+    simnet_end(net);
+}
+
 /* ---- delayed acknowledgements ---- */
 
 static void a_single_segment_is_acknowledged_after_40_ms(void **state)
@@ -128,7 +207,7 @@ static void a_single_segment_is_acknowledged_after_40_ms(void **state)
     struct craft_tcp tcp = {0};
 
     (void)state;
-    accept_reader(net, &tcp);
+    talk(net, accept_reader(net, &tcp), &tcp);
     send_bytes(net, &tcp, 1460, 0);
     assert_silent(net);
     simnet_run_for(net, 51 * NS_PER_MS);
@@ -143,7 +222,7 @@ static void more_than_a_segment_in_a_frame_is_acknowledged_at_once(void **state)
     struct craft_tcp tcp = {0};
 
     (void)state;
-    accept_reader(net, &tcp);
+    talk(net, accept_reader(net, &tcp), &tcp);
     for (uint32_t len = 1461; len < 20000; len += 1460 + 777) {
         send_bytes(net, &tcp, len, 1460);
         struct craft_tcp ack = take_tcp(net);
@@ -162,6 +241,7 @@ static void an_answer_to_it_is_acknowledgement_enough(void **state)
     struct end *end = accept_reader(net, &tcp);
 
     (void)state;
+    talk(net, end, &tcp);
     end->echo = true;
     send_bytes(net, &tcp, 4000, 1460);
     uint32_t answered = 0;
@@ -181,6 +261,9 @@ int main(void)
         TEST(room_in_a_small_window_is_told_when_a_quarter_of_it_was_read),
         TEST(a_reader_that_goes_on_after_a_pause_says_so_at_once),
         TEST(small_reads_tell_of_what_is_much),
+        TEST(the_first_segments_are_acknowledged_at_once),
+        TEST(the_first_question_is_acknowledged_before_its_answer),
+        TEST(a_slow_answer_changes_nothing),
         TEST(a_single_segment_is_acknowledged_after_40_ms),
         TEST(more_than_a_segment_in_a_frame_is_acknowledged_at_once),
         TEST(an_answer_to_it_is_acknowledgement_enough),

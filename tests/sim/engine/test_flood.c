@@ -111,6 +111,7 @@ static void an_honest_caller_gets_through_with_all_options(void **state)
         ack.payload_len = 5;
         ack.flags = CRAFT_ACK | CRAFT_PSH;
         put_tcp(net, &ack);
+        assert_int_equal(take_tcp(net).payload_len, 0); /* the first question: at once */
         struct craft_tcp back = take_tcp(net);
         assert_int_equal(back.seq, answer.seq + 1);
         assert_int_equal(back.ack, ack.seq + 5);
