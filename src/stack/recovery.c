@@ -8,9 +8,9 @@
  *
  *   SACKED   segments that a block covers whole
  *   LOST     segments with three packets SACKed above them, or, if fewer come, that are still
- * missing a quarter of a round trip after the first of those RESENT   segments that were sent
- * again. What was sent after that having arrived they are LOST again. When that was is in a table
- * beside the list, which exists only during a repair.
+ *            missing a quarter of a round trip after the first of those
+ *   RESENT   segments that were sent again. What was sent after that having arrived they are LOST
+ *            again. When that was is in a table beside the list, which exists only during a repair.
  *
  * A LOST segment is sent by moving it from unacked to the head of unsent, where tcp_output finds it
  * and puts it back. All that is moved must leave in that one call, or else it is put back here:
