@@ -110,7 +110,7 @@ static bool error_allowed(struct stack *stack, const struct peer_addr *from,
     bool allowed =
         bucket_allows(stack->targets, target, stack->now_ns, interval_ms, TARGET_BURST) &&
         bucket_allows(stack->machines, machine, stack->now_ns, MACHINE_INTERVAL_MS, MACHINE_BURST);
-    stack->stats.limited_errors += !allowed;
+    stack->stats.limits[STACK_LIMIT_ERRORS] += !allowed;
     return allowed;
 }
 

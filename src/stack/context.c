@@ -126,7 +126,7 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
     pcb->cwnd = conn->flags & CONN_REAL_SIZE ? 10u * conn->segment_bytes : TCP_SND_BUF;
     if (conn_half_open(conn)) {
         struct stack_tuple tuple;
-        stack->half_open--;
+        syncookie_settled(stack, conn);
         if (stack_conn_tuple(conn, &tuple))
             siege_met(stack, &tuple.remote);
     }
@@ -350,10 +350,8 @@ static void tcp_gone(struct stack *stack, struct stack_conn *conn)
         return;
     }
     stack->stats.conns--;
-    if (conn_half_open(conn)) {
-        stack->half_open--;
-        syncookie_deserted(stack);
-    }
+    if (conn_half_open(conn))
+        syncookie_deserted(stack, conn);
     if (conn->end == PEER_END_NONE)
         conn->end = conn->flags & CONN_OPEN ? PEER_END_CLOSED : PEER_END_RESET;
     conn_mark(stack, conn, STACK_CLOSED);

@@ -15,6 +15,7 @@
  * comes back here as a packet of its own: only then is it known whose it is.
  */
 #include "stack/internal.h"
+#include "stack/limits.h"
 
 #include "packet/segment.h"
 
@@ -116,8 +117,7 @@ static bool is_stray(const struct stack_conn *conn, const struct frame *frame,
     const uint8_t *tcp = frame->data + packet->transport_at;
     uint32_t seq = get32(tcp + 4), ack = get32(tcp + 8), edge = pcb->rcv_nxt + pcb->rcv_wnd;
 
-    if (packet->tcp_flags & (TCP_SYN | TCP_RST) || pcb->state < ESTABLISHED ||
-        pcb->state == TIME_WAIT)
+    if (pcb->state < ESTABLISHED || pcb->state == TIME_WAIT)
         return false;
     if (acknowledges_nonsense(pcb, ack))
         return true;
@@ -127,14 +127,23 @@ static bool is_stray(const struct stack_conn *conn, const struct frame *frame,
     return TCP_SEQ_LEQ(ack, pcb->lastack) && !TCP_SEQ_BETWEEN(seq, pcb->rcv_nxt, edge);
 }
 
-/* It is answered with one acknowledgement in 500 ms, as Linux does. lwIP answers each, some of them
-   twice: two sides that disagree would then talk about it without end, and twice as much with every
-   round trip. */
+/* Whether a segment that does not belong may be answered: now and then, as Linux does. lwIP answers
+   each, some of them twice: two sides that disagree would then talk about it without end, and twice
+   as much with every round trip. */
+static bool challenge_allowed(struct stack *stack, struct stack_conn *conn)
+{
+    if (conn->challenge_tick && stack->now_tick - conn->challenge_tick < LIMIT_CHALLENGE_TICKS) {
+        stack->stats.limits[STACK_LIMIT_CHALLENGES]++;
+        return false;
+    }
+    conn->challenge_tick = stack->now_tick;
+    return true;
+}
+
 static void answer_stray(struct stack *stack, struct stack_conn *conn)
 {
-    if (conn->challenge_tick && stack->now_tick - conn->challenge_tick < STACK_CHALLENGE_TICKS)
+    if (!challenge_allowed(stack, conn))
         return;
-    conn->challenge_tick = stack->now_tick;
     context_enter(stack, conn);
     (void)tcp_send_empty_ack(conn_tcp(conn));
     context_leave(stack);
@@ -160,6 +169,26 @@ static void acknowledge_old(struct stack *stack, struct stack_conn *conn)
     context_leave(stack);
 }
 
+/* A SYN or RST for a connection that is there, who sent it does not know it, or would like to end
+   it without knowing where it stands (RFC 5961, 3.2 and 4.2). A SYN again, of a call that has its
+   answer, draws another one. */
+static enum old_verdict old_by_flags(struct stack *stack, struct stack_conn *conn,
+                                     const uint8_t *tcp, const struct packet *packet)
+{
+    const struct tcp_pcb *pcb = conn_tcp(conn);
+
+    if (!(packet->tcp_flags & (TCP_SYN | TCP_RST)) || pcb->state < SYN_RCVD ||
+        pcb->state == TIME_WAIT)
+        return OLD_NOT;
+    if (packet->tcp_flags & TCP_RST)
+        return TCP_SEQ_BETWEEN(get32(tcp + 4), pcb->rcv_nxt + 1, pcb->rcv_nxt + pcb->rcv_wnd)
+                   ? OLD_WORD
+                   : OLD_NOT;
+    if (pcb->state == SYN_RCVD) /* with ACK it may be the answer to a call that crossed: cross.c */
+        return packet->tcp_flags & TCP_ACK || challenge_allowed(stack, conn) ? OLD_NOT : OLD_SILENT;
+    return OLD_WORD;
+}
+
 /* Answers a segment that lwIP should not see; false: it should. */
 static bool tcp_refuses(struct stack *stack, struct stack_conn *conn, const struct frame *frame,
                         const struct packet *packet)
@@ -168,7 +197,9 @@ static bool tcp_refuses(struct stack *stack, struct stack_conn *conn, const stru
 
     if (!(packet->tcp_flags & (TCP_ACK | TCP_RST | TCP_SYN)))
         return true; /* means nothing (RFC 9293, 3.10.7.4) */
-    if (is_stray(conn, frame, packet))
+    if (packet->tcp_flags & (TCP_SYN | TCP_RST))
+        old = old_by_flags(stack, conn, frame->data + packet->transport_at, packet);
+    else if (is_stray(conn, frame, packet))
         old = OLD_WORD;
     else if (conn_tcp(conn)->flags & TF_TIMESTAMP)
         old = old_by_timestamp(stack, conn, frame->data + packet->transport_at, packet);
@@ -326,7 +357,7 @@ static bool time_wait_ends(struct stack *stack, struct stack_conn *conn,
     if (old == OLD_NOT)
         time_wait_free(stack, conn);
     else if (old == OLD_BYTES)
-        acknowledge_old(stack, conn);
+        answer_stray(stack, conn);
     return old == OLD_NOT;
 }
 
@@ -367,13 +398,14 @@ void input_transport(struct stack *stack, struct frame *frame, const struct pack
         nobody_run(stack, frame, packet);
 }
 
-static void housekeeping_start(struct stack *stack)
+void input_housekeep(struct stack *stack)
 {
     if (!timer_armed(&stack->housekeeping))
         (void)timer_arm(stack->timers, &stack->housekeeping, stack->now_ns + NS_PER_S);
 }
 
-/* Reassembly and the ARP table age in seconds. Runs while there is something to age. */
+/* Reassembly, the ARP table and the memory of a siege age in seconds. Runs while there is something
+   to age. */
 static void housekeeping_fire(struct timer *timer, uint64_t now_ns)
 {
     struct stack *stack = list_entry(timer, struct stack, housekeeping);
@@ -386,8 +418,8 @@ static void housekeeping_fire(struct timer *timer, uint64_t now_ns)
         etharp_tmr();
     bool fragments =
         lwip_stats.memp[MEMP_REASSDATA]->used || lwip_stats.memp[MEMP_IP6_REASSDATA]->used;
-    if (stack->layer == FRAME_ETHERNET || fragments)
-        housekeeping_start(stack);
+    if (siege_ages(stack) || stack->layer == FRAME_ETHERNET || fragments)
+        input_housekeep(stack);
 }
 
 /* Called by lwIP with a packet that reassembly completed. */
@@ -554,7 +586,7 @@ static void fragment_input(struct stack *stack, struct frame *frame, struct pack
         return;
     }
     run_with_raw(stack, frame, packet);
-    housekeeping_start(stack);
+    input_housekeep(stack);
 
     frame = stack->reassembled;
     stack->reassembled = NULL;
@@ -692,7 +724,7 @@ void input_init(struct stack *stack)
 {
     timer_init(&stack->housekeeping, housekeeping_fire);
     if (stack->layer == FRAME_ETHERNET)
-        housekeeping_start(stack);
+        input_housekeep(stack);
 }
 
 void input_done(struct stack *stack)
@@ -704,4 +736,5 @@ void input_done(struct stack *stack)
     for (int i = 0; i < 256 && lwip_stats.memp[MEMP_IP6_REASSDATA]->used; i++)
         ip6_reass_tmr();
     frame_put(stack->reassembled);
+    siege_done(stack);
 }

@@ -31,7 +31,6 @@ enum {
     STACK_RTO_MAX_TICKS = 12000,                    /* 120 s, as Linux */
     STACK_DELAYED_ACK_TICKS = 4,                    /* 40 ms, as Linux */
     STACK_QUICK_ACKS = 16, /* at the start of a connection, as Linux */
-    STACK_CHALLENGE_TICKS = 50, /* 500 ms */
     STACK_SYN_LINEAR = 4,       /* SYNs again, each after 1 s, before that doubles, as Linux */
     STACK_MSS_MIN = 48, /* whatever the SYN says, as Linux (tcp_min_snd_mss) */
     STACK_TIME_WAIT_MAX = 32768,
@@ -65,8 +64,12 @@ struct stack_listener {
     uint8_t protocol;
     void *user;
     struct tcp_pcb *pcb4, *pcb6; /* TCP: one for each family */
-    uint64_t cookies;            /* calls answered and forgotten: see syncookie.c */
-    uint64_t unheard;            /* calls not answered: see siege.c */
+    uint16_t id;                 /* in stack_conn.listener_id; 0: none was left */
+    uint32_t half_open;          /* its callers that have not acknowledged yet */
+    uint64_t deserted_second;
+    uint32_t deserted, deserted_before; /* of them, gone in that second and in the one before */
+    uint64_t cookies;                   /* calls answered and forgotten: see syncookie.c */
+    uint64_t unheard;                   /* calls not answered: see siege.c */
 };
 
 /* What a connection does wrong. See manners.c. */
@@ -144,15 +147,14 @@ struct stack {
     struct answer_bucket targets[ANSWER_BUCKETS], machines[ANSWER_BUCKETS];
 
     struct list listeners, ready, time_wait;
+    uint16_t listener_turn;
     struct list ghosts;              /* of connections that vanished: see manners.c */
     uint64_t ghost_count, unplugged; /* the latter: connections and ghosts with CONN_UNPLUGGED */
     bool floods;                     /* stack_syn was called */
 
     /* syncookie.c */
-    uint64_t half_open; /* callers that have not acknowledged yet */
-    uint64_t deserted_second;
-    uint32_t deserted, deserted_before; /* of them, gone in that second and in the one before */
-    uint32_t cookie_unit;               /* when the last was sent */
+    uint64_t half_open;   /* callers of all listeners that have not acknowledged yet */
+    uint32_t cookie_unit; /* when the last was sent */
     bool cookies_out;
     const uint32_t *cookie; /* what lwIP is told for its initial number, NULL: nothing */
     netif_output_fn spoken4;
@@ -160,8 +162,9 @@ struct stack {
 
     /* siege.c */
     uint64_t known_callers[SIEGE_KNOWN]; /* hashes of addresses; 0: free */
-    uint64_t strangers_ms;               /* the millisecond that `strangers` is of */
-    uint32_t strangers;
+    uint64_t strangers_ms;               /* the millisecond that the next two are of */
+    uint32_t strangers, strangers_again;
+    struct siege_memory *siege; /* NULL: there is none */
 
     struct timer housekeeping;
     struct frame *reassembled; /* left by raw_input for stack_input */
@@ -203,6 +206,8 @@ struct stack_conn *table_find(const struct stack *stack, uint8_t protocol,
                               const struct stack_tuple *tuple);
 struct stack_listener *listener_find(const struct stack *stack, uint8_t protocol,
                                      const struct stack_tuple *tuple);
+/** NULL: it listens no more. */
+struct stack_listener *listener_by_id(const struct stack *stack, uint16_t id);
 
 /* ports.c */
 /** By how much the timestamps of the two addresses differ from the time (RFC 7323, 5.4). */
@@ -235,6 +240,7 @@ void recovery_resend(struct stack *stack, struct stack_conn *conn);
 /* old.c */
 enum old_verdict {
     OLD_NOT,
+    OLD_SILENT, /* drop it */
     OLD_WORD,  /* drop it; an acknowledgement now and then is answer enough */
     OLD_BYTES, /* drop and acknowledge it */
 };
@@ -273,6 +279,8 @@ bool path_is_fatal(uint8_t family, uint8_t type, uint8_t code);
 
 /* input.c */
 void input_init(struct stack *stack);
+/** Something is there that ages in seconds. */
+void input_housekeep(struct stack *stack);
 /** A TCP segment or datagram for the peer that the netif is; consumes the frame. */
 void input_transport(struct stack *stack, struct frame *frame, const struct packet *packet);
 void input_done(struct stack *stack);
@@ -347,14 +355,22 @@ struct frame *syncookie_syn(struct stack *stack, const struct frame *frame,
                             uint32_t *ret_cookie);
 /** While `cookie` is not NULL it is lwIP's initial number, and nothing that lwIP says leaves. */
 void syncookie_hush(struct stack *stack, const uint32_t *cookie);
-/** A caller has gone without having been there. */
-void syncookie_deserted(struct stack *stack);
+/** A caller has come: it is half-open until one of the next two. */
+void syncookie_called(struct stack *stack, struct stack_listener *listener,
+                      struct stack_conn *conn);
+/** It has acknowledged, or its owner does not want it any more. */
+void syncookie_settled(struct stack *stack, const struct stack_conn *conn);
+/** It has gone without having been there. */
+void syncookie_deserted(struct stack *stack, const struct stack_conn *conn);
 
 /* siege.c */
-/** Under pressure: is a call from this address answered? */
-bool siege_hears(struct stack *stack, const struct peer_addr *caller);
+/** Under pressure: is a call, whose SYN has that number, answered? */
+bool siege_hears(struct stack *stack, const struct stack_tuple *tuple, uint32_t seq);
 /** A caller of this address has acknowledged an answer: he is there. */
 void siege_met(struct stack *stack, const struct peer_addr *caller);
+/** Gives back what it remembers when there is no siege any more; whether it still does. */
+bool siege_ages(struct stack *stack);
+void siege_done(struct stack *stack);
 
 /* convert.c */
 void addr_to_lwip(const struct peer_addr *addr, ip_addr_t *ret);

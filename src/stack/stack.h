@@ -150,6 +150,7 @@ struct stack_conn {
     uint8_t backoff;    /* of the RTO, until a round trip is timed */
     uint8_t quick_acks; /* so many more acknowledgements leave at once: see output.c */
     uint16_t ip_id;     /* IPv4: of the next packet */
+    uint16_t listener_id; /* of a caller: whom it called */
     uint32_t ts_offset; /* of its timestamps from the time in ms */
 };
 
@@ -279,6 +280,15 @@ struct stack_ping {
 };
 int stack_ping(struct stack *stack, const struct stack_ping *ping);
 
+/** What was not done, or done otherwise, since too much of it was asked: see limits.h. */
+enum stack_limit {
+    STACK_LIMIT_HALF_OPEN,  /* calls answered with a cookie and forgotten */
+    STACK_LIMIT_STRANGERS,  /* calls without an answer */
+    STACK_LIMIT_ERRORS,     /* ICMP errors not sent */
+    STACK_LIMIT_CHALLENGES, /* segments that do not belong, without an answer */
+    STACK_LIMITS
+};
+
 struct stack_stats {
     uint64_t conns; /* connections that have an owner, now */
     uint64_t time_wait;
@@ -288,7 +298,7 @@ struct stack_stats {
     uint64_t syn_retransmits; /* SYNs (and SYN-ACKs) of these */
     uint64_t syn_repeated;    /* connections that sent one again */
     uint64_t refused;        /* callers, by max_conns */
-    uint64_t limited_errors; /* ICMP errors not sent: see answer.c */
+    uint64_t limits[STACK_LIMITS];
 };
 void stack_get_stats(const struct stack *stack, struct stack_stats *ret_stats);
 /** Elements that lwIP holds in its pools: 0 when nothing is open (a leak oracle for tests). */

@@ -3,11 +3,11 @@
  * Calls under pressure.
  *
  * A connection that is half-open costs about a kilobyte, and whoever sends SYNs alone can have as
- * many as he likes. So only so many are kept at once, of all listeners together. While there are
- * more, or while callers go away without ever having been there (the answers to a flood from an
- * address of this machine are reset by its kernel), a SYN is answered and forgotten, as Linux does
- * (RFC 4987, 3.6): what must be known of it is in the answer, and comes back with the
- * acknowledgement.
+ * many as he likes. So only so many are kept at once, of each listener and of all together. While
+ * there are more, or while callers go away without ever having been there (the answers to a flood
+ * from an address of this machine are reset by its kernel), a SYN is answered and forgotten, as
+ * Linux does (RFC 4987, 3.6): what must be known of it is in the answer, and comes back with the
+ * acknowledgement. What one listener bears does not change how another's callers are answered.
  *
  *   sequence number   hash of the call (24 bits), class of the MSS (3), time in units of 64 s (5)
  *   timestamp         its lowest 6 bits: window scale (4), SACK permitted, one unused; a call
@@ -21,6 +21,7 @@
  * two units of time, and only when some were sent in these.
  */
 #include "stack/internal.h"
+#include "stack/limits.h"
 
 #include "base/rng.h"
 
@@ -29,8 +30,6 @@
 #include <string.h>
 
 enum {
-    HALF_OPEN_MAX = 1024, /* about 1 MiB; Linux: tcp_max_syn_backlog, 128 to 4096 by memory */
-    DESERTED_MAX = 256,   /* in a second: no crowd of honest callers gives up like that */
     UNIT_S = 64,
     UNITS = 32,
     TIMESTAMP_BITS = 6,
@@ -121,28 +120,50 @@ static uint32_t cookie_for(const struct stack *stack, const struct stack_tuple *
 
 /* ---- pressure ---- */
 
-static void count_seconds(struct stack *stack)
+static void count_seconds(const struct stack *stack, struct stack_listener *listener)
 {
     uint64_t second = stack->now_ns / NS_PER_S;
 
-    if (second == stack->deserted_second)
+    if (second == listener->deserted_second)
         return;
-    stack->deserted_before = second == stack->deserted_second + 1 ? stack->deserted : 0;
-    stack->deserted = 0;
-    stack->deserted_second = second;
+    listener->deserted_before = second == listener->deserted_second + 1 ? listener->deserted : 0;
+    listener->deserted = 0;
+    listener->deserted_second = second;
 }
 
-void syncookie_deserted(struct stack *stack)
+void syncookie_called(struct stack *stack, struct stack_listener *listener, struct stack_conn *conn)
 {
-    count_seconds(stack);
-    stack->deserted++;
+    conn->listener_id = listener->id;
+    listener->half_open += listener->id != 0;
+    stack->half_open++;
 }
 
-static bool under_pressure(struct stack *stack)
+void syncookie_settled(struct stack *stack, const struct stack_conn *conn)
 {
-    count_seconds(stack);
-    return stack->half_open >= HALF_OPEN_MAX || stack->deserted >= DESERTED_MAX ||
-           stack->deserted_before >= DESERTED_MAX;
+    struct stack_listener *listener = listener_by_id(stack, conn->listener_id);
+
+    stack->half_open--;
+    if (listener)
+        listener->half_open--;
+}
+
+void syncookie_deserted(struct stack *stack, const struct stack_conn *conn)
+{
+    struct stack_listener *listener = listener_by_id(stack, conn->listener_id);
+
+    syncookie_settled(stack, conn);
+    if (!listener)
+        return;
+    count_seconds(stack, listener);
+    listener->deserted++;
+}
+
+static bool under_pressure(const struct stack *stack, struct stack_listener *listener)
+{
+    count_seconds(stack, listener);
+    return stack->half_open >= LIMIT_HALF_OPEN ||
+           listener->half_open >= LIMIT_HALF_OPEN_LISTENER ||
+           listener->deserted >= LIMIT_DESERTED || listener->deserted_before >= LIMIT_DESERTED;
 }
 
 /* ---- the answer ---- */
@@ -177,14 +198,17 @@ bool syncookie_answers(struct stack *stack, struct stack_listener *listener,
                        const struct frame *frame, const struct packet *packet,
                        const struct stack_tuple *tuple)
 {
-    if (!under_pressure(stack))
+    if (!under_pressure(stack, listener))
         return false;
-    if (!siege_hears(stack, &tuple->remote)) {
+    const uint32_t seq = get32(frame->data + packet->transport_at + 4);
+    if (!siege_hears(stack, tuple, seq)) {
+        input_housekeep(stack);
         listener->unheard++;
+        stack->stats.limits[STACK_LIMIT_STRANGERS]++;
         return true;
     }
     struct call call = read_call(frame, packet);
-    uint32_t seq = get32(frame->data + packet->transport_at + 4), class = 0;
+    uint32_t class = 0;
     uint8_t options[20];
 
     while (class + 1 < ARRAY_SIZE(mss_classes) && mss_classes[class + 1] <= call.mss)
@@ -203,6 +227,7 @@ bool syncookie_answers(struct stack *stack, struct stack_listener *listener,
     stack->cookie_unit = unit_now(stack);
     stack->cookies_out = true;
     listener->cookies++;
+    stack->stats.limits[STACK_LIMIT_HALF_OPEN]++;
     return true;
 }
 

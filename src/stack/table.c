@@ -128,6 +128,19 @@ struct stack_conn *table_find(const struct stack *stack, uint8_t protocol,
     return NULL;
 }
 
+struct stack_listener *listener_by_id(const struct stack *stack, uint16_t id)
+{
+    struct list *node;
+
+    list_each(node, &stack->listeners)
+    {
+        struct stack_listener *listener = list_entry(node, struct stack_listener, node);
+        if (id && listener->id == id)
+            return listener;
+    }
+    return NULL;
+}
+
 struct stack_listener *listener_find(const struct stack *stack, uint8_t protocol,
                                      const struct stack_tuple *tuple)
 {

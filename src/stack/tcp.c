@@ -190,7 +190,7 @@ struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listene
     tcp_nagle_disable(pcb);
     table_add(stack, conn, table_hash(stack, IPPROTO_TCP, tuple));
     stack->stats.conns++;
-    stack->half_open++;
+    syncookie_called(stack, listener, conn);
     context_enter(stack, conn);
     context_leave(stack);
     return conn;
@@ -214,6 +214,17 @@ static struct tcp_pcb *listener_pcb(struct stack_listener *listener, uint8_t fam
     return listening;
 }
 
+/* One that none of those that listen has, or 0. */
+static uint16_t choose_listener_id(struct stack *stack)
+{
+    for (int tries = 0; tries <= UINT16_MAX; tries++) {
+        uint16_t id = ++stack->listener_turn;
+        if (id && !listener_by_id(stack, id))
+            return id;
+    }
+    return 0;
+}
+
 int stack_listen(struct stack *stack, uint8_t protocol, const struct peer_addr *at, uint16_t port,
                  void *user, struct stack_listener **ret_listener)
 {
@@ -231,6 +242,7 @@ int stack_listen(struct stack *stack, uint8_t protocol, const struct peer_addr *
     listener->at = *at;
     listener->port = port;
     listener->user = user;
+    listener->id = choose_listener_id(stack);
     if (protocol == IPPROTO_TCP) {
         listener->pcb4 = listener_pcb(listener, 4);
         listener->pcb6 = listener_pcb(listener, 6);
@@ -474,7 +486,8 @@ void stack_abort(struct stack *stack, struct stack_conn *conn, bool send_reset)
     table_remove(stack, conn);
     timer_cancel(stack->timers, &conn->timer);
     stack->stats.conns--;
-    stack->half_open -= conn_half_open(conn);
+    if (conn_half_open(conn))
+        syncookie_settled(stack, conn);
     recovery_free(conn);
     if (conn->protocol == IPPROTO_TCP) {
         conn_tcp(conn)->callback_arg = NULL;

@@ -142,7 +142,7 @@ static void errors_to_one_address_are_limited(void **state)
         simnet_run_for(net, 60 * NS_PER_S);
         assert_int_equal(count_errors(net, v6, 100), 6);
         stack_get_stats(simnet_stack(net), &stats);
-        assert_int_equal(stats.limited_errors, 300 - 14);
+        assert_int_equal(stats.limits[STACK_LIMIT_ERRORS], 300 - 14);
         simnet_end(net);
     }
 }
