@@ -137,7 +137,8 @@ uint32_t clock_offset(const struct stack *stack, const struct stack_tuple *tuple
 {
     struct {
         uint8_t local[16], remote[16];
-    } input;
+        uint32_t ports;
+    } input = {.ports = (uint32_t)tuple->local_port << 16 | tuple->remote_port};
 
     memcpy(input.local, tuple->local.bytes, 16);
     memcpy(input.remote, tuple->remote.bytes, 16);

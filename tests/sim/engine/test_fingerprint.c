@@ -144,9 +144,9 @@ static void identifications_begin_at_random_and_count_packets(void **state)
     simnet_end(net);
 }
 
-static uint32_t stamp_of(struct simnet *net, const char *from, const char *to)
+static uint32_t stamp_of(struct simnet *net, const char *from, uint16_t port, const char *to)
 {
-    struct end *end = end_connect(net, IPPROTO_TCP, from, 0, to, 80);
+    struct end *end = end_connect(net, IPPROTO_TCP, from, port, to, 80);
     struct simnet_frame syn = take(net);
     uint32_t stamp = craft_get32(options_of(&syn) + 8);
 
@@ -155,19 +155,26 @@ static uint32_t stamp_of(struct simnet *net, const char *from, const char *to)
     return stamp;
 }
 
-static void each_pair_of_addresses_has_a_clock_of_its_own(void **state)
+/* The same connection again goes on with its clock: old segments of it stay old. */
+static void each_connection_has_a_clock_of_its_own(void **state)
 {
+    static const struct {
+        const char *from, *to;
+        uint16_t port;
+    } others[] = {{"198.18.0.3", "192.0.2.1", 4000},
+                  {"198.18.0.2", "192.0.2.2", 4000},
+                  {"198.18.0.2", "192.0.2.1", 4001}};
     struct simnet *net = begin_v4();
 
     (void)state;
-    uint32_t first = stamp_of(net, "198.18.0.2", "192.0.2.1");
-    assert_int_equal(stamp_of(net, "198.18.0.2", "192.0.2.1"), first);
-    uint32_t peer = stamp_of(net, "198.18.0.3", "192.0.2.1");
-    uint32_t server = stamp_of(net, "198.18.0.2", "192.0.2.2");
-    assert_true(peer - first > 10000 && first - peer > 10000);
-    assert_true(server - first > 10000 && first - server > 10000);
+    uint32_t first = stamp_of(net, "198.18.0.2", 4000, "192.0.2.1");
+    assert_int_equal(stamp_of(net, "198.18.0.2", 4000, "192.0.2.1"), first);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        uint32_t other = stamp_of(net, others[i].from, others[i].port, others[i].to);
+        assert_true(other - first > 10000 && first - other > 10000);
+    }
     simnet_run_for(net, 70 * NS_PER_MS);
-    assert_int_equal(stamp_of(net, "198.18.0.2", "192.0.2.1"), first + 70);
+    assert_int_equal(stamp_of(net, "198.18.0.2", 4000, "192.0.2.1"), first + 70);
     simnet_end(net);
 }
 
@@ -201,7 +208,7 @@ int main(void)
         TEST(a_syn_has_options_and_window_of_linux),
         TEST(an_answer_to_a_syn_has_what_was_asked_for_in_order),
         TEST(identifications_begin_at_random_and_count_packets),
-        TEST(each_pair_of_addresses_has_a_clock_of_its_own),
+        TEST(each_connection_has_a_clock_of_its_own),
         TEST(ports_are_not_consecutive_and_come_once),
     };
     return cmocka_run_group_tests_name("fingerprint", tests, NULL, NULL);
