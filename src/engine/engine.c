@@ -284,6 +284,7 @@ static int make_stack(struct engine *engine, const struct engine_config *config)
         .timers = &engine->timers,
         .seed = config->seed,
         .now_ns = engine->now_ns,
+        .utc_ahead_ns = engine->clocked ? clock_ns(CLOCK_REALTIME) - engine->now_ns : 0,
         .max_conns = config->max_flows,
     };
     return stack_new(&stack, &engine->stack);

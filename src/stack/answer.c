@@ -31,6 +31,7 @@ enum {
     ERROR_BYTES_V6 = 1280, /* RFC 4443, 2.4 */
     ERROR_HEADER = 8,
     TOS_INTERNETWORK_CONTROL = 0xc0,
+    ECN_MASK = 3,
     TARGET_INTERVAL_V4_MS = 1000, /* icmp_ratelimit */
     TARGET_INTERVAL_V6_MS = 100,  /* net.ipv6.icmp.ratelimit */
     TARGET_BURST = 6,
@@ -49,6 +50,16 @@ static const uint8_t *asker_mac(const struct stack *stack, const struct frame *f
     return stack->layer == FRAME_ETHERNET ? frame->data + 6 : NULL;
 }
 
+/* IPv6's traffic class is the same. */
+static uint8_t packet_tos(const struct frame *frame, const struct packet *packet)
+{
+    const uint8_t *ip = frame->data + packet->ip_at;
+
+    if (packet->ip_version == 4)
+        return ip[1];
+    return (uint8_t)(ip[0] << 4 | ip[1] >> 4);
+}
+
 /* RFC 9293, 3.10.7.1: what has an acknowledgement is answered with its number, without ACK. */
 void answer_reset(struct stack *stack, const struct frame *frame, const struct packet *packet)
 {
@@ -58,7 +69,8 @@ void answer_reset(struct stack *stack, const struct frame *frame, const struct p
                                              .local_port = packet->dst_port,
                                              .remote_port = packet->src_port},
                                    .mac = asker_mac(stack, frame),
-                                   .flags = TCP_RST};
+                                   .flags = TCP_RST,
+                                   .tos = (uint8_t)(packet_tos(frame, packet) & ~ECN_MASK)};
 
     if (packet->tcp_flags & TCP_RST)
         return;

@@ -367,6 +367,7 @@ static void tcp_to_time_wait(struct stack *stack, struct stack_conn *conn)
         rest->pcb = pcb;
         rest->peer = conn->peer;
         rest->ts_offset = conn->ts_offset;
+        rest->ip_id = conn->ip_id;
         rest->protocol = IPPROTO_TCP;
         rest->flags = CONN_TIME_WAIT;
         pcb->callback_arg = rest;

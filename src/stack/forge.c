@@ -31,10 +31,11 @@ static uint32_t ip_header_bytes(uint8_t family)
 
 /* An IP header for `payload` bytes that follow; `ip` is zeroed. */
 static void put_ip(uint8_t *ip, const struct peer_addr *src, const struct peer_addr *dst,
-                   uint8_t protocol, uint32_t payload, uint8_t ttl)
+                   uint8_t protocol, uint32_t payload, uint8_t ttl, uint8_t tos)
 {
     if (src->family == 6) {
-        ip[0] = 0x60;
+        ip[0] = (uint8_t)(0x60 | tos >> 4);
+        ip[1] = (uint8_t)(tos << 4);
         put16(ip + 4, payload);
         ip[6] = protocol;
         ip[7] = ttl;
@@ -43,6 +44,7 @@ static void put_ip(uint8_t *ip, const struct peer_addr *src, const struct peer_a
         return;
     }
     ip[0] = 0x45;
+    ip[1] = tos;
     put16(ip + 2, IP_HLEN + payload);
     ip[6] = 0x40; /* don't fragment */
     ip[8] = ttl;
@@ -98,7 +100,7 @@ void forge_tcp(struct stack *stack, const struct forged_segment *segment)
     if (!frame)
         return;
     uint8_t *tcp = ip + at;
-    put_ip(ip, &tuple->local, &tuple->remote, IPPROTO_TCP, tcp_len, TCP_TTL);
+    put_ip(ip, &tuple->local, &tuple->remote, IPPROTO_TCP, tcp_len, TCP_TTL, segment->tos);
     put16(tcp, tuple->local_port);
     put16(tcp + 2, tuple->remote_port);
     put32(tcp + 4, segment->seq);
@@ -113,6 +115,8 @@ void forge_tcp(struct stack *stack, const struct forged_segment *segment)
     uint64_t sum = checksum_pseudo(&tuple->local, &tuple->remote, IPPROTO_TCP, tcp_len);
     uint16_t checksum = checksum_finish(checksum_add(sum, tcp, tcp_len));
     memcpy(tcp + 16, &checksum, sizeof(checksum));
+    if (tuple->local.family == 6)
+        output_flow_label(stack, ip);
     send_frame(stack, peer, frame);
 }
 
@@ -135,9 +139,10 @@ void forge_icmp(struct stack *stack, const struct forged_icmp *message)
     uint64_t sum = v6 ? checksum_pseudo(&message->from, &message->to, protocol, len) : 0;
     uint16_t checksum = checksum_finish(checksum_add(sum, icmp, len));
     memcpy(icmp + 2, &checksum, sizeof(checksum));
-    put_ip(ip, &message->from, &message->to, protocol, len, ICMP_TTL);
-    if (!v6) {
-        ip[1] = message->tos;
+    put_ip(ip, &message->from, &message->to, protocol, len, ICMP_TTL, message->tos);
+    if (v6) {
+        output_flow_label(stack, ip);
+    } else {
         put16(ip + 4, output_ip_id(stack, &message->from, &message->to));
         ip[6] = 0; /* a router may cut it */
         memset(ip + 10, 0, 2);
@@ -199,7 +204,7 @@ static void put_quote(uint8_t *ip, const struct stack_conn *conn, const struct s
     uint32_t at = ip_header_bytes(tuple->local.family);
     uint8_t *transport = ip + at;
 
-    put_ip(ip, &tuple->remote, &tuple->local, conn->protocol, len - at, 63);
+    put_ip(ip, &tuple->remote, &tuple->local, conn->protocol, len - at, 63, 0);
     put16(transport, tuple->remote_port);
     put16(transport + 2, tuple->local_port);
     if (conn->protocol == IPPROTO_UDP) {
@@ -229,7 +234,7 @@ int stack_pmtu(struct stack *stack, struct stack_conn *conn, uint16_t mtu)
 
     uint8_t *icmp = ip + at;
     uint8_t protocol = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-    put_ip(ip, &router, &tuple.remote, protocol, icmp_len, ICMP_TTL);
+    put_ip(ip, &router, &tuple.remote, protocol, icmp_len, ICMP_TTL, 0);
     icmp[0] = v6 ? V6_TOO_BIG : V4_UNREACHABLE;
     icmp[1] = v6 ? 0 : V4_FRAGMENTATION_NEEDED;
     put32(icmp + 4, mtu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * ICMP and ICMPv6 as a client needs them: echo requests go out, replies and errors come back.
- * Answering echo requests, and reporting closed UDP ports, is left to lwIP.
+ * Answering echo requests is left to lwIP; whoever asks for the time is answered here.
  *
  * An error message quotes the packet it is about: with the quoted addresses and ports its flow is
  * found; path.c knows what it means. For a UDP flow it is news.
@@ -18,6 +18,7 @@
 enum { V4_ECHO = 8, V4_ECHO_REPLY = 0, V4_UNREACHABLE = 3, V4_TIME_EXCEEDED = 11 };
 enum { V4_TOO_BIG_CODE = 4, V6_TOO_BIG = 2 };
 enum { V6_ECHO = 128, V6_ECHO_REPLY = 129, V6_UNREACHABLE = 1 };
+enum { V4_STAMP = 13, V4_STAMP_REPLY = 14, STAMPS_BYTES = 12 };
 enum { ICMP_HEADER = 8 };
 
 struct ping_result {
@@ -146,7 +147,35 @@ static void error_input(struct stack *stack, struct stack_icmp *icmp, uint32_t r
         conn_unreachable(stack, conn, icmp);
 }
 
-/* Takes replies and errors; false when lwIP should see the packet. */
+static void put32(uint8_t *bytes, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        bytes[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* What time is it there? In ms since midnight, UTC (RFC 792). */
+static void answer_stamp(struct stack *stack, const struct frame *frame,
+                         const struct packet *packet)
+{
+    const uint8_t *icmp = frame->data + packet->transport_at;
+    uint64_t utc_ms = (stack->now_ns + stack->utc_ahead_ns) / NS_PER_MS;
+    uint8_t stamps[STAMPS_BYTES]; /* sent, received, answered */
+
+    memcpy(stamps, icmp + ICMP_HEADER, 4);
+    put32(stamps + 4, (uint32_t)(utc_ms % 86400000));
+    memcpy(stamps + 8, stamps + 4, 4);
+    forge_icmp(stack, &(struct forged_icmp){
+                          .from = packet->dst,
+                          .to = packet->src,
+                          .mac = stack->layer == FRAME_ETHERNET ? frame->data + 6 : NULL,
+                          .tos = frame->data[packet->ip_at + 1],
+                          .type = V4_STAMP_REPLY,
+                          .rest = be32(icmp + 4),
+                          .quote = stamps,
+                          .quote_len = sizeof(stamps)});
+}
+
+/* Takes replies, errors and questions for the time; false when lwIP should see the packet. */
 bool stack_icmp_input(struct stack *stack, const struct frame *frame, const struct packet *packet)
 {
     const uint8_t *icmp = frame->data + packet->transport_at;
@@ -163,13 +192,16 @@ bool stack_icmp_input(struct stack *stack, const struct frame *frame, const stru
     bool reply = icmp[0] == (v6 ? V6_ECHO_REPLY : V4_ECHO_REPLY);
     bool error = v6 ? icmp[0] >= V6_UNREACHABLE && icmp[0] <= 4
                     : icmp[0] == V4_UNREACHABLE || icmp[0] == V4_TIME_EXCEEDED || icmp[0] == 12;
-    if (!reply && !error)
+    bool stamp = !v6 && icmp[0] == V4_STAMP && len >= ICMP_HEADER + STAMPS_BYTES;
+    if (!reply && !error && !stamp)
         return false;
     if (!checksum_verify(frame->data, frame->len, packet)) {
         stack->stats.bad++;
         return true;
     }
-    if (reply) {
+    if (stamp) {
+        answer_stamp(stack, frame, packet);
+    } else if (reply) {
         result.id = be16(icmp + 4);
         result.sequence = be16(icmp + 6);
         result.bytes = (uint32_t)(len - ICMP_HEADER);
@@ -179,6 +211,20 @@ bool stack_icmp_input(struct stack *stack, const struct frame *frame, const stru
         error_input(stack, &result, rest, icmp + ICMP_HEADER, len - ICMP_HEADER);
     }
     return true;
+}
+
+/* lwIP answers an echo request in its own place, IPv4's header included. Linux writes a header of
+   its own, which may be cut; only the type of service comes back. */
+void icmp_before_echo(struct stack *stack, uint8_t *ip)
+{
+    if (ip[0] >> 4 == 6) {
+        stack->echo_class = (uint8_t)(ip[0] << 4 | ip[1] >> 4);
+        return;
+    }
+    uint16_t id = stack->ip_id++; /* see set_ip_id in output.c */
+    ip[4] = (uint8_t)(id >> 8);
+    ip[5] = (uint8_t)id;
+    ip[6] = 0;
 }
 
 void icmp_deliver(struct stack *stack, int *count)

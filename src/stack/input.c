@@ -442,6 +442,14 @@ static u8_t reassembled(void *arg, struct raw_pcb *pcb, struct pbuf *p, const ip
 
 static void packet_input(struct stack *stack, struct frame *frame, struct packet *packet);
 
+static void echo_run(struct stack *stack, struct frame *frame, const struct packet *packet)
+{
+    icmp_before_echo(stack, frame->data + packet->ip_at);
+    stack->echoes = true;
+    ip_run(stack, frame, packet);
+    stack->echoes = false;
+}
+
 /* lwIP's list of raw control blocks is its own, and every packet walks it: they exist only while a
    fragment, which is rare, is worked on. */
 static void run_with_raw(struct stack *stack, struct frame *frame, const struct packet *packet)
@@ -626,7 +634,7 @@ static void packet_input(struct stack *stack, struct frame *frame, struct packet
         else if (stack_icmp_input(stack, frame, packet))
             frame_put(frame);
         else
-            ip_run(stack, frame, packet);
+            echo_run(stack, frame, packet);
         break;
     case PACKET_ND_SOLICIT:
         ip_run(stack, frame, packet);

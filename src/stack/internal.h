@@ -123,7 +123,7 @@ struct stack {
     struct timers *timers;
     uint64_t max_conns;
 
-    uint64_t now_ns;
+    uint64_t now_ns, utc_ahead_ns;
     uint64_t arrival_ns; /* when the frame that is worked on was read */
     uint32_t now_tick;
     uint8_t timer_calls; /* mirrors lwIP's 8-bit counter of timer calls */
@@ -131,6 +131,8 @@ struct stack {
     uint64_t answer_key[2], clock_key[2], id_key[2], cookie_key[2];
     uint32_t ts_offset; /* of the clock that lwIP reads: sys_now */
     uint16_t ip_id; /* counts what output_ip_id gave */
+    bool echoes;    /* an echo request is answered, with the traffic class echo_class */
+    uint8_t echo_class;
     uint64_t random;
     uint32_t port_turn;
 
@@ -210,7 +212,7 @@ struct stack_listener *listener_find(const struct stack *stack, uint8_t protocol
 struct stack_listener *listener_by_id(const struct stack *stack, uint16_t id);
 
 /* ports.c */
-/** By how much the timestamps of the two addresses differ from the time (RFC 7323, 5.4). */
+/** By how much the timestamps of a connection differ from the time (RFC 7323, 5.4). */
 uint32_t clock_offset(const struct stack *stack, const struct stack_tuple *tuple);
 int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple);
 
@@ -225,6 +227,10 @@ uint16_t output_syn_window(uint32_t mss);
 /** An IPv4 identification for what belongs to no connection. */
 uint16_t output_ip_id(struct stack *stack, const struct peer_addr *from,
                       const struct peer_addr *to);
+/** IPv6: what the flow label of a TCP connection is made of (ip_id), and that of a packet which
+ *  stands in one piece behind its header. */
+uint16_t output_flow_id(const struct stack *stack, const struct stack_tuple *tuple);
+void output_flow_label(const struct stack *stack, uint8_t *ip);
 
 /* recovery.c: losses are repaired. Between enter and leave, but for the last two. */
 void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *tcp,
@@ -260,6 +266,8 @@ struct stack_conn *udp_adopt(struct stack *stack, struct stack_listener *listene
                              struct stack_tuple *tuple);
 
 /* icmp.c */
+/** Before lwIP sees a packet that stack_icmp_input left, whose header is at `ip`. */
+void icmp_before_echo(struct stack *stack, uint8_t *ip);
 bool stack_icmp_input(struct stack *stack, const struct frame *frame, const struct packet *packet);
 void icmp_deliver(struct stack *stack, int *count);
 void icmp_done(struct stack *stack);
@@ -313,7 +321,7 @@ struct forged_segment {
     struct stack_tuple tuple;
     const uint8_t *mac; /* whose it is to be on TAP; NULL: the local machine's */
     uint32_t seq, ack;
-    uint8_t flags;
+    uint8_t flags, tos;
     uint16_t window; /* as it stands in the header */
     const void *options, *payload;
     uint32_t options_len, payload_len;

@@ -41,6 +41,12 @@
 
 enum { SUPER_SEGMENT_MAX = 65000 };
 
+static void put16(uint8_t *bytes, uint32_t value)
+{
+    bytes[0] = (uint8_t)(value >> 8);
+    bytes[1] = (uint8_t)value;
+}
+
 /* lwIP 2.2.1 cuts IPv4 into pieces of a multiple of 8 bytes, but takes for the last what would fit
    into the MTU as such: unless MTU - 20 is a multiple too, up to 7 bytes are left behind that. */
 uint16_t output_mtu(uint16_t mtu, uint8_t family, uint32_t bytes)
@@ -60,6 +66,43 @@ uint16_t output_ip_id(struct stack *stack, const struct peer_addr *from, const s
     memcpy(input.from, from->bytes, 4);
     memcpy(input.to, to->bytes, 4);
     return (uint16_t)(siphash(stack->id_key, &input, sizeof(input)) + stack->ip_id++);
+}
+
+/* A connection's, or what belongs to none: of who talks to whom. */
+static uint16_t flow_id(const struct stack *stack, const uint8_t *ip)
+{
+    const struct stack_conn *conn = stack->current;
+    uint8_t addresses[36];
+
+    if (conn)
+        return conn->ip_id;
+    memcpy(addresses, ip + 8, 32);
+    memset(addresses + 32, 0, 4);
+    if (ip[6] == IPPROTO_TCP || ip[6] == IPPROTO_UDP)
+        memcpy(addresses + 32, ip + IP6_HLEN, 4);
+    return (uint16_t)siphash(stack->id_key, addresses, sizeof(addresses));
+}
+
+uint16_t output_flow_id(const struct stack *stack, const struct stack_tuple *tuple)
+{
+    uint8_t ip[IP6_HLEN + 4];
+
+    memcpy(ip + 8, tuple->local.bytes, 16);
+    memcpy(ip + 24, tuple->remote.bytes, 16);
+    ip[6] = IPPROTO_TCP;
+    put16(ip + IP6_HLEN, tuple->local_port);
+    put16(ip + IP6_HLEN + 2, tuple->remote_port);
+    return flow_id(stack, ip);
+}
+
+/* RFC 6437, as Linux: each flow has a random label. ND has none. */
+void output_flow_label(const struct stack *stack, uint8_t *ip)
+{
+    if (ip[6] == IPPROTO_ICMPV6 && ip[7] == 255 && ip[IP6_HLEN] >= 133)
+        return;
+    uint32_t label = flow_id(stack, ip) * UINT32_C(0x9e3779b1) >> 12;
+    ip[1] = (uint8_t)((ip[1] & 0xf0) | label >> 16);
+    put16(ip + 2, label);
 }
 
 uint16_t output_syn_window(uint32_t mss)
@@ -179,7 +222,8 @@ static uint16_t packet_count(uint32_t payload, const struct frame_offload *offlo
 
 /* IPv4, as Linux: a connection counts its own packets from a random start; what is sent without one
    (the answer to a SYN too, and what a TIME-WAIT says) has 0, since it may not be cut. What may be
-   cut is counted by lwIP for all, from a start for each pair of addresses. */
+   cut, and what a UDP server sends, is counted by lwIP for all, from a start for each pair of
+   addresses. */
 static void set_ip_id(struct stack *stack, uint8_t *ip, const uint8_t *tcp, bool cut,
                       uint16_t packets)
 {
@@ -349,6 +393,25 @@ static void request_checksum(uint8_t *frame, uint8_t *transport, uint16_t offset
     offload->csum_offset = offset;
 }
 
+/* What lwIP does otherwise than Linux: an echo reply has its request's traffic class and no more
+   hops than other packets, the names of packets in pieces are random. */
+static void finish_ip6(const struct stack *stack, uint8_t *ip)
+{
+    if (stack->echoes) {
+        ip[0] = (uint8_t)(0x60 | stack->echo_class >> 4);
+        ip[1] = (uint8_t)(stack->echo_class << 4);
+        ip[7] = ICMP_TTL;
+    }
+    if (ip[6] == IPPROTO_FRAGMENT) {
+        uint8_t whole[36];
+        memcpy(whole, ip + 8, 32);
+        memcpy(whole + 32, ip + IP6_HLEN + 4, 4);
+        uint64_t name = siphash(stack->id_key, whole, sizeof(whole));
+        memcpy(ip + IP6_HLEN + 4, &name, 4);
+    }
+    output_flow_label(stack, ip);
+}
+
 /* Finishes the IP header and fills `offload`. All headers are in the first pbuf: lwIP allocates
    them in one piece. Returns the index of the sender. */
 static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint32_t len,
@@ -362,7 +425,7 @@ static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint3
         header = (uint8_t)((ip[0] & 15) * 4);
         protocol = ip[9];
         fragment = (ip[6] & 0x3f) || ip[7];
-        if (protocol == IPPROTO_TCP &&
+        if ((protocol == IPPROTO_TCP || (protocol == IPPROTO_UDP && !fragment)) &&
             !(stack->current && stack->current->flags & CONN_MAY_FRAGMENT))
             ip[6] |= 0x40; /* don't fragment, as every client does */
         src.family = dst.family = 4;
@@ -371,6 +434,7 @@ static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint3
     } else {
         header = 40;
         protocol = ip[6];
+        finish_ip6(stack, ip);
         src.family = dst.family = 6;
         memcpy(src.bytes, ip + 8, 16);
         memcpy(dst.bytes, ip + 24, 16);
@@ -387,7 +451,8 @@ static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint3
     }
     if (src.family == 4) {
         const uint8_t *tcp = protocol == IPPROTO_TCP ? transport : NULL;
-        bool cut = !tcp && (fragment || protocol != IPPROTO_UDP);
+        bool unbound = stack->current && stack->current->flags & CONN_PASSIVE;
+        bool cut = !tcp && (fragment || protocol != IPPROTO_UDP || unbound);
         uint32_t above = protocol == IPPROTO_TCP ? (uint32_t)(transport[12] >> 4) * 4 : UDP_HLEN;
         set_ip_id(stack, ip, tcp, cut, packet_count(len - header - above, offload));
         memset(ip + 10, 0, 2);

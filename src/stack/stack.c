@@ -124,6 +124,7 @@ int stack_new(const struct stack_config *config, struct stack **ret_stack)
     list_init(&stack->ghosts);
     list_init(&stack->pings);
     derive_keys(stack, config->seed);
+    stack->utc_ahead_ns = config->utc_ahead_ns;
     stack_set_now(stack, config->now_ns);
 
     stack_singleton = stack;

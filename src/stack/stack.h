@@ -84,6 +84,7 @@ struct stack_config {
     struct timers *timers;
     uint64_t seed;
     uint64_t now_ns;
+    uint64_t utc_ahead_ns; /* the peers' UTC is ahead of the time by this */
     uint64_t max_conns;
 };
 int stack_new(const struct stack_config *config, struct stack **ret_stack);
@@ -149,7 +150,7 @@ struct stack_conn {
     uint8_t probes;     /* of a window that is shut, since it shut */
     uint8_t backoff;    /* of the RTO, until a round trip is timed */
     uint8_t quick_acks; /* so many more acknowledgements leave at once: see output.c */
-    uint16_t ip_id;     /* IPv4: of the next packet */
+    uint16_t ip_id;     /* IPv4: of the next packet; IPv6: its flow label is made of this */
     uint16_t listener_id; /* of a caller: whom it called */
     uint32_t ts_offset; /* of its timestamps from the time in ms */
 };

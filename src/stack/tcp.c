@@ -123,6 +123,12 @@ static void conn_set_size_rule(struct stack *stack, struct stack_conn *conn)
         conn->flags |= CONN_REAL_SIZE;
 }
 
+/* IPv6: what answered the SYN had the same label. */
+static uint16_t first_ip_id(const struct stack *stack, const struct stack_tuple *tuple)
+{
+    return tuple->local.family == 6 ? output_flow_id(stack, tuple) : (uint16_t)peer_lwip_random();
+}
+
 int stack_tcp_connect(struct stack *stack, struct stack_conn *conn, struct stack_tuple *tuple)
 {
     ip_addr_t local, remote;
@@ -137,7 +143,7 @@ int stack_tcp_connect(struct stack *stack, struct stack_conn *conn, struct stack
     addr_to_lwip(&tuple->remote, &remote);
     conn->pcb = pcb;
     conn->rtt_start_ns = stack->now_ns;
-    conn->ip_id = (uint16_t)peer_lwip_random();
+    conn->ip_id = first_ip_id(stack, tuple);
     conn->ts_offset = clock_offset(stack, tuple);
     conn->quick_acks = stack->frugal ? 0 : STACK_QUICK_ACKS;
     conn_set_size_rule(stack, conn);
@@ -181,7 +187,7 @@ struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listene
     conn->peer = stack->peer;
     conn->pcb = pcb;
     conn->rtt_start_ns = stack->now_ns;
-    conn->ip_id = (uint16_t)peer_lwip_random();
+    conn->ip_id = first_ip_id(stack, tuple);
     conn->ts_offset = stack->ts_offset;
     conn->quick_acks = stack->frugal ? 0 : STACK_QUICK_ACKS;
     conn->rtime_tick = stack->now_tick; /* the SYN-ACK's timer began just now */
