@@ -104,7 +104,7 @@ struct peer_flow_info {
     uint64_t handshake_ns;             /* SYN to SYN-ACK */
     uint32_t mss;                      /* bytes of payload in a segment on the wire */
     uint8_t send_scale, receive_scale; /* window scale shifts */
-    bool timestamps, sack;
+    bool timestamps, sack, ecn;
     uint64_t rtt_ns, rto_ns; /* smoothed, 0 when not measured */
     uint32_t send_window, receive_window, cwnd, ssthresh, in_flight;
     uint64_t queued; /* written, not yet acknowledged */

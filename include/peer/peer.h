@@ -79,6 +79,8 @@ struct peer_net_config {
     uint64_t max_flows;      /* 0: 2 000 000; beyond it opening is -ENOSPC, callers are refused */
     const char *device_node; /* default /dev/net/tun */
     bool no_offload;         /* frames of real size only, complete checksums */
+    bool ecn;                /* connections ask for explicit congestion notification (RFC 3168);
+                              * callers that ask are granted it in any case */
     bool frugal;             /* acknowledgements ride on what follows wherever they can: fewer
                               * frames a connection than a Linux machine sends */
 };

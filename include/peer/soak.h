@@ -144,6 +144,9 @@ struct peer_soak_report {
     uint64_t retransmits;         /* segments the peers sent again, without SYNs */
     uint64_t syn_retransmits;     /* SYNs they sent again */
     uint64_t syn_repeated;        /* connections that did so */
+    uint64_t ecn_connections;     /* that agreed on explicit congestion notification */
+    uint64_t ecn_marked;          /* frames that came to the peers marked */
+    uint64_t ecn_reduced;         /* times that a peer sent less, its packets being marked */
     uint64_t warmed;              /* requests completed in the warm-up, which are in no figure */
     double cpu_waited_s;          /* this process could run and others had the processor */
     double cpu_throttled_s;       /* its control group had used its quota */

@@ -57,7 +57,7 @@ struct common_options {
     int kind;           /* enum peer_device_kind */
     int family;         /* 4, 6, 0 */
     uint64_t mtu, seed;
-    bool isolate, allow_forward, allow_loopback, no_offload, frugal, json, udp;
+    bool isolate, allow_forward, allow_loopback, no_offload, frugal, ecn, json, udp;
     int verbose;
     uint64_t timeout_ns; /* -w */
     bool help;
@@ -77,7 +77,7 @@ extern const struct command command_connect, command_listen, command_ping, comma
     command_doctor, command_application, command_trace;
 
 /** Tables that commands share; each ends with a zeroed entry. */
-extern const struct option_def options_net[], options_manner[], options_udp[], options_wait[],
+extern const struct option_def options_net[], options_manner[], options_udp[], options_ecn[], options_wait[],
     options_json[], options_verbose[], options_help[];
 
 /**

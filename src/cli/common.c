@@ -64,6 +64,11 @@ const struct option_def options_udp[] = {
     {'u', "udp", NULL, "UDP instead of TCP", option_set_flag, FIELD(udp)},
     {0},
 };
+const struct option_def options_ecn[] = {
+    {0, "ecn", NULL, "connections ask for explicit congestion notification", option_set_flag,
+     FIELD(ecn)},
+    {0},
+};
 const struct option_def options_wait[] = {
     {'w', "timeout", "TIME", "give up when nothing came for so long (seconds, or with a unit)",
      option_set_time, FIELD(timeout_ns), .min = 1},
@@ -254,6 +259,7 @@ int try_net(const struct common_options *common, const struct target *target, bo
         .seed = common->seed,
         .no_offload = common->no_offload,
         .frugal = common->frugal,
+        .ecn = common->ecn,
     };
     if (target)
         config.target = target->addr;

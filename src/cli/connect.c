@@ -260,8 +260,8 @@ static int run_connect(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    connect_table,  options_udp,     options_wait, options_net,
-    options_manner, options_verbose, options_help, NULL};
+    connect_table, options_udp,    options_ecn,     options_wait,
+    options_net,   options_manner, options_verbose, options_help, NULL};
 const struct command command_connect = {
     .name = "connect",
     .arguments = "HOST PORT [-- PROGRAM ...]",

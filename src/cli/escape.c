@@ -23,10 +23,11 @@ static void act_info(struct session *session, const char *text)
     session_note(session, "%s -> %s  %s", peer_endpoint_format(&info.from, info.from_port, from),
                  peer_endpoint_format(&info.to, info.to_port, to), info.state);
     if (!info.udp) {
-        session_note(session, "RTT %s, RTO %s, MSS %u, window scale %d sent %d received%s%s",
+        session_note(session, "RTT %s, RTO %s, MSS %u, window scale %d sent %d received%s%s%s",
                      info.rtt_ns ? format_time(info.rtt_ns, rtt) : "not measured",
                      format_time(info.rto_ns, rto), info.mss, info.receive_scale, info.send_scale,
-                     info.timestamps ? ", timestamps" : "", info.sack ? ", SACK" : "");
+                     info.timestamps ? ", timestamps" : "", info.sack ? ", SACK" : "",
+                     info.ecn ? ", ECN" : "");
         session_note(session, "window theirs %u, ours %u; cwnd %u, in flight %u, retransmits %llu",
                      info.send_window, info.receive_window, info.cwnd, info.in_flight,
                      (unsigned long long)info.retransmits);

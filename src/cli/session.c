@@ -92,9 +92,10 @@ static void print_facts(struct session *session)
     if (info.udp)
         tell(session, "%s -> %s (UDP)", from, to);
     else
-        tell(session, "%s -> %s connected in %s, MSS %u, window scale %d sent %d received%s%s",
+        tell(session, "%s -> %s connected in %s, MSS %u, window scale %d sent %d received%s%s%s",
              from, to, format_time(info.handshake_ns, time), info.mss, info.receive_scale,
-             info.send_scale, info.timestamps ? ", timestamps" : "", info.sack ? ", SACK" : "");
+             info.send_scale, info.timestamps ? ", timestamps" : "", info.sack ? ", SACK" : "",
+             info.ecn ? ", ECN" : "");
 }
 
 static void session_over(struct session *session, int status)

@@ -400,7 +400,8 @@ static int run_soak(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    soak_table, options_wait, options_net, options_manner, options_json, options_help, NULL};
+    soak_table,     options_ecn,  options_wait, options_net,
+    options_manner, options_json, options_help, NULL};
 const struct command command_soak = {
     .name = "soak",
     .arguments = "[TARGET] [-- PROGRAM ...]",

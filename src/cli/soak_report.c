@@ -281,9 +281,13 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                                   "first_byte", json_latency(&report->first_byte), "request",
                                   json_latency(&report->request)));
     json_object_set_new(document, "tcp",
-                        json_pack("{s:I, s:I, s:I}", "retransmits", integer(report->retransmits),
-                                  "syn_retransmits", integer(report->syn_retransmits),
-                                  "syn_repeated", integer(report->syn_repeated)));
+                        json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "retransmits",
+                                  integer(report->retransmits), "syn_retransmits",
+                                  integer(report->syn_retransmits), "syn_repeated",
+                                  integer(report->syn_repeated), "ecn", "connections",
+                                  integer(report->ecn_connections), "marked",
+                                  integer(report->ecn_marked), "reduced",
+                                  integer(report->ecn_reduced)));
     json_object_set_new(document, "local", json_local(&report->local));
     json_add_links(document, run);
     if (*run->options->common.manners)

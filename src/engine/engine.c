@@ -278,6 +278,7 @@ static int make_stack(struct engine *engine, const struct engine_config *config)
         .broadcast = config->broadcast,
         .any_mac = config->any_mac,
         .frugal = config->frugal,
+        .ecn = config->ecn,
         .super_segments = engine->device->offload_tcp && !engine->real_size,
         .udp_segments = engine->device->offload_udp && !engine->real_size,
         .frames = &engine->frames,

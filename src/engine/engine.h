@@ -36,7 +36,7 @@ struct engine_config {
     uint64_t seed;
     uint64_t max_flows;
     bool real_size;            /* only frames of real size, with complete checksums */
-    bool frugal;               /* see struct stack_config */
+    bool frugal, ecn;          /* see struct stack_config */
     struct link_spec links[2]; /* by enum link_direction; clear: no wires, nothing is split */
     /** A caller of a listener: zeroed memory with a flow that was given to flow_init_accepted, or
      *  NULL to refuse. */

@@ -197,6 +197,9 @@ static void report_sent(const struct peer_soak *soak, struct peer_soak_report *r
     stack_get_stats(engine_stack(soak->net->engine), &now);
     report->syn_retransmits = now.syn_retransmits - soak->sent_before.syn_retransmits;
     report->syn_repeated = now.syn_repeated - soak->sent_before.syn_repeated;
+    report->ecn_connections = now.ecn - soak->sent_before.ecn;
+    report->ecn_marked = now.ecn_marked - soak->sent_before.ecn_marked;
+    report->ecn_reduced = now.ecn_reduced - soak->sent_before.ecn_reduced;
     report->retransmits = now.retransmits - soak->sent_before.retransmits - report->syn_retransmits;
 }
 

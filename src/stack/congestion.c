@@ -91,7 +91,7 @@ void congestion_repair(struct recovery *recovery, uint32_t pipe, uint32_t delive
 
 void congestion_repaired(struct recovery *recovery)
 {
-    if (recovery->state == RECOVERY_REPAIR)
+    if (recovery->state == RECOVERY_REPAIR || recovery->state == RECOVERY_CWR)
         recovery->cwnd = recovery->ssthresh;
 }
 

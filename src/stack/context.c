@@ -409,7 +409,8 @@ void context_leave(struct stack *stack)
         bool time_wait = tcp_tw_pcbs != NULL;
         bool alive = time_wait || tcp_active_pcbs || tcp_bound_pcbs;
         if (tcp_active_pcbs &&
-            (conn->recovery || stack->news.block_count || conn->flags & CONN_REAL_SIZE))
+            (conn->recovery || stack->news.block_count || stack->news.congested ||
+             conn->flags & CONN_REAL_SIZE))
             recovery_leave(stack, conn);
         tcp_active_pcbs = tcp_tw_pcbs = tcp_bound_pcbs = NULL;
         stack->current = NULL;
@@ -467,6 +468,7 @@ static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
     if (first && tcp_active_pcbs && pcb->flags & TF_RTO) {
         conn->undo_cwnd = cwnd;
         conn->undo_ssthresh = ssthresh;
+        ecn_note_reduced(conn);
     }
 }
 

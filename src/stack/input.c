@@ -218,16 +218,18 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
         return;
     }
     uint32_t header = (uint32_t)(packet->payload_at - packet->transport_at);
-    bool read = conn->protocol == IPPROTO_TCP && recovery_wants(conn, header);
-    bool at_once = conn->protocol == IPPROTO_TCP &&
-                   (conn_tcp(conn)->ooseq || (conn->quick_acks && packet->payload_len) ||
-                    (frame->offload.gso_size && packet->payload_len > frame->offload.gso_size));
+    bool read = conn->protocol == IPPROTO_TCP && (recovery_wants(conn, header) || conn->ecn);
 
     context_enter(stack, conn);
     if (conn->protocol == IPPROTO_TCP)
         conn_tcp(conn)->rttest = 0; /* timing is ours, see rtt.c */
     if (read)
         recovery_read(stack, conn, frame->data + packet->transport_at, header, packet->payload_len);
+    if (conn->ecn)
+        ecn_read(stack, conn, frame, packet);
+    bool at_once = conn->protocol == IPPROTO_TCP &&
+                   (conn_tcp(conn)->ooseq || (conn->quick_acks && packet->payload_len) ||
+                    (frame->offload.gso_size && packet->payload_len > frame->offload.gso_size));
     uint8_t *tcp = frame->data + packet->transport_at;
     bool crosses = conn->protocol == IPPROTO_TCP && conn_tcp(conn)->state < ESTABLISHED &&
                    cross_before(conn, tcp, packet);
@@ -268,12 +270,14 @@ static void call_run(struct stack *stack, struct stack_listener *listener, struc
     struct tcp_pcb *pcb = packet->ip_version == 6 ? listener->pcb6 : listener->pcb4;
 
     stack->ts_offset = clock_offset(stack, tuple);
+    stack->call_asks_ecn = ecn_is_asked(packet, frame->data + packet->ip_at);
     pcb->next = NULL;
     tcp_listen_pcbs.pcbs = pcb;
     ip_run(stack, frame, packet);
     tcp_listen_pcbs.pcbs = NULL;
     if (tcp_active_pcbs)
         tcp_adopt(stack, listener, tuple);
+    stack->call_asks_ecn = false;
 }
 
 /* The acknowledgement of a call that was answered and forgotten? Then the call is made up for. */

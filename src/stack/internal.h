@@ -54,6 +54,13 @@ enum {
     CONN_MAY_FRAGMENT = 1 << 13, /* routers may cut its packets */
     CONN_MSS_FALLS = 1 << 14,    /* segment_bytes shrank, lwIP's mss has not yet */
 };
+/* stack_conn.ecn: see ecn.c */
+enum {
+    ECN_ASKS = 1 << 0,
+    ECN_ON = 1 << 1,
+    ECN_ECHOES = 1 << 2,
+    ECN_REDUCED = 1 << 3,
+};
 /* A bit of stack_conn.events that is no event: an acknowledgement is held. */
 enum { STACK_HELD = 1 << 7 };
 
@@ -102,6 +109,8 @@ struct tcp_news {
     uint8_t block_count;
     bool duplicate; /* what begins at duplicate_seq arrived twice */
     uint32_t duplicate_seq;
+    bool congested; /* something of ours was marked on its way, of `flight` bytes under way */
+    uint32_t flight;
     bool has_echo;
     uint32_t echo_ms; /* our time that it answers, without the connection's offset */
 };
@@ -117,7 +126,7 @@ struct stack {
     struct peer_mac first_mac, local_mac;
     struct peer_addr broadcast; /* of the local side's subnet, or family 0 */
     bool any_mac;
-    bool super_segments, udp_segments, frugal;
+    bool super_segments, udp_segments, frugal, ecn;
     uint16_t burst_segment; /* of the burst of datagrams that is being sent, 0: none */
     struct frame_pool *frames;
     struct timers *timers;
@@ -138,6 +147,7 @@ struct stack {
 
     struct netif netif;
     uint64_t peer;              /* whom the netif is at the moment */
+    bool call_asks_ecn;         /* the call that lwIP answers just now */
     struct stack_conn *current; /* whose lists lwIP has at the moment */
     struct tcp_news news;       /* of the segment that is worked on, see recovery.c */
     bool receiving;             /* a frame for `current` is worked on */
@@ -242,6 +252,18 @@ uint64_t recovery_due_ns(const struct stack *stack, const struct stack_conn *con
 void recovery_free(struct stack_conn *conn);
 /** What is under way is sent again, though nothing is wrong. Not the last two. */
 void recovery_resend(struct stack *stack, struct stack_conn *conn);
+
+/* ecn.c */
+/** Does a call ask for it? `ip`: its packet. */
+bool ecn_is_asked(const struct packet *packet, const uint8_t *ip);
+/** conn->ecn is not 0 and lwIP is about to see a segment: stack->news may become `congested`. */
+void ecn_read(struct stack *stack, struct stack_conn *conn, const struct frame *frame,
+              const struct packet *packet);
+/** The congestion window shrank. */
+void ecn_note_reduced(struct stack_conn *conn);
+/** A segment leaves, of stack->current or as an answer to a call. `is_new`: never sent before. */
+void ecn_write(const struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t payload, bool is_new,
+               struct frame_offload *offload);
 
 /* old.c */
 enum old_verdict {

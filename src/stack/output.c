@@ -312,8 +312,8 @@ void output_held_ack(struct stack *stack, struct stack_conn *conn)
     context_leave(stack);
 }
 
-/* Counts what leaves twice and starts timing what leaves first. */
-static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t payload)
+/* Counts what leaves twice and starts timing what leaves first. Returns whether it does. */
+static bool note_segment(struct stack *stack, const uint8_t *tcp, uint32_t payload)
 {
     struct stack_conn *conn = stack->current;
     const struct tcp_pcb *pcb = conn->pcb;
@@ -321,7 +321,7 @@ static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
     uint8_t flags = tcp[13];
 
     if (payload == 0 && !(flags & (TCP_SYN | TCP_FIN)))
-        return;
+        return true;
     bool first = flags & TCP_SYN ? pcb->nrtx == 0 : TCP_SEQ_GEQ(seq, pcb->snd_nxt);
     if (!first) {
         bool seen = !(conn->flags & CONN_VANISHED);
@@ -347,6 +347,7 @@ static void note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
     if (conn->quick_acks && conn->arrived_ns && payload &&
         stack->now_ns - conn->arrived_ns < STACK_DELAYED_ACK_TICKS * (uint64_t)STACK_TICK_NS)
         conn->quick_acks = 0; /* an answer: more will follow, and acknowledge */
+    return first;
 }
 
 static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t tcp_len,
@@ -355,9 +356,9 @@ static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t
     bool v6 = ip[0] >> 4 == 6;
     uint32_t header = (uint32_t)(tcp[12] >> 4) * 4;
     uint32_t payload = tcp_len - header;
+    bool ours = stack->current && stack->current->protocol == IPPROTO_TCP;
+    bool is_new = ours && note_segment(stack, tcp, payload);
 
-    if (stack->current && stack->current->protocol == IPPROTO_TCP)
-        note_segment(stack, tcp, payload);
     uint32_t segment = stack->mtu - (uint32_t)(tcp - ip) - header;
     if (stack->current && stack->current->segment_bytes)
         segment = MIN(segment, stack->current->segment_bytes);
@@ -365,6 +366,8 @@ static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t
         offload->gso_type = v6 ? FRAME_GSO_TCPV6 : FRAME_GSO_TCPV4;
         offload->gso_size = (uint16_t)segment;
     }
+    if (ours ? stack->current->ecn : stack->call_asks_ecn)
+        ecn_write(stack, ip, tcp, payload, is_new, offload);
 }
 
 static void offload_udp(const struct stack *stack, uint32_t udp_len, struct frame_offload *offload)

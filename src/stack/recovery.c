@@ -262,7 +262,7 @@ static uint64_t reorder_window_ns(const struct stack_conn *conn)
     const struct recovery *recovery = conn->recovery;
     uint32_t window_us = recovery->min_rtt_us / 4 * (1u + recovery->reorders);
 
-    if (recovery->state != RECOVERY_OPEN && !recovery->reorders)
+    if (recovery->state > RECOVERY_CWR && !recovery->reorders)
         return 0;
     return MAX(MIN(window_us, conn->srtt_us), 1000u) * NS_PER_US;
 }
@@ -457,7 +457,7 @@ void recovery_resend(struct stack *stack, struct stack_conn *conn)
     if (!recovery && !(recovery = start(conn)))
         return;
     (void)catch_up(stack, conn);
-    if (recovery->state == RECOVERY_OPEN) {
+    if (recovery->state <= RECOVERY_CWR) {
         uint32_t cwnd = recovery->cwnd;
         enter_repair(conn);
         recovery->cwnd = recovery->ssthresh = cwnd;
@@ -505,10 +505,25 @@ static void enter_repair(struct stack_conn *conn)
     struct tcp_pcb *pcb = conn_tcp(conn);
     struct recovery *recovery = conn->recovery;
 
-    congestion_reduce(recovery, pcb->snd_nxt - pcb->lastack);
+    if (recovery->state != RECOVERY_CWR) { /* once a round trip is enough */
+        congestion_reduce(recovery, pcb->snd_nxt - pcb->lastack);
+        ecn_note_reduced(conn);
+    }
     recovery->state = RECOVERY_REPAIR;
     recovery->point = pcb->snd_nxt;
     recovery->probing = false;
+}
+
+/* The way is nearly full, and nothing lost: as after a loss, without a repair (RFC 3168, 6.1.2). */
+static void enter_cwr(struct stack *stack, struct stack_conn *conn, uint32_t flight)
+{
+    struct recovery *recovery = conn->recovery;
+
+    congestion_reduce(recovery, flight);
+    ecn_note_reduced(conn);
+    stack->stats.ecn_reduced++;
+    recovery->state = RECOVERY_CWR;
+    recovery->point = conn_tcp(conn)->snd_nxt;
 }
 
 /* lwIP's RTO put all into unsent and sent the first. False: the window is shut, there is nothing to
@@ -545,6 +560,7 @@ static bool take_over_timeout(struct stack *stack, struct stack_conn *conn)
     }
     tcp_clear_flags(pcb, TF_RTO);
     congestion_timeout(recovery, pcb->snd_nxt - pcb->lastack, recovery->state == RECOVERY_TIMEOUT);
+    ecn_note_reduced(conn);
     recovery->state = RECOVERY_TIMEOUT;
     recovery->point = pcb->snd_nxt;
     return true;
@@ -564,12 +580,15 @@ void recovery_undo_timeout(struct stack_conn *conn)
 }
 
 /* The probe is acknowledged. When its copy was what the receiver had missed, that was a loss. */
-static void probe_acked(const struct stack *stack, struct recovery *recovery, uint32_t flight)
+static void probe_acked(const struct stack *stack, struct stack_conn *conn, uint32_t flight)
 {
+    struct recovery *recovery = conn->recovery;
+
     recovery->probing = false;
     if (!recovery->probe_resent || stack->news.duplicate || recovery->state != RECOVERY_OPEN)
         return;
     congestion_reduce(recovery, flight);
+    ecn_note_reduced(conn);
     recovery->cwnd = MIN(recovery->cwnd, recovery->ssthresh);
 }
 
@@ -596,7 +615,8 @@ static void note_duplicate(const struct stack *stack, struct recovery *recovery)
         return;
     if (recovery->reorders < REORDERS_MAX)
         recovery->reorders++;
-    if (recovery->doubtful_count == 0 && recovery->state != RECOVERY_TIMEOUT) {
+    if (recovery->doubtful_count == 0 && recovery->state != RECOVERY_TIMEOUT &&
+        recovery->state != RECOVERY_CWR) {
         recovery->state = RECOVERY_OPEN;
         congestion_undo(recovery);
     }
@@ -620,7 +640,7 @@ static void adjust_window(struct stack *stack, struct stack_conn *conn, uint32_t
     bool limited = flight + 2 * recovery->unit > recovery->cwnd ||
                    (recovery->cwnd < recovery->ssthresh && 2 * flight > recovery->cwnd);
 
-    if (recovery->state == RECOVERY_REPAIR)
+    if (recovery->state == RECOVERY_REPAIR || recovery->state == RECOVERY_CWR)
         congestion_repair(recovery, recovery_pipe(recovery, pcb), delivered, progress);
     else if (limited)
         congestion_grow(recovery, delivered, conn->srtt_us, stack->now_ns);
@@ -638,8 +658,10 @@ static void repair(struct stack *stack, struct stack_conn *conn, uint32_t acked)
 
     note_duplicate(stack, recovery);
     if (recovery->probing && TCP_SEQ_GEQ(pcb->lastack, recovery->probe_end))
-        probe_acked(stack, recovery, flight);
-    if (recovery->state != RECOVERY_OPEN && TCP_SEQ_GEQ(pcb->lastack, recovery->point)) {
+        probe_acked(stack, conn, flight);
+    /* An ECE comes until our CWR has arrived, which is behind `point`. */
+    uint32_t end = recovery->point + (recovery->state == RECOVERY_CWR);
+    if (recovery->state != RECOVERY_OPEN && TCP_SEQ_GEQ(pcb->lastack, end)) {
         congestion_repaired(recovery);
         recovery->state = RECOVERY_OPEN;
     }
@@ -651,7 +673,9 @@ static void repair(struct stack *stack, struct stack_conn *conn, uint32_t acked)
         mark_sacked(stack, conn);
         newly_lost = mark_lost(stack, conn);
     }
-    if (recovery->lost && recovery->state == RECOVERY_OPEN)
+    if (stack->news.congested && recovery->state == RECOVERY_OPEN)
+        enter_cwr(stack, conn, flight);
+    if (recovery->lost && recovery->state <= RECOVERY_CWR)
         enter_repair(conn);
     adjust_window(stack, conn, flight, acked + recovery->sacked - sacked, acked && !newly_lost);
 }
@@ -659,8 +683,10 @@ static void repair(struct stack *stack, struct stack_conn *conn, uint32_t acked)
 static bool wants_start(const struct stack *stack, const struct stack_conn *conn,
                         const struct tcp_pcb *pcb)
 {
-    if (!(conn->flags & CONN_OPEN) || !(pcb->flags & TF_SACK) || !pcb->unacked)
+    if (!(conn->flags & CONN_OPEN) || !(pcb->flags & TF_SACK))
         return false;
+    if (stack->news.congested || !pcb->unacked)
+        return stack->news.congested;
     return stack->news.block_count ||
            (conn->flags & CONN_REAL_SIZE &&
             pcb->snd_nxt - pcb->lastack >= START_UNITS * (uint32_t)conn->segment_bytes);
@@ -702,8 +728,10 @@ void recovery_leave(struct stack *stack, struct stack_conn *conn)
         hand_back(conn, false);
         return;
     }
-    uint32_t acked = catch_up(stack, conn);
-    if (acked || stack->news.block_count || recovery->held || timeout) {
+    uint32_t acked = catch_up(stack, conn), flight = pcb->snd_nxt - pcb->lastack;
+    if (stack->news.congested && !acked && flight < stack->news.flight)
+        acked = stack->news.flight - flight; /* by what this began with */
+    if (acked || stack->news.block_count || stack->news.congested || recovery->held || timeout) {
         repair(stack, conn, acked);
         send_lost(stack, conn);
         recovery->held = false;

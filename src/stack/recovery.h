@@ -27,9 +27,10 @@ struct resent {
 
 enum recovery_state {
     RECOVERY_OPEN,
+    RECOVERY_CWR,     /* something was marked on its way (ECN), until `point` is acknowledged */
     RECOVERY_REPAIR,  /* something was lost, until `point` is acknowledged */
     RECOVERY_TIMEOUT, /* lwIP's RTO struck, likewise */
-};
+}; /* in the order of what they do to the window */
 
 struct recovery {
     uint8_t state;

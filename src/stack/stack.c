@@ -114,6 +114,7 @@ int stack_new(const struct stack_config *config, struct stack **ret_stack)
     stack->super_segments = config->super_segments;
     stack->udp_segments = config->udp_segments;
     stack->frugal = config->frugal;
+    stack->ecn = config->ecn;
     stack->frames = config->frames;
     stack->timers = config->timers;
     stack->max_conns = config->max_conns ? config->max_conns : UINT64_MAX;

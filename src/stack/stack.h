@@ -79,6 +79,7 @@ struct stack_config {
     bool any_mac;        /* TAP: a frame to another MAC is for the peer of its address too */
     bool super_segments; /* send frames of up to 64 KiB with gso_size */
     bool udp_segments;   /* likewise for bursts of datagrams */
+    bool ecn;            /* connections ask for explicit congestion notification */
     bool frugal;         /* acknowledgements ride on what follows wherever they can */
     struct frame_pool *frames;
     struct timers *timers;
@@ -149,6 +150,7 @@ struct stack_conn {
     uint8_t icmp_type, icmp_code;
     uint8_t probes;     /* of a window that is shut, since it shut */
     uint8_t backoff;    /* of the RTO, until a round trip is timed */
+    uint8_t ecn;        /* see ecn.c */
     uint8_t quick_acks; /* so many more acknowledgements leave at once: see output.c */
     uint16_t ip_id;     /* IPv4: of the next packet; IPv6: its flow label is made of this */
     uint16_t listener_id; /* of a caller: whom it called */
@@ -298,6 +300,9 @@ struct stack_stats {
     uint64_t retransmits;     /* segments, with SYNs */
     uint64_t syn_retransmits; /* SYNs (and SYN-ACKs) of these */
     uint64_t syn_repeated;    /* connections that sent one again */
+    uint64_t ecn;             /* connections that agreed on it */
+    uint64_t ecn_marked;      /* frames of theirs that came marked */
+    uint64_t ecn_reduced;     /* windows that shrank since one of ours had been marked */
     uint64_t refused;        /* callers, by max_conns */
     uint64_t limits[STACK_LIMITS];
 };

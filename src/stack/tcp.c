@@ -146,6 +146,7 @@ int stack_tcp_connect(struct stack *stack, struct stack_conn *conn, struct stack
     conn->ip_id = first_ip_id(stack, tuple);
     conn->ts_offset = clock_offset(stack, tuple);
     conn->quick_acks = stack->frugal ? 0 : STACK_QUICK_ACKS;
+    conn->ecn = stack->ecn ? ECN_ASKS : 0;
     conn_set_size_rule(stack, conn);
     pcb->callback_arg = conn;
     tcp_nagle_disable(pcb);
@@ -190,6 +191,8 @@ struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listene
     conn->ip_id = first_ip_id(stack, tuple);
     conn->ts_offset = stack->ts_offset;
     conn->quick_acks = stack->frugal ? 0 : STACK_QUICK_ACKS;
+    conn->ecn = stack->call_asks_ecn ? ECN_ON : 0;
+    stack->stats.ecn += conn->ecn != 0;
     conn->rtime_tick = stack->now_tick; /* the SYN-ACK's timer began just now */
     conn_set_size_rule(stack, conn);
     pcb->callback_arg = conn;
@@ -567,6 +570,7 @@ void stack_conn_info(const struct stack *stack, const struct stack_conn *conn,
     info->receive_scale = pcb->flags & TF_WND_SCALE ? pcb->rcv_scale : 0;
     info->timestamps = pcb->flags & TF_TIMESTAMP;
     info->sack = pcb->flags & TF_SACK;
+    info->ecn = conn->ecn & ECN_ON;
     info->rtt_ns = (uint64_t)conn->srtt_us * 1000;
     info->rto_ns = (uint64_t)pcb->rto * STACK_TICK_NS;
     info->send_window = pcb->snd_wnd;

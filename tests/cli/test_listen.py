@@ -40,6 +40,22 @@ def test_a_caller_talks_to_stdin_and_stdout():
         no_sockets_left()
 
 
+def test_congestion_notification_is_granted():
+    with open("/proc/sys/net/ipv4/tcp_ecn") as file:
+        before = file.read()
+    for asks, said in (("1", True), ("0", False)):
+        with open("/proc/sys/net/ipv4/tcp_ecn", "w") as file:
+            file.write(asks)
+        started, where = listen("-v", 8080, stdin=subprocess.DEVNULL)
+        with connect(where) as connection:
+            connection.sendall(b"hello")
+            started.wait_out(b"hello")
+        started.wait().expect(0)
+        assert (", ECN" in started.err()) == said, started.err()
+    with open("/proc/sys/net/ipv4/tcp_ecn", "w") as file:
+        file.write(before)
+
+
 def test_netcat_is_a_client():
     harness.need("nc")
     started, where = listen(8080)

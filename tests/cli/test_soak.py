@@ -100,6 +100,23 @@ def test_frugal_peers_send_half_the_frames():
     assert frames[("--frugal",)][1] <= frames[()][1] - 20, frames
 
 
+def test_congestion_that_is_notified():
+    harness.need("nft")
+    service = Service(lambda c, n: c.sendall(b"x" * 4096))
+    # Who is capable is marked, both ways.
+    harness.run("nft", "add table ip t; add chain ip t in { type filter hook prerouting priority 0; }; "
+                "add chain ip t out { type filter hook postrouting priority 0; }; "
+                "add rule ip t in ip ecn ect0 ip ecn set ce; add rule ip t out ip ecn ect0 ip ecn set ce")
+    try:
+        for options, connections in ((("--ecn",), 3), ((), 0)):
+            report = soak(f"tcp://{OWN4}:{service.port}", "--size", 4096, "-c", 3, "-n", 60, *options, status=1)
+            ecn = report["tcp"]["ecn"]
+            assert ecn["connections"] >= connections and (ecn["connections"] > 0) == (connections > 0), ecn
+            assert (ecn["marked"] > 0) == (ecn["reduced"] > 0) == (connections > 0), ecn
+    finally:
+        harness.run("nft", "delete table ip t")
+
+
 def test_bodies_by_chunks_and_by_the_end_of_the_connection():
     chunks = Service(lambda c, n: c.sendall(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
@@ -496,7 +513,7 @@ def test_what_refused_is_named():
                                        connection.close())
     report = soak(f"tcp://{OWN4}:{greets.port}", "--idle", "-c", 10, "-d", 1, status=1)
     assert 'it had sent "Host is not allowed"' in report["first_error"], report["first_error"]
-    assert 10 <= report["connections"]["opened"] <= 100
+    assert 10 <= report["connections"]["opened"] <= 100, report["connections"]
 
 
 def test_a_full_accept_queue_is_told_by_connections():

@@ -20,6 +20,8 @@ enum {
     CRAFT_PSH = 8,
     CRAFT_ACK = 16,
     CRAFT_URG = 32,
+    CRAFT_ECE = 64,
+    CRAFT_CWR = 128,
 };
 
 struct crafted {
@@ -32,7 +34,7 @@ struct craft_tcp {
     struct peer_addr src, dst;
     uint16_t src_port, dst_port;
     uint32_t seq, ack;
-    uint8_t flags;
+    uint8_t flags, ip_ecn; /* the latter: two bits of the IP header */
     uint16_t window;
     /* options; present when not 0 or true */
     uint16_t mss;
@@ -139,6 +141,18 @@ static inline size_t craft_options(const struct craft_tcp *tcp, uint8_t *at)
     return (size_t)(at - start);
 }
 
+static inline void craft_set_ip_ecn(struct crafted *out, uint8_t ecn)
+{
+    uint8_t *ip = out->bytes;
+
+    ip[1] |= (uint8_t)(ip[0] >> 4 == 6 ? ecn << 4 : ecn);
+    if (ip[0] >> 4 == 6)
+        return;
+    memset(ip + 10, 0, 2);
+    uint16_t sum = checksum_finish(checksum_add(0, ip, 20));
+    memcpy(ip + 10, &sum, 2);
+}
+
 static inline void craft_tcp_frame(struct crafted *out, const struct craft_tcp *tcp)
 {
     uint8_t options[40];
@@ -158,6 +172,7 @@ static inline void craft_tcp_frame(struct crafted *out, const struct craft_tcp *
     if (tcp->payload_len)
         memcpy(at + header, tcp->payload, tcp->payload_len);
     craft_sum(&tcp->src, &tcp->dst, IPPROTO_TCP, at, len, 16);
+    craft_set_ip_ecn(out, tcp->ip_ecn);
 }
 
 static inline void craft_see_option(struct craft_tcp *tcp, uint8_t kind, const uint8_t *at,
@@ -195,6 +210,9 @@ static inline bool craft_see_tcp(const uint8_t *data, const struct packet *packe
                               .seq = craft_get32(at + 4),
                               .ack = craft_get32(at + 8),
                               .flags = at[13],
+                              .ip_ecn = (packet->ip_version == 6 ? data[packet->ip_at + 1] >> 4
+                                                                 : data[packet->ip_at + 1]) &
+                                        3,
                               .window = craft_get16(at + 14),
                               .payload = data + packet->payload_at,
                               .payload_len = packet->payload_len};

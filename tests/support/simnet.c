@@ -611,6 +611,7 @@ struct simnet *simnet_new(const struct simnet_config *config)
                                    .seed = net->seed,
                                    .max_flows = config->max_flows,
                                    .frugal = config->frugal,
+                                   .ecn = config->ecn,
                                    .accept = on_accept,
                                    .ping = on_ping,
                                    .user = net,

@@ -35,7 +35,7 @@ struct simnet_config {
     const char *broadcast; /* of the local side's subnet; may be NULL */
     uint32_t mtu;      /* 0: 1500 */
     bool offload;      /* super-segments, incomplete checksums */
-    bool frugal;       /* see struct stack_config */
+    bool frugal, ecn;  /* see struct stack_config */
     uint64_t delay_ns; /* one way; 0: 1 ms */
     uint64_t seed;     /* 0: from PEER_TEST_SEED, or 1 */
     uint64_t max_flows;
