@@ -222,14 +222,13 @@ void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format,
 
     if (flow->state == SOAK_CLOSED)
         return;
+    if (connecting)
+        soak_take_lost(flow);
     va_start(arguments, format);
     soak_error_args(flow, kind, format, arguments);
     va_end(arguments);
     if (connecting || soak->ops == &soak_idle)
         back_off(flow);
-    if (connecting && !soak->schedule.by_opening &&
-        (soak->schedule.rate <= 0 || soak_behind(soak) > 0)) /* its request is lost with it */
-        (void)soak_take(soak);
     let_go(flow);
     after_end(soak);
 }

@@ -211,6 +211,9 @@ void soak_begin_measuring(struct soak *soak);
 void soak_reach(struct soak *soak, uint64_t at_ns);
 /** Takes the next request from the schedule, as schedule_take(). */
 uint64_t soak_take(struct soak *soak);
+/** The request for which the flow was opened is lost with its handshake: it is taken, if it was not
+ *  yet. Closed: it was wanted when the flow was opened. */
+void soak_take_lost(struct soak_flow *flow);
 
 /* For the workloads. */
 /** The first byte of an answer came. */

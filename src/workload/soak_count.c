@@ -40,6 +40,16 @@ uint64_t soak_take(struct soak *soak)
     return wanted_ns;
 }
 
+void soak_take_lost(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+
+    if (soak->schedule.by_opening || (soak->schedule.rate > 0 && soak_behind(soak) == 0))
+        return;
+    flow->intended_ns = schedule_take(&soak->schedule, flow->intended_ns);
+    soak_reach(soak, flow->intended_ns);
+}
+
 /* What came unasked may have come before. */
 static void measure_since(struct soak *soak, enum peer_soak_histogram which, uint64_t from_ns,
                           uint64_t until_ns)

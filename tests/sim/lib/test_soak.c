@@ -20,6 +20,7 @@ struct manner_of_service {
     unsigned copies;       /* UDP: of each answer; 0: one */
     size_t cut;            /* UDP: bytes that are missing at the end of each answer */
     uint64_t late_ns;      /* the machine that all this runs on is busy */
+    bool deaf;             /* no handshake comes through */
 };
 
 struct server_flow {
@@ -137,6 +138,14 @@ static bool is_over(void *user)
     return ((struct scene *)user)->soak->over;
 }
 
+static bool lose_all(void *user, uint64_t number, const struct packet *packet)
+{
+    (void)user;
+    (void)number;
+    (void)packet;
+    return true;
+}
+
 static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /* Runs `config` against `service` until it is over; soak_over frees. */
@@ -151,6 +160,7 @@ static struct scene *soak_run(const struct manner_of_service *service,
     scene->wire.delay_ns = delay_ns;
     scene->wire.late_ns = service->late_ns;
     scene->wire.accept = accept_server;
+    scene->wire.loses = service->deaf ? lose_all : NULL;
     scene->wire.user = scene;
     scene->service = *service;
     config.to = wire_addr("198.18.0.9");
@@ -347,6 +357,32 @@ static void what_failed_in_the_warm_up_is_forgotten(void **state)
                      counts_of(scene)->completed + peer_soak_errors(counts_of(scene)));
     assert_true((scene->soak->first_error != NULL) == (peer_soak_errors(counts_of(scene)) > 0));
     soak_over(scene);
+}
+
+/* A handshake that began in the warm-up and fails behind it takes no request that counts. */
+static void requests_lost_with_handshakes_belong_to_when_they_were_wanted(void **state)
+{
+    (void)state;
+    static const struct {
+        double rate;
+        uint64_t each;
+    } ways[] = {{0, 0}, {0, 1}, {100, 0}, {100, 1}};
+    struct manner_of_service service = {.deaf = true};
+
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        for (uint64_t warmup_ns = 0; warmup_ns < 500 * MS; warmup_ns += 37 * MS) {
+            struct peer_soak_config config = {.flows = 4,
+                                              .total = 10,
+                                              .rate = ways[i].rate,
+                                              .requests_per_connection = ways[i].each,
+                                              .timeout_ns = 100 * MS,
+                                              .warmup_ns = warmup_ns};
+            struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
+            assert_accounted(scene, 0, 0, 10);
+            assert_int_equal(counts_of(scene)->timeout, 10);
+            soak_over(scene);
+        }
+    }
 }
 
 /* ---- rates ---- */
@@ -606,6 +642,7 @@ int main(void)
         cmocka_unit_test(no_request_is_lost_where_the_warm_up_ends),
         cmocka_unit_test(a_late_end_of_the_warm_up_splits_no_request),
         cmocka_unit_test(what_failed_in_the_warm_up_is_forgotten),
+        cmocka_unit_test(requests_lost_with_handshakes_belong_to_when_they_were_wanted),
         cmocka_unit_test(a_rate_and_a_number_end_for_any_number_of_flows),
         cmocka_unit_test(a_rate_that_is_reached_is_not_behind),
         cmocka_unit_test(a_rate_that_is_not_reached_is_behind),
