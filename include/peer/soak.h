@@ -45,7 +45,8 @@ struct peer_soak_config {
     uint64_t touch;     /* idle: once all are open, a message on so many of them; done when the
                          * application's kernel has acknowledged it */
     const char *host;   /* HTTP: the Host header; default the address */
-    const char *path;   /* HTTP: default "/" */
+    const char *path;   /* HTTP: default "/", of OPTIONS "*"; of CONNECT it is "/HOST:PORT", which
+                         * is asked for without the slash, default `host` */
     const char *method; /* HTTP: default "GET", or "POST" with a body */
     const char *const *headers; /* HTTP: "Name: value", ends with NULL */
     const void *body;           /* HTTP: NULL for none; one of no bytes is one */

@@ -52,16 +52,75 @@ static void print_length(const struct peer_soak_config *config, const struct htt
         fprintf(out, "Content-Length: %zu\r\n", config->body_len);
 }
 
-static void print_head(const struct soak *soak, const struct http_head *given, bool last, FILE *out)
+/* Where the port of "HOST:PORT" or "[V6]:PORT" begins; NULL: there is none. */
+static const char *port_of(const char *authority)
 {
-    const struct peer_soak_config *config = &soak->config;
+    const char *end = strrchr(authority, ']');
+    const char *colon = strrchr(end ? end : authority, ':');
+    bool number = colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1);
+
+    return number ? colon + 1 : NULL;
+}
+
+/* CONNECT asks for a host and a port and for nothing else (RFC 9112 3.2.3): those that the path
+   names, or our own. */
+static const char *named_authority(const struct peer_soak_config *config)
+{
+    const char *path = config->path ? config->path : "";
+
+    return *path == '/' ? path + 1 : path;
+}
+
+static char *make_authority(const struct peer_soak_config *config)
+{
+    const char *named = named_authority(config);
+    char endpoint[PEER_ENDPOINT_TEXT], *text = NULL;
+
+    if (*named)
+        return strdup(named);
+    if (!config->host)
+        return strdup(peer_endpoint_format(&config->to, config->to_port, endpoint));
+    if (port_of(config->host))
+        return strdup(config->host);
+    return asprintf(&text, "%s:%u", config->host, config->to_port) < 0 ? NULL : text;
+}
+
+static char *make_host(const struct peer_soak_config *config)
+{
     char endpoint[PEER_ENDPOINT_TEXT];
 
-    fprintf(out, "%s %s HTTP/1.1\r\n", method_of(config), config->path ? config->path : "/");
+    return strdup(config->host ? config->host
+                               : peer_endpoint_format(&config->to, config->to_port, endpoint));
+}
+
+/* A URL without any path asks of the server as a whole what it can do (RFC 9112 3.2.4). */
+static const char *default_path(const char *method)
+{
+    return strcmp(method, "OPTIONS") == 0 ? "*" : "/";
+}
+
+static void print_start(const struct peer_soak_config *config, const char *host, FILE *out)
+{
+    const char *method = method_of(config);
+    const char *target = config->path && *config->path ? config->path : default_path(method);
+
+    if (http_asked_by(method) == HTTP_ASKED_CONNECT)
+        target = host;
+    fprintf(out, "%s %s HTTP/1.1\r\n", method, target);
     if (!has_header(config, "Host"))
-        fprintf(out, "Host: %s\r\n",
-                config->host ? config->host
-                             : peer_endpoint_format(&config->to, config->to_port, endpoint));
+        fprintf(out, "Host: %s\r\n", host);
+}
+
+static int print_head(const struct soak *soak, const struct http_head *given, bool last, FILE *out)
+{
+    const struct peer_soak_config *config = &soak->config;
+    bool connects = http_asked_by(method_of(config)) == HTTP_ASKED_CONNECT;
+    char *host = connects ? make_authority(config) : make_host(config);
+
+    if (!host)
+        return -ENOMEM;
+    print_start(config, host, out);
+    free(host);
     if (!has_header(config, "User-Agent"))
         fprintf(out, "User-Agent: peer\r\n");
     print_length(config, given, out);
@@ -70,6 +129,7 @@ static void print_head(const struct soak *soak, const struct http_head *given, b
     if (last && !has_header(config, "Connection"))
         fprintf(out, "Connection: close\r\n");
     fprintf(out, "\r\n");
+    return 0;
 }
 
 /* A body whose headers say that it is chunked comes as one chunk. */
@@ -89,11 +149,11 @@ static int make_text(struct soak *soak, const struct http_head *given, bool last
     FILE *out = open_memstream(ret_text, ret_len);
     if (!out)
         return -ENOMEM;
-    print_head(soak, given, last, out);
+    int status = print_head(soak, given, last, out);
     fflush(out);
     size_t head_len = *ret_len;
     print_body(&soak->config, is_chunked(given), out);
-    if (fclose(out) != 0)
+    if (fclose(out) != 0 || status < 0)
         return -ENOMEM;
     soak->request.body_len = *ret_len - head_len;
     return 0;
@@ -116,6 +176,12 @@ static int check_words(const struct peer_soak_config *config, struct peer_error 
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "method and path of a request have no blanks, line breaks or control "
                          "characters");
+    const char *named = named_authority(config);
+    if (http_asked_by(method_of(config)) == HTTP_ASKED_CONNECT && *named &&
+        (!port_of(named) || named[strcspn(named, "/?@")]))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "CONNECT asks for a host and a port: the path \"%s\" is no \"/HOST:PORT\"",
+                         config->path);
     for (const char *const *header = config->headers; header && *header; header++) {
         if (!is_clean(*header, true) || !strchr(*header, ':'))
             return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no header \"Name: value\"",

@@ -534,7 +534,8 @@ static void assert_request(const char *expected, struct peer_soak_config config)
     struct soak soak = {.config = config, .peers = &peers};
     struct peer_error error = {0};
 
-    soak.config.host = "h";
+    if (!config.to_port)
+        soak.config.host = "h";
     assert_int_equal(soak_http_prepare(&soak, &error), 0);
     const char *text = soak.request.text ? soak.request.text : soak.request.last_text;
     size_t len = soak.request.text ? soak.request.len : soak.request.last_len;
@@ -585,6 +586,47 @@ static void the_users_headers_stand_for_ours(void **state)
                    (struct peer_soak_config){.headers = closes});
     assert_request("GET / HTTP/1.1\r\n" OURS "Connection: close\r\n\r\n",
                    (struct peer_soak_config){.requests_per_connection = 1});
+}
+
+/* RFC 9112 3.2: what stands between method and version, and the Host that goes with it. */
+static void methods_have_their_own_targets(void **state)
+{
+    static const struct {
+        const char *method, *host, *path, *target, *expected_host;
+    } rows[] = {
+        {"OPTIONS", "h", NULL, "*", "h"},
+        {"OPTIONS", "h", "/", "/", "h"},
+        {"OPTIONS", "h:81", "/a?b", "/a?b", "h:81"},
+        {"options", "h", NULL, "/", "h"}, /* another method: they are told apart by case */
+        {"CONNECT", "h", NULL, "h:8080", "h:8080"},
+        {"CONNECT", "h", "/", "h:8080", "h:8080"},
+        {"CONNECT", "h:81", NULL, "h:81", "h:81"},
+        {"CONNECT", "[2001:db8::1]", NULL, "[2001:db8::1]:8080", "[2001:db8::1]:8080"},
+        {"CONNECT", "[2001:db8::1]:81", NULL, "[2001:db8::1]:81", "[2001:db8::1]:81"},
+        {"CONNECT", NULL, NULL, "198.18.0.9:8080", "198.18.0.9:8080"},
+        {"CONNECT", "h", "/example.com:443", "example.com:443", "example.com:443"},
+        {"CONNECT", "h", "/[2001:db8::2]:443", "[2001:db8::2]:443", "[2001:db8::2]:443"},
+    };
+    static const char *const wrong[] = {"/a", "/a:b", "/a:1/", "/a:1?", "/:", "/[::1]", "/u@a:1"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char expected[160];
+        snprintf(expected, sizeof(expected),
+                 "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: peer\r\n\r\n", rows[i].method,
+                 rows[i].target, rows[i].expected_host);
+        assert_request(expected, (struct peer_soak_config){.method = rows[i].method,
+                                                           .host = rows[i].host,
+                                                           .path = rows[i].path,
+                                                           .to = wire_addr("198.18.0.9"),
+                                                           .to_port = 8080});
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        struct soak soak = {.config = {.method = "CONNECT", .host = "h", .path = wrong[i]}};
+        struct peer_error error = {0};
+        assert_int_equal(soak_http_prepare(&soak, &error), -EINVAL);
+        assert_non_null(strstr(error.text, wrong[i]));
+    }
 }
 
 static void a_body_waits_for_100(void **state)
@@ -756,6 +798,7 @@ int main(void)
         TEST(the_server_may_close_first_for_a_moment),
         TEST(a_connection_that_is_asked_to_close_carries_one_request),
         TEST(the_users_headers_stand_for_ours),
+        TEST(methods_have_their_own_targets),
         TEST(a_body_waits_for_100),
         TEST(many_bodies_wait_side_by_side),
         TEST(a_request_to_a_connection_that_was_closed_is_asked_again),
