@@ -14,10 +14,6 @@
  *
  * Time-outs cost no timer a flow: every flow that waits for something is on the list of its state,
  * oldest first, and since all have the same patience one timer watches the heads.
- *
- * At most CONNECTING_MAX handshakes are under way at once, less than what accept queues hold,
- * unless a rate asks for more; after a failure openings wait, up to a second, until one succeeds
- * again.
  */
 #include "workload/soak.h"
 
@@ -33,11 +29,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECTING_MAX = 256, AT_ONCE = 64 };
-#define LEAVE_NS         (5 * NS_PER_MS)
-#define BACKOFF_FIRST_NS (5 * NS_PER_MS)
+enum { AT_ONCE = 64 };
+#define LEAVE_NS (5 * NS_PER_MS)
 
-static void open_more(struct soak *soak);
 static void close_some(struct soak *soak);
 static void next_request(struct soak_flow *flow);
 
@@ -51,7 +45,7 @@ uint64_t soak_now(const struct soak *soak)
     return soak->flows->now_ns;
 }
 
-static void arm(struct soak *soak, struct timer *timer, uint64_t deadline_ns)
+void soak_arm(struct soak *soak, struct timer *timer, uint64_t deadline_ns)
 {
     (void)timer_arm(soak->flows->timers, timer, deadline_ns);
 }
@@ -98,10 +92,10 @@ static void watch_timeouts(struct soak *soak)
         }
     }
     if (next != TIMER_NEVER)
-        arm(soak, &soak->sweep, next);
+        soak_arm(soak, &soak->sweep, next);
 }
 
-static void set_state(struct soak_flow *flow, enum soak_state state)
+void soak_set_state(struct soak_flow *flow, enum soak_state state)
 {
     struct soak *soak = flow->soak;
 
@@ -118,11 +112,11 @@ static void set_state(struct soak_flow *flow, enum soak_state state)
 }
 
 /* Takes the flow off the books; its memory follows when the stack is done with it. */
-static void let_go(struct soak_flow *flow)
+void soak_let_go(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
-    set_state(flow, SOAK_CLOSED);
+    soak_set_state(flow, SOAK_CLOSED);
     soak->open--;
     if (soak->ops->let_go)
         soak->ops->let_go(flow);
@@ -140,7 +134,7 @@ static void close_in_order(struct soak_flow *flow)
 
     if (!flow->soak->config.close_with_reset && flow->flow.conn.protocol == IPPROTO_TCP && !cut)
         flow_close(&flow->flow);
-    let_go(flow); /* what is still open is reset */
+    soak_let_go(flow); /* what is still open is reset */
 }
 
 static void close_measure(struct soak *soak)
@@ -167,20 +161,20 @@ static void maybe_over(struct soak *soak)
         maybe_over(soak->parent);
 }
 
-static bool exhausted(const struct soak *soak)
+bool soak_exhausted(const struct soak *soak)
 {
     return soak->stopping || schedule_exhausted(&soak->schedule);
 }
 
 /* Something ended: is it the end of all, or is there room for another? */
-static void after_end(struct soak *soak)
+void soak_after_end(struct soak *soak)
 {
-    if (exhausted(soak) && soak->ops->answers && !soak->stopping)
+    if (soak_exhausted(soak) && soak->ops->answers && !soak->stopping)
         close_some(soak); /* those that are ready wait for nothing */
     soak_idle_check(soak);
     maybe_over(soak);
     if (!soak->over)
-        open_more(soak);
+        soak_open_more(soak);
 }
 
 static void end_flow(struct soak_flow *flow)
@@ -188,31 +182,10 @@ static void end_flow(struct soak_flow *flow)
     struct soak *soak = flow->soak;
 
     close_in_order(flow);
-    after_end(soak);
+    soak_after_end(soak);
 }
 
 /* ---- errors ---- */
-
-/* A while without openings, longer with every round of failures. */
-static void pause_openings(struct soak *soak)
-{
-    uint64_t delay_ns = BACKOFF_FIRST_NS << MIN(soak->failures, 8u);
-
-    if (soak_now(soak) < soak->backoff_until_ns)
-        return; /* others of the same round failed too */
-    soak->failures++;
-    soak->backoff_until_ns = soak_now(soak) + MIN(delay_ns, SOAK_BACKOFF_MOST_NS);
-}
-
-/* An idle connection that was held for a while had been taken: what ends it is news. */
-static void back_off(const struct soak_flow *flow)
-{
-    struct soak *soak = flow->soak;
-
-    if (flow->state == SOAK_BUSY && soak_now(soak) - flow->started_ns >= SOAK_BACKOFF_MOST_NS)
-        soak->failures = 0;
-    pause_openings(soak);
-}
 
 void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
 {
@@ -228,9 +201,9 @@ void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format,
     soak_error_args(flow, kind, format, arguments);
     va_end(arguments);
     if (connecting || soak->ops == &soak_idle)
-        back_off(flow);
-    let_go(flow);
-    after_end(soak);
+        soak_back_off(flow);
+    soak_let_go(flow);
+    soak_after_end(soak);
 }
 
 void soak_lose(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
@@ -254,7 +227,7 @@ static void start_request(struct soak_flow *flow, uint64_t wanted_ns)
 {
     struct soak *soak = flow->soak;
 
-    set_state(flow, SOAK_BUSY);
+    soak_set_state(flow, SOAK_BUSY);
     flow->intended_ns = wanted_ns;
     flow->first_byte = false;
     flow->out_at = 0;
@@ -275,13 +248,13 @@ static void start_request(struct soak_flow *flow, uint64_t wanted_ns)
 /* Hands out what is due to flows that are ready; sets the timer when some are left over. */
 static void serve_due(struct soak *soak)
 {
-    while (!list_empty(&soak->ready) && !exhausted(soak) && soak_behind(soak) > 0) {
+    while (!list_empty(&soak->ready) && !soak_exhausted(soak) && soak_behind(soak) > 0) {
         struct soak_flow *flow = list_entry(soak->ready.next, struct soak_flow, node);
         start_request(flow, soak_take(soak));
     }
     uint64_t next_ns = schedule_next_ns(&soak->schedule, soak_now(soak));
-    if (!list_empty(&soak->ready) && !exhausted(soak) && next_ns != TIMER_NEVER)
-        arm(soak, &soak->due, next_ns);
+    if (!list_empty(&soak->ready) && !soak_exhausted(soak) && next_ns != TIMER_NEVER)
+        soak_arm(soak, &soak->due, next_ns);
 }
 
 static void ask(struct soak_flow *flow)
@@ -291,7 +264,7 @@ static void ask(struct soak_flow *flow)
     if (soak->schedule.rate <= 0) {
         start_request(flow, soak_take(soak));
     } else {
-        set_state(flow, SOAK_READY);
+        soak_set_state(flow, SOAK_READY);
         serve_due(soak);
     }
 }
@@ -301,22 +274,22 @@ static void next_request(struct soak_flow *flow)
     struct soak *soak = flow->soak;
 
     if (soak->parent && soak_share_parks(flow)) {
-        set_state(flow, SOAK_ENDING);
+        soak_set_state(flow, SOAK_ENDING);
         return;
     }
     if (soak->schedule.by_opening && !flow->requests) {
         start_request(flow, flow->intended_ns); /* taken when it was opened */
     } else if (flow->last && flow->remote_closes && flow->flow.state == FLOW_OPEN &&
                !soak->config.close_with_reset) {
-        set_state(flow, SOAK_LEAVING); /* if its FIN is first, TIME-WAIT is not ours */
+        soak_set_state(flow, SOAK_LEAVING); /* if its FIN is first, TIME-WAIT is not ours */
         if (!timer_armed(&soak->leave))
-            arm(soak, &soak->leave, soak_now(soak) + LEAVE_NS);
-    } else if (exhausted(soak) || flow->last || flow->flow.state > FLOW_OPEN) {
+            soak_arm(soak, &soak->leave, soak_now(soak) + LEAVE_NS);
+    } else if (soak_exhausted(soak) || flow->last || flow->flow.state > FLOW_OPEN) {
         end_flow(flow); /* a FIN that came with the answer is no surprise to the next request */
     } else if (soak->config.think_ns && flow->requests) {
-        set_state(flow, SOAK_THINKING);
+        soak_set_state(flow, SOAK_THINKING);
         if (!timer_armed(&soak->think))
-            arm(soak, &soak->think, soak_now(soak) + soak->config.think_ns);
+            soak_arm(soak, &soak->think, soak_now(soak) + soak->config.think_ns);
     } else {
         ask(flow);
     }
@@ -333,7 +306,7 @@ void soak_complete(struct soak_flow *flow)
 
 /* ---- events ---- */
 
-static void on_connected(struct soak_flow *flow)
+void soak_connected(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
@@ -348,7 +321,7 @@ static void on_connected(struct soak_flow *flow)
         soak->ops->request(flow);
         return;
     }
-    set_state(flow, SOAK_READY);
+    soak_set_state(flow, SOAK_READY);
     next_request(flow);
     if (soak->ops == &soak_idle)
         soak_idle_connected(soak);
@@ -380,8 +353,8 @@ static void on_end(struct soak_flow *flow)
         soak_fail(flow, errors[end].kind, "%s",
                   errors[end].text ? errors[end].text : soak_closed_text(flow));
     } else {
-        let_go(flow);
-        after_end(flow->soak);
+        soak_let_go(flow);
+        soak_after_end(flow->soak);
     }
 }
 
@@ -408,9 +381,9 @@ static void soak_event(struct flow *base, unsigned events)
     if (flow->soak->parent)
         soak_share_note(flow, events);
     if (events & FLOW_CONNECTED) {
-        on_connected(flow);
+        soak_connected(flow);
         if (!flow->soak->over)
-            open_more(flow->soak);
+            soak_open_more(flow->soak);
     }
     if (events & FLOW_READABLE && flow->state != SOAK_CLOSED)
         ops->readable(flow);
@@ -434,117 +407,7 @@ static void soak_release(struct flow *base)
     arena_put(flow);
 }
 
-/* ---- opening ---- */
-
-/* How many connections there is work for. */
-static uint64_t wanted(const struct soak *soak)
-{
-    uint64_t left = schedule_left(&soak->schedule);
-    uint64_t taken = soak->schedule.by_opening ? soak->open : soak->in_state[SOAK_BUSY];
-
-    if (exhausted(soak))
-        return 0;
-    if (left < soak->config.flows) /* those that are busy will not take what is left */
-        return MIN(soak->config.flows, left + taken);
-    return soak->config.flows;
-}
-
-static int open_one(struct soak *soak, struct soak_flow **ret_flow)
-{
-    struct soak_flow *flow = arena_get_zeroed(sizeof(*flow));
-    static const struct flow_ops ops = {.event = soak_event, .release = soak_release};
-    struct stack_tuple tuple = {.remote = soak->config.to, .remote_port = soak->config.to_port};
-    struct soak *whole = soak->parent ? soak->parent : soak;
-
-    if (!flow)
-        return -ENOMEM;
-    soak_reach(soak, soak_now(soak));
-    flow->soak = soak;
-    flow->id = whole->next_id++;
-    flow->state = SOAK_CLOSED;
-    list_init(&flow->node);
-    tuple.local = addr_set_at(soak->peers, whole->next_peer);
-    flow_init(&flow->flow, soak->flows, &ops);
-    int status = soak->parent ? soak_share_dress(flow) : 0;
-    if (status == 0)
-        status = flow_connect(&flow->flow, soak->config.udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple, 0);
-    whole->next_peer = (whole->next_peer + 1) % soak->peers->count;
-    if (status < 0) {
-        flow_free(&flow->flow);
-        return status;
-    }
-    flow->intended_ns = soak->schedule.by_opening ? soak_take(soak) : soak_now(soak);
-    soak->schedule.opened++;
-    soak->open++;
-    soak->open_most = MAX(soak->open_most, soak->open);
-    soak->measure.counts.opened++;
-    set_state(flow, soak->parks ? SOAK_ENDING : SOAK_CONNECTING);
-    if (soak->config.udp)
-        on_connected(flow);
-    *ret_flow = flow;
-    return 0;
-}
-
-static void opening_failed(struct soak *soak, int status)
-{
-    if (!soak->cannot_open[0])
-        snprintf(soak->cannot_open, sizeof(soak->cannot_open), "cannot open more flows: %s",
-                 status == -EADDRINUSE ? "every port of every peer is in use"
-                                       : error_text(-status));
-    soak->ports_exhausted = true;
-    pause_openings(soak);
-}
-
-static void open_more(struct soak *soak)
-{
-    uint64_t next_ns, want = wanted(soak);
-    uint64_t allowed = schedule_connections(&soak->schedule, soak_now(soak), &next_ns);
-    struct soak_flow *flow;
-    int batch = 0;
-
-    while (soak->open < want && soak->schedule.opened < allowed && !soak->over) {
-        if (soak_now(soak) < soak->backoff_until_ns) {
-            next_ns = soak->backoff_until_ns;
-            break;
-        }
-        if (soak->in_state[SOAK_CONNECTING] >= CONNECTING_MAX && soak->config.connect_rate <= 0)
-            return; /* the next one that is connected calls again */
-        if (batch++ == AT_ONCE) {
-            next_ns = soak_now(soak) + 1; /* let the answers in */
-            break;
-        }
-        int status = open_one(soak, &flow);
-        if (status < 0) {
-            opening_failed(soak, status);
-            next_ns = soak->backoff_until_ns;
-            break;
-        }
-        want = wanted(soak);
-    }
-    if (soak->open < want && next_ns != TIMER_NEVER)
-        arm(soak, &soak->opening, MAX(next_ns, soak_now(soak) + 1));
-}
-
-/* The other flow is busy from its first SYN on. */
-void soak_repeat(struct soak_flow *lost)
-{
-    struct soak *soak = lost->soak;
-    struct soak_flow *flow;
-
-    let_go(lost);
-    int status = open_one(soak, &flow);
-    if (status < 0) {
-        soak->measure.counts.closed_idle += soak_counts(lost);
-        opening_failed(soak, status);
-    } else {
-        soak->measure.counts.asked_again += soak_counts(lost);
-        flow->again = true;
-        flow->requests = 1;
-        flow->intended_ns = lost->intended_ns;
-        set_state(flow, SOAK_BUSY);
-    }
-    after_end(soak);
-}
+const struct flow_ops soak_flow_ops = {.event = soak_event, .release = soak_release};
 
 /* ---- timers ---- */
 
@@ -564,10 +427,10 @@ static void opening_fire(struct timer *timer, uint64_t now_ns)
     struct soak *soak = list_entry(timer, struct soak, opening);
 
     (void)now_ns;
-    if (soak->stopping || (exhausted(soak) && soak->ops->answers))
+    if (soak->stopping || (soak_exhausted(soak) && soak->ops->answers))
         close_some(soak);
     else
-        open_more(soak);
+        soak_open_more(soak);
 }
 
 static void expire(struct soak *soak, struct list *list, uint64_t now_ns)
@@ -609,10 +472,10 @@ static void think_fire(struct timer *timer, uint64_t now_ns)
         struct soak_flow *flow = list_entry(soak->thinking.next, struct soak_flow, node);
         uint64_t at = flow->started_ns + soak->config.think_ns;
         if (at > now_ns) {
-            arm(soak, &soak->think, at);
+            soak_arm(soak, &soak->think, at);
             return;
         }
-        if (exhausted(soak)) {
+        if (soak_exhausted(soak)) {
             end_flow(flow);
         } else {
             ask(flow);
@@ -627,7 +490,7 @@ static void leave_fire(struct timer *timer, uint64_t now_ns)
     while (!list_empty(&soak->leaving)) {
         struct soak_flow *flow = list_entry(soak->leaving.next, struct soak_flow, node);
         if (flow->started_ns + LEAVE_NS > now_ns) {
-            arm(soak, timer, flow->started_ns + LEAVE_NS);
+            soak_arm(soak, timer, flow->started_ns + LEAVE_NS);
             return;
         }
         end_flow(flow);
@@ -639,7 +502,7 @@ static void interval_fire(struct timer *timer, uint64_t now_ns)
     struct soak *soak = list_entry(timer, struct soak, interval);
 
     measure_interval(&soak->measure, now_ns, soak->open);
-    arm(soak, timer, soak->measure.interval_start_ns + soak->config.interval_ns);
+    soak_arm(soak, timer, soak->measure.interval_start_ns + soak->config.interval_ns);
 }
 
 static void warm_fire(struct timer *timer, uint64_t now_ns)
@@ -657,7 +520,7 @@ static int cut(struct soak *soak, enum soak_state state, int most)
     while (count < most && !list_empty(list)) {
         struct soak_flow *flow = list_entry(list->next, struct soak_flow, node);
         if (state == SOAK_CONNECTING)
-            let_go(flow);
+            soak_let_go(flow);
         else
             close_in_order(flow);
         count++;
@@ -681,7 +544,7 @@ static void close_some(struct soak *soak)
             left -= cut(soak, states[i], left);
     }
     if (left == 0)
-        arm(soak, &soak->opening, soak_now(soak) + 1);
+        soak_arm(soak, &soak->opening, soak_now(soak) + 1);
     maybe_over(soak);
 }
 
@@ -710,7 +573,7 @@ void soak_stop(struct soak *soak, uint64_t grace_ns)
     soak->stopping = true;
     soak->hurry |= grace_ns == 0;
     if (grace_ns)
-        arm(soak, &soak->end, soak_now(soak) + grace_ns);
+        soak_arm(soak, &soak->end, soak_now(soak) + grace_ns);
     close_some(soak);
     (void)soak_shares_end(soak);
 }
@@ -734,12 +597,12 @@ void soak_begin(struct soak *soak)
 {
     soak_plan(soak);
     if (soak->config.warmup_ns)
-        arm(soak, &soak->warm, soak->schedule.warm_ns);
+        soak_arm(soak, &soak->warm, soak->schedule.warm_ns);
     if (!soak->parent)
-        arm(soak, &soak->interval, soak->start_ns + soak->config.interval_ns);
+        soak_arm(soak, &soak->interval, soak->start_ns + soak->config.interval_ns);
     if (soak->config.duration_ns)
-        arm(soak, &soak->end, soak->schedule.end_ns);
-    open_more(soak);
+        soak_arm(soak, &soak->end, soak->schedule.end_ns);
+    soak_open_more(soak);
 }
 
 /* Flows that are closing may still send from the memory that is freed with the run. */

@@ -195,6 +195,24 @@ struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *
 /** When what is wanted, from what is left of the configuration for these flows. */
 void soak_plan(struct soak *soak);
 
+/* soak.c for soak_open.c: */
+extern const struct flow_ops soak_flow_ops;
+void soak_arm(struct soak *soak, struct timer *timer, uint64_t deadline_ns);
+void soak_set_state(struct soak_flow *flow, enum soak_state state);
+/** No request is to begin any more. */
+bool soak_exhausted(const struct soak *soak);
+/** The flow has its connection (UDP: from the beginning). */
+void soak_connected(struct soak_flow *flow);
+/** Takes the flow off the books; its memory follows when the stack is done with it. */
+void soak_let_go(struct soak_flow *flow);
+/** Something ended: is it the end of all, or is there room for another? */
+void soak_after_end(struct soak *soak);
+
+/* soak_open.c: opens as many connections as there is work for, and may be, now. */
+void soak_open_more(struct soak *soak);
+/** This one failed: a while without openings, longer with every round of failures. */
+void soak_back_off(const struct soak_flow *flow);
+
 /* soak.c for soak_start.c: lists and timers; the first connections. */
 void soak_init(struct soak *soak);
 void soak_begin(struct soak *soak);
