@@ -150,6 +150,7 @@ struct stack {
     bool call_asks_ecn;         /* the call that lwIP answers just now */
     struct stack_conn *current; /* whose lists lwIP has at the moment */
     struct tcp_news news;       /* of the segment that is worked on, see recovery.c */
+    bool arp_answered;          /* what waited for it leaves, of connections that are not current */
     bool receiving;             /* a frame for `current` is worked on */
     bool progress;              /* and it brought something that the owner will hear of */
     struct stack_conn **table;
