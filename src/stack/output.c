@@ -339,15 +339,20 @@ static bool note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
         /* Karn. With SACK only what was sent twice itself tells nothing. */
         if (!conn->recovery || seq + payload == conn->rtt_seq)
             conn->flags &= (uint16_t)~CONN_RTT_RUNS;
-    } else if (payload && !(conn->flags & CONN_RTT_RUNS)) {
+        return false;
+    }
+    if (!payload)
+        return true;
+    conn->probe_tick = stack->now_tick;
+    if (!(conn->flags & CONN_RTT_RUNS)) {
         conn->flags |= CONN_RTT_RUNS;
         conn->rtt_seq = seq + payload;
         conn->rtt_start_ns = stack->now_ns;
     }
-    if (conn->quick_acks && conn->arrived_ns && payload &&
+    if (conn->quick_acks && conn->arrived_ns &&
         stack->now_ns - conn->arrived_ns < STACK_DELAYED_ACK_TICKS * (uint64_t)STACK_TICK_NS)
         conn->quick_acks = 0; /* an answer: more will follow, and acknowledge */
-    return first;
+    return true;
 }
 
 static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t tcp_len,
