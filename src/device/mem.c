@@ -10,6 +10,7 @@
  */
 #include "device/device.h"
 
+#include "base/iov.h"
 #include "packet/checksum.h"
 
 #include <assert.h>

@@ -15,6 +15,8 @@
  */
 #include "device/device.h"
 
+#include "base/iov.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>

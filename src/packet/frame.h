@@ -74,9 +74,4 @@ struct frame *frame_get(struct frame_pool *pool, uint32_t len);
 /** Back to the pool; keeps at most 1024 small and 64 large ones. NULL is taken. */
 void frame_put(struct frame *frame);
 
-/** Total of an iovec array. */
-size_t iov_total(const struct iovec *iov, int count);
-/** Copies an iovec array into `out` (room >= total). Returns the total. */
-size_t iov_gather(const struct iovec *iov, int count, void *out);
-
 #endif

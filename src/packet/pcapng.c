@@ -17,6 +17,7 @@
 #include "packet/pcapng.h"
 
 #include "base/error.h"
+#include "base/iov.h"
 #include "base/macro.h"
 #include "packet/checksum.h"
 

@@ -11,6 +11,7 @@
  */
 #include "packet/segment.h"
 
+#include "base/iov.h"
 #include "packet/checksum.h"
 #include "packet/internal.h"
 

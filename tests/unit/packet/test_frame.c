@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/iov.h"
 #include "packet/frame.h"
 
 #include <string.h>
