@@ -98,7 +98,6 @@ int main(int argc, char **argv)
 {
     if (!hold_standard_descriptors())
         return STATUS_MACHINE;
-    close_inherited(argv);
     set_characters();
     if (argc < 2) {
         print_usage(stderr);

@@ -20,6 +20,7 @@
 #include "engine/capture.h"
 #include "packet/parse.h"
 #include "packet/segment.h"
+#include "stack/stack.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -189,7 +190,7 @@ struct wires *engine_wires(struct engine *engine)
 
 static bool is_cut_off(const struct engine *engine, const struct flow *flow)
 {
-    return engine->wires && wires_is_unplugged(engine->wires, flow->conn.peer);
+    return engine->wires && wires_is_unplugged(engine->wires, flow_peer(flow));
 }
 
 bool engine_is_quiet(struct engine *engine)
@@ -217,7 +218,7 @@ void engine_reset_flows(struct engine *engine, bool all)
             (flow->state == FLOW_CLOSING && !all))
             continue;
         if (engine->wires) {
-            wires_flush(engine->wires, flow->conn.peer);
+            wires_flush(engine->wires, flow_peer(flow));
             wires_spare(engine->wires);
         }
         flow_reset(flow);

@@ -7,7 +7,7 @@
 #include "engine/wires.h"
 #include "flow/flow.h"
 #include "packet/pcapng.h"
-#include "stack/stack.h"
+#include "stack/conn.h"
 
 /**
  * Joins device, stack and flows, and is the only code that waits and the only reader of the clock.
@@ -108,6 +108,7 @@ void engine_end_capture(struct engine *engine);
 uint64_t engine_now_ns(const struct engine *engine);
 /** Reads the clock first: for what begins between two iterations. */
 uint64_t engine_now_fresh_ns(struct engine *engine);
+struct stack;
 struct stack *engine_stack(struct engine *engine);
 struct flows *engine_flows(struct engine *engine);
 struct timers *engine_timers(struct engine *engine);

@@ -7,14 +7,19 @@
  * the list of the dead and released by flows_reap at the end of the iteration, when nothing can
  * hold a pointer to it any more. A flow that is closing in order when it is given up stays, as an
  * orphan, until its end, as a socket does after close(2).
+ *
+ * A watch and a filter are rare and share one pointer, so that other flows pay one comparison for
+ * both. The watch sees the raw bytes, the filter is between them and the owner (filter.h).
  */
-#include "flow/flow.h"
+#include "flow/filter.h"
 
 #include "base/macro.h"
+#include "stack/stack.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BIT(state) (1u << (state))
@@ -67,12 +72,76 @@ void flows_set_now(struct flows *flows, uint64_t now_ns)
     flows->now_ns = now_ns;
 }
 
-static void unwatch(struct flow *flow)
+/* ---- watch and filter ---- */
+
+struct flow_hooks {
+    struct flow_watch *watch;
+    struct flow_filter *filter;
+};
+
+static struct flow_hooks *hooks_of(struct flow *flow)
 {
-    if (flow->watch)
-        flow->watch->done(flow);
-    flow->watch = NULL;
+    if (!flow->hooks)
+        flow->hooks = calloc(1, sizeof(*flow->hooks));
+    return flow->hooks;
 }
+
+static void unhook(struct flow *flow)
+{
+    struct flow_hooks *hooks = flow->hooks;
+
+    if (!hooks)
+        return;
+    if (hooks->filter && hooks->filter->ops->done)
+        hooks->filter->ops->done(flow);
+    if (hooks->watch)
+        hooks->watch->done(flow);
+    flow->hooks = NULL;
+    free(hooks);
+}
+
+struct flow_watch *flow_watch(const struct flow *flow)
+{
+    return flow->hooks ? flow->hooks->watch : NULL;
+}
+
+struct flow_filter *flow_filter(const struct flow *flow)
+{
+    return flow->hooks ? flow->hooks->filter : NULL;
+}
+
+int flow_set_watch(struct flow *flow, struct flow_watch *watch)
+{
+    struct flow_hooks *hooks = hooks_of(flow);
+
+    if (!hooks)
+        return -ENOMEM;
+    hooks->watch = watch;
+    return 0;
+}
+
+int flow_set_filter(struct flow *flow, struct flow_filter *filter)
+{
+    struct flow_hooks *hooks = hooks_of(flow);
+
+    if (!hooks)
+        return -ENOMEM;
+    filter->opening = true;
+    hooks->filter = filter;
+    return 0;
+}
+
+/* What the owner hears of `events`. */
+static unsigned filter_events(struct flow *flow, struct flow_filter *filter, unsigned events)
+{
+    if (filter->ops->event)
+        events = filter->ops->event(flow, events) | (events & FLOW_END);
+    if (events & (FLOW_CONNECTED | FLOW_ACCEPTED | FLOW_END))
+        filter->opening = false;
+    return events;
+}
+
+/* ---- life ---- */
 
 /* Off the books; the memory follows at the end of the iteration. */
 static void flow_bury(struct flow *flow)
@@ -80,7 +149,7 @@ static void flow_bury(struct flow *flow)
     struct flows *flows = flow->flows;
 
     timer_cancel(flows->timers, &flow->deadline);
-    unwatch(flow);
+    unhook(flow);
     stack_conn_done(flows->stack, &flow->conn);
     list_remove(&flow->node);
     list_add_tail(&flows->dead, &flow->node);
@@ -109,7 +178,9 @@ static void deadline_fire(struct timer *timer, uint64_t now_ns)
     struct flow *flow = list_entry(timer, struct flow, deadline);
 
     (void)now_ns;
-    if (flow->state != FLOW_CONNECTING)
+    const struct flow_filter *filter = flow_filter(flow);
+    bool opening = flow->state < FLOW_ENDED && filter && filter->opening;
+    if (flow->state != FLOW_CONNECTING && !opening)
         return;
     stack_abort(flow->flows->stack, &flow->conn, true);
     /* A router may have said why. */
@@ -144,8 +215,8 @@ int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
         return status;
     flow->opened_ns = flows->now_ns;
     flow_set_state(flow, udp ? FLOW_OPEN : FLOW_CONNECTING);
-    if (flow->watch)
-        flow->watch->look(flow, FLOW_OPENED);
+    if (flow_watch(flow))
+        flow_watch(flow)->look(flow, FLOW_OPENED);
     if (timeout_ns && !udp)
         status = timer_arm(flows->timers, &flow->deadline, flows->now_ns + timeout_ns);
     return status;
@@ -155,7 +226,6 @@ int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
 static void flow_advance(struct flow *flow, unsigned events)
 {
     if (events & (FLOW_CONNECTED | FLOW_ACCEPTED) && flow->state == FLOW_CONNECTING) {
-        timer_cancel(flow->flows->timers, &flow->deadline);
         flow->handshake_us = flow->conn.srtt_us;
         flow_set_state(flow, FLOW_OPEN);
     }
@@ -181,32 +251,47 @@ void flows_event(struct stack_conn *conn, unsigned events)
             flow_bury(flow);
         return;
     }
-    if (events & FLOW_END)
+    if (flow_watch(flow))
+        flow_watch(flow)->look(flow, events);
+    if (flow_filter(flow) && !(events = filter_events(flow, flow_filter(flow), events)))
+        return;
+    if (events & (FLOW_CONNECTED | FLOW_ACCEPTED | FLOW_END))
         timer_cancel(flow->flows->timers, &flow->deadline);
-    if (flow->watch)
-        flow->watch->look(flow, events);
     flow->ops->event(flow, events);
 }
 
+unsigned flow_filter_fail(struct flow *flow, enum peer_end end)
+{
+    stack_abort(flow->flows->stack, &flow->conn, true);
+    flow->conn.end = (uint8_t)end;
+    flow_set_state(flow, FLOW_ENDED);
+    return FLOW_END;
+}
+
+/* ---- bytes ---- */
+
 static void tell_watch(struct flow *flow, size_t written)
 {
-    struct flow_watch *watch = flow->watch;
+    struct flow_watch *watch = flow_watch(flow);
 
+    if (!watch)
+        return;
     if (watch->write_most != SIZE_MAX)
         watch->write_most -= MIN(watch->write_most, written);
     watch->look(flow, FLOW_WROTE);
 }
 
-ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags)
+ssize_t flow_raw_write(struct flow *flow, const void *data, size_t len, int flags)
 {
+    const struct flow_watch *watch = flow_watch(flow);
     ssize_t done;
 
-    if (flow->watch && flow->conn.pcb && len > flow->watch->write_most) {
-        len = flow->watch->write_most;
+    if (watch && flow->conn.pcb && len > watch->write_most) {
+        len = watch->write_most;
         if (!len)
             return -EAGAIN;
     }
-    if (flow->conn.protocol == IPPROTO_UDP) {
+    if (flow_is_udp(flow)) {
         int status = stack_udp_send(flow->flows->stack, &flow->conn, data, len);
         done = status < 0 ? status : (ssize_t)len;
     } else {
@@ -214,8 +299,7 @@ ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags)
     }
     if (done > 0) {
         flow->written += (uint64_t)done;
-        if (flow->watch)
-            tell_watch(flow, (size_t)done);
+        tell_watch(flow, (size_t)done);
     }
     return done;
 }
@@ -226,25 +310,26 @@ ssize_t flow_write_burst(struct flow *flow, const void *data, size_t len, size_t
     if (status < 0)
         return status;
     flow->written += len;
-    if (flow->watch)
-        tell_watch(flow, len);
+    tell_watch(flow, len);
     return (ssize_t)len;
 }
 
-size_t flow_write_room(const struct flow *flow)
+size_t flow_raw_write_room(const struct flow *flow)
 {
-    if (flow->conn.protocol == IPPROTO_UDP)
+    const struct flow_watch *watch = flow_watch(flow);
+
+    if (flow_is_udp(flow))
         return stack_udp_write_room(&flow->conn);
     size_t room = stack_tcp_write_room(&flow->conn);
-    return flow->watch ? MIN(room, flow->watch->write_most) : room;
+    return watch ? MIN(room, watch->write_most) : room;
 }
 
-int flow_peek(const struct flow *flow, struct iovec *iov, int count)
+int flow_raw_peek(const struct flow *flow, struct iovec *iov, int count)
 {
     return stack_peek(&flow->conn, iov, count);
 }
 
-void flow_consume(struct flow *flow, size_t len)
+void flow_raw_consume(struct flow *flow, size_t len)
 {
     uint32_t before = flow->conn.rx_bytes;
 
@@ -252,9 +337,24 @@ void flow_consume(struct flow *flow, size_t len)
     flow->consumed += before - flow->conn.rx_bytes;
 }
 
-int flow_shutdown(struct flow *flow)
+size_t flow_raw_unread(const struct flow *flow)
 {
-    if (flow->conn.protocol == IPPROTO_UDP || (flow->watch && flow->watch->holds))
+    return flow->conn.rx_bytes;
+}
+
+size_t flow_raw_unacked(const struct flow *flow)
+{
+    return stack_tcp_queued(&flow->conn);
+}
+
+static bool is_held(const struct flow *flow)
+{
+    return flow_watch(flow) && flow_watch(flow)->holds;
+}
+
+int flow_raw_shutdown(struct flow *flow)
+{
+    if (flow_is_udp(flow) || is_held(flow))
         return 0;
     int status = stack_tcp_shutdown(flow->flows->stack, &flow->conn);
     if (status == 0 && flow->state == FLOW_OPEN)
@@ -264,12 +364,59 @@ int flow_shutdown(struct flow *flow)
     return status;
 }
 
+/* What the owner calls: the filter's function where it has one. */
+#define FILTERED(flow, name, raw, ...)                                                             \
+    ((flow)->hooks && flow_filter(flow) && flow_filter(flow)->ops->name                            \
+         ? flow_filter(flow)->ops->name(__VA_ARGS__)                                               \
+         : raw(__VA_ARGS__))
+
+ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags)
+{
+    return FILTERED(flow, write, flow_raw_write, flow, data, len, flags);
+}
+
+size_t flow_write_room(const struct flow *flow)
+{
+    return FILTERED(flow, room, flow_raw_write_room, flow);
+}
+
+int flow_peek(const struct flow *flow, struct iovec *iov, int count)
+{
+    return FILTERED(flow, peek, flow_raw_peek, flow, iov, count);
+}
+
+void flow_consume(struct flow *flow, size_t len)
+{
+    FILTERED(flow, consume, flow_raw_consume, flow, len);
+}
+
+size_t flow_unread(const struct flow *flow)
+{
+    return FILTERED(flow, unread, flow_raw_unread, flow);
+}
+
+size_t flow_unacked(const struct flow *flow)
+{
+    return FILTERED(flow, unacked, flow_raw_unacked, flow);
+}
+
+int flow_shutdown(struct flow *flow)
+{
+    return FILTERED(flow, shutdown, flow_raw_shutdown, flow);
+}
+
+/* ---- the end ---- */
+
 void flow_close(struct flow *flow)
 {
     if (flow->state == FLOW_NEW || flow->state == FLOW_ENDED)
         return;
-    if (flow->watch && flow->watch->holds)
+    if (is_held(flow))
         return;
+    const struct flow_filter *filter = flow_filter(flow);
+    if (filter && !filter->opening && filter->ops->shutdown &&
+        (flow->state == FLOW_OPEN || flow->state == FLOW_REMOTE_DONE))
+        (void)filter->ops->shutdown(flow); /* its last word */
     if (flow->state != FLOW_CLOSING)
         flow_set_state(flow, FLOW_CLOSING);
     stack_close(flow->flows->stack, &flow->conn);
@@ -288,10 +435,20 @@ void flow_free(struct flow *flow)
 {
     if (flow->state == FLOW_CLOSING && flow->conn.pcb) {
         flow->orphan = true;
-        unwatch(flow);
+        unhook(flow);
         return;
     }
     flow_bury(flow);
+}
+
+int flow_roam(struct flow *flow, const struct peer_addr *to)
+{
+    return stack_roam(flow->flows->stack, &flow->conn, to);
+}
+
+bool flow_tuple(const struct flow *flow, struct stack_tuple *ret_tuple)
+{
+    return stack_conn_tuple(&flow->conn, ret_tuple);
 }
 
 void flow_info(const struct flow *flow, struct peer_flow_info *ret_info)
@@ -309,4 +466,44 @@ void flow_info(const struct flow *flow, struct peer_flow_info *ret_info)
     ret_info->handshake_ns = (uint64_t)flow->handshake_us * NS_PER_US;
     ret_info->bytes_sent = flow->written - ret_info->queued;
     ret_info->bytes_received = flow->consumed + flow->conn.rx_bytes;
+}
+
+/* ---- what the stack offers besides connections ---- */
+
+int flows_listen(struct flows *flows, uint8_t protocol, const struct peer_addr *at, uint16_t port,
+                 void *user, struct stack_listener **ret_listener)
+{
+    return stack_listen(flows->stack, protocol, at, port, user, ret_listener);
+}
+
+struct stack_listener *flows_unlisten(struct flows *flows, struct stack_listener *listener)
+{
+    return stack_listener_free(flows->stack, listener);
+}
+
+void *flow_listener_user(const struct stack_listener *listener)
+{
+    return stack_listener_user(listener);
+}
+
+void flow_listener_stats(const struct stack_listener *listener, uint64_t *ret_cookies,
+                         uint64_t *ret_unheard)
+{
+    *ret_cookies = stack_listener_cookies(listener);
+    *ret_unheard = stack_listener_unheard(listener);
+}
+
+int flows_syn(struct flows *flows, const struct stack_tuple *tuple)
+{
+    return stack_syn(flows->stack, tuple);
+}
+
+int flows_ping(struct flows *flows, const struct stack_ping *ping)
+{
+    return stack_ping(flows->stack, ping);
+}
+
+void flows_get_stats(const struct flows *flows, struct stack_stats *ret_stats)
+{
+    stack_get_stats(flows->stack, ret_stats);
 }

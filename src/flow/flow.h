@@ -2,9 +2,13 @@
 #ifndef FLOW_FLOW_H
 #define FLOW_FLOW_H
 
-#include "stack/stack.h"
+#include "base/iov.h"
+#include "stack/conn.h"
 
+#include <netinet/in.h>
 #include <peer/flow.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
 /**
  * One TCP connection or UDP flow as its owner sees it: a state, counters, a deadline for the
@@ -64,6 +68,11 @@ struct flow_watch {
     size_t write_most; /* flow_write takes so many bytes in all, then -EAGAIN; SIZE_MAX: no limit */
     bool holds;        /* flow_shutdown and flow_close have no effect */
 };
+/** The flow's watch from now on. -ENOMEM. */
+int flow_set_watch(struct flow *flow, struct flow_watch *watch);
+/** NULL for none. */
+struct flow_watch *flow_watch(const struct flow *flow);
+
 enum {
     FLOW_OPENED = 1 << 16, /* the first SYN left, or the datagrams' way is open */
     FLOW_WROTE = 1 << 17,
@@ -75,15 +84,16 @@ struct flow {
     const struct flow_ops *ops;
     struct list node;         /* of flows->all, then of flows->dead */
     struct timer deadline;    /* of the handshake */
-    struct flow_watch *watch; /* NULL for nearly all */
+    struct flow_hooks *hooks; /* NULL for nearly all: a watch, a filter */
     uint64_t opened_ns;       /* when the first SYN left */
     uint32_t handshake_us;    /* SYN to SYN-ACK, rounded up; 0 while unknown */
     uint8_t state;
     bool orphan;                /* flow_free came before the end */
-    uint64_t written, consumed; /* payload bytes */
+    uint64_t written, consumed; /* payload bytes as TCP and UDP carry them: below a filter */
 };
 
 /** All flows of one stack. */
+struct stack;
 struct flows {
     struct stack *stack;
     struct timers *timers;
@@ -111,8 +121,14 @@ void flow_init_accepted(struct flow *flow, struct flows *flows, const struct flo
 int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
                  uint64_t timeout_ns);
 
+/** How flow_write treats the bytes; see stack/conn.h. */
+enum { FLOW_WRITE_STABLE = STACK_WRITE_STABLE, FLOW_WRITE_MORE = STACK_WRITE_MORE };
+/** Queues up to `len` bytes (UDP: one datagram) and returns how many; -EAGAIN for none, -EPIPE,
+ *  -ENOTCONN, -EMSGSIZE, -ENOMEM. */
 ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags);
-/** UDP: several datagrams of `segment` bytes at once, see stack_udp_send_burst. */
+/** UDP: up to FLOW_BURST datagrams of `segment` bytes (the last may be shorter) that lie one behind
+ *  the other, as one frame where the device cuts them; 65 000 bytes at most. */
+enum { FLOW_BURST = STACK_UDP_BURST };
 ssize_t flow_write_burst(struct flow *flow, const void *data, size_t len, size_t segment);
 size_t flow_write_room(const struct flow *flow);
 int flow_peek(const struct flow *flow, struct iovec *iov, int count);
@@ -124,11 +140,71 @@ void flow_reset(struct flow *flow);
 /** No more events. An open flow is reset; one that is CLOSING lives on, unseen, until its end. */
 void flow_free(struct flow *flow);
 
+/** The flow goes on from another of the peers' addresses (NULL: the next). -EADDRNOTAVAIL (no peer),
+ *  -EADDRINUSE, -EAFNOSUPPORT, -ENOTCONN. */
+int flow_roam(struct flow *flow, const struct peer_addr *to);
+
 static inline enum peer_end flow_end(const struct flow *flow)
 {
     return (enum peer_end)flow->conn.end;
 }
+static inline bool flow_is_udp(const struct flow *flow)
+{
+    return flow->conn.protocol == IPPROTO_UDP;
+}
+/** Has the stack still something of it: it was opened, and its end has not come. */
+static inline bool flow_is_there(const struct flow *flow)
+{
+    return flow->conn.pcb;
+}
+/** Index of its peer in the address set. */
+static inline uint64_t flow_peer(const struct flow *flow)
+{
+    return flow->conn.peer;
+}
+/** Received, not yet consumed. */
+size_t flow_unread(const struct flow *flow);
+/** Written, not yet acknowledged; 0 for datagrams. */
+size_t flow_unacked(const struct flow *flow);
+/** When the first frame came of what FLOW_READABLE or FLOW_EOF tells, and the last one. */
+static inline uint64_t flow_arrived_ns(const struct flow *flow)
+{
+    return flow->conn.arrived_ns;
+}
+static inline uint64_t flow_arrived_last_ns(const struct flow *flow)
+{
+    return flow->conn.arrived_ns + flow->conn.arrived_more_ns;
+}
+/** The ICMP error that FLOW_UNREACHABLE or the end tells of; type 0: none. */
+static inline void flow_icmp(const struct flow *flow, uint8_t *ret_type, uint8_t *ret_code)
+{
+    *ret_type = flow->conn.icmp_type;
+    *ret_code = flow->conn.icmp_code;
+}
+/** False once the stack has nothing of it. */
+bool flow_tuple(const struct flow *flow, struct stack_tuple *ret_tuple);
 const char *flow_state_name(enum flow_state state);
 void flow_info(const struct flow *flow, struct peer_flow_info *ret_info);
+
+/** Callers of a port; each asks the engine's `accept` for a flow. `at` family 0: every peer.
+ *  -EADDRINUSE, -ENOMEM. */
+int flows_listen(struct flows *flows, uint8_t protocol, const struct peer_addr *at, uint16_t port,
+                 void *user, struct stack_listener **ret_listener);
+/** Open flows stay. Returns NULL. */
+struct stack_listener *flows_unlisten(struct flows *flows, struct stack_listener *listener);
+void *flow_listener_user(const struct stack_listener *listener);
+/** Calls that were answered by a cookie and forgotten, and those that were not heard, too many
+ *  strangers calling. */
+void flow_listener_stats(const struct stack_listener *listener, uint64_t *ret_cookies,
+                         uint64_t *ret_unheard);
+/** One SYN that nobody remembers, from a port below 1024. -EADDRNOTAVAIL, -EINVAL. */
+int flows_syn(struct flows *flows, const struct stack_tuple *tuple);
+int flows_ping(struct flows *flows, const struct stack_ping *ping);
+void flows_get_stats(const struct flows *flows, struct stack_stats *ret_stats);
+/** Payload of the longest datagram. */
+static inline size_t flow_datagram_max(uint8_t family)
+{
+    return stack_datagram_max(family);
+}
 
 #endif

@@ -28,10 +28,9 @@ static void fill(struct peer_flow *flow, enum peer_event_type type, struct peer_
     if (type == PEER_EVENT_CLOSED)
         event->end = flow_end(&flow->flow);
     if (type == PEER_EVENT_UNREACHABLE || event->end == PEER_END_UNREACHABLE) {
-        event->icmp_type = flow->flow.conn.icmp_type;
-        event->icmp_code = flow->flow.conn.icmp_code;
+        flow_icmp(&flow->flow, &event->icmp_type, &event->icmp_code);
         event->icmp_from = flow->to;
-        if (stack_conn_tuple(&flow->flow.conn, &tuple))
+        if (flow_tuple(&flow->flow, &tuple))
             event->icmp_from = tuple.remote;
     }
 }

@@ -114,7 +114,7 @@ static struct flow *accept_handle(struct peer_net *net, struct peer_listener *li
 struct flow *flow_accept(void *user, struct stack_listener *stack, const struct stack_tuple *tuple)
 {
     struct peer_net *net = user;
-    struct peer_listener *listener = stack_listener_user(stack);
+    struct peer_listener *listener = flow_listener_user(stack);
 
     struct flow *flow =
         listener->serving ? serve_accept(&listener->serve, tuple) : accept_handle(net, listener);
@@ -152,7 +152,7 @@ int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
     listener->net = net;
     int status = listener_manners(listener, config);
     if (status == 0)
-        status = stack_listen(engine_stack(net->engine), protocol, &config->at, config->port,
+        status = flows_listen(engine_flows(net->engine), protocol, &config->at, config->port,
                               listener, &listener->stack);
     if (status < 0) {
         free(listener->manners);
@@ -180,7 +180,7 @@ struct peer_listener *peer_listener_free(struct peer_listener *listener)
         if (handle->listener == listener)
             handle->listener = NULL;
     }
-    stack_listener_free(engine_stack(listener->net->engine), listener->stack);
+    flows_unlisten(engine_flows(listener->net->engine), listener->stack);
     list_remove(&listener->node);
     free(listener->manners);
     free(listener);
@@ -203,9 +203,8 @@ void peer_listener_get_stats(const struct peer_listener *listener,
         .requests = serve->requests,
         .bytes_received = serve->bytes_received,
         .bytes_sent = serve->bytes_sent,
-        .cookies = stack_listener_cookies(listener->stack),
-        .unheard = stack_listener_unheard(listener->stack),
     };
+    flow_listener_stats(listener->stack, &ret_stats->cookies, &ret_stats->unheard);
 }
 
 void *peer_flow_user(const struct peer_flow *flow)

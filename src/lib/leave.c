@@ -59,7 +59,7 @@ static bool is_settled(struct peer_net *net, uint64_t now_ns, uint64_t round)
     struct stack_stats stats;
     uint64_t still_ns = now_ns - net->leaving.moved_ns;
 
-    stack_get_stats(engine_stack(net->engine), &stats);
+    flows_get_stats(engine_flows(net->engine), &stats);
     if (net->forwards)
         return !stats.time_wait || still_ns >= GRACE_NS + 2 * round;
     return stats.vanished || is_heard(net, now_ns) || still_ns >= RESET_NS + 2 * round;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Manners as callers of the library give them: in words. What they do is src/workload/manner.c.
+ * Manners as callers of the library give them: in words. What they do is src/manner/manner.c.
  *
  * A handshake that is never finished, and a flood of them, only ever goes to this machine: with a
  * foreign target, which the net may have been allowed, it would be an attack on somebody else.
@@ -109,7 +109,7 @@ void manners_dress_caller(struct peer_listener *listener, struct flow *flow)
 
 int peer_flow_set_manners(struct peer_flow *flow, const char *manners, struct peer_error *error)
 {
-    bool udp = flow->flow.conn.protocol == IPPROTO_UDP;
+    bool udp = flow_is_udp(&flow->flow);
     struct manner_spec specs[MANNERS_MAX];
 
     engine_now_fresh_ns(flow->net->engine);
@@ -130,7 +130,7 @@ int peer_flow_set_manners(struct peer_flow *flow, const char *manners, struct pe
 int peer_flow_roam(struct peer_flow *flow, const struct peer_addr *to)
 {
     engine_now_fresh_ns(flow->net->engine);
-    return stack_roam(engine_stack(flow->net->engine), &flow->flow.conn, to);
+    return flow_roam(&flow->flow, to);
 }
 
 /* ---- what a soak's came to ---- */

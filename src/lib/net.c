@@ -231,7 +231,6 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     list_init(&net->handles);
     net->netns_fd = -1;
     net->guard.fd = -1;
-    net->monitor.fd = -1;
     net->watch_fd = -1;
 
     status = net_start(net, &plan, error);
@@ -242,14 +241,6 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     }
     *ret_net = net;
     return 0;
-}
-
-/* A holder that somebody killed can end nobody: then it is the monitor's. */
-static void end_isolation(struct peer_net *net)
-{
-    if (net->confined && netns_isolate_is_dead(&net->isolated))
-        net->isolated.cleared = monitor_clear(net, NULL) == 0;
-    netns_isolate_end(&net->isolated, 2000);
 }
 
 struct peer_net *peer_net_free(struct peer_net *net)
@@ -266,10 +257,8 @@ struct peer_net *peer_net_free(struct peer_net *net)
     diag_free(net->diag);
     if (net->watch_fd >= 0)
         close(net->watch_fd);
-    meters_close(&net->meters);
     if (net->isolate)
-        end_isolation(net);
-    guard_end(&net->monitor);
+        netns_isolate_end(&net->isolated, 2000);
     if (net->netns_fd >= 0)
         close(net->netns_fd);
     if (net->peers.family)
@@ -397,7 +386,7 @@ int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
     if (status < 0)
         return status;
     engine_get_stats(net->engine, &engine);
-    stack_get_stats(engine_stack(net->engine), &stack);
+    flows_get_stats(engine_flows(net->engine), &stack);
     *ret_stats = (struct peer_net_stats){
         .frames_sent = engine.frames_sent,
         .frames_received = engine.frames_received,

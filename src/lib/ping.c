@@ -39,7 +39,7 @@ int peer_ping(struct peer_net *net, const struct peer_ping_config *config)
                                .id = ping.id,
                                .sequence = ping.sequence,
                                .at_ns = engine_now_fresh_ns(net->engine)};
-    int status = stack_ping(engine_stack(net->engine), &ping);
+    int status = flows_ping(engine_flows(net->engine), &ping);
     if (status < 0) {
         free(sent);
         return status;

@@ -657,11 +657,8 @@ static void packet_input(struct stack *stack, struct frame *frame, struct packet
 static void arp_input(struct stack *stack, struct frame *frame)
 {
     struct pbuf *p = frame_to_pbuf(stack, frame, 0);
-    if (!p)
-        return;
-    stack->arp_answered = true;
-    ethernet_input(p, &stack->netif);
-    stack->arp_answered = false;
+    if (p)
+        ethernet_input(p, &stack->netif);
 }
 
 /* TAP: is the frame for this peer's MAC, for everybody, or for the first peer, who may be the

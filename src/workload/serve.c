@@ -250,7 +250,7 @@ static void serve_event(struct flow *flow, unsigned events)
     if (!served->serve)
         return;
     served->serve->accepted += (events & FLOW_ACCEPTED) != 0;
-    if (flow->conn.protocol == IPPROTO_UDP) {
+    if (flow_is_udp(flow)) {
         serve_read_datagrams(served);
         return;
     }
@@ -261,7 +261,7 @@ static void serve_event(struct flow *flow, unsigned events)
     }
     if (events & (FLOW_READABLE | FLOW_WRITABLE | FLOW_EOF))
         serve_read(served);
-    if (served->eof && !flow->conn.rx_bytes &&
+    if (served->eof && !flow_unread(flow) &&
         (!served->http || served->http->out_at == served->http->out_len))
         flow_shutdown(flow);
 }

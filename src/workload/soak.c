@@ -130,9 +130,9 @@ void soak_let_go(struct soak_flow *flow)
 static void close_in_order(struct soak_flow *flow)
 {
     /* An upload that ended with its answer: nobody takes the rest, so no FIN can follow it. */
-    bool cut = flow->state == SOAK_LEAVING && stack_tcp_queued(&flow->flow.conn) > 0;
+    bool cut = flow->state == SOAK_LEAVING && flow_unacked(&flow->flow) > 0;
 
-    if (!flow->soak->config.close_with_reset && flow->flow.conn.protocol == IPPROTO_TCP && !cut)
+    if (!flow->soak->config.close_with_reset && !flow_is_udp(&flow->flow) && !cut)
         flow_close(&flow->flow);
     soak_let_go(flow); /* what is still open is reset */
 }
@@ -297,10 +297,7 @@ static void next_request(struct soak_flow *flow)
 
 void soak_complete(struct soak_flow *flow)
 {
-    const struct stack_conn *conn = &flow->flow.conn;
-    uint64_t arrived_ns = conn->arrived_ns + conn->arrived_more_ns;
-
-    soak_done(flow, flow->first_byte ? arrived_ns : soak_now(flow->soak));
+    soak_done(flow, flow->first_byte ? flow_arrived_last_ns(&flow->flow) : soak_now(flow->soak));
     next_request(flow);
 }
 
@@ -314,7 +311,7 @@ void soak_connected(struct soak_flow *flow)
         soak->failures = 0;
     bool measured = flow->flow.opened_ns >= soak->measure.start_ns;
     soak->measure.counts.established += measured;
-    if (measured && flow->flow.conn.protocol == IPPROTO_TCP)
+    if (measured && !flow_is_udp(&flow->flow))
         measure_latency(&soak->measure, PEER_HISTOGRAM_HANDSHAKE,
                         (uint64_t)flow->flow.handshake_us * NS_PER_US);
     if (flow->again) {
@@ -618,7 +615,7 @@ static void drop_senders(const struct soak *soak)
             (flow->soak != soak && flow->soak->parent != soak))
             continue;
         flow->soak = NULL;
-        if (stack_tcp_queued(&base->conn))
+        if (flow_unacked(base))
             flow_reset(base);
     }
 }

@@ -5,7 +5,8 @@
 #include "base/rng.h"
 #include "flow/flow.h"
 #include "http/body.h"
-#include "workload/manner.h"
+#include "base/addr_set.h"
+#include "manner/manner.h"
 #include "workload/measure.h"
 #include "workload/schedule.h"
 
@@ -277,7 +278,7 @@ void soak_done(struct soak_flow *flow, uint64_t at_ns);
 /** This request came to nothing; the flow goes on. */
 void soak_lose(struct soak_flow *flow, enum soak_error kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/** Writes on; STACK_WRITE_* flags. Counts, and returns as flow_write. */
+/** Writes on; FLOW_WRITE_* flags. Counts, and returns as flow_write. */
 ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int flags);
 /** HTTP: makes the request (soak_request.c). May find that a connection carries only one. */
 int soak_http_prepare(struct soak *soak, struct peer_error *error);

@@ -17,9 +17,9 @@ static void send_on(struct soak_flow *flow)
     ssize_t done;
 
     do {
-        done = flow_write(&flow->flow, flow->soak->scratch, SOAK_SCRATCH_BYTES, STACK_WRITE_STABLE);
+        done = flow_write(&flow->flow, flow->soak->scratch, SOAK_SCRATCH_BYTES, FLOW_WRITE_STABLE);
     } while (done > 0);
-    uint64_t now = flow->flow.written - stack_tcp_queued(&flow->flow.conn);
+    uint64_t now = flow->flow.written - flow_unacked(&flow->flow);
     flow->soak->measure.counts.bytes_sent += now - *acknowledged;
     *acknowledged = now;
 }
@@ -48,7 +48,7 @@ void soak_touch(struct soak_flow *flow)
 
     soak_reach(soak, soak_now(soak));
     flow->intended_ns = soak_now(soak);
-    ssize_t done = soak_write(flow, soak->scratch, len, STACK_WRITE_STABLE);
+    ssize_t done = soak_write(flow, soak->scratch, len, FLOW_WRITE_STABLE);
     flow->out_at = done > 0 ? (uint64_t)done : 0;
     soak->touch_open += done > 0;
 }
@@ -56,7 +56,7 @@ void soak_touch(struct soak_flow *flow)
 /* All of the message is acknowledged. */
 static void touched(struct soak_flow *flow)
 {
-    if (!flow->out_at || stack_tcp_queued(&flow->flow.conn))
+    if (!flow->out_at || flow_unacked(&flow->flow))
         return;
     flow->out_at = 0;
     flow->soak->touch_open--;
@@ -81,7 +81,7 @@ static void send_datagrams(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
     size_t size = (size_t)soak->config.message_bytes;
-    uint64_t count = MIN(1 + soak_behind(soak), (uint64_t)STACK_UDP_BURST);
+    uint64_t count = MIN(1 + soak_behind(soak), (uint64_t)FLOW_BURST);
 
     count = MAX(MIN(count, 65000 / size), 1u);
     ssize_t done = count > 1 ? flow_write_burst(&flow->flow, soak->scratch, count * size, size)

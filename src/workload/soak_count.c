@@ -66,7 +66,7 @@ void soak_first_byte(struct soak_flow *flow)
     flow->first_byte = true;
     if (soak_counts(flow))
         measure_since(soak, PEER_HISTOGRAM_FIRST_BYTE, flow->intended_ns,
-                      flow->flow.conn.arrived_ns);
+                      flow_arrived_ns(&flow->flow));
 }
 
 void soak_also(struct soak *soak, uint64_t count)

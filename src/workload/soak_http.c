@@ -52,7 +52,7 @@ static void http_send(struct soak_flow *flow)
     if (flow->out_at == len)
         return;
     flow->taken |= flow->out_at > 0; /* there is room again */
-    ssize_t done = soak_write(flow, text + flow->out_at, len - flow->out_at, STACK_WRITE_STABLE);
+    ssize_t done = soak_write(flow, text + flow->out_at, len - flow->out_at, FLOW_WRITE_STABLE);
     if (done > 0)
         flow->out_at += (uint64_t)done;
     else if (done < 0 && done != -EAGAIN && flow->flow.state != FLOW_ENDED) /* of which one hears */
@@ -107,7 +107,7 @@ static bool ends_upload(const struct soak_flow *flow, bool early)
 {
     if (flow->http.status < 400 || !flow->soak->request.body_len)
         return false;
-    return early || stack_tcp_queued(&flow->flow.conn) > 0;
+    return early || flow_unacked(&flow->flow) > 0;
 }
 
 static void http_answered(struct soak_flow *flow)
@@ -316,7 +316,7 @@ static void http_eof(struct soak_flow *flow)
         http_complete(flow);
     } else if (by_the_end) {
         http_answered(flow);
-    } else if (was_idle(flow) && stack_tcp_queued(&flow->flow.conn) == flow->out_at) {
+    } else if (was_idle(flow) && flow_unacked(&flow->flow) == flow->out_at) {
         closed_idle(flow);
     } else {
         soak_fail(flow, SOAK_CLOSED_EARLY,

@@ -115,7 +115,7 @@ static void flood_some(struct soak *soak)
         uint64_t k = soak->flood_sent++;
         tuple.local = addr_set_at(soak->peers, k % peers);
         tuple.local_port = (uint16_t)(1 + k / peers % FLOOD_PORTS);
-        if (stack_syn(soak->flows->stack, &tuple) == 0)
+        if (flows_syn(soak->flows, &tuple) == 0)
             soak->measure.counts.opened++;
     }
 }
@@ -157,7 +157,7 @@ bool soak_share_parks(struct soak_flow *flow)
 {
     if (flow->flow.state == FLOW_LOCAL_DONE) /* its FIN is out: it cannot ask again */
         flow->last = true;
-    return flow->flow.watch && flow->flow.watch->holds && !flow->soak->stopping;
+    return flow_watch(&flow->flow) && flow_watch(&flow->flow)->holds && !flow->soak->stopping;
 }
 
 /* How the application ends it: by what it does first. */

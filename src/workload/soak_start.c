@@ -49,7 +49,7 @@ static int check(const struct peer_soak_config *config, const struct addr_set *p
         return refuse(error, "sending UDP needs a rate (-R): nothing else would slow it down");
     if (config->expect && config->workload != PEER_WORKLOAD_HTTP)
         return refuse(error, "statuses are expected of HTTP alone");
-    if (config->udp && config->message_bytes > stack_datagram_max(config->to.family))
+    if (config->udp && config->message_bytes > flow_datagram_max(config->to.family))
         return refuse(error, config->to.family == 6 ? "a datagram has at most 65487 bytes over IPv6"
                                                     : "a datagram has at most 65507 bytes");
     if (config->flows > peers->count * 64512)

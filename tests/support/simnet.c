@@ -294,6 +294,14 @@ void end_free(struct end *end)
     flow_free(&end->flow);
 }
 
+static void dress(struct end *end)
+{
+    const struct simnet_config *config = &end->net->config;
+
+    if (config->dress)
+        config->dress(config->user, end);
+}
+
 struct end *end_connect(struct simnet *net, uint8_t protocol, const char *from, uint16_t from_port,
                         const char *to, uint16_t to_port)
 {
@@ -307,7 +315,8 @@ struct end *end_connect(struct simnet *net, uint8_t protocol, const char *from, 
     end->receive_phase = 777;
     list_add_tail(&net->ends, &end->node);
     flow_init(&end->flow, engine_flows(net->engine), &simnet_end_ops);
-    if (flow_connect(&end->flow, protocol, &tuple, 0) < 0) {
+    dress(end);
+    if (flow_connect(&end->flow, protocol, &tuple, net->config.handshake_ns) < 0) {
         end_free(end);
         return NULL;
     }
@@ -329,6 +338,7 @@ static struct flow *on_accept(void *user, struct stack_listener *listener,
     end->send_phase = 777;
     list_add_tail(&net->ends, &end->node);
     flow_init_accepted(&end->flow, engine_flows(net->engine), &simnet_end_ops);
+    dress(end);
     net->accepted = end;
     return &end->flow;
 }

@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "packet/parse.h"
+#include "stack/stack.h"
 
 /**
  * A network in virtual time, in one process. One engine holds all peers; what they send comes out
@@ -29,6 +30,8 @@ struct simnet_frame {
     struct packet packet;
 };
 
+struct end;
+
 struct simnet_config {
     const char *peers; /* as addr_set_parse takes them */
     enum frame_layer layer;
@@ -41,6 +44,9 @@ struct simnet_config {
     uint64_t max_flows;
     /** How many copies arrive (0: lost), and when: `*delay_ns` may be changed. NULL: one. */
     unsigned (*fate)(void *user, const struct simnet_frame *frame, uint64_t *delay_ns);
+    /** An end was made, and nothing of it sent yet: may give its flow a watch or a filter. */
+    void (*dress)(void *user, struct end *end);
+    uint64_t handshake_ns; /* of end_connect; 0: until the stack gives up */
     void *user;
 };
 

@@ -5,7 +5,7 @@
  */
 #include "support/wire.h"
 
-#include "workload/manner.h"
+#include "manner/manner.h"
 #include "workload/serve.h"
 #include "workload/soak.h"
 

@@ -7,10 +7,12 @@
  * What ends or closes the flow waits for a timer that is due at once: its owner may be in the
  * middle of a write.
  */
-#include "workload/manner.h"
+#include "manner/manner.h"
 
 #include "base/macro.h"
 #include "base/rng.h"
+#include "flow/filter.h"
+#include "stack/stack.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -65,7 +67,7 @@ static void begin_half_close(struct manner_run *run)
 
 static void begin_no_close(struct manner_run *run)
 {
-    run->flow->watch->holds = true;
+    flow_watch(run->flow)->holds = true;
 }
 
 static void begin_stall(struct manner_run *run)
@@ -95,14 +97,14 @@ static void writer_may(struct manner_run *run)
 {
     uint64_t rate = run->spec.value;
 
-    run->flow->watch->write_most = (size_t)MAX(rate / WRITER_STEPS_PER_S, 1u);
+    flow_watch(run->flow)->write_most = (size_t)MAX(rate / WRITER_STEPS_PER_S, 1u);
     wait_ns(run, rate < WRITER_STEPS_PER_S ? NS_PER_S / rate : NS_PER_S / WRITER_STEPS_PER_S);
 }
 
 static void tick_slow_writer(struct manner_run *run)
 {
     writer_may(run);
-    if (run->flow->conn.pcb)
+    if (flow_is_there(run->flow))
         flows_event(&run->flow->conn, FLOW_WRITABLE);
 }
 
@@ -236,7 +238,7 @@ static void begin_now(struct manner_run *run)
         return;
     }
     if (run->spec.when == MANNER_AT_CONNECTED)
-        run->flow->watch->write_most = 0; /* nothing more comes before it */
+        flow_watch(run->flow)->write_most = 0; /* nothing more comes before it */
     wait_ns(run, 0);
 }
 
@@ -254,7 +256,7 @@ static bool is_due(const struct manner_run *run, unsigned events)
     case MANNER_AT_REQUEST:
         return open && flow->written > 0;
     case MANNER_AT_BYTES:
-        return open && flow->written + flow->consumed + flow->conn.rx_bytes >= run->spec.at;
+        return open && flow->written + flow->consumed + flow_raw_unread(flow) >= run->spec.at;
     default:
         return false;
     }
@@ -272,7 +274,7 @@ static void look_at(struct manner_run *run, unsigned events)
 
 static void look(struct flow *flow, unsigned events)
 {
-    struct manners_watch *manners = (struct manners_watch *)(void *)flow->watch;
+    struct manners_watch *manners = (struct manners_watch *)(void *)flow_watch(flow);
 
     if (flow->state == FLOW_ENDED)
         return;
@@ -282,7 +284,7 @@ static void look(struct flow *flow, unsigned events)
 
 static void done(struct flow *flow)
 {
-    struct manners_watch *manners = (struct manners_watch *)(void *)flow->watch;
+    struct manners_watch *manners = (struct manners_watch *)(void *)flow_watch(flow);
     struct manner_run *next;
 
     for (struct manner_run *run = manners->runs; run; run = next) {
@@ -295,14 +297,17 @@ static void done(struct flow *flow)
 
 static struct manners_watch *watch_of(struct flow *flow)
 {
-    if (!flow->watch) {
+    if (!flow_watch(flow)) {
         struct manners_watch *manners = calloc(1, sizeof(*manners));
         if (!manners)
             return NULL;
         manners->watch = (struct flow_watch){.look = look, .done = done, .write_most = SIZE_MAX};
-        flow->watch = &manners->watch;
+        if (flow_set_watch(flow, &manners->watch) < 0) {
+            free(manners);
+            return NULL;
+        }
     }
-    return (struct manners_watch *)(void *)flow->watch;
+    return (struct manners_watch *)(void *)flow_watch(flow);
 }
 
 int manner_start(struct flow *flow, const struct manner_spec *spec, uint64_t *begun_count)

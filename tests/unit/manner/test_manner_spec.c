@@ -2,7 +2,7 @@
 /*
  * Specifications of manners: what is taken, and the one line that names the word that is not.
  */
-#include "workload/manner.h"
+#include "manner/manner.h"
 
 #include "base/macro.h"
 

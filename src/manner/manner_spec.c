@@ -2,7 +2,7 @@
 /*
  * Specifications of manners. What does not fit is refused with the word that does not.
  */
-#include "workload/manner.h"
+#include "manner/manner.h"
 
 #include "base/error.h"
 #include "base/macro.h"

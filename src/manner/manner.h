@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef WORKLOAD_MANNER_H
-#define WORKLOAD_MANNER_H
+#ifndef MANNER_MANNER_H
+#define MANNER_MANNER_H
 
 #include "flow/flow.h"
 
