@@ -144,7 +144,16 @@ static int choose_workload(struct soak_options *options)
                        options->workload);
 }
 
-/* A device or a pipe may have no end. */
+/* It is kept in memory. */
+enum { BODY_MOST = 256 << 20 };
+
+static void say_too_large(const char *path)
+{
+    say("cannot read the body \"%s\": it is larger than 256 MiB", path);
+}
+
+/* A device or a pipe may have no end; a file may have holes, or be as large as an address space, as
+   /proc/kcore is. */
 static int open_regular(const char *path)
 {
     struct stat about;
@@ -154,6 +163,8 @@ static int open_regular(const char *path)
         say("cannot read the body \"%s\": %s", path, strerror(errno));
     } else if (!S_ISREG(about.st_mode)) {
         say("cannot read the body \"%s\": it is no regular file", path);
+    } else if (about.st_size > BODY_MOST) {
+        say_too_large(path);
     } else {
         return fd;
     }
@@ -164,17 +175,26 @@ static int open_regular(const char *path)
 
 static int read_body_file(struct soak_options *options, const char *path)
 {
-    char chunk[4096];
-    size_t total = 0;
+    char chunk[65536];
+    size_t total = 0, left = BODY_MOST + 1;
     ssize_t len = 0;
     int fd = open_regular(path);
     if (fd < 0)
         return STATUS_USAGE;
     FILE *out = open_memstream(&options->body_read, &total);
-    while (out && (len = read(fd, chunk, sizeof(chunk))) > 0)
+    while (out && left > 0 &&
+           (len = read(fd, chunk, left < sizeof(chunk) ? left : sizeof(chunk))) > 0) {
         fwrite(chunk, 1, (size_t)len, out);
+        left -= (size_t)len;
+    }
     int code = len < 0 ? errno : ENOMEM;
     bool failed = len < 0 || !out || ferror(out);
+    if (left == 0) {
+        say_too_large(path); /* the files of /proc have no size */
+        fclose(out);
+        close(fd);
+        return STATUS_USAGE;
+    }
     if (out && fclose(out) != 0)
         failed = true;
     close(fd);

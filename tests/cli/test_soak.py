@@ -479,6 +479,11 @@ def test_a_body_is_a_regular_file():
     for path in ("/dev/zero", "/dev/stdin", fifo, harness.directory):
         peer("soak", f"http://{OWN4}/", "-n", 1, "--body", "@" + path, limit=20).refused(
             2, "no regular file")
+    holes = os.path.join(harness.directory, "holes")
+    with open(holes, "wb") as file:
+        file.truncate(1 << 40)
+    peer("soak", f"http://{OWN4}/", "-n", 1, "--body", "@" + holes, limit=20).refused(
+        2, "larger than 256 MiB")
     peer("soak", f"http://{OWN4}/", "-n", 1, "--body", "@/nowhere/x", limit=20).refused(
         2, "[Nn]o such file")
 
