@@ -4,7 +4,9 @@
  * and unread, so that the window closes on a caller who does not read. http answers are made into
  * `out`, and no further request is parsed while an answer waits there.
  *
- * A UDP flow has no end of its own: it is given up when it was silent for UDP_IDLE_NS.
+ * A UDP flow has no end of its own: it is given up when it was silent for UDP_IDLE_NS, or for longer
+ * than all others when there are UDP_CALLERS_MAX. Nothing is lost by that: its next datagram makes a
+ * new one.
  */
 #include "workload/serve.h"
 
@@ -19,6 +21,8 @@
 enum { OUT_BYTES = 1024, PEEK_VECTORS = 16 };
 _Static_assert((int)OUT_BYTES >= (int)HTTP_REFUSAL_BYTES, "a refusal fits");
 #define UDP_IDLE_NS (30 * NS_PER_S)
+/* About a kilobyte each; anybody can be as many callers as there are addresses and ports. */
+enum { UDP_CALLERS_MAX = 4096 };
 
 struct serve_flow {
     struct flow flow; /* first */
@@ -239,8 +243,12 @@ static void serve_read_datagrams(struct serve_flow *served)
         served->serve->bytes_received += len;
         flow_consume(&served->flow, len);
     }
-    struct timers *timers = served->serve->flows->timers;
-    (void)timer_arm(timers, &served->idle, served->serve->flows->now_ns + UDP_IDLE_NS);
+    struct serve *serve = served->serve;
+    (void)timer_arm(serve->flows->timers, &served->idle, serve->flows->now_ns + UDP_IDLE_NS);
+    list_remove(&served->node); /* the oldest come first */
+    list_add_tail(&serve->open, &served->node);
+    if (serve->open_count > UDP_CALLERS_MAX)
+        serve_end(list_entry(serve->open.next, struct serve_flow, node));
 }
 
 static void serve_event(struct flow *flow, unsigned events)
