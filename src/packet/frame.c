@@ -103,6 +103,17 @@ static struct frame *frame_new(uint32_t room)
     return frame;
 }
 
+static struct frame *frame_begin(struct frame_pool *pool, struct frame *frame, uint32_t len)
+{
+    frame->next = NULL;
+    frame->pool = pool;
+    frame->data = frame->bytes;
+    frame->len = len;
+    frame->offload = (struct frame_offload){0};
+    pool->used++;
+    return frame;
+}
+
 struct frame *frame_get(struct frame_pool *pool, uint32_t len)
 {
     bool small = len <= FRAME_SMALL_BYTES;
@@ -120,13 +131,15 @@ struct frame *frame_get(struct frame_pool *pool, uint32_t len)
         if (!frame)
             return NULL;
     }
-    frame->next = NULL;
-    frame->pool = pool;
-    frame->data = frame->bytes;
-    frame->len = len;
-    frame->offload = (struct frame_offload){0};
-    pool->used++;
-    return frame;
+    return frame_begin(pool, frame, len);
+}
+
+struct frame *frame_get_fit(struct frame_pool *pool, uint32_t len)
+{
+    if (len <= FRAME_SMALL_BYTES || len >= FRAME_LARGE_BYTES)
+        return frame_get(pool, len);
+    struct frame *frame = frame_new(len);
+    return frame ? frame_begin(pool, frame, len) : NULL;
 }
 
 void frame_put(struct frame *frame)
@@ -140,7 +153,8 @@ void frame_put(struct frame *frame)
 
     assert(pool->used > 0);
     pool->used--;
-    if (*count >= (small ? KEEP_SMALL : KEEP_LARGE)) {
+    bool fits = !small && frame->room != FRAME_LARGE_BYTES;
+    if (fits || *count >= (small ? KEEP_SMALL : KEEP_LARGE)) {
         free(frame);
         return;
     }

@@ -52,7 +52,7 @@ struct frame {
     struct frame_pool *pool;
     uint8_t *data;
     uint32_t len;
-    uint32_t room; /* FRAME_SMALL_BYTES or FRAME_LARGE_BYTES */
+    uint32_t room; /* FRAME_SMALL_BYTES, FRAME_LARGE_BYTES, or what fits */
     _Alignas(16) uint8_t private[FRAME_PRIVATE_BYTES];
     uint8_t align[16 - sizeof(struct frame_offload)];
     struct frame_offload offload;
@@ -71,6 +71,9 @@ void frame_pool_init(struct frame_pool *pool);
 void frame_pool_done(struct frame_pool *pool);
 /** A frame with room for `len` bytes (<= FRAME_LARGE_BYTES), `len` set, offload zero; or NULL. */
 struct frame *frame_get(struct frame_pool *pool, uint32_t len);
+/** Likewise, with a room that is no larger than needed, unless a small frame does: for what is kept
+ *  for long. */
+struct frame *frame_get_fit(struct frame_pool *pool, uint32_t len);
 /** Back to the pool; keeps at most 1024 small and 64 large ones. NULL is taken. */
 void frame_put(struct frame *frame);
 

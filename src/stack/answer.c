@@ -9,11 +9,13 @@
  * place the later one begins anew, which lets a few more answers pass and bounds the memory.
  */
 #include "stack/internal.h"
+#include "stack/limits.h"
 
 #include "base/rng.h"
 
 #include <string.h>
 
+enum { V4_TIME_EXCEEDED = 11, V6_TIME_EXCEEDED = 3, PIECES_MISSING = 1 };
 enum { V4_UNREACHABLE = 3, V4_NO_PROTOCOL = 2, V4_NO_PORT = 3, V4_PARAMETER = 12 };
 enum { V6_UNREACHABLE = 1, V6_NO_PORT = 4, V6_PARAMETER = 4, V6_FIELD = 0, V6_NEXT_HEADER = 1 };
 enum {
@@ -32,11 +34,6 @@ enum {
     ERROR_HEADER = 8,
     TOS_INTERNETWORK_CONTROL = 0xc0,
     ECN_MASK = 3,
-    TARGET_INTERVAL_V4_MS = 1000, /* icmp_ratelimit */
-    TARGET_INTERVAL_V6_MS = 100,  /* net.ipv6.icmp.ratelimit */
-    TARGET_BURST = 6,
-    MACHINE_INTERVAL_MS = 1, /* icmp_msgs_per_sec 1000 */
-    MACHINE_BURST = 50,
 };
 
 static uint32_t get32(const uint8_t *bytes)
@@ -112,7 +109,7 @@ static bool error_allowed(struct stack *stack, const struct peer_addr *from,
     struct {
         uint8_t from[16], to[16];
     } input;
-    uint32_t interval_ms = from->family == 6 ? TARGET_INTERVAL_V6_MS : TARGET_INTERVAL_V4_MS;
+    uint32_t interval_ms = from->family == 6 ? LIMIT_ERROR_V6_MS : LIMIT_ERROR_V4_MS;
 
     memset(&input, 0, sizeof(input));
     memcpy(input.from, from->bytes, 16);
@@ -120,8 +117,8 @@ static bool error_allowed(struct stack *stack, const struct peer_addr *from,
     memcpy(input.to, to->bytes, 16);
     uint64_t target = siphash(stack->answer_key, &input, sizeof(input));
     bool allowed =
-        bucket_allows(stack->targets, target, stack->now_ns, interval_ms, TARGET_BURST) &&
-        bucket_allows(stack->machines, machine, stack->now_ns, MACHINE_INTERVAL_MS, MACHINE_BURST);
+        bucket_allows(stack->targets, target, stack->now_ns, interval_ms, LIMIT_ERROR_BURST) &&
+        bucket_allows(stack->machines, machine, stack->now_ns, LIMIT_ERROR_MACHINE_MS, LIMIT_ERROR_MACHINE_BURST);
     stack->stats.limits[STACK_LIMIT_ERRORS] += !allowed;
     return allowed;
 }
@@ -190,6 +187,24 @@ void answer_bad_field(struct stack *stack, const struct frame *frame, const stru
                       uint32_t field)
 {
     answer_error(stack, frame, packet, V6_PARAMETER, V6_FIELD, field);
+}
+
+void answer_time_exceeded(struct stack *stack, const uint8_t *quote, uint32_t len)
+{
+    struct packet packet;
+
+    (void)packet_parse(quote, len, FRAME_IP, &packet); /* it is cut, its addresses are there */
+    const bool v6 = packet.src.family == 6;
+    const int64_t peer = packet.src.family ? addr_set_find(stack->peers, &packet.dst) : -1;
+    if (peer < 0 || !error_allowed(stack, &packet.dst, &packet.src))
+        return;
+    forge_icmp(stack, &(struct forged_icmp){.from = packet.dst,
+                                            .to = packet.src,
+                                            .tos = v6 ? 0 : TOS_INTERNETWORK_CONTROL,
+                                            .type = v6 ? V6_TIME_EXCEEDED : V4_TIME_EXCEEDED,
+                                            .code = PIECES_MISSING,
+                                            .quote = quote,
+                                            .quote_len = len});
 }
 
 /* ---- IPv4 options ---- */

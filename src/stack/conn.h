@@ -81,6 +81,7 @@ struct stack_conn {
     uint16_t ip_id;     /* IPv4: of the next packet; IPv6: its flow label is made of this */
     uint16_t listener_id; /* of a caller: whom it called */
     uint32_t ts_offset; /* of its timestamps from the time in ms */
+    uint32_t charged_bytes; /* memory: TCP: of what is to be sent, UDP: of what was received */
 };
 
 /** How stack_tcp_write treats the bytes. */
@@ -111,6 +112,11 @@ enum stack_limit {
     STACK_LIMIT_STRANGERS,  /* calls without an answer */
     STACK_LIMIT_ERRORS,     /* ICMP errors not sent */
     STACK_LIMIT_CHALLENGES, /* segments that do not belong, without an answer */
+    STACK_LIMIT_PIECES,     /* packets given up, some of whose pieces were there */
+    STACK_LIMIT_UNREAD,     /* segments and datagrams dropped, nobody having taken those before */
+    STACK_LIMIT_GAPS,       /* segments dropped that were behind a gap */
+    STACK_LIMIT_QUEUED,     /* writes that were refused, too much being unacknowledged */
+    STACK_LIMIT_NEIGHBOURS, /* TAP: not remembered who asked, or not asked who somebody is */
     STACK_LIMITS
 };
 
@@ -127,6 +133,9 @@ struct stack_stats {
     uint64_t ecn_reduced;     /* windows that shrank since one of ours had been marked */
     uint64_t refused;        /* callers, by max_conns */
     uint64_t limits[STACK_LIMITS];
+    /* Memory, now: of what was received and not taken, of what was written and not acknowledged, of
+       fragments. */
+    uint64_t held_bytes, queued_bytes, piece_bytes;
 };
 
 #endif

@@ -324,6 +324,8 @@ static void tcp_save(struct stack *stack, struct stack_conn *conn)
         conn->flags |= CONN_ACK_WAITS;
         conn->ack_tick = stack->now_tick;
     }
+    if (conn->flags & CONN_COPIES)
+        hold_queue(stack, conn);
     tcp_schedule(stack, conn);
 }
 
@@ -349,6 +351,7 @@ static void tcp_gone(struct stack *stack, struct stack_conn *conn)
         arena_put(conn);
         return;
     }
+    hold_queue(stack, conn);
     stack->stats.conns--;
     if (conn_half_open(conn))
         syncookie_deserted(stack, conn);

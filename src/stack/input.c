@@ -5,14 +5,7 @@
  * A frame is looked at before lwIP sees it: for which peer is it (an ARP or neighbour request:
  * which peer does it ask for), is its checksum right unless the kernel vouches for it, and which
  * connection or listener does it belong to. Then the netif takes on that peer's identity, the
- * connection's lists are put in place, and lwIP runs.
- *
- * Short frames are copied into small buffers, since a connection may keep them for long; long ones
- * are lent to lwIP as they lie in the receive buffer, which goes back to its pool when the last
- * reference is dropped.
- *
- * A fragment goes to lwIP's reassembly with a raw control block waiting for the result, which
- * comes back here as a packet of its own: only then is it known whose it is.
+ * connection's lists are put in place, and lwIP runs. What lwIP keeps of it: see hold.c.
  */
 #include "stack/internal.h"
 #include "stack/limits.h"
@@ -20,72 +13,18 @@
 #include "packet/segment.h"
 
 #include "lwip/etharp.h"
-#include "lwip/ip4_frag.h"
-#include "lwip/ip6_frag.h"
 #include "lwip/nd6.h"
-#include "lwip/raw.h"
 #include "netif/ethernet.h"
 
 #include <assert.h>
 #include <string.h>
 
-enum { COPY_BELOW = 16384 };
-/* Names for headers behind that of a fragment: see hidden_name. */
-enum { HIDES_DSTOPTS = 253, HIDES_ROUTING = 254 };
-
-/* A received frame as a pbuf; lies in the frame's private bytes. */
-struct frame_pbuf {
-    struct pbuf_custom custom;
-    struct frame *frame;
-};
-static_assert(sizeof(struct frame_pbuf) <= FRAME_PRIVATE_BYTES, "a frame has room for its pbuf");
-
-static void frame_pbuf_free(struct pbuf *p)
-{
-    frame_put(((struct frame_pbuf *)(void *)p)->frame);
-}
-
-static struct pbuf *frame_wrap(struct frame *frame, uint32_t at)
-{
-    struct frame_pbuf *wrap = (struct frame_pbuf *)(void *)frame->private;
-
-    wrap->custom.custom_free_function = frame_pbuf_free;
-    wrap->frame = frame;
-    return pbuf_alloced_custom(PBUF_RAW, (u16_t)(frame->len - at), PBUF_REF, &wrap->custom,
-                               frame->data + at, (u16_t)(frame->len - at));
-}
-
-/* The frame from `at` on as a pbuf; consumes the frame. */
-static struct pbuf *frame_to_pbuf(struct stack *stack, struct frame *frame, uint32_t at)
-{
-    uint32_t len = frame->len - at;
-    struct pbuf *p;
-
-    if (len > 0xffff) {
-        frame_put(frame);
-        return NULL;
-    }
-    if (frame->room == FRAME_SMALL_BYTES || len >= COPY_BELOW)
-        return frame_wrap(frame, at);
-    struct frame *small =
-        frame->len <= FRAME_SMALL_BYTES ? frame_get(stack->frames, frame->len) : NULL;
-    if (small) {
-        memcpy(small->data, frame->data, frame->len);
-        p = frame_wrap(small, at);
-    } else {
-        p = pbuf_alloc(PBUF_RAW, (u16_t)len, PBUF_RAM);
-        if (p)
-            memcpy(p->payload, frame->data + at, len);
-    }
-    frame_put(frame);
-    return p;
-}
-
 /* Hands a packet to lwIP's IP layer; the lists are in place. */
-static void ip_run(struct stack *stack, struct frame *frame, const struct packet *packet)
+void input_run_ip(struct stack *stack, struct frame *frame, const struct packet *packet,
+                  uint64_t *charged)
 {
     frame->len = MIN(frame->len, packet->ip_at + packet->ip_len); /* Ethernet padding */
-    struct pbuf *p = frame_to_pbuf(stack, frame, packet->ip_at);
+    struct pbuf *p = hold_frame(stack, frame, packet->ip_at, charged);
     if (!p)
         return;
     NETIF_SET_CHECKSUM_CTRL(&stack->netif, NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_CHECK_IP);
@@ -93,6 +32,11 @@ static void ip_run(struct stack *stack, struct frame *frame, const struct packet
         ip6_input(p, &stack->netif);
     else
         ip4_input(p, &stack->netif);
+}
+
+static void ip_run(struct stack *stack, struct frame *frame, const struct packet *packet)
+{
+    input_run_ip(stack, frame, packet, &stack->held_bytes);
 }
 
 static uint32_t get32(const uint8_t *bytes)
@@ -201,6 +145,9 @@ static bool tcp_refuses(struct stack *stack, struct stack_conn *conn, const stru
         old = old_by_flags(stack, conn, frame->data + packet->transport_at, packet);
     else if (is_stray(conn, frame, packet))
         old = OLD_WORD;
+    else if (packet->payload_len && stack->held_bytes > LIMIT_HELD_BYTES &&
+             hold_refuses(stack, conn, get32(frame->data + packet->transport_at + 4)))
+        old = OLD_SILENT;
     else if (conn_tcp(conn)->flags & TF_TIMESTAMP)
         old = old_by_timestamp(stack, conn, frame->data + packet->transport_at, packet);
     if (old == OLD_WORD)
@@ -416,35 +363,12 @@ static void housekeeping_fire(struct timer *timer, uint64_t now_ns)
 
     if (now_ns > stack->now_ns)
         stack_set_now(stack, now_ns);
-    ip_reass_tmr();
-    ip6_reass_tmr();
     if (stack->layer == FRAME_ETHERNET)
         etharp_tmr();
-    bool fragments =
-        lwip_stats.memp[MEMP_REASSDATA]->used || lwip_stats.memp[MEMP_IP6_REASSDATA]->used;
-    if (siege_ages(stack) || stack->layer == FRAME_ETHERNET || fragments)
+    const bool pieces = pieces_age(stack), siege = siege_ages(stack);
+    if (pieces || siege || stack->layer == FRAME_ETHERNET)
         input_housekeep(stack);
 }
-
-/* Called by lwIP with a packet that reassembly completed. */
-static u8_t reassembled(void *arg, struct raw_pcb *pcb, struct pbuf *p, const ip_addr_t *from)
-{
-    struct stack *stack = arg;
-
-    (void)pcb;
-    (void)from;
-    if (!stack->reassembled) {
-        struct frame *frame = frame_get(stack->frames, p->tot_len);
-        if (frame) {
-            pbuf_copy_partial(p, frame->data, p->tot_len, 0);
-            stack->reassembled = frame;
-        }
-    }
-    pbuf_free(p);
-    return 1;
-}
-
-static void packet_input(struct stack *stack, struct frame *frame, struct packet *packet);
 
 static void echo_run(struct stack *stack, struct frame *frame, const struct packet *packet)
 {
@@ -454,168 +378,8 @@ static void echo_run(struct stack *stack, struct frame *frame, const struct pack
     stack->echoes = false;
 }
 
-/* lwIP's list of raw control blocks is its own, and every packet walks it: they exist only while a
-   fragment, which is rare, is worked on. */
-static void run_with_raw(struct stack *stack, struct frame *frame, const struct packet *packet)
-{
-    static const uint8_t protocols[] = {IPPROTO_UDP,    IPPROTO_TCP,   IPPROTO_ICMP,
-                                        IPPROTO_ICMPV6, HIDES_DSTOPTS, HIDES_ROUTING};
-    struct raw_pcb *raw[ARRAY_SIZE(protocols)];
-
-    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
-        raw[i] = raw_new_ip_type(IPADDR_TYPE_ANY, protocols[i]);
-        if (raw[i])
-            raw_recv(raw[i], reassembled, stack);
-    }
-    ip_run(stack, frame, packet);
-    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
-        if (raw[i])
-            raw_remove(raw[i]);
-    }
-}
-
-static bool extends_ip6(uint8_t protocol)
-{
-    return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
-           protocol == IPPROTO_FRAGMENT || protocol == IPPROTO_DSTOPTS;
-}
-
-/*
- * lwIP's reassembly of IPv6 does not get on with other extension headers. It takes what comes
- * before the fragment header from any of the fragments, and when the whole is together it reads on behind
- * the header, where it may find a fragment again. So what comes before is cut off (it was for the
- * way here), and what comes behind is hidden until the whole is back: the fragment header names a
- * protocol of ours (RFC 3692's, for experiments) instead of the extension.
- */
-static uint8_t hidden_name(uint8_t protocol)
-{
-    return protocol == IPPROTO_DSTOPTS   ? HIDES_DSTOPTS
-           : protocol == IPPROTO_ROUTING ? HIDES_ROUTING
-                                         : protocol;
-}
-
-static uint8_t shown_name(uint8_t protocol)
-{
-    return protocol == HIDES_DSTOPTS   ? IPPROTO_DSTOPTS
-           : protocol == HIDES_ROUTING ? IPPROTO_ROUTING
-                                       : protocol;
-}
-
-/* Options that a receiver may skip when it does not know them (RFC 8200, 4.2). */
-static bool may_skip_options(const uint8_t *header, uint32_t len)
-{
-    for (uint32_t at = 2; at < len;) {
-        if (header[at] & 0xc0)
-            return false;
-        at += header[at] == 0 ? 1 : at + 1 < len ? header[at + 1] + 2u : len;
-    }
-    return true;
-}
-
-/* Where the fragment header is, from the start of the IP packet; 0: what is before it is not to be
-   cut off. The packet was parsed. */
-static uint32_t fragment_header_at(const uint8_t *ip)
-{
-    uint8_t protocol = ip[6];
-    uint32_t at = IP6_HLEN;
-
-    while (protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_DSTOPTS) {
-        uint32_t len = (ip[at + 1] + 1u) * 8;
-        if (!may_skip_options(ip + at, len))
-            return 0;
-        protocol = ip[at];
-        at += len;
-    }
-    return protocol == IPPROTO_FRAGMENT ? at : 0;
-}
-
-/* What is wrong with a fragment's place, `at` which its header is: an offset in the packet, or 0
-   (RFC 8200, 4.5). lwIP's own words about it quote the packet without its IPv6 header. */
-static uint32_t place_fault(uint32_t at, uint32_t place, uint32_t len)
-{
-    if (place & 1 && len % 8)
-        return 4; /* the length of the packet */
-    return (place & 0xfff8) + len > 0xffff ? at + 2 : 0;
-}
-
-/* May lwIP put this fragment together with others? It counts the whole of an IPv6 packet in 16
-   bits, its header too, which IPv6's own length does not: a longer whole trips over an assertion.
- */
-static bool prepare_fragment(struct stack *stack, struct frame *frame, struct packet *packet)
-{
-    uint8_t *ip = frame->data + packet->ip_at;
-    if (packet->ip_version != 6)
-        return true; /* lwIP looks itself */
-    uint32_t at = fragment_header_at(ip);
-    if (!at || packet->ip_len < at + IP6_FRAG_HLEN)
-        return false;
-    uint8_t *fragment = ip + at;
-    uint32_t place = (uint32_t)fragment[2] << 8 | fragment[3];
-    uint32_t len = packet->ip_len - at - IP6_FRAG_HLEN, fault = place_fault(at, place, len);
-    bool hides = fragment[0] == HIDES_DSTOPTS || fragment[0] == HIDES_ROUTING;
-
-    if (fault) {
-        answer_bad_field(stack, frame, packet, fault);
-        return false;
-    }
-    fragment[0] = hidden_name(fragment[0]);
-    if (!(place & 0xfff9) || extends_ip6(fragment[0]) || hides ||
-        IP6_HLEN + (place & 0xfff8) + len > 0xffff)
-        return false;
-    if (at > IP6_HLEN) {
-        memmove(ip + IP6_HLEN, fragment, IP6_FRAG_HLEN + len);
-        ip[6] = IPPROTO_FRAGMENT;
-        packet->ip_len = IP6_HLEN + IP6_FRAG_HLEN + len;
-        ip[4] = (uint8_t)((IP6_FRAG_HLEN + len) >> 8);
-        ip[5] = (uint8_t)(IP6_FRAG_HLEN + len);
-    }
-    return true;
-}
-
-/* lwIP wrote a new IP header for the whole: IPv4's has no checksum yet, IPv6's has a length that is
-   short by the 8 bytes of the fragment header, which are gone already. */
-static void mend_header(struct frame *frame)
-{
-    uint8_t *ip = frame->data;
-
-    if (ip[0] >> 4 == 6) {
-        uint32_t payload = frame->len - IP6_HLEN;
-        ip[6] = shown_name(ip[6]);
-        ip[4] = (uint8_t)(payload >> 8);
-        ip[5] = (uint8_t)payload;
-        return;
-    }
-    memset(ip + 10, 0, 2);
-    uint16_t sum = checksum_finish(checksum_add(0, ip, (size_t)(ip[0] & 15) * 4));
-    memcpy(ip + 10, &sum, sizeof(sum));
-}
-
-static void fragment_input(struct stack *stack, struct frame *frame, struct packet *packet)
-{
-    if (!prepare_fragment(stack, frame, packet)) {
-        stack->stats.bad++;
-        frame_put(frame);
-        return;
-    }
-    run_with_raw(stack, frame, packet);
-    input_housekeep(stack);
-
-    frame = stack->reassembled;
-    stack->reassembled = NULL;
-    if (!frame)
-        return;
-    mend_header(frame);
-    struct packet whole;
-    if (packet_parse(frame->data, frame->len, FRAME_IP, &whole) < 0 || whole.fragment) {
-        stack->stats.bad++;
-        frame_put(frame);
-        return;
-    }
-    packet_input(stack, frame, &whole);
-}
-
 /* A packet for the peer that the netif is now. */
-static void packet_input(struct stack *stack, struct frame *frame, struct packet *packet)
+void input_packet(struct stack *stack, struct frame *frame, struct packet *packet)
 {
     stack->netif.mtu = output_mtu(stack->mtu, packet->ip_version, packet->ip_len);
     tcp_ticks = stack->now_tick;
@@ -628,13 +392,13 @@ static void packet_input(struct stack *stack, struct frame *frame, struct packet
     case PACKET_TCP:
     case PACKET_UDP:
         if (packet->fragment)
-            fragment_input(stack, frame, packet);
+            pieces_input(stack, frame, packet);
         else
             input_transport(stack, frame, packet);
         break;
     case PACKET_ICMP:
         if (packet->fragment)
-            fragment_input(stack, frame, packet);
+            pieces_input(stack, frame, packet);
         else if (stack_icmp_input(stack, frame, packet))
             frame_put(frame);
         else
@@ -645,7 +409,7 @@ static void packet_input(struct stack *stack, struct frame *frame, struct packet
         break;
     default:
         if (packet->fragment) {
-            fragment_input(stack, frame, packet);
+            pieces_input(stack, frame, packet);
         } else {
             answer_unknown_protocol(stack, frame, packet);
             frame_put(frame);
@@ -654,9 +418,13 @@ static void packet_input(struct stack *stack, struct frame *frame, struct packet
     }
 }
 
-static void arp_input(struct stack *stack, struct frame *frame)
+static void arp_input(struct stack *stack, struct frame *frame, const struct packet *packet)
 {
-    struct pbuf *p = frame_to_pbuf(stack, frame, 0);
+    if (neighbour_input(stack, frame, packet)) {
+        frame_put(frame);
+        return;
+    }
+    struct pbuf *p = hold_frame(stack, frame, 0, &stack->held_bytes);
     if (p)
         ethernet_input(p, &stack->netif);
 }
@@ -706,9 +474,9 @@ static void frame_input(struct stack *stack, struct frame *frame)
     }
     context_identity(stack, (uint64_t)peer);
     if (packet.kind == PACKET_ARP)
-        arp_input(stack, frame);
+        arp_input(stack, frame, &packet);
     else
-        packet_input(stack, frame, &packet);
+        input_packet(stack, frame, &packet);
 }
 
 static void segment_input(void *user, struct frame *frame)
@@ -742,11 +510,6 @@ void input_init(struct stack *stack)
 void input_done(struct stack *stack)
 {
     timer_cancel(stack->timers, &stack->housekeeping);
-    /* What still waits for fragments is given up. */
-    for (int i = 0; i < 256 && lwip_stats.memp[MEMP_REASSDATA]->used; i++)
-        ip_reass_tmr();
-    for (int i = 0; i < 256 && lwip_stats.memp[MEMP_IP6_REASSDATA]->used; i++)
-        ip6_reass_tmr();
-    frame_put(stack->reassembled);
+    pieces_done(stack);
     siege_done(stack);
 }

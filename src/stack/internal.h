@@ -52,6 +52,7 @@ enum {
     CONN_UNPLUGGED = 1 << 11, /* and its machine answers nothing else either */
     CONN_RESENT = 1 << 12,    /* something was sent again, until resent_end is acknowledged */
     CONN_MAY_FRAGMENT = 1 << 13, /* routers may cut its packets */
+    CONN_COPIES = 1 << 15, /* what its owner writes is copied */
     CONN_MSS_FALLS = 1 << 14,    /* segment_bytes shrank, lwIP's mss has not yet */
 };
 /* stack_conn.ecn: see ecn.c */
@@ -117,6 +118,8 @@ struct tcp_news {
 
 enum { SIEGE_KNOWN = 256 }; /* callers whose address is known to be answered from */
 
+enum { PIECE_COUNTS = 64 }; /* peers of the same remainder share one */
+
 struct stack {
     const struct stack_ops *ops;
     void *user;
@@ -177,6 +180,12 @@ struct stack {
     uint64_t strangers_ms;               /* the millisecond that the next two are of */
     uint32_t strangers, strangers_again;
     struct siege_memory *siege; /* NULL: there is none */
+
+    uint64_t held_bytes, queued_bytes, piece_bytes[PIECE_COUNTS]; /* see hold.c, pieces.c */
+
+    /* neighbour.c */
+    uint64_t neighbour_second; /* of which the next is */
+    uint32_t neighbours;
 
     struct timer housekeeping;
     struct frame *reassembled; /* left by raw_input for stack_input */
@@ -311,9 +320,44 @@ bool path_is_fatal(uint8_t family, uint8_t type, uint8_t code);
 void input_init(struct stack *stack);
 /** Something is there that ages in seconds. */
 void input_housekeep(struct stack *stack);
-/** A TCP segment or datagram for the peer that the netif is; consumes the frame. */
+/** A packet for the peer that the netif is; consumes the frame. */
+void input_packet(struct stack *stack, struct frame *frame, struct packet *packet);
+/** To lwIP's IP layer, the lists being in place; what is kept of it counts there. Consumes it. */
+void input_run_ip(struct stack *stack, struct frame *frame, const struct packet *packet,
+                  uint64_t *charged);
+/** A TCP segment or datagram for that peer; consumes the frame. */
 void input_transport(struct stack *stack, struct frame *frame, const struct packet *packet);
 void input_done(struct stack *stack);
+
+/* hold.c: what is kept, in bytes of memory. */
+/** The frame from `at` on as a pbuf that counts in `*charged` while it is there; consumes it. */
+struct pbuf *hold_frame(struct stack *stack, struct frame *frame, uint32_t at, uint64_t *charged);
+/** Memory of a received pbuf (without those behind it). */
+uint32_t hold_bytes(struct pbuf *p);
+/** Whether `p` was put into `tail`, and is no more. */
+bool hold_joins(struct pbuf *tail, struct pbuf *p);
+/** TCP: are bytes that begin at `seq` not to be taken, too much being held already? */
+bool hold_refuses(struct stack *stack, const struct stack_conn *conn, uint32_t seq);
+/** TCP: counts what is queued to be sent, as it is now. */
+void hold_queue(struct stack *stack, struct stack_conn *conn);
+/** TCP: how many bytes may be queued still. */
+uint32_t hold_queue_room(const struct stack *stack, const struct stack_conn *conn);
+
+/* pieces.c */
+/** A fragment for the peer that the netif is; consumes the frame. */
+void pieces_input(struct stack *stack, struct frame *frame, struct packet *packet);
+/** A second has gone by; whether there is something incomplete. */
+bool pieces_age(struct stack *stack);
+void pieces_done(struct stack *stack);
+/** Of memory that they take. */
+uint64_t pieces_bytes(const struct stack *stack);
+
+/* neighbour.c: TAP, IPv4 */
+/** A request of ours leaves. */
+void neighbour_asked(struct stack *stack);
+err_t neighbour_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *to);
+/** ARP for the peer that the netif is; whether that was all. May change the frame. */
+bool neighbour_input(struct stack *stack, struct frame *frame, const struct packet *packet);
 
 /* broadcast.c */
 /** Whether the frame, which is for no peer, was a datagram for everybody and somebody listens. */
@@ -365,6 +409,8 @@ bool forge_swallows(const struct stack *stack, const struct packet *packet);
 void answer_reset(struct stack *stack, const struct frame *frame, const struct packet *packet);
 void answer_port_unreachable(struct stack *stack, const struct frame *frame,
                              const struct packet *packet);
+/** Some of its pieces never came: `quote` is the beginning of the first one, an IP packet. */
+void answer_time_exceeded(struct stack *stack, const uint8_t *quote, uint32_t len);
 void answer_unknown_protocol(struct stack *stack, const struct frame *frame,
                              const struct packet *packet);
 /** Whether the packet's IPv4 options are such that it is not taken; its sender may be told. */

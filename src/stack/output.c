@@ -39,6 +39,8 @@
 
 #include <string.h>
 
+enum { ARP_REQUEST_CODE = 1 };
+
 enum { SUPER_SEGMENT_MAX = 65000 };
 
 static void put16(uint8_t *bytes, uint32_t value)
@@ -578,6 +580,8 @@ static err_t output_ethernet(struct netif *netif, struct pbuf *p)
         struct peer_addr sender = {.family = 4};
         memcpy(sender.bytes, frame + 14 + 14, 4);
         peer = addr_set_find(stack->peers, &sender);
+        if (frame[14 + 7] == ARP_REQUEST_CODE)
+            neighbour_asked(stack);
     } else {
         if (holds_ack(stack, frame + 14, p->tot_len - 14u))
             return ERR_OK;
@@ -605,7 +609,7 @@ err_t output_init(struct netif *netif)
     if (stack->layer == FRAME_ETHERNET) {
         netif->hwaddr_len = 6;
         netif->flags = NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
-        netif->output = etharp_output;
+        netif->output = neighbour_output;
         netif->output_ip6 = output_ip6_ethernet;
         netif->linkoutput = output_ethernet;
     } else {

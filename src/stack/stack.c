@@ -218,6 +218,9 @@ void stack_get_stats(const struct stack *stack, struct stack_stats *ret_stats)
 {
     *ret_stats = stack->stats;
     ret_stats->vanished = stack->ghost_count;
+    ret_stats->held_bytes = stack->held_bytes;
+    ret_stats->queued_bytes = stack->queued_bytes;
+    ret_stats->piece_bytes = pieces_bytes(stack);
 }
 
 uint64_t stack_pool_used(void)

@@ -7,6 +7,7 @@
  * their `next`, as lwIP's packet queues are: `tot_len` is never used across two of them.
  */
 #include "stack/internal.h"
+#include "stack/limits.h"
 
 #include "base/rng.h"
 
@@ -18,6 +19,11 @@ static void rx_append(struct stack_conn *conn, struct pbuf *p)
 {
     struct pbuf *last = p;
     uint32_t bytes = p->len;
+
+    if (conn->rx_tail && hold_joins(conn->rx_tail, p)) {
+        conn->rx_bytes += bytes;
+        return;
+    }
 
     while (last->next) {
         last = last->next;
@@ -315,10 +321,13 @@ ssize_t stack_tcp_write(struct stack *stack, struct stack_conn *conn, const void
     uint8_t how = flags & STACK_WRITE_STABLE ? 0 : TCP_WRITE_FLAG_COPY;
     size_t done = 0;
 
+    if (!(flags & STACK_WRITE_STABLE))
+        conn->flags |= CONN_COPIES;
+    size_t room = hold_queue_room(stack, conn);
     context_enter(stack, conn);
     output_apply_segment_size(stack, conn);
     while (done < len) {
-        size_t chunk = MIN(MIN(len - done, (size_t)pcb->snd_buf), (size_t)0xffff);
+        size_t chunk = MIN(MIN(len - done, room - done), (size_t)0xffff);
         uint8_t more = flags & STACK_WRITE_MORE || chunk < len - done ? TCP_WRITE_FLAG_MORE : 0;
         if (chunk == 0 ||
             tcp_write(pcb, (const char *)data + done, (u16_t)chunk, how | more) != ERR_OK)
@@ -329,6 +338,8 @@ ssize_t stack_tcp_write(struct stack *stack, struct stack_conn *conn, const void
     if (!(flags & STACK_WRITE_MORE) || done < len)
         (void)tcp_output(pcb);
     context_leave(stack);
+    stack->stats.limits[STACK_LIMIT_QUEUED] += done < len && done == room && room < TCP_SND_BUF &&
+                                               stack->queued_bytes > LIMIT_QUEUED_BYTES;
     return done || !len ? (ssize_t)done : -EAGAIN;
 }
 
@@ -337,7 +348,9 @@ size_t stack_tcp_write_room(const struct stack_conn *conn)
     if (write_check(conn) < 0)
         return 0;
     const struct tcp_pcb *pcb = conn->pcb;
-    return pcb->snd_queuelen >= TCP_SND_QUEUELEN - 128 ? 0 : pcb->snd_buf;
+    return pcb->snd_queuelen >= TCP_SND_QUEUELEN - 128
+               ? 0
+               : hold_queue_room(stack_singleton, conn);
 }
 
 size_t stack_tcp_queued(const struct stack_conn *conn)
@@ -417,6 +430,7 @@ static void udp_consume(struct stack_conn *conn)
         const struct pbuf *p = conn->rx_head;
         last = p->tot_len == p->len;
         conn->rx_bytes -= p->len;
+        conn->charged_bytes -= hold_bytes(conn->rx_head);
         rx_drop_head(conn);
     }
 }
@@ -507,6 +521,8 @@ void stack_abort(struct stack *stack, struct stack_conn *conn, bool send_reset)
         udp_pcbs = NULL;
     }
     conn->pcb = NULL;
+    if (conn->protocol == IPPROTO_TCP)
+        hold_queue(stack, conn);
     stack->current = NULL;
     if (haunts)
         manners_haunt(stack, conn, &tuple);

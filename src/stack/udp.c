@@ -3,14 +3,19 @@
  * UDP flows: one connected lwIP control block a flow, found by the 5-tuple table like TCP. A
  * listener has none: the first datagram of a caller makes a flow of its own.
  *
- * What nobody takes is bounded: beyond UDP_QUEUE_BYTES further datagrams are lost, as they are in
- * a socket's receive buffer.
+ * What nobody takes is bounded, by the memory that it fills: further datagrams are lost, as they are
+ * in a socket's receive buffer.
  */
 #include "stack/internal.h"
+#include "stack/limits.h"
 
 #include <stdlib.h>
 
-enum { UDP_QUEUE_BYTES = 1024 * 1024 };
+static bool is_full(const struct stack *stack, const struct stack_conn *conn)
+{
+    return conn->charged_bytes >= (stack->held_bytes > LIMIT_HELD_BYTES ? LIMIT_HELD_SHARE
+                                                                        : LIMIT_HELD_DATAGRAMS);
+}
 
 /* Called by lwIP. */
 static void udp_received(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from,
@@ -22,7 +27,8 @@ static void udp_received(void *arg, struct udp_pcb *pcb, struct pbuf *p, const i
     (void)pcb;
     (void)from;
     (void)port;
-    if (conn->rx_bytes + p->tot_len > UDP_QUEUE_BYTES) {
+    if (is_full(stack, conn)) {
+        stack->stats.limits[STACK_LIMIT_UNREAD]++;
         stack->stats.ignored++;
         pbuf_free(p);
         return;
@@ -32,8 +38,9 @@ static void udp_received(void *arg, struct udp_pcb *pcb, struct pbuf *p, const i
     else
         conn->rx_head = p;
     conn->rx_bytes += p->tot_len;
-    while (p->next)
-        p = p->next;
+    conn->charged_bytes += hold_bytes(p);
+    for (; p->next; p = p->next)
+        conn->charged_bytes += hold_bytes(p->next);
     conn->rx_tail = p;
     conn_mark(stack, conn, STACK_READABLE);
 }
