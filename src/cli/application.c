@@ -359,6 +359,9 @@ static int run_application(void *options, int argc, char **argv)
         if (status != 0)
             return status;
     }
+    int status = give_up_privileges(&command_application, &wanted->common, NULL);
+    if (status != 0)
+        return status;
     for (;;) { /* until a signal */
         int count = epoll_wait(application.epoll_fd, events, EVENTS, -1);
         for (int i = 0; i < count; i++)
@@ -371,7 +374,7 @@ static const struct option_def application_table[] = {
      .offset = offsetof(struct application_options, log)},
     {0},
 };
-static const struct option_def *const tables[] = {application_table, options_help, NULL};
+static const struct option_def *const tables[] = {application_table, options_user, options_help, NULL};
 const struct command command_application = {
     .name = "application",
     .arguments = "KIND:PORT ...",

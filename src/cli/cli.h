@@ -53,6 +53,7 @@ option_set option_set_size;   /* uint64_t bytes: "64", "4k", "1MiB" */
 struct common_options {
     const char *from, *mac, *dev, *local, *wire, *netns, *pcap;
     const char *link, *uplink, *downlink;
+    const char *user; /* --user */
     char manners[1024]; /* of all --manner, with blanks between; "" when there is none */
     int kind;           /* enum peer_device_kind */
     int family;         /* 4, 6, 0 */
@@ -77,8 +78,8 @@ extern const struct command command_connect, command_listen, command_ping, comma
     command_doctor, command_application, command_trace;
 
 /** Tables that commands share; each ends with a zeroed entry. */
-extern const struct option_def options_net[], options_manner[], options_udp[], options_ecn[], options_wait[],
-    options_json[], options_verbose[], options_help[];
+extern const struct option_def options_net[], options_manner[], options_udp[], options_ecn[],
+    options_wait[], options_json[], options_verbose[], options_user[], options_help[];
 
 /**
  * Parses argv (argv[0] is the command) into zeroed `options`; arguments are left in argv from
@@ -89,6 +90,19 @@ int options_parse(const struct command *command, int argc, char **argv, void *op
 void options_print_help(const struct command *command);
 /** The entry of `names` that `text` may have meant, or NULL. */
 const char *suggest(const char *text, const char *const *names);
+
+/* ---- privileges ---- */
+
+/** Closes what was inherited and is named by no word of `argv` up to "--". */
+void close_inherited(char *const *argv);
+/** Once all is set up, and before anything is read that others send: see peer_confine. `net` may be
+ *  NULL. 0 or an exit status after a message. */
+int give_up_privileges(const struct command *command, const struct common_options *common,
+                       struct peer_net *net);
+/** What it would give up. */
+struct peer_confine_config;
+int choose_privileges(const struct command *command, const struct common_options *common,
+                      struct peer_confine_config *ret_config);
 
 /* ---- messages ---- */
 

@@ -82,6 +82,11 @@ const struct option_def options_verbose[] = {
     {'v', "verbose", NULL, "tell on standard error what happens", option_set_count, FIELD(verbose)},
     {0},
 };
+const struct option_def options_user[] = {
+    {0, "user", "NAME", "as root: who to be once all is set up (who called sudo, or nobody)",
+     option_set_string, FIELD(user)},
+    {0},
+};
 const struct option_def options_help[] = {
     {'h', "help", NULL, "this list", option_set_flag, FIELD(help)},
     {0},

@@ -63,6 +63,7 @@ struct attempt {
     int failed_count; /* addresses that would not do, */
     char failed[TARGET_OTHERS + 1][TRACE_COMMAND + 128];
     int failed_status[TARGET_OTHERS + 1];
+    bool confined;
 };
 
 static bool has_other(const struct attempt *attempt)
@@ -86,6 +87,16 @@ static void say_failures(const struct attempt *attempt)
 {
     for (int i = 0; i < attempt->failed_count && !attempt->options->common.verbose; i++)
         say("%s", attempt->failed[i]);
+}
+
+/* Once no other net will be made: as long as the name has other addresses, when this one's handshake
+   is done. */
+static int confine(struct attempt *attempt, struct peer_net *net)
+{
+    if (attempt->confined)
+        return 0;
+    attempt->confined = true;
+    return give_up_privileges(&command_connect, &attempt->options->common, net);
 }
 
 /* Until the handshake is done: 1, it has failed: 0 and why, or a signal or the device ends it:
@@ -157,8 +168,10 @@ static int talk(struct attempt *attempt, struct session_config *session, bool *r
     status = try_handshake(attempt, session);
     if (status != 0)
         return status;
-    if (session->flow)
-        return session_run(session, NULL);
+    if (session->flow) {
+        status = confine(attempt, session->net);
+        return status != 0 ? status : session_run(session, NULL);
+    }
     *ret_next = has_other(attempt);
     if (!*ret_next)
         say_failures(attempt);
@@ -169,9 +182,11 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
 {
     const struct connect_options *options = attempt->options;
     char trace[TRACE_COMMAND];
+    struct output_place place;
     bool hurried = false;
     struct session_config session = {
         .hurried = &hurried,
+        .place = &place,
         .net = net,
         .trace = trace_command(&options->common, &attempt->target, trace),
         .udp = options->common.udp,
@@ -185,17 +200,22 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
     };
 
     int status = check_manners(net, &options->common, PEER_MANNER_CONNECT);
+    output_place_open(&place);
+    if (status == 0 && !has_other(attempt))
+        status = confine(attempt, net);
     if (status == 0)
         status = start_program(net, &options->common, &attempt->target);
-    if (status != 0)
-        return status;
-    session.signal_fd = signals_open();
-    if (session.signal_fd < 0)
-        return STATUS_MACHINE;
-    status = talk(attempt, &session, ret_next);
-    if (!hurried && !*ret_next)
-        leave_net(net, session.signal_fd);
-    close(session.signal_fd);
+    if (status == 0)
+        session.signal_fd = signals_open();
+    if (status == 0 && session.signal_fd < 0)
+        status = STATUS_MACHINE;
+    if (status == 0) {
+        status = talk(attempt, &session, ret_next);
+        if (!hurried && !*ret_next)
+            leave_net(net, session.signal_fd);
+        close(session.signal_fd);
+    }
+    output_place_close(&place);
     return status;
 }
 
@@ -261,7 +281,7 @@ static int run_connect(void *options, int argc, char **argv)
 
 static const struct option_def *const tables[] = {
     connect_table, options_udp,    options_ecn,     options_wait,
-    options_net,   options_manner, options_verbose, options_help, NULL};
+    options_net,   options_manner, options_verbose, options_user, options_help, NULL};
 const struct command command_connect = {
     .name = "connect",
     .arguments = "HOST PORT [-- PROGRAM ...]",

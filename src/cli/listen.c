@@ -42,6 +42,7 @@ struct listening {
     struct peer_listener *listener;
     uint16_t port;
     int signal_fd;
+    struct output_place place;
     struct caller waiting[WAITING_MAX]; /* with -k: in the order of their calls */
     size_t waiting_count;
 };
@@ -196,6 +197,7 @@ static int talk_to_callers(struct listening *listening)
             .raw = options->raw,
             .idle_ns = options->common.timeout_ns,
             .connected = true,
+            .place = &listening->place,
             .other = on_other,
             .user = listening,
         };
@@ -229,10 +231,13 @@ static int listen_in(struct listening *listening)
 
     if (check_manners(listening->net, &options->common, PEER_MANNER_LISTEN) != 0)
         return STATUS_USAGE;
+    int status = give_up_privileges(&command_listen, &options->common, listening->net);
+    if (status != 0)
+        return status;
     listening->signal_fd = signals_open();
     if (listening->signal_fd < 0)
         return STATUS_MACHINE;
-    int status = peer_listen(listening->net, &config, &listening->listener);
+    status = peer_listen(listening->net, &config, &listening->listener);
     if (status < 0)
         return listen_error(listening, status);
     say_listening(listening);
@@ -267,7 +272,9 @@ static int run_listen(void *options, int argc, char **argv)
     status = open_net(&listen->common, NULL, true, &listening.net);
     if (status != 0)
         return status;
+    output_place_open(&listening.place);
     status = listen_in(&listening);
+    output_place_close(&listening.place);
     if (listening.signal_fd >= 0)
         close(listening.signal_fd);
     return close_net(listening.net, &listen->common, status);
@@ -275,7 +282,7 @@ static int run_listen(void *options, int argc, char **argv)
 
 static const struct option_def *const tables[] = {
     listen_table,   options_udp,     options_wait, options_net,
-    options_manner, options_verbose, options_help, NULL};
+    options_manner, options_verbose, options_user, options_help, NULL};
 const struct command command_listen = {
     .name = "listen",
     .arguments = "PORT [-- PROGRAM ...]",

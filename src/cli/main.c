@@ -98,6 +98,7 @@ int main(int argc, char **argv)
 {
     if (!hold_standard_descriptors())
         return STATUS_MACHINE;
+    close_inherited(argv);
     set_characters();
     if (argc < 2) {
         print_usage(stderr);

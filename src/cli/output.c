@@ -32,27 +32,35 @@ struct output {
     size_t text_at, text_len;
 };
 
-static void open_own(struct output *output)
+void output_place_open(struct output_place *ret_place)
 {
     struct stat stat;
 
-    output->fd = STDOUT_FILENO;
+    *ret_place = (struct output_place){.fd = STDOUT_FILENO};
     if (fstat(STDOUT_FILENO, &stat) < 0 || S_ISREG(stat.st_mode))
         return;
     if ((fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY)
         return; /* was closed: writing is to fail */
     int fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    output->waits = fd < 0;
+    ret_place->waits = fd < 0;
     if (fd >= 0)
-        output->fd = fd;
+        ret_place->fd = fd;
 }
 
-struct output *output_new(bool raw)
+void output_place_close(struct output_place *place)
+{
+    if (place->fd != STDOUT_FILENO)
+        close(place->fd);
+    place->fd = STDOUT_FILENO;
+}
+
+struct output *output_new(const struct output_place *place, bool raw)
 {
     struct output *output = calloc(1, sizeof(*output));
     if (!output)
         return NULL;
-    open_own(output);
+    output->fd = place->fd;
+    output->waits = place->waits;
     if (!raw && isatty(STDOUT_FILENO)) {
         output->text = malloc(VISIBLE_MOST * (TEXT_TAKE + 4));
         if (!output->text)
@@ -65,8 +73,6 @@ struct output *output_free(struct output *output)
 {
     if (!output)
         return NULL;
-    if (output->fd != STDOUT_FILENO)
-        close(output->fd);
     free(output->text);
     free(output);
     return NULL;

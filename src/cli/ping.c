@@ -230,7 +230,9 @@ static int ping_in(struct pinging *pinging)
     struct peer_net_info info;
     char target[PEER_ADDR_TEXT], from[PEER_ADDR_TEXT];
 
-    int status = start_program(pinging->net, &options->common, NULL);
+    int status = give_up_privileges(&command_ping, &options->common, pinging->net);
+    if (status == 0)
+        status = start_program(pinging->net, &options->common, NULL);
     if (status != 0)
         return status;
     pinging->signal_fd = signals_open();
@@ -286,7 +288,7 @@ static int run_ping(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {ping_table,   options_wait, options_net,
-                                                  options_json, options_help, NULL};
+                                                  options_json, options_user, options_help, NULL};
 const struct command command_ping = {
     .name = "ping",
     .arguments = "HOST [-- PROGRAM ...]",

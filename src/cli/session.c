@@ -588,7 +588,7 @@ int session_run(const struct session_config *config, bool *ret_interrupted)
         .eof = on_terminal_eof,
     };
     struct session *session = calloc(1, sizeof(*session));
-    struct output *output = output_new(config->raw);
+    struct output *output = output_new(config->place, config->raw);
     if (!session || !output) {
         say("out of memory");
         output_free(output);

@@ -29,8 +29,18 @@ struct session_config {
     /** Gets the events of other flows. NULL: such flows are freed. */
     void (*other)(void *user, const struct peer_event *event);
     void *user;
+    const struct output_place *place; /* standard output */
     bool *hurried; /* set when a second signal came; or NULL */
 };
+/** Standard output as sessions write to it, one after the other. */
+struct output_place {
+    int fd;
+    bool waits; /* would wait if it might block */
+};
+/** Before privileges go. */
+void output_place_open(struct output_place *ret_place);
+void output_place_close(struct output_place *place);
+
 /** Runs until the end. Frees the flow. Returns the exit status; `*ret_interrupted` when a signal
  *  ended it. */
 int session_run(const struct session_config *config, bool *ret_interrupted);
@@ -63,7 +73,7 @@ void session_note(struct session *session, const char *format, ...)
 struct output;
 struct terminal;
 /** Control characters are made visible at a terminal unless `raw`. NULL: out of memory. */
-struct output *output_new(bool raw);
+struct output *output_new(const struct output_place *place, bool raw);
 struct output *output_free(struct output *output);
 /** Lines are edited on the same screen. */
 void output_set_terminal(struct output *output, struct terminal *terminal);

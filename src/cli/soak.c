@@ -350,7 +350,9 @@ static int soak_in(struct soak_run *run)
 
     options->soak.to = options->target.addr;
     options->soak.to_port = options->target.port;
-    int status = start_program(run->net, &options->common, &options->target);
+    int status = give_up_privileges(&command_soak, &options->common, run->net);
+    if (status == 0)
+        status = start_program(run->net, &options->common, &options->target);
     if (status != 0)
         return status;
     run->signal_fd = signals_open();
@@ -421,7 +423,7 @@ static int run_soak(void *options, int argc, char **argv)
 
 static const struct option_def *const tables[] = {
     soak_table,     options_ecn,  options_wait, options_net,
-    options_manner, options_json, options_help, NULL};
+    options_manner, options_json, options_user, options_help, NULL};
 const struct command command_soak = {
     .name = "soak",
     .arguments = "[TARGET] [-- PROGRAM ...]",

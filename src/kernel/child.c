@@ -10,12 +10,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { END_MS = 2000 };
 
 pid_t child_fork(void)
 {
@@ -39,6 +42,20 @@ int child_reap(pid_t child)
         reaped = waitpid(child, &status, 0);
     while (reaped < 0 && errno == EINTR);
     return reaped == child ? status : -1;
+}
+
+void child_end(int end, pid_t child)
+{
+    struct pollfd wanted = {.fd = end, .events = POLLIN};
+    int status;
+
+    (void)shutdown(end, SHUT_WR);
+    do
+        status = poll(&wanted, 1, END_MS);
+    while (status < 0 && errno == EINTR);
+    (void)close(end);
+    if (status > 0)
+        (void)child_reap(child); /* of no effect when a helper process forked it */
 }
 
 int child_watch_parent(pid_t parent, int signal_number)

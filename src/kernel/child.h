@@ -20,6 +20,12 @@ int child_reap(pid_t child);
  */
 int child_watch_parent(pid_t parent, int signal_number);
 
+/**
+ * Ends a child that ends when the other end of its pair is shut, waits until it has (for 2 s at the
+ * most) and reaps it when it is ours. Closes `end`.
+ */
+void child_end(int end, pid_t child);
+
 enum { CHILD_FDS_MAX = 8 };
 
 /**

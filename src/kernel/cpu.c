@@ -6,6 +6,8 @@
  */
 #include "kernel/cpu.h"
 
+#include "kernel/sysctl.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,16 +16,6 @@
 #include <unistd.h>
 
 enum { TEXT_BYTES = 4096, PATH_BYTES = 1024 };
-
-static void read_small(const char *path, char text[TEXT_BYTES])
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, text, TEXT_BYTES - 1);
-
-    text[len > 0 ? len : 0] = 0;
-    if (fd >= 0)
-        close(fd);
-}
 
 uint64_t cpu_parse_schedstat(const char *text)
 {
@@ -87,33 +79,57 @@ int cpu_parse_cgroup(const char *text, char *path, uint32_t room, int *ret_versi
     return found ? 0 : -ENOENT;
 }
 
-static uint64_t throttled_ns(void)
+/* From its own group up to the top of the mount. */
+static void open_groups(struct cpu_files *files)
 {
     static const char *const mounts[] = {[1] = "/sys/fs/cgroup/cpu", [2] = "/sys/fs/cgroup"};
     char text[TEXT_BYTES], group[PATH_BYTES], path[PATH_BYTES + 64];
-    uint64_t most_ns = 0;
-    int version;
+    int version, own = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
 
-    read_small("/proc/self/cgroup", text);
-    if (cpu_parse_cgroup(text, group, sizeof(group), &version) < 0)
-        return 0;
-    for (;;) {
+    int status = proc_text(own, text, sizeof(text));
+    if (own >= 0)
+        (void)close(own);
+    if (status < 0 || cpu_parse_cgroup(text, group, sizeof(group), &version) < 0)
+        return;
+    while (files->group_count < CPU_GROUPS_MAX) {
         (void)snprintf(path, sizeof(path), "%s%s/cpu.stat", mounts[version], group);
-        read_small(path, text);
-        uint64_t ns = cpu_parse_throttled(text);
-        most_ns = ns > most_ns ? ns : most_ns;
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0)
+            files->groups[files->group_count++] = fd;
         char *slash = strrchr(group, '/');
         if (!slash)
-            return most_ns;
+            return;
         *slash = 0;
     }
 }
 
-void cpu_wait_read(struct cpu_wait *ret_wait)
+void cpu_files_open(struct cpu_files *ret_files)
+{
+    *ret_files = (struct cpu_files){.schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC)};
+    open_groups(ret_files);
+}
+
+void cpu_files_close(struct cpu_files *files)
+{
+    if (files->schedstat >= 0)
+        (void)close(files->schedstat);
+    for (int i = 0; i < files->group_count; i++)
+        (void)close(files->groups[i]);
+    *files = (struct cpu_files){.schedstat = -1};
+}
+
+void cpu_wait_read(const struct cpu_files *files, struct cpu_wait *ret_wait)
 {
     char text[TEXT_BYTES];
 
-    read_small("/proc/self/schedstat", text);
-    ret_wait->waited_ns = cpu_parse_schedstat(text);
-    ret_wait->throttled_ns = throttled_ns();
+    *ret_wait = (struct cpu_wait){0};
+    if (proc_text(files->schedstat, text, sizeof(text)) == 0)
+        ret_wait->waited_ns = cpu_parse_schedstat(text);
+    for (int i = 0; i < files->group_count; i++) {
+        if (proc_text(files->groups[i], text, sizeof(text)) < 0)
+            continue;
+        uint64_t ns = cpu_parse_throttled(text);
+        if (ns > ret_wait->throttled_ns)
+            ret_wait->throttled_ns = ns;
+    }
 }

@@ -4,6 +4,16 @@
 
 #include <stdint.h>
 
+/** Where the kernel tells it, opened once: see cpu_wait_read. */
+enum { CPU_GROUPS_MAX = 16 };
+struct cpu_files {
+    int schedstat;              /* -1: there is none */
+    int groups[CPU_GROUPS_MAX]; /* cpu.stat of this process's control group and of those above */
+    int group_count;
+};
+void cpu_files_open(struct cpu_files *ret_files);
+void cpu_files_close(struct cpu_files *files);
+
 /** How long this process could not run though it wanted to, since it began. What the kernel does
  *  not tell is 0. */
 struct cpu_wait {
@@ -11,7 +21,7 @@ struct cpu_wait {
     uint64_t throttled_ns; /* its control group had used its quota: cpu.stat, of the one that was
                             * stopped longest among it and those above it */
 };
-void cpu_wait_read(struct cpu_wait *ret_wait);
+void cpu_wait_read(const struct cpu_files *files, struct cpu_wait *ret_wait);
 
 /* For tests. */
 /** The second number of a schedstat; 0 for what is none. */

@@ -34,8 +34,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { END_MS = 2000 };
-
 struct guardian {
     const struct guard_job *job;
     struct rtnl *rtnl;
@@ -92,7 +90,7 @@ static void tidy(const struct guardian *guardian)
 /* Without a filter it guards all the same: the worst that it can be sent is the holder's. */
 static void give_up_privileges(void)
 {
-    const struct confine confine = {.calls = CONFINE_SOCKETS | CONFINE_FILES,
+    const struct confine confine = {.calls = CONFINE_SOCKETS,
                                     .capabilities = UINT64_C(1) << CAP_NET_ADMIN};
 
     (void)confine_process(&confine, NULL);
@@ -179,17 +177,7 @@ int guard_tell(const struct guard *guard, const void *order, size_t len, const i
 
 void guard_end(struct guard *guard)
 {
-    struct pollfd wanted = {.fd = guard->fd, .events = POLLIN};
-    int status;
-
-    if (guard->fd < 0)
-        return;
-    (void)shutdown(guard->fd, SHUT_WR);
-    do
-        status = poll(&wanted, 1, END_MS);
-    while (status < 0 && errno == EINTR);
-    (void)close(guard->fd);
-    if (status > 0)
-        (void)child_reap(guard->pid); /* of no effect when a helper process forked it */
+    if (guard->fd >= 0)
+        child_end(guard->fd, guard->pid);
     guard->fd = -1;
 }

@@ -292,7 +292,7 @@ static int kill_in_namespace(const struct stat *namespace)
 }
 
 /* Again, as they may have forked meanwhile; the dead have no namespace. */
-static void kill_left(const struct netns_isolated *isolated)
+void netns_isolate_clear(const struct netns_isolated *isolated)
 {
     struct stat namespace;
 
@@ -311,8 +311,8 @@ int netns_isolate_end(struct netns_isolated *isolated, int grace_ms)
     bool dead = netns_isolate_is_dead(isolated) || request(isolated, HOLDER_STOP, grace_ms) < 0;
     while (answer(isolated, 0, &message, NULL) == 0)
         note_end(isolated, &message);
-    if (dead)
-        kill_left(isolated);
+    if (dead && !isolated->cleared)
+        netns_isolate_clear(isolated);
     int status = isolated->ended ? isolated->status : -1;
     release(isolated);
     return status;

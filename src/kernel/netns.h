@@ -77,6 +77,7 @@ struct netns_isolated {
     pid_t program; /* the holder's child, 0 while there is none; keeps its value when it ended */
     bool ended;    /* the program has ended; `status` is its wait status */
     int status;
+    bool cleared; /* netns_isolate_clear was called, in another process perhaps */
 };
 /**
  * `argv` (NULL, or with nothing in it: no program) and the environment are taken as they are now.
@@ -109,11 +110,14 @@ int netns_isolate_ended(struct netns_isolated *isolated, int *ret_status);
 /** Was the holder killed by somebody? After netns_isolate_start that is known when `control` is
  *  readable. */
 bool netns_isolate_is_dead(const struct netns_isolated *isolated);
+/** Kills all processes that are left in the namespace of a holder that was killed, as far as we
+ *  may. */
+void netns_isolate_clear(const struct netns_isolated *isolated);
 /**
  * Ends all: SIGTERM to the program (or to what it left behind), SIGKILL to all descendants after
  * `grace_ms` (<= 0: at once), then the holder, and reaps it. Blocks up to `grace_ms` and as long as
- * the kernel takes to kill. A holder that was killed can kill nobody: then all processes in the
- * namespace are, as far as we may. Returns the program's wait status, or -1 when there was none or the
+ * the kernel takes to kill. A holder that was killed can kill nobody: then the namespace is
+ * cleared, if that was not done. Returns the program's wait status, or -1 when there was none or the
  * holder was killed. Takes NULL and zero-initialised; `isolated` is zero-initialised afterwards.
  */
 int netns_isolate_end(struct netns_isolated *isolated, int grace_ms);

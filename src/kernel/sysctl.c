@@ -18,32 +18,36 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 256, SNMP_BYTES = 32 * 1024 };
+enum { PATH_BYTES = 256 };
 
-/** Reads all of a file, cut at `room` - 1 bytes, and terminates it. 0 or -errno. */
-static int read_text(const char *path, char *buf, size_t room)
+int proc_text(int fd, char *buf, size_t room)
 {
     size_t len = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (fd < 0)
-        return -errno;
     while (len < room - 1) {
-        ssize_t n = read(fd, buf + len, room - 1 - len);
+        ssize_t n = pread(fd, buf + len, room - 1 - len, (off_t)len);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
-            int r = -errno;
-            (void)close(fd);
-            return r;
-        }
+        if (n < 0)
+            return -errno;
         if (n == 0)
             break;
         len += (size_t)n;
     }
     buf[len] = '\0';
-    (void)close(fd);
     return 0;
+}
+
+/** The same by the file's name. */
+static int read_text(const char *path, char *buf, size_t room)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    int r = proc_text(fd, buf, room);
+    (void)close(fd);
+    return r;
 }
 
 int sysctl_parse(const char *text, int64_t *ret_value)

@@ -8,6 +8,9 @@
 
 /** Reads of /proc (of the calling thread's namespace). Nothing here writes. */
 
+/** All of an open file of /proc from its beginning, as it is now: cut at `room` - 1 bytes, and
+ *  terminated. 0 or -errno. */
+int proc_text(int fd, char *buf, size_t room);
 /** net.ipv4.conf.IFNAME.KEY and the like: `path` below /proc/sys, e.g. "net/ipv4/ip_forward". 0 or
  * -errno. */
 int sysctl_read(const char *path, int64_t *ret_value);

@@ -7,6 +7,9 @@
 /* The text side of sysctl.c. All texts are terminated; 0 or -errno, results untouched on failure.
  */
 
+/** Longer than the files of /proc/net that are read whole. */
+enum { SNMP_BYTES = 32 * 1024 };
+
 /** The first decimal number of a sysctl; -EINVAL when it does not begin with one, -ERANGE. */
 int sysctl_parse(const char *text, int64_t *ret_value);
 /** /proc/net/snmp and netstat: pairs of lines "Group: Name Name", "Group: 1 2". -ENOENT. */

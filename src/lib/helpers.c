@@ -5,10 +5,12 @@
  *
  * Without its holder the program in the namespace is dead too, and nothing is left to talk to: the
  * end. While there was none, the namespace lasts as long as we hold it. A guardian is replaced,
- * since what it has to do is still to come.
+ * since what it has to do is still to come. A monitor cannot be, as privileges went with it.
  */
 #include "lib/internal.h"
 
+#include <assert.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- the holder ---- */
@@ -36,13 +38,27 @@ static int look_at_holder(void *user)
 
 /* ---- the guardian ---- */
 
-static int guard_here(struct peer_net *net, struct guard *ret_guard, struct peer_error *error)
+int helpers_guard_fds(const struct peer_net *net, int ret_fds[CHILD_FDS_MAX])
 {
-    if (net->card.ifindex)
-        return wire_guard_again(&net->wire, &net->card, &net->peers, net->first_mac, ret_guard,
-                                error);
-    return attach_guard(net->device, net->ifindex, &net->peers,
-                        device_fd(engine_device(net->engine)), ret_guard, error);
+    static_assert((int)WIRE_FDS <= (int)CHILD_FDS_MAX, "one message carries them");
+
+    if (!net->card.ifindex) {
+        ret_fds[0] = device_fd(engine_device(net->engine));
+        return 1;
+    }
+    memcpy(ret_fds, net->wire.fds, sizeof(net->wire.fds));
+    return net->wire.fd_count;
+}
+
+int helpers_guard_here(struct peer_net *net, const int *fds, struct guard *ret_guard,
+                       struct peer_error *error)
+{
+    struct wire wire = net->wire;
+
+    if (!net->card.ifindex)
+        return attach_guard(net->device, net->ifindex, &net->peers, fds[0], ret_guard, error);
+    memcpy(wire.fds, fds, sizeof(*fds) * (size_t)wire.fd_count);
+    return wire_guard_again(&wire, &net->card, &net->peers, net->first_mac, ret_guard, error);
 }
 
 struct errand {
@@ -54,7 +70,10 @@ struct errand {
 static int guard_there(void *arg, struct netns_result *result)
 {
     struct errand *errand = arg;
-    int status = guard_here(errand->net, &errand->guard, &result->error);
+    int fds[CHILD_FDS_MAX];
+
+    (void)helpers_guard_fds(errand->net, fds);
+    int status = helpers_guard_here(errand->net, fds, &errand->guard, &result->error);
 
     if (status == 0)
         result->fds[result->fd_count++] = errand->guard.fd;
@@ -65,9 +84,14 @@ static int guard_again(struct peer_net *net, struct guard *ret_guard, struct pee
 {
     struct errand errand = {.net = net};
     struct netns_result result = {0};
+    int fds[CHILD_FDS_MAX];
 
-    if (net->netns_fd < 0)
-        return guard_here(net, ret_guard, error);
+    if (net->confined)
+        return monitor_guard(net, ret_guard, error);
+    if (net->netns_fd < 0) {
+        (void)helpers_guard_fds(net, fds);
+        return helpers_guard_here(net, fds, ret_guard, error);
+    }
     int status = netns_run(net->netns_fd, net->netns_owner, guard_there, &errand, &errand,
                            sizeof(errand), &result, error);
     if (status == 0)
@@ -98,6 +122,28 @@ static int look_at_guard(void *user)
     notice_add(net, "somebody killed the process that tidies %s up afterwards (%d); another one does",
                net->arrival, (int)killed);
     return engine_watch(net->engine, guard->fd, look_at_guard, net);
+}
+
+/* ---- the monitor ---- */
+
+/* What it would have to do may never come, so this is no end. */
+static int look_at_monitor(void *user)
+{
+    struct peer_net *net = user;
+    struct guard *monitor = &net->monitor;
+
+    engine_unwatch(net->engine, monitor->fd);
+    notice_add(net,
+               "somebody killed the process that keeps privileges for %s (%d): what others take "
+               "away from the device is not made again",
+               net->device, (int)monitor->pid);
+    guard_end(monitor); /* only what is left of it */
+    return 0;
+}
+
+int helpers_watch_monitor(struct peer_net *net)
+{
+    return engine_watch(net->engine, net->monitor.fd, look_at_monitor, net);
 }
 
 int helpers_watch(struct peer_net *net)

@@ -6,6 +6,9 @@
 #include "base/error.h"
 #include "base/macro.h"
 #include "engine/engine.h"
+#include "kernel/child.h"
+#include "kernel/counters.h"
+#include "kernel/cpu.h"
 #include "kernel/diag.h"
 #include "kernel/netns.h"
 #include "kernel/rtnl.h"
@@ -32,6 +35,14 @@ struct leaving {
     uint64_t begun_ns;
     uint64_t frames, moved_ns; /* so many had crossed the device, since then */
     uint64_t look_ns, look_delay_ns;
+};
+
+/* What soaks read besides: see meters.c. */
+struct meters {
+    bool open;
+    struct counters counters; /* of the device's namespace */
+    struct cpu_files cpu;     /* of this process, */
+    int statm;                /* likewise; -1: there is none */
 };
 
 struct peer_net {
@@ -61,6 +72,9 @@ struct peer_net {
     struct leaving leaving;
     bool forwards; /* the targets may be other machines */
     struct notices notices;
+    struct meters meters;
+    struct guard monitor; /* see monitor.c; fd -1: none */
+    bool confined;        /* privileges are gone: what needs them is the monitor's */
     int watch_fd; /* see watch.c, as for what follows */
     struct standing standing;
     bool device_up, device_told, card_up, card_told, card_gone, route_told;
@@ -111,6 +125,31 @@ int watch_start(struct peer_net *net, const struct attach_outcome *outcome);
 
 /* helpers.c */
 int helpers_watch(struct peer_net *net);
+/** Likewise the monitor, once there is one. */
+int helpers_watch_monitor(struct peer_net *net);
+/** What a guardian is to hold of this process's: how many. */
+int helpers_guard_fds(const struct peer_net *net, int ret_fds[CHILD_FDS_MAX]);
+/** Another guardian, in the namespace of the calling thread. `fds` as above. */
+int helpers_guard_here(struct peer_net *net, const int *fds, struct guard *ret_guard,
+                       struct peer_error *error);
+
+/* monitor.c: a child that does what a confined process may not; all wait for its answer */
+/** Forks it. 0 or -errno with text. */
+int monitor_start(struct peer_net *net, struct peer_error *error);
+/** What stands on the machine for the peers, again: see standing_restore. */
+int monitor_restore(struct peer_net *net, struct peer_error *error);
+/** The MAC of the device. */
+int monitor_set_mac(struct peer_net *net, const struct peer_mac *mac, struct peer_error *error);
+/** Another guardian. */
+int monitor_guard(struct peer_net *net, struct guard *ret_guard, struct peer_error *error);
+/** Kills what is left in an isolated namespace that nobody holds. */
+int monitor_clear(struct peer_net *net, struct peer_error *error);
+
+/* meters.c */
+/** Opens what is not open yet. */
+void meters_open(struct peer_net *net);
+void meters_close(struct meters *meters);
+uint64_t meters_resident_bytes(const struct meters *meters);
 
 /* flow.c */
 struct flow *flow_accept(void *user, struct stack_listener *listener,

@@ -231,6 +231,7 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     list_init(&net->handles);
     net->netns_fd = -1;
     net->guard.fd = -1;
+    net->monitor.fd = -1;
     net->watch_fd = -1;
 
     status = net_start(net, &plan, error);
@@ -241,6 +242,14 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     }
     *ret_net = net;
     return 0;
+}
+
+/* A holder that somebody killed can end nobody: then it is the monitor's. */
+static void end_isolation(struct peer_net *net)
+{
+    if (net->confined && netns_isolate_is_dead(&net->isolated))
+        net->isolated.cleared = monitor_clear(net, NULL) == 0;
+    netns_isolate_end(&net->isolated, 2000);
 }
 
 struct peer_net *peer_net_free(struct peer_net *net)
@@ -257,8 +266,10 @@ struct peer_net *peer_net_free(struct peer_net *net)
     diag_free(net->diag);
     if (net->watch_fd >= 0)
         close(net->watch_fd);
+    meters_close(&net->meters);
     if (net->isolate)
-        netns_isolate_end(&net->isolated, 2000);
+        end_isolation(net);
+    guard_end(&net->monitor);
     if (net->netns_fd >= 0)
         close(net->netns_fd);
     if (net->peers.family)

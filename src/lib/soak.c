@@ -6,8 +6,6 @@
 #include "lib/internal.h"
 
 #include "base/macro.h"
-#include "kernel/cpu.h"
-#include "kernel/sysctl.h"
 #include "workload/soak.h"
 
 #include <hdr/hdr_histogram.h>
@@ -57,28 +55,13 @@ static const struct {
     {"Tcp", "RetransSegs", offsetof(struct counted, local.retransmits)},
 };
 
-static void read_sysctl(const char *path, uint64_t *value)
-{
-    int64_t number;
-
-    if (sysctl_read(path, &number) == 0)
-        *value = (uint64_t)number;
-}
-
-static void read_counters(struct counted *counted)
+static void read_counters(const struct counters *files, struct counted *counted)
 {
     for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
-        (void)snmp_read(0, counters[i].group, counters[i].name,
-                        (uint64_t *)(void *)((char *)counted + counters[i].offset));
-    read_sysctl("net/netfilter/nf_conntrack_count", &counted->local.conntrack_count);
-    read_sysctl("net/netfilter/nf_conntrack_max", &counted->local.conntrack_max);
-}
-
-static int read_counters_there(void *arg, struct netns_result *result)
-{
-    (void)result;
-    read_counters(arg);
-    return 0;
+        (void)counters_read(files, counters[i].group, counters[i].name,
+                            (uint64_t *)(void *)((char *)counted + counters[i].offset));
+    (void)counters_read_number(files, COUNTERS_CONNTRACK_COUNT, &counted->local.conntrack_count);
+    (void)counters_read_number(files, COUNTERS_CONNTRACK_MAX, &counted->local.conntrack_max);
 }
 
 static int add_drops(void *user, const struct diag_socket *socket)
@@ -96,11 +79,7 @@ static void read_local(struct peer_soak *soak, struct counted *counted)
     struct rtnl_link link;
 
     memset(counted, 0, sizeof(*counted));
-    if (net->netns_fd < 0)
-        read_counters(counted);
-    else
-        (void)netns_run(net->netns_fd, net->netns_owner, read_counters_there, counted, counted,
-                        sizeof(*counted), NULL, NULL);
+    read_counters(&net->meters.counters, counted);
     (void)diag_listeners(net->diag, soak->udp ? IPPROTO_UDP : IPPROTO_TCP, soak->port, add_drops,
                          counted, NULL);
     if (rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL) == 0)
@@ -147,19 +126,6 @@ static double seconds(const struct timeval *time)
     return (double)time->tv_sec + (double)time->tv_usec / 1e6;
 }
 
-static uint64_t resident_bytes(void)
-{
-    unsigned long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-
-    if (!file)
-        return 0;
-    if (fscanf(file, "%*u %llu", &pages) != 1)
-        pages = 0;
-    fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static uint64_t spun_ns(const struct peer_net *net)
 {
     struct engine_stats stats;
@@ -171,7 +137,7 @@ static uint64_t spun_ns(const struct peer_net *net)
 static void read_cost(const struct peer_net *net, struct cost *cost)
 {
     getrusage(RUSAGE_SELF, &cost->usage);
-    cpu_wait_read(&cost->wait);
+    cpu_wait_read(&net->meters.cpu, &cost->wait);
     cost->spun_ns = spun_ns(net);
 }
 
@@ -187,7 +153,7 @@ static void report_cost(const struct peer_soak *soak, struct peer_soak_report *r
     report->cpu_spin_s = (double)(now.spun_ns - before->spun_ns) / 1e9;
     report->cpu_waited_s = (double)since(now.wait.waited_ns, before->wait.waited_ns) / 1e9;
     report->cpu_throttled_s = (double)since(now.wait.throttled_ns, before->wait.throttled_ns) / 1e9;
-    report->rss_bytes = resident_bytes();
+    report->rss_bytes = meters_resident_bytes(&soak->net->meters);
 }
 
 static void report_sent(const struct peer_soak *soak, struct peer_soak_report *report)
@@ -248,6 +214,7 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     soak->to = config->to;
     soak->port = config->to_port;
     soak->udp = config->udp;
+    meters_open(net);
     begin_measuring(soak);
     engine_now_fresh_ns(net->engine);
     int status = check_manners(net, config, error);

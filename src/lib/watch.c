@@ -17,7 +17,8 @@ static void restore(struct peer_net *net, const char *what, const struct rtnl_li
 {
     struct peer_error error = {0};
     struct rtnl_link now;
-    int status = standing_restore(&net->standing, &error);
+    int status = net->confined ? monitor_restore(net, &error)
+                               : standing_restore(&net->standing, &error);
 
     if (status == 0 && what)
         notice_add(net, "%s %s; routes, addresses and neighbours of the peers are there again",
@@ -53,17 +54,26 @@ static void see_mtu(struct peer_net *net, const struct rtnl_link *link)
         restore(net, NULL, link);
 }
 
+static void set_own_mac(struct peer_net *net, const struct peer_mac *mac)
+{
+    const struct rtnl_link_change change = {.mac = mac};
+
+    if (net->confined)
+        (void)monitor_set_mac(net, mac, NULL);
+    else
+        (void)rtnl_link_set(net->rtnl, net->ifindex, &change, NULL);
+}
+
 static void see_mac(struct peer_net *net, const struct rtnl_link *link)
 {
     const struct device *device = engine_device(net->engine);
-    struct rtnl_link_change change = {.mac = &link->mac};
 
     if (net->kind != PEER_TAP ||
         memcmp(link->mac.bytes, device->local_mac.bytes, sizeof(link->mac.bytes)) == 0)
         return;
     engine_set_local_mac(net->engine, &link->mac);
     if (net->standing.by_wire) /* the filters of tc want the device to have it too */
-        (void)rtnl_link_set(net->rtnl, net->ifindex, &change, NULL);
+        set_own_mac(net, &link->mac);
     if (net->neighbours == PEER_NEIGHBOURS_PERMANENT)
         restore(net, NULL, link);
 }

@@ -174,9 +174,12 @@ static uint32_t last_next_header(const uint8_t *ip, const struct packet *packet)
 void answer_unknown_protocol(struct stack *stack, const struct frame *frame,
                              const struct packet *packet)
 {
-    if (packet->protocol == IPPROTO_IGMP || packet->protocol == IPPROTO_NONE)
-        return;
-    if (packet->ip_version == 6)
+    bool v6 = packet->ip_version == 6;
+
+    if (packet->protocol == IPPROTO_IGMP || packet->protocol == IPPROTO_PIM ||
+        packet->protocol == IPPROTO_UDPLITE || (v6 && packet->protocol == IPPROTO_NONE))
+        return; /* Linux knows them */
+    if (v6)
         answer_error(stack, frame, packet, V6_PARAMETER, V6_NEXT_HEADER,
                      last_next_header(frame->data + packet->ip_at, packet));
     else

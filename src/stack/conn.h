@@ -57,7 +57,8 @@ struct stack_conn {
     uint32_t rx_offset, rx_bytes;
     uint64_t peer;
     uint32_t hash;
-    uint32_t rtime_tick, persist_tick, ack_tick; /* starts of what lwIP counts in ticks */
+    uint32_t rtime_tick, ack_tick; /* starts of what lwIP counts in ticks */
+    uint32_t probe_tick; /* CONN_PERSISTS: likewise; else when new data left last */
     uint32_t challenge_tick; /* when a segment that does not belong was answered last */
     uint32_t rtt_seq;        /* being timed, with rtt_start_ns */
     uint64_t rtt_start_ns;

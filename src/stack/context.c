@@ -10,13 +10,13 @@
  * unmodified and every walk has one step.
  *
  * lwIP's timers count ticks that it expects to be told of. Nobody tells it: the count of ticks
- * since a timer was started is put into the control block on enter (from rtime_tick, persist_tick)
+ * since a timer was started is put into the control block on enter (from rtime_tick, probe_tick)
  * and read back on leave, which then knows the connection's next deadline and arms one timer for
  * it. Deadlines that move away leave the timer where it is; it finds nothing to do when it fires
  * and moves on. An idle connection has no timer.
  *
  * Times that lwIP would get wrong with its coarse clock are set right on leave: the RTO's floor of
- * 200 ms and its back-off, the RTT of the handshake, the first congestion window (RFC 6928).
+ * 200 ms above the round trip and its back-off, the RTT of the handshake, the first congestion window (RFC 6928).
  */
 #include "stack/internal.h"
 
@@ -136,7 +136,8 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
     output_apply_segment_size(stack, conn);
 }
 
-/* Floor and exponential back-off, which lwIP derives from an RTT that may be zero ticks. */
+/* As Linux: the round trip, and four times its deviation or 200 ms, doubled with each time; lwIP
+   doubles an RTT that may be zero ticks. */
 static void tcp_clamp_rto(const struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
@@ -144,12 +145,12 @@ static void tcp_clamp_rto(const struct stack_conn *conn)
     if (pcb->state == SYN_SENT || pcb->state == SYN_RCVD) {
         int linear = pcb->state == SYN_SENT ? STACK_SYN_LINEAR : 0;
         int ticks = (LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL) << MIN(MAX(pcb->nrtx - linear, 0), 6);
-        pcb->rto = (s16_t)ticks;
+        pcb->rto = (s16_t)(ticks + STACK_BEGUN_TICK);
         return;
     }
-    int base = MAX((pcb->sa >> 3) + pcb->sv, (int)STACK_RTO_MIN_TICKS);
+    int base = (pcb->sa >> 3) + MAX((int)pcb->sv, (int)STACK_RTO_MIN_TICKS);
     int backoff = MIN(pcb->nrtx + conn->backoff, 10);
-    pcb->rto = (s16_t)MIN(base << backoff, (int)STACK_RTO_MAX_TICKS);
+    pcb->rto = (s16_t)(MIN(base << backoff, (int)STACK_RTO_MAX_TICKS) + STACK_BEGUN_TICK);
 }
 
 static uint64_t tick_ns(uint32_t now_tick, uint64_t now_ns, uint32_t tick)
@@ -162,8 +163,9 @@ static uint64_t tick_ns(uint32_t now_tick, uint64_t now_ns, uint32_t tick)
 /* When a window is shut: after an RTO, doubled each time, as Linux probes. */
 static uint32_t persist_ticks(const struct stack_conn *conn)
 {
-    uint64_t ticks = (uint64_t)conn_tcp(conn)->rto << MIN(conn->probes, 16);
-    return (uint32_t)MIN(ticks, (uint64_t)STACK_RTO_MAX_TICKS);
+    uint64_t rto = (uint64_t)(conn_tcp(conn)->rto - STACK_BEGUN_TICK);
+    uint64_t ticks = rto << MIN(conn->probes, 16);
+    return (uint32_t)MIN(ticks, (uint64_t)STACK_RTO_MAX_TICKS) + STACK_BEGUN_TICK;
 }
 
 /* How long a state may last, in ticks since pcb->tmr; 0 for ever. */
@@ -197,7 +199,7 @@ static int32_t slow_due(const struct stack *stack, const struct stack_conn *conn
     int32_t next = INT32_MAX;
 
     if (conn->flags & CONN_PERSISTS)
-        consider(stack, conn->persist_tick + persist_ticks(conn), &next);
+        consider(stack, conn->probe_tick + persist_ticks(conn), &next);
     else if (pcb->rtime >= 0)
         consider(stack, conn->rtime_tick + (uint16_t)pcb->rto, &next);
     if (state_ticks(pcb))
@@ -222,7 +224,7 @@ static int32_t fast_due(const struct stack *stack, const struct stack_conn *conn
 
 static uint64_t repair_due_ns(const struct stack *stack, const struct stack_conn *conn)
 {
-    if (!conn->recovery && !(conn->flags & CONN_REAL_SIZE))
+    if (!conn->recovery && !conn_tcp(conn)->unacked)
         return TIMER_NEVER;
     return recovery_due_ns(stack, conn);
 }
@@ -315,7 +317,7 @@ static void tcp_save(struct stack *stack, struct stack_conn *conn)
         conn->flags &= (uint16_t)~CONN_PERSISTS;
     } else if (!(conn->flags & CONN_PERSISTS)) {
         conn->flags |= CONN_PERSISTS;
-        conn->persist_tick = stack->now_tick;
+        conn->probe_tick = stack->now_tick;
         conn->probes = 0;
     }
     if (!(pcb->flags & TF_ACK_DELAY)) {
@@ -457,13 +459,13 @@ static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
     pcb->last_timer = stack->timer_calls++;
     if (conn->flags & CONN_PERSISTS) {
         /* lwIP looks after the window that is small, and gives up when no probe is answered. */
-        bool due = (int32_t)(conn->persist_tick + persist_ticks(conn) - stack->now_tick) <= 0;
+        bool due = (int32_t)(conn->probe_tick + persist_ticks(conn) - stack->now_tick) <= 0;
         pcb->persist_backoff = 1;
         pcb->persist_cnt = due && pcb->snd_wnd ? UINT8_MAX : 0;
         if (due && !pcb->snd_wnd && pcb->persist_probe < TCP_MAXRTX)
             probe_window(conn);
         if (due)
-            conn->persist_tick = stack->now_tick;
+            conn->probe_tick = stack->now_tick;
     }
     bool first = pcb->nrtx == 0;
     u32_t cwnd = pcb->cwnd, ssthresh = pcb->ssthresh;

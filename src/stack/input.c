@@ -425,8 +425,11 @@ static void arp_input(struct stack *stack, struct frame *frame, const struct pac
         return;
     }
     struct pbuf *p = hold_frame(stack, frame, 0, &stack->held_bytes);
-    if (p)
-        ethernet_input(p, &stack->netif);
+    if (!p)
+        return;
+    stack->arp_answered = true;
+    ethernet_input(p, &stack->netif);
+    stack->arp_answered = false;
 }
 
 /* TAP: is the frame for this peer's MAC, for everybody, or for the first peer, who may be the

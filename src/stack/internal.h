@@ -26,7 +26,8 @@
 
 enum {
     STACK_TICK_NS = 2 * TCP_TMR_INTERVAL * 1000000, /* lwIP's coarse tick */
-    STACK_RTO_MIN_TICKS = 20,                       /* 200 ms, as Linux */
+    STACK_RTO_MIN_TICKS = 20, /* 200 ms, as Linux: more than a round trip */
+    STACK_BEGUN_TICK = 1,     /* the first tick of a wait may be over at once */
     STACK_RTO_UNKNOWN_TICKS = 300, /* 3 s after a SYN was sent again (RFC 6298, 5.7) */
     STACK_RTO_MAX_TICKS = 12000,                    /* 120 s, as Linux */
     STACK_DELAYED_ACK_TICKS = 4,                    /* 40 ms, as Linux */
@@ -45,7 +46,7 @@ enum {
     CONN_SHUT = 1 << 4,      /* we sent or will send FIN */
     CONN_RTT_RUNS = 1 << 5,
     CONN_ACK_WAITS = 1 << 6,  /* a delayed acknowledgement, since ack_tick */
-    CONN_PERSISTS = 1 << 7,   /* the persist timer runs, since persist_tick */
+    CONN_PERSISTS = 1 << 7,   /* the persist timer runs, since probe_tick */
     CONN_ACK_HELD = 1 << 8,   /* see output.c */
     CONN_MANNERED = 1 << 9,   /* conn->manners has a say: see manners.c */
     CONN_VANISHED = 1 << 10,  /* nothing goes out, nothing comes in */
@@ -153,6 +154,7 @@ struct stack {
     bool call_asks_ecn;         /* the call that lwIP answers just now */
     struct stack_conn *current; /* whose lists lwIP has at the moment */
     struct tcp_news news;       /* of the segment that is worked on, see recovery.c */
+    bool arp_answered;          /* what waited for it leaves, of connections that are not current */
     bool receiving;             /* a frame for `current` is worked on */
     bool progress;              /* and it brought something that the owner will hear of */
     struct stack_conn **table;

@@ -341,15 +341,20 @@ static bool note_segment(struct stack *stack, const uint8_t *tcp, uint32_t paylo
         /* Karn. With SACK only what was sent twice itself tells nothing. */
         if (!conn->recovery || seq + payload == conn->rtt_seq)
             conn->flags &= (uint16_t)~CONN_RTT_RUNS;
-    } else if (payload && !(conn->flags & CONN_RTT_RUNS)) {
+        return false;
+    }
+    if (!payload)
+        return true;
+    conn->probe_tick = stack->now_tick;
+    if (!(conn->flags & CONN_RTT_RUNS)) {
         conn->flags |= CONN_RTT_RUNS;
         conn->rtt_seq = seq + payload;
         conn->rtt_start_ns = stack->now_ns;
     }
-    if (conn->quick_acks && conn->arrived_ns && payload &&
+    if (conn->quick_acks && conn->arrived_ns &&
         stack->now_ns - conn->arrived_ns < STACK_DELAYED_ACK_TICKS * (uint64_t)STACK_TICK_NS)
         conn->quick_acks = 0; /* an answer: more will follow, and acknowledge */
-    return first;
+    return true;
 }
 
 static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t tcp_len,
@@ -359,7 +364,7 @@ static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t
     uint32_t header = (uint32_t)(tcp[12] >> 4) * 4;
     uint32_t payload = tcp_len - header;
     bool ours = stack->current && stack->current->protocol == IPPROTO_TCP;
-    bool is_new = ours && note_segment(stack, tcp, payload);
+    bool is_new = ours && !stack->arp_answered && note_segment(stack, tcp, payload);
 
     uint32_t segment = stack->mtu - (uint32_t)(tcp - ip) - header;
     if (stack->current && stack->current->segment_bytes)
@@ -568,6 +573,21 @@ static err_t output_ip6_ethernet(struct netif *netif, struct pbuf *p, const ip6_
                            ETHTYPE_IPV6);
 }
 
+/* Whose packet is it that waited for an ARP answer? Nobody works on that connection now. */
+static struct stack_conn *find_owner(const struct stack *stack, const uint8_t *ip)
+{
+    const uint8_t *ports = ip + (ip[0] & 15) * 4;
+    struct stack_tuple tuple = {.local = {.family = 4}, .remote = {.family = 4}};
+
+    if ((ip[9] != IPPROTO_TCP && ip[9] != IPPROTO_UDP) || ip[6] & 0x1f || ip[7])
+        return NULL;
+    memcpy(tuple.local.bytes, ip + 12, 4);
+    memcpy(tuple.remote.bytes, ip + 16, 4);
+    tuple.local_port = (uint16_t)(ports[0] << 8 | ports[1]);
+    tuple.remote_port = (uint16_t)(ports[2] << 8 | ports[3]);
+    return table_find(stack, ip[9], &tuple);
+}
+
 static err_t output_ethernet(struct netif *netif, struct pbuf *p)
 {
     struct stack *stack = netif->state;
@@ -575,8 +595,11 @@ static err_t output_ethernet(struct netif *netif, struct pbuf *p)
     uint8_t *frame = p->payload, bytes[SYN_BYTES];
     struct pbuf copy;
     int64_t peer = -1;
+    bool arp = frame[12] == 0x08 && frame[13] == 0x06;
 
-    if (frame[12] == 0x08 && frame[13] == 0x06) {
+    if (stack->arp_answered && !arp)
+        stack->current = find_owner(stack, frame + 14);
+    if (arp) {
         struct peer_addr sender = {.family = 4};
         memcpy(sender.bytes, frame + 14 + 14, 4);
         peer = addr_set_find(stack->peers, &sender);
@@ -596,6 +619,8 @@ static err_t output_ethernet(struct netif *netif, struct pbuf *p)
     struct peer_mac mac = mac_add(stack->first_mac, (uint64_t)peer);
     memcpy(frame + 6, mac.bytes, sizeof(mac.bytes));
     emit(stack, p, (uint64_t)peer, &offload);
+    if (stack->arp_answered)
+        stack->current = NULL;
     return ERR_OK;
 }
 

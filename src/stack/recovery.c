@@ -10,7 +10,7 @@
  *   LOST     segments with three packets SACKed above them, or, if fewer come, that are still
  *            missing a quarter of a round trip after the first of those
  *   RESENT   segments that were sent again. What was sent after that having arrived they are LOST
- *            again. When that was is in a table beside the list, which exists only during a repair.
+ *            again. When that was is in a table beside the list (resent.c).
  *
  * A LOST segment is sent by moving it from unacked to the head of unsent, where tcp_output finds it
  * and puts it back. All that is moved must leave in that one call, or else it is put back here:
@@ -24,8 +24,7 @@
  * same data takes the blocks back, too, and so does the first when the oldest data is SACKED: who
  * has it would have acknowledged it, so the receiver has dropped what it had promised (RFC 2018, 8).
  *
- * A loss at the end, after which nothing arrives that could tell of it, costs two round trips: then
- * the last segment (or the next) is sent as a probe, whose acknowledgement tells.
+ * Of a loss at the end nothing tells: see probe.c.
  *
  * Connections of real size, whose link is impaired, keep their struct recovery from the second
  * window on: the congestion window is theirs then (congestion.c). The others, whose segments may be
@@ -38,16 +37,6 @@
 #include <string.h>
 
 enum { DUP_PACKETS = 3, REORDERS_MAX = 16, START_UNITS = 10 };
-
-static uint32_t seg_seq(const struct tcp_seg *seg)
-{
-    return lwip_ntohl(seg->tcphdr->seqno);
-}
-
-static uint32_t seg_end(const struct tcp_seg *seg)
-{
-    return seg_seq(seg) + TCP_TCPLEN(seg);
-}
 
 static uint32_t seg_packets(const struct stack_conn *conn, const struct tcp_seg *seg)
 {
@@ -131,75 +120,6 @@ static void hand_back(struct stack_conn *conn, bool window)
         pcb->bytes_acked = 0;
     }
     recovery_free(conn);
-}
-
-/* ---- the table of what was sent again ---- */
-
-static uint32_t resent_place(const struct recovery *recovery, uint32_t seq)
-{
-    uint32_t low = 0, high = recovery->resent_count;
-
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (TCP_SEQ_LT(recovery->resent[middle].seq, seq))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct resent *resent_find(const struct recovery *recovery, uint32_t seq)
-{
-    uint32_t place = resent_place(recovery, seq);
-
-    return place < recovery->resent_count && recovery->resent[place].seq == seq
-               ? &recovery->resent[place]
-               : NULL;
-}
-
-/* Without memory nothing is known of it but that it is in the network: an RTO finds its loss. */
-static void resent_note(struct recovery *recovery, uint32_t seq, uint32_t sent_before,
-                        uint64_t now_ns)
-{
-    uint32_t place = resent_place(recovery, seq);
-    bool known = place < recovery->resent_count && recovery->resent[place].seq == seq;
-
-    if (!known && recovery->resent_count == recovery->resent_room) {
-        uint32_t room = MAX(2 * recovery->resent_room, 16u);
-        struct resent *table = realloc(recovery->resent, room * sizeof(*table));
-        if (!table)
-            return;
-        recovery->resent = table;
-        recovery->resent_room = room;
-    }
-    struct resent *entry = &recovery->resent[place];
-    if (!known)
-        memmove(entry + 1, entry, (recovery->resent_count++ - place) * sizeof(*entry));
-    *entry = (struct resent){
-        .seq = seq, .sent_before = sent_before, .order = ++recovery->order, .at_ns = now_ns};
-}
-
-/* It arrived. Sooner than anything ever did: then what arrived is what had been sent before. */
-static void resent_arrived(struct recovery *recovery, const struct resent *entry, uint64_t now_ns)
-{
-    if ((now_ns - entry->at_ns) / 1000 < recovery->min_rtt_us / 2)
-        return;
-    if ((int32_t)(entry->order - recovery->order_delivered) > 0)
-        recovery->order_delivered = entry->order;
-}
-
-static void resent_forget_acked(struct recovery *recovery, uint64_t now_ns)
-{
-    uint32_t count = resent_place(recovery, recovery->una);
-
-    if (!count)
-        return;
-    for (uint32_t i = 0; i < count; i++)
-        resent_arrived(recovery, &recovery->resent[i], now_ns);
-    recovery->resent_count -= count;
-    memmove(recovery->resent, recovery->resent + count,
-            recovery->resent_count * sizeof(*recovery->resent));
 }
 
 /* ---- what arrived ---- */
@@ -363,7 +283,7 @@ static void set_window(struct stack_conn *conn)
     pcb->ssthresh = conn->recovery->ssthresh;
 }
 
-static bool in_window(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
+bool recovery_in_window(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
 {
     return seg_seq(seg) + seg->len - pcb->lastack <= pcb->snd_wnd;
 }
@@ -371,7 +291,7 @@ static bool in_window(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
 static bool may_leave(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
 {
     /* A reference of somebody else: it has not even left yet (it waits for an ARP answer). */
-    return seg->p->ref == 1 && in_window(pcb, seg);
+    return seg->p->ref == 1 && recovery_in_window(pcb, seg);
 }
 
 /* Notes that `seg`, unlinked from unacked, is sent again. */
@@ -471,29 +391,23 @@ void recovery_resend(struct stack *stack, struct stack_conn *conn)
     send_lost(stack, conn);
 }
 
-/* The tail-loss probe: something new, or the last segment again. */
-static void send_probe(struct stack *stack, struct stack_conn *conn)
+void recovery_send_to(struct stack_conn *conn, uint32_t end)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
-    struct recovery *recovery = conn->recovery;
-    struct tcp_seg **at = &pcb->unacked, *next = pcb->unsent;
 
-    pcb->rtime = 0;
-    recovery->probing = true;
-    recovery->probe_resent = !next || !in_window(pcb, next);
-    recovery->probe_end = recovery->probe_resent ? pcb->snd_nxt : seg_end(next);
-    if (!recovery->probe_resent) {
-        pcb->cwnd = seg_end(next) - pcb->lastack;
-        (void)tcp_output(pcb);
-        set_window(conn);
-        return;
-    }
-    while ((*at)->next)
-        at = &(*at)->next;
+    pcb->cwnd = end - pcb->lastack;
+    (void)tcp_output(pcb);
+    set_window(conn);
+}
+
+void recovery_send_again(struct stack *stack, struct stack_conn *conn, struct tcp_seg **at)
+{
     struct tcp_seg *seg = *at;
-    if (!may_leave(pcb, seg))
+
+    if (!may_leave(conn_tcp(conn), seg))
         return;
-    *at = NULL;
+    *at = seg->next;
+    seg->next = NULL;
     note_resent(stack, conn, seg);
     send_list(conn, seg, seg);
 }
@@ -577,19 +491,6 @@ void recovery_undo_timeout(struct stack_conn *conn)
     recovery->lost = 0;
     recovery->state = RECOVERY_OPEN;
     congestion_undo(recovery);
-}
-
-/* The probe is acknowledged. When its copy was what the receiver had missed, that was a loss. */
-static void probe_acked(const struct stack *stack, struct stack_conn *conn, uint32_t flight)
-{
-    struct recovery *recovery = conn->recovery;
-
-    recovery->probing = false;
-    if (!recovery->probe_resent || stack->news.duplicate || recovery->state != RECOVERY_OPEN)
-        return;
-    congestion_reduce(recovery, flight);
-    ecn_note_reduced(conn);
-    recovery->cwnd = MIN(recovery->cwnd, recovery->ssthresh);
 }
 
 /* Strikes what came twice off the list of what was sent again; false when it is not there. */
@@ -696,7 +597,7 @@ static bool wants_start(const struct stack *stack, const struct stack_conn *conn
 static bool is_whole(const struct recovery *recovery)
 {
     return recovery->state == RECOVERY_OPEN && !recovery->sacked && !recovery->lost &&
-           !recovery->reorder_ns;
+           !recovery->reorder_ns && !recovery->probing;
 }
 
 /* Accounts for what has left and what was acknowledged since; returns how much that was. */
@@ -742,41 +643,15 @@ void recovery_leave(struct stack *stack, struct stack_conn *conn)
 
 /* ---- timers ---- */
 
-/* lwIP's RTO counts from rtime_tick: so does the probe. Ticks until it, 0: there is none. */
-static uint32_t probe_ticks(const struct stack_conn *conn, const struct tcp_pcb *pcb)
-{
-    const struct recovery *recovery = conn->recovery;
-
-    if (!(conn->flags & CONN_REAL_SIZE) || !(conn->flags & CONN_OPEN) || !(pcb->flags & TF_SACK) ||
-        pcb->rtime < 0 || !pcb->unacked || !conn->srtt_us || pcb->nrtx || pcb->flags & TF_RTO)
-        return 0;
-    if (recovery && (recovery->probing || recovery->state != RECOVERY_OPEN || recovery->sacked ||
-                     recovery->reorder_ns))
-        return 0;
-    /* The first tick may be over at once. */
-    uint32_t ticks = (uint32_t)(2 * conn->srtt_us * NS_PER_US / STACK_TICK_NS) + 2;
-    if (!pcb->unacked->next) /* whose acknowledgement may be delayed */
-        ticks += STACK_DELAYED_ACK_TICKS + 1;
-    return ticks < (uint32_t)pcb->rto ? ticks : 0;
-}
-
 uint64_t recovery_due_ns(const struct stack *stack, const struct stack_conn *conn)
 {
-    const struct tcp_pcb *pcb = conn_tcp(conn);
-    uint64_t due_ns = conn->recovery ? conn->recovery->timer_ns : TIMER_NEVER;
-    uint32_t ticks = probe_ticks(conn, pcb);
+    uint64_t due_ns = probe_due_ns(stack, conn);
 
-    if (!ticks)
-        return due_ns;
-    uint32_t gone = stack->now_tick - conn->rtime_tick;
-    uint64_t tick_ns = stack->now_ns - stack->now_ns % STACK_TICK_NS;
-    return MIN(due_ns,
-               gone >= ticks ? tick_ns : tick_ns + (uint64_t)(ticks - gone) * STACK_TICK_NS);
+    return conn->recovery ? MIN(due_ns, conn->recovery->timer_ns) : due_ns;
 }
 
 void recovery_timer(struct stack *stack, struct stack_conn *conn)
 {
-    struct tcp_pcb *pcb = conn_tcp(conn);
     struct recovery *recovery = conn->recovery;
 
     if (recovery && recovery->timer_ns <= stack->now_ns) {
@@ -785,12 +660,10 @@ void recovery_timer(struct stack *stack, struct stack_conn *conn)
         send_lost(stack, conn);
         return;
     }
-    if (!probe_ticks(conn, pcb))
-        return;
-    if (!recovery && !(recovery = start(conn))) {
-        pcb->rtime = 0; /* no memory: try again later */
+    if (!recovery && !start(conn)) {
+        conn_tcp(conn)->rtime = 0; /* no memory: try again later */
         return;
     }
     (void)catch_up(stack, conn);
-    send_probe(stack, conn);
+    probe_send(stack, conn);
 }

@@ -76,6 +76,38 @@ static inline uint32_t recovery_pipe(const struct recovery *recovery, const stru
     return flight > out ? flight - out : 0;
 }
 
+static inline uint32_t seg_seq(const struct tcp_seg *seg)
+{
+    return lwip_ntohl(seg->tcphdr->seqno);
+}
+
+static inline uint32_t seg_end(const struct tcp_seg *seg)
+{
+    return seg_seq(seg) + TCP_TCPLEN(seg);
+}
+
+/* resent.c */
+struct resent *resent_find(const struct recovery *recovery, uint32_t seq);
+/** Without memory nothing is known of it but that it is in the network: an RTO finds its loss. */
+void resent_note(struct recovery *recovery, uint32_t seq, uint32_t sent_before, uint64_t now_ns);
+/** It arrived. Sooner than anything ever did: then what arrived is what had been sent before. */
+void resent_arrived(struct recovery *recovery, const struct resent *entry, uint64_t now_ns);
+/** What is acknowledged arrived. */
+void resent_forget_acked(struct recovery *recovery, uint64_t now_ns);
+
+/* probe.c */
+/** When a probe is to be sent, or TIMER_NEVER; with or without a struct recovery. */
+uint64_t probe_due_ns(const struct stack *stack, const struct stack_conn *conn);
+void probe_send(struct stack *stack, struct stack_conn *conn);
+/** It is acknowledged. When its copy was what the receiver had missed, that was a loss. */
+void probe_acked(const struct stack *stack, struct stack_conn *conn, uint32_t flight);
+
+/* recovery.c */
+bool recovery_in_window(const struct tcp_pcb *pcb, const struct tcp_seg *seg);
+/** Sends what is new, up to `end`, whatever the congestion window says. */
+void recovery_send_to(struct stack_conn *conn, uint32_t end);
+/** Sends the segment at `at` of unacked again, if it is in the window. */
+void recovery_send_again(struct stack *stack, struct stack_conn *conn, struct tcp_seg **at);
 /** Puts back into unacked what did not leave: the segments of unsent that were sent before. */
 void recovery_put_back(struct tcp_pcb *pcb);
 /** What was sent again had not been lost. Before lwIP sees the acknowledgement that told. */

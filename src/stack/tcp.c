@@ -588,7 +588,7 @@ void stack_conn_info(const struct stack *stack, const struct stack_conn *conn,
     info->sack = pcb->flags & TF_SACK;
     info->ecn = conn->ecn & ECN_ON;
     info->rtt_ns = (uint64_t)conn->srtt_us * 1000;
-    info->rto_ns = (uint64_t)pcb->rto * STACK_TICK_NS;
+    info->rto_ns = (uint64_t)MAX(pcb->rto - STACK_BEGUN_TICK, 0) * STACK_TICK_NS;
     info->send_window = pcb->snd_wnd;
     info->receive_window = pcb->rcv_wnd;
     info->cwnd = pcb->cwnd;

@@ -273,6 +273,10 @@ static void peer_asks_for_the_local_mac_before_it_sends(void **state)
     assert_int_equal(frame.packet.kind, PACKET_TCP);
     assert_memory_equal(frame.data, app_mac, 6);
     assert_memory_equal(frame.data + 6, mac, 6);
+    uint16_t id = craft_get16(frame.data + 18); /* its connection counts it */
+    simnet_run_for(net, NS_PER_S + 100 * NS_PER_MS);
+    assert_true(simnet_take(net, &frame));
+    assert_int_equal(craft_get16(frame.data + 18), (uint16_t)(id + 1));
     simnet_end(net);
 }
 

@@ -169,7 +169,7 @@ static void errors_of_one_machine_are_limited_and_others_go_on(void **state)
     simnet_end(net);
 }
 
-static void unknown_protocol_is_unreachable_and_igmp_is_not_answered(void **state)
+static void unknown_protocol_is_unreachable_and_what_linux_knows_is_not(void **state)
 {
     (void)state;
     for (int v6 = 0; v6 < 2; v6++) {
@@ -182,9 +182,18 @@ static void unknown_protocol_is_unreachable_and_igmp_is_not_answered(void **stat
             check_error(net, v6, v6 ? 4 : 3, v6 ? 1 : 2, v6 ? 6 : 0,
                         (uint32_t)frame.len + (v6 ? 48 : 28));
         }
-        memset(craft_ip(&frame, &from, &to, v6 ? IPPROTO_NONE : IPPROTO_IGMP, 8), 7, 8);
+        const uint8_t known[] = {IPPROTO_IGMP, IPPROTO_PIM, IPPROTO_UDPLITE};
+        for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+            memset(craft_ip(&frame, &from, &to, known[i], 8), 7, 8);
+            simnet_put(net, frame.bytes, frame.len, NULL);
+            assert_silent(net);
+        }
+        memset(craft_ip(&frame, &from, &to, IPPROTO_NONE, 8), 7, 8); /* nothing, in IPv6 alone */
         simnet_put(net, frame.bytes, frame.len, NULL);
-        assert_silent(net);
+        if (v6)
+            assert_silent(net);
+        else
+            check_error(net, false, 3, 2, 0, (uint32_t)frame.len + 28);
         simnet_end(net);
     }
 }
@@ -266,7 +275,7 @@ int main(void)
         TEST(closed_udp_port_is_quoted_as_far_as_it_fits),
         TEST(errors_to_one_address_are_limited),
         TEST(errors_of_one_machine_are_limited_and_others_go_on),
-        TEST(unknown_protocol_is_unreachable_and_igmp_is_not_answered),
+        TEST(unknown_protocol_is_unreachable_and_what_linux_knows_is_not),
         TEST(unknown_protocol_behind_a_header_is_pointed_at),
         TEST(options_are_taken_dropped_or_complained_about),
     };

@@ -343,8 +343,8 @@ static void shut_window_is_probed_and_opens_by_an_update(void **state)
     (void)state;
     struct craft_tcp update = shut_window(net, end, &open);
     uint64_t start_ns = simnet_now_ns(net);
-    for (int i = 0; i < 2; i++) { /* probes at 200 and 600 ms: one byte old, and no byte in them */
-        simnet_run_for(net, (uint64_t)(i ? 400 : 210) * NS_PER_MS);
+    for (int i = 0; i < 2; i++) { /* probes at 210 and 620 ms: one byte old, and no byte in them */
+        simnet_run_for(net, (uint64_t)(i ? 410 : 220) * NS_PER_MS);
         answer = take_tcp(net);
         assert_int_equal(answer.flags, CRAFT_ACK);
         assert_int_equal(answer.payload_len, 0);

@@ -45,7 +45,7 @@ static int run_confined(const struct confine *confine, int (*work)(int status_fd
     if (child == 0) {
         int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
         struct peer_error error = {0};
-        if (confine_process(confine, &error) < 0) {
+        if (confine_process(confine, &error) != 0) {
             fprintf(stderr, "%s\n", error.text);
             _exit(99);
         }
@@ -274,7 +274,7 @@ static bool filters_can_be_set(void)
     int status;
 
     if (child == 0)
-        _exit(confine_process(&(struct confine){0}, NULL) < 0);
+        _exit(confine_process(&(struct confine){0}, NULL) != 0);
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
            WEXITSTATUS(status) == 0;
 }

@@ -66,9 +66,12 @@ static void of_this_process(void **state)
 {
     (void)state;
     struct cpu_wait before, after;
+    struct cpu_files files;
 
-    cpu_wait_read(&before);
-    cpu_wait_read(&after);
+    cpu_files_open(&files);
+    cpu_wait_read(&files, &before);
+    cpu_wait_read(&files, &after);
+    cpu_files_close(&files);
     assert_true(after.waited_ns >= before.waited_ns);
     assert_true(after.throttled_ns >= before.throttled_ns);
 }

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The order: what is read later is opened, the monitor forked with the privileges that it keeps,
+ * then this process gives up its own.
+ */
+#include "lib/internal.h"
+
+#include "kernel/confine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <peer/confine.h>
+
+static_assert((int)PEER_CALL_TEXT == (int)CONFINE_NAME_TEXT, "they are handed on");
+
+static unsigned calls_of(unsigned wanted)
+{
+    static const struct {
+        unsigned wanted, calls;
+    } table[] = {
+        {PEER_CALLS_TERMINAL, CONFINE_TERMINAL},
+        {PEER_CALLS_FILES, CONFINE_FILES},
+        {PEER_CALLS_ACCEPTS, CONFINE_ACCEPTS},
+        {PEER_CALLS_OBSERVES, CONFINE_OBSERVES | CONFINE_SOCKETS | CONFINE_FILES | CONFINE_FORKS |
+                                  CONFINE_SIGNALS},
+    };
+    unsigned calls = CONFINE_WAITS; /* for holder, guardian and monitor at the end */
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        if (wanted & table[i].wanted)
+            calls |= table[i].calls;
+    }
+    return calls;
+}
+
+static int prepare(struct peer_net *net, const struct peer_confine_config *config,
+                   struct peer_error *error)
+{
+    if (config->soaks)
+        meters_open(net);
+    int status = monitor_start(net, error);
+    if (status < 0)
+        return status;
+    net->confined = true;
+    return helpers_watch_monitor(net);
+}
+
+int peer_confine(struct peer_net *net, const struct peer_confine_config *config,
+                 struct peer_error *error)
+{
+    const struct confine confine = {
+        .calls = calls_of(config->calls),
+        .trap = config->trap,
+        .capabilities = config->capabilities,
+        .change_user = config->change_user,
+        .may_stay = config->may_stay,
+        .uid = config->uid,
+        .gid = config->gid,
+    };
+
+    int status = net && !net->confined ? prepare(net, config, error) : 0;
+    return status < 0 ? status : confine_process(&confine, error);
+}
+
+void peer_close_others(const int *kept, size_t count)
+{
+    int *all = malloc((count + 3) * sizeof(*all));
+
+    if (!all)
+        return;
+    for (size_t i = 0; i < count; i++)
+        all[i] = kept[i];
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        all[count + (size_t)fd] = fd;
+    confine_descriptors(all, count + 3);
+    free(all);
+}
+
+const char *peer_call_name(int call, char buf[PEER_CALL_TEXT])
+{
+    return confine_call_name(call, buf);
+}

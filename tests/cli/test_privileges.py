@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is left of root once a command runs: user, capabilities, system calls, descriptors."""
+import contextlib
+import os
+import re
+import signal
+import socket
+
+import harness
+from harness import OWN4, PEER4, Peer, Server, until
+from test_helpers import helper, kill_helper
+
+NET_ADMIN, KILL, SYS_PTRACE = 1 << 12, 1 << 5, 1 << 19
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def descriptors(pid):
+    """Of what kind the open ones are, without those of stdio."""
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2:
+                found.append(re.sub(r"\d+", "", os.readlink(f"/proc/{pid}/fd/{name}")))
+    return sorted(found)
+
+
+def check_confined(pid, capabilities=0, user=None):
+    status = status_of(pid)
+    for name in ("CapEff", "CapPrm", "CapBnd"):
+        if name == "CapBnd" and os.geteuid() != 0:
+            continue
+        assert int(status[name], 16) & ~capabilities == 0, (name, status)
+    assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0, status
+    assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1", status
+    if user is not None and os.geteuid() == 0 and harness.options.outer_uid == 0:
+        assert status["Uid"].split() == [str(user)] * 4 and status["Gid"].split() == [str(user)] * 4, status
+        assert not status["Groups"].strip(), status
+    if os.geteuid() == 0:
+        assert os.readlink(f"/proc/{pid}/cwd") == "/"
+
+
+NET = ["/dev/net/tun", "anon_inode:[signalfd]"] + ["socket:[]"] * 5  # netlink thrice, guardian, monitor
+SOAK = ["/proc//task//net/netstat", "/proc//task//net/snmp", "/proc//schedstat", "/proc//statm"]
+
+
+def without_counters(found):
+    """Groups and connection tracking: not every machine has them."""
+    return [name for name in found if not re.search(r"cpu\.stat|nf_conntrack", name)]
+
+
+@contextlib.contextmanager
+def running(command, *args, ready=None, **more):
+    """A peer that has something to do, and the process that is confined."""
+    server = Server(harness.echo_all) if command in ("connect", "soak") else None
+    target = {"connect": [OWN4, server and server.port], "soak": [f"tcp://{OWN4}:{server and server.port}"],
+              "ping": [OWN4], "listen": [7000], "application": []}[command]
+    started = Peer(command, *args, *target, **more)
+    if server:
+        until("the caller", lambda: server.callers)
+    until("the filter", lambda: status_of(started.pid)["Seccomp"] == "2")
+    if ready:
+        ready(started)
+    yield started
+    if command == "application":
+        started.signal(signal.SIGTERM)
+        started.wait()
+    else:
+        started.stop()
+    started.close_stdin()
+    if server:
+        server.join()
+
+
+COMMANDS = (("ping", NET), ("listen", NET), ("connect", sorted([*NET, "pipe:[]"])), ("soak", sorted([*NET, *SOAK])))
+
+
+def test_commands_keep_nothing_of_root():
+    for command, kinds in COMMANDS:
+        more = {"stdout": harness.subprocess.PIPE} if command == "connect" else {}
+        with running(command, **more) as started:
+            check_confined(started.pid, user=harness.NOBODY)
+            if os.geteuid() == 0:
+                found = until("all of it", lambda: "anon_inode:[signalfd]" in descriptors(started.pid) and
+                              without_counters(descriptors(started.pid)))
+                assert found == kinds, (command, found)
+
+
+def test_an_application_keeps_nothing_of_root():
+    started = Peer("application", "echo:7")
+    until("the filter", lambda: status_of(started.pid)["Seccomp"] == "2")
+    check_confined(started.pid, user=harness.NOBODY)
+    with socket.create_connection((OWN4, 7), harness.LIMIT_S) as caller:
+        caller.sendall(b"hello")
+        assert harness.receive_count(caller, 5) == b"hello"
+    started.signal(signal.SIGTERM)
+    started.wait()
+
+
+def test_helpers_keep_what_they_are_for():
+    with running("listen") as started:
+        for name, kinds in (("peer-guard", ["/dev/net/tun"] + ["socket:[]"] * 4), ("peer-monitor", ["socket:[]"] * 2)):
+            pid = helper(name)
+            check_confined(pid, NET_ADMIN)
+            assert int(status_of(pid)["CapEff"], 16) == NET_ADMIN, name
+            if os.geteuid() == 0:
+                assert descriptors(pid) == kinds, (name, descriptors(pid))
+
+
+def test_in_isolation_too():
+    started = Peer("listen", 7000, "--isolate", "--", "sleep", "1000")
+
+    def programs():
+        return [pid for pid in harness.descendants() if harness.command_line(pid) == f"{pid} sleep 1000 "]
+    (program,) = until("the program", programs)
+    check_confined(started.pid, user=harness.NOBODY)
+    check_confined(helper("peer-monitor"), NET_ADMIN | KILL | SYS_PTRACE)
+    status = status_of(program)  # which is another matter
+    assert status["Seccomp"] == "0" and status["NoNewPrivs"] == "0" and int(status["CapEff"], 16), status
+    started.stop()
+    started.close_stdin()
+
+
+def test_another_user_is_chosen():
+    harness.need_root()
+    with running("ping", "--user", "1") as started:
+        check_confined(started.pid, user=1)
+    with running("ping", "--user", "daemon") as started:
+        check_confined(started.pid, user=1)
+    with running("ping", program=["env", "SUDO_UID=12345", "SUDO_GID=12345", harness.PEER]) as started:
+        check_confined(started.pid, user=12345)
+    with running("ping", "--user", "root") as started:
+        check_confined(started.pid, user=0)
+    harness.peer("ping", "-c", 1, "--user", "no such user", OWN4).refused(2, 'no user "no such user" for --user')
+
+
+def test_inherited_descriptors_are_closed_unless_named():
+    reads, writes = os.pipe()
+    path = os.path.join(harness.directory, "capture")
+    with open(path, "wb") as file:
+        with running("ping", "--pcap", f"/dev/fd/{file.fileno()}", pass_fds=(writes, file.fileno())) as started:
+            os.close(writes)
+            assert os.read(reads, 1) == b"", "somebody still has the pipe"
+            if os.geteuid() == 0:  # once: the one that was opened by the path
+                opened = [name for name in os.listdir(f"/proc/{started.pid}/fd")
+                          if os.readlink(f"/proc/{started.pid}/fd/{name}") == path]
+                assert len(opened) == 1, opened
+            started.wait_out(b"seq=1 ")
+    with open(path, "rb") as file:
+        assert harness.Capture(file.read()).packets
+
+
+def forbid(how, *args):
+    return harness.peer(*args, program=["env", f"PEER_TEST_FORBIDDEN={how}", harness.PEER])
+
+
+def test_a_forbidden_call_ends_peer_and_is_named():
+    if forbid("named", "ping", "-c", 1, OWN4).status == 0:
+        raise harness.Skip("this build has no hooks for tests")
+    for args in (("ping", OWN4), ("listen", 7000), ("application", "echo:7")):
+        forbid("named", *args).expect(-signal.SIGSYS, "^peer: the system call execveat is forbidden here, and ends peer$")
+        forbid("as-released", *args).expect(-signal.SIGSYS)
+    harness.await_guardians()
+
+
+@harness.changes_machine
+def test_without_its_monitor_peer_goes_on_and_says_what_it_cannot_do():
+    with running("ping", "--from", PEER4, "--dev", "peer3") as started:
+        pid = kill_helper("peer-monitor")
+        started.wait_err(rf"killed the process that keeps privileges for peer3 \({pid}\)")
+        harness.run("ip", "link", "set", "peer3", "down")
+        started.wait_err("peer3 is down")
+        harness.run("ip", "link", "set", "peer3", "up")
+        started.wait_err("peer3 was down and is up again, but: the process that had the privileges for it is gone")
+
+
+if __name__ == "__main__":
+    harness.main()
