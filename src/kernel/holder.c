@@ -16,10 +16,12 @@
  * PROC_CHILDREN, which distributions have); without it only the program itself is killed.
  *
  * It keeps no descriptor of the caller's: a TUN descriptor would pin the device, and the end of a
- * pipeline (`peer ... | head`) would not be seen while the holder has stdout.
+ * pipeline (`peer ... | head`) would not be seen while the holder has stdout. Of its privileges it
+ * keeps what it kills by.
  */
 #include "kernel/holder.h"
 #include "kernel/child.h"
+#include "kernel/confine.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -41,6 +43,7 @@
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/capability.h>
 
 enum { CONTROL_FD = STDERR_FILENO + 1 };
 
@@ -48,6 +51,7 @@ struct holder {
     int signals, timer;
     pid_t parent;
     pid_t parent_group;
+    bool as_user; /* in a user namespace, where there is but this one */
     pid_t program; /* 0: none, or ended */
     bool stopping;
     char *const *argv;
@@ -102,14 +106,16 @@ static int unshare_as_user(void)
 
 /* Root needs no user namespace, and would lose its other users in it. In a container it may have
  * to. */
-static int unshare_network(void)
+static int unshare_network(bool *ret_as_user)
 {
+    *ret_as_user = false;
     if (geteuid() == 0) {
         if (unshare(CLONE_NEWNET) == 0)
             return 0;
         if (errno != EPERM)
             return -errno;
     }
+    *ret_as_user = true;
     return unshare_as_user();
 }
 
@@ -132,9 +138,9 @@ static int bring_loopback_up(void)
 }
 
 /* The new namespace's descriptor. The parent could not always open it by /proc: we pass it on. */
-static int make_namespace(void)
+static int make_namespace(bool *ret_as_user)
 {
-    int status = unshare_network();
+    int status = unshare_network(ret_as_user);
     if (status == 0)
         status = bring_loopback_up();
     if (status < 0)
@@ -360,6 +366,19 @@ static struct failure start_program(struct holder *holder)
     return failure;
 }
 
+/* Once it has nothing more to start: a program would inherit it. Others may look into the namespace
+   by /proc all the same. */
+static void give_up_privileges(const struct holder *holder)
+{
+    const struct confine confine = {
+        .calls = CONFINE_SIGNALS | CONFINE_WAITS | CONFINE_FILES,
+        .capabilities = holder->as_user ? 0 : UINT64_C(1) << CAP_KILL, /* programs may be anybody's */
+        .dumpable = true,
+    };
+
+    (void)confine_process(&confine, NULL);
+}
+
 static void start(struct holder *holder)
 {
     struct failure failure = {EINVAL, false}; /* no program was given */
@@ -368,6 +387,7 @@ static void start(struct holder *holder)
         failure = start_program(holder);
     if (!failure.code) {
         let_go();
+        give_up_privileges(holder);
         reply(HOLDER_STARTED, holder->program);
         return;
     }
@@ -444,7 +464,7 @@ static int settle(struct holder *holder, int *ret_netns_fd)
         return status;
     prctl(PR_SET_NAME, "peer-isolate");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    *ret_netns_fd = make_namespace();
+    *ret_netns_fd = make_namespace(&holder->as_user);
     if (*ret_netns_fd < 0)
         return *ret_netns_fd;
     return child_watch_parent(holder->parent, SIGHUP); /* last: new credentials undo it */
@@ -464,8 +484,10 @@ void holder_run(int control, pid_t parent, char *const argv[])
         reply(HOLDER_REFUSED, -status);
         _exit(EXIT_FAILURE);
     }
-    if (!argv)
+    if (!argv) {
         let_go();
+        give_up_privileges(&holder);
+    }
     if (child_send(CONTROL_FD, &part, 1, &netns_fd, 1) < 0)
         _exit(EXIT_FAILURE);
     close(netns_fd);
