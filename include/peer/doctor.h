@@ -22,6 +22,7 @@ struct peer_check {
     char mend[256]; /* a command, or empty */
 };
 
+struct peer_confine_config;
 /** All zero: the machine alone. */
 struct peer_doctor_config {
     const char *device_node; /* default /dev/net/tun */
@@ -34,6 +35,9 @@ struct peer_doctor_config {
     struct peer_addr to; /* family 0: none */
     uint16_t to_port;
     bool udp;
+    /** What would be given up: tried by a process made for it. NULL: as all zero, which keeps
+     *  nothing. */
+    const struct peer_confine_config *confine;
 };
 
 /** Runs every check in order. Returns how many found a problem. */

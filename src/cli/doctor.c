@@ -4,6 +4,7 @@
  */
 #include "cli.h"
 
+#include <peer/confine.h>
 #include <peer/doctor.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,12 +47,18 @@ static int run_doctor(void *options, int argc, char **argv)
     struct peer_doctor_config config = {
         .from = doctor->common.from, .wire = doctor->common.wire, .udp = doctor->common.udp};
     struct target target = {0};
+    struct peer_confine_config confine; /* of who reads what others send */
 
     int status = argc > 0 ? parse_target(&command_doctor, &doctor->common, argc, argv, &target) : 0;
+    if (status == 0)
+        status = choose_privileges(&command_ping, &doctor->common, &confine);
+    if (status == 0)
+        status = give_up_privileges(&command_doctor, &doctor->common, NULL);
     if (status != 0)
         return status;
     config.to = target.addr;
     config.to_port = target.port;
+    config.confine = &confine;
     if (doctor->common.json) {
         json_t *checks = json_array();
         int problems = peer_doctor(&config, collect_check, checks);

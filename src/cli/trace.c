@@ -181,7 +181,9 @@ static int trace_in(struct peer_net *net, const struct trace_options *options,
     struct peer_trace_result result;
     struct peer_error error = {0};
 
-    int status = start_program(net, &options->common, NULL);
+    int status = give_up_privileges(&command_trace, &options->common, net);
+    if (status == 0)
+        status = start_program(net, &options->common, NULL);
     if (status != 0)
         return status;
     if (options->common.program)

@@ -11,6 +11,7 @@
 #include "kernel/sysctl.h"
 #include "kernel/wire.h"
 #include "lib/attach.h"
+#include "lib/doctor_internal.h"
 
 #include <peer/doctor.h>
 #include <peer/trace.h>
@@ -289,6 +290,38 @@ static void check_conntrack(struct doctor *doctor)
          (long long)count, (long long)max);
 }
 
+static void tell_left(struct doctor *doctor, const struct privileges_left *left)
+{
+    const bool all = !left->capabilities && left->no_new_privs;
+    char capabilities[48] = "no capability";
+
+    if (left->capabilities)
+        (void)snprintf(capabilities, sizeof(capabilities), "capabilities %#llx",
+                       (unsigned long long)left->capabilities);
+    tell(doctor, !all ? PEER_CHECK_PROBLEM : left->filtered ? PEER_CHECK_OK : PEER_CHECK_NOTE,
+         "what reads packets has user %u, %s, %s, %s%.120s", (unsigned)left->uid, capabilities,
+         left->no_new_privs ? "no_new_privs" : "no no_new_privs",
+         left->filtered ? "a filter of system calls" : "and no filter: ",
+         left->filtered ? "" : left->error.text);
+}
+
+/* The way of connect, listen, ping and soak, once they are set up. */
+static void check_privileges(struct doctor *doctor)
+{
+    static const struct peer_confine_config none;
+    struct peer_error error = {0};
+    struct privileges_left left;
+
+    int status = privileges_try(doctor->config->confine ? doctor->config->confine : &none, &left,
+                                &error);
+    if (status < 0)
+        tell(doctor, PEER_CHECK_NOTE, "%.250s", error.text);
+    else if (left.status < 0)
+        tell(doctor, PEER_CHECK_PROBLEM, "%.250s", left.error.text);
+    else
+        tell_left(doctor, &left);
+}
+
 /* ---- the wire of an interface ---- */
 
 static void check_wire(struct doctor *doctor)
@@ -383,6 +416,7 @@ static const struct {
     {"forwarding", check_forwarding},
     {"routes", check_routes},
     {"conntrack", check_conntrack},
+    {"privileges", check_privileges},
     {"wire", check_wire},
     {"wire-by", check_wire_by},
     {"wire-peers", check_wire_peers},

@@ -118,10 +118,67 @@ def test_in_isolation_too():
     (program,) = until("the program", programs)
     check_confined(started.pid, user=harness.NOBODY)
     check_confined(helper("peer-monitor"), NET_ADMIN | KILL | SYS_PTRACE)
+    until("the filter", lambda: status_of(helper("peer-isolate"))["Seccomp"] == "2")
+    check_confined(helper("peer-isolate"), KILL)
     status = status_of(program)  # which is another matter
     assert status["Seccomp"] == "0" and status["NoNewPrivs"] == "0" and int(status["CapEff"], 16), status
     started.stop()
     started.close_stdin()
+
+
+def test_a_namespace_without_a_program_is_held_with_little():
+    started = Peer("listen", 7000, "--isolate")
+    started.wait_err("listening")
+    check_confined(helper("peer-isolate"), KILL)
+    if os.geteuid() == 0:
+        assert descriptors(helper("peer-isolate")) == ["anon_inode:[signalfd]", "anon_inode:[timerfd]", "socket:[]"]
+    started.stop()
+    started.close_stdin()
+
+
+# NET_ADMIN, SYS_ADMIN, PERFMON, BPF, SYSLOG, IPC_LOCK, SYS_PTRACE, DAC_READ_SEARCH
+OBSERVERS = sum(1 << number for number in (12, 21, 38, 39, 34, 14, 19, 2))
+TRIALS = sum(1 << number for number in (5, 6, 7, 8))  # KILL, SETGID, SETUID, SETPCAP
+
+
+def test_trace_keeps_what_it_observes_by():
+    sock, port = harness.listening(OWN4, socket.SOCK_DGRAM)
+    with sock:
+        started = Peer("trace", "-u", "-w", "1000", OWN4, port)
+        until("the filter", lambda: status_of(started.pid)["Seccomp"] == "2")
+        check_confined(started.pid, OBSERVERS)
+        check_confined(helper("peer-monitor"), NET_ADMIN)
+        started.signal(signal.SIGTERM)
+        started.wait()
+        started.close_stdin()
+    harness.await_guardians()
+
+
+def test_doctor_keeps_what_it_tries_by():
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writes, bytes(1))
+    os.set_blocking(writes, True)
+    started = Peer("doctor", stdout=writes)
+    until("the filter", lambda: status_of(started.pid)["Seccomp"] == "2")
+    check_confined(started.pid, OBSERVERS | TRIALS)
+    os.set_blocking(reads, False)
+
+    def drained():
+        with contextlib.suppress(BlockingIOError):
+            while os.read(reads, 1 << 16):
+                pass
+        return started.process.poll() is not None
+    until("its end", drained)
+    started.close_stdin()
+
+
+def test_doctor_tells_what_is_left():
+    user = harness.NOBODY if harness.options.outer_uid == 0 else 0
+    harness.peer("doctor").expect(
+        0, out=f"(?m)^ok +privileges +what reads packets has user {user}, no capability, no_new_privs, a filter")
 
 
 def test_another_user_is_chosen():
