@@ -383,9 +383,7 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
                  {error_kinds[PEER_SOAK_BAD_ANSWER].text, counts->bad_answer},
                  {error_kinds[PEER_SOAK_CLOSED_EARLY].text, counts->closed_early},
                  {error_kinds[PEER_SOAK_STATUS].text, counts->unexpected_status},
-                 {error_kinds[PEER_SOAK_CLOSED_IDLE].text, counts->closed_idle},
-                 {"late", counts->late},
-                 {"twice", counts->duplicates}};
+                 {error_kinds[PEER_SOAK_CLOSED_IDLE].text, counts->closed_idle}};
     bool any = false;
 
     for (size_t i = 0; i < CLI_ARRAY_SIZE(kinds); i++) {
@@ -397,6 +395,9 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
     }
     if (any)
         putchar('\n');
+    if (counts->late || counts->duplicates)
+        printf("  answers beyond those: %llu late, %llu twice\n", (unsigned long long)counts->late,
+               (unsigned long long)counts->duplicates);
     if (counts->asked_again)
         printf("  %llu requests asked again: the application had closed their connections while "
                "idle\n",

@@ -432,9 +432,10 @@ def answer_after_eof(connection, _address):
 
 
 class UdpEcho:
-    def __init__(self, addr=OWN4):
+    def __init__(self, addr=OWN4, copies=1):
         self.sock, self.port = listening(addr, socket.SOCK_DGRAM)
         self.callers = []
+        self.copies = copies
         threading.Thread(target=self.work, daemon=True).start()
 
     def work(self):
@@ -442,7 +443,8 @@ class UdpEcho:
             while True:
                 data, address = self.sock.recvfrom(65536)
                 self.callers.append(address)
-                self.sock.sendto(data, address)
+                for _ in range(self.copies):
+                    self.sock.sendto(data, address)
 
 
 class Stream:
