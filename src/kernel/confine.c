@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/macro.h"
 
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -266,6 +267,12 @@ static int allow_rules(scmp_filter_ctx filter, unsigned calls)
         {0, "ioctl", EQUAL(1, FIONREAD)},
         {0, "ioctl", EQUAL(1, TCGETS)},
         {0, "ioctl", EQUAL(1, TIOCGWINSZ)},
+#ifdef TCGETS2 /* the C library's since 2.42 */
+        {0, "ioctl", EQUAL(1, TCGETS2)},
+        {CONFINE_TERMINAL, "ioctl", EQUAL(1, TCSETS2)},
+        {CONFINE_TERMINAL, "ioctl", EQUAL(1, TCSETSW2)},
+        {CONFINE_TERMINAL, "ioctl", EQUAL(1, TCSETSF2)},
+#endif
         {CONFINE_TERMINAL, "ioctl", EQUAL(1, TCSETS)},
         {CONFINE_TERMINAL, "ioctl", EQUAL(1, TCSETSW)},
         {CONFINE_TERMINAL, "ioctl", EQUAL(1, TCSETSF)},

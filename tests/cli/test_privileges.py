@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is left of root once a command runs: user, capabilities, system calls, descriptors."""
 import contextlib
+import ctypes
 import os
+import platform
 import re
 import signal
 import socket
+import struct
 
 import harness
 from harness import OWN4, PEER4, Peer, Server, until
@@ -221,6 +224,26 @@ def test_a_forbidden_call_ends_peer_and_is_named():
         forbid("named", *args).expect(-signal.SIGSYS, "^peer: the system call execveat is forbidden here, and ends peer$")
         forbid("as-released", *args).expect(-signal.SIGSYS)
     harness.await_guardians()
+
+
+def forbid_filters():
+    """In a child, as old containers do: seccomp(2) and prctl(PR_SET_SECCOMP) are refused."""
+    seccomp, prctl = {"x86_64": (317, 157), "aarch64": (277, 167)}[platform.machine()]
+    code = ((0x20, 0, 0, 0), (0x15, 3, 0, seccomp), (0x15, 0, 3, prctl), (0x20, 0, 0, 16), (0x15, 0, 1, 22),
+            (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000))
+    words = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in code))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(code), ctypes.addressof(words)))
+    if harness.libc.prctl(38, 1, 0, 0, 0) < 0 or harness.libc.prctl(22, 2, program) < 0:
+        raise OSError("no filter can be set")
+
+
+def test_where_no_filter_can_be_set_peer_says_so_and_goes_on():
+    if platform.machine() not in ("x86_64", "aarch64"):
+        raise harness.Skip("the numbers of system calls are not known here")
+    harness.peer("ping", "-c", 1, OWN4, prepare=forbid_filters).expect(
+        0, "^peer: cannot set a filter of system calls: .*; it goes on without one$", out="1 received", lines=1)
+    harness.peer("doctor", prepare=forbid_filters).expect(
+        0, out="(?m)^note +privileges +what reads packets has .*no capability, no_new_privs, and no filter: ")
 
 
 @harness.changes_machine

@@ -16,12 +16,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -192,9 +196,35 @@ static int types_into_the_terminal(int fd)
     return 0;
 }
 
+static int forks_and_confines(int fd)
+{
+    int status;
+
+    (void)fd;
+    const pid_t child = fork();
+    if (child == 0)
+        _exit(confine_process(&(struct confine){0}, NULL));
+    return child < 0 || waitpid(child, &status, 0) != child || status != 0;
+}
+
+static int accepts_nobody(int fd)
+{
+    return accept4(fd, NULL, NULL, 0) >= 0 || errno != ENOTSOCK;
+}
+
+static int makes_a_file_for_itself(int fd)
+{
+    (void)fd;
+    return open("/dev/null", O_RDWR | O_CLOEXEC) < 0;
+}
+
 static void groups_open_what_they_name(void **state)
 {
     (void)state;
+    assert_done(run_confined(&(struct confine){.calls = CONFINE_FORKS | CONFINE_WAITS},
+                             forks_and_confines));
+    assert_done(run_confined(&(struct confine){.calls = CONFINE_ACCEPTS}, accepts_nobody));
+    assert_done(run_confined(&(struct confine){.calls = CONFINE_OBSERVES}, makes_a_file_for_itself));
     assert_done(run_confined(&(struct confine){.calls = CONFINE_FILES}, reads_a_file));
     assert_done(run_confined(&(struct confine){.calls = CONFINE_SOCKETS}, makes_a_socket));
 }
@@ -206,7 +236,9 @@ static void all_else_ends_the_process(void **state)
     const struct confine none = {0};
 
     assert_killed(run_confined(&none, makes_a_socket));
+    assert_killed(run_confined(&none, accepts_nobody));
     assert_killed(run_confined(&all, runs_a_program));
+    assert_killed(run_confined(&(struct confine){.calls = ~0U}, runs_a_program));
     assert_killed(run_confined(&all, types_into_the_terminal));
 #if !defined(__SANITIZE_ADDRESS__) /* which needs these itself */
     assert_killed(run_confined(&none, reads_a_file));
@@ -218,11 +250,75 @@ static void all_else_ends_the_process(void **state)
 #endif
 }
 
+/* As containers of old forbid it. */
+static int forbid_filters(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]) +
+                                               (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_SECCOMP, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? -errno : 0;
+}
+
+static void without_a_filter_all_else_is_given_up(void **state)
+{
+    (void)state;
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+        struct peer_error error = {0};
+        if (forbid_filters() < 0)
+            _exit(1);
+        if (confine_process(&(struct confine){0}, &error) != 1 || !strstr(error.text, "filter"))
+            _exit(2);
+        _exit(status_value(fd, "CapEff:", 16) != 0 || status_value(fd, "CapPrm:", 16) != 0 ||
+                      status_value(fd, "NoNewPrivs:", 10) != 1
+                  ? 3
+                  : 0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_done(status);
+}
+
+static void a_user_that_cannot_be_taken_may_be_let_be(void **state)
+{
+    (void)state;
+    struct confine confine = {.change_user = true, .uid = 65533, .gid = 65533};
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) { /* a user namespace without any user */
+        if (unshare(CLONE_NEWUSER) < 0)
+            _exit(77);
+        int refused = confine_process(&confine, NULL);
+        confine.may_stay = true;
+        _exit(refused < 0 && confine_process(&confine, NULL) >= 0 ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_done(status);
+}
+
 static void note_number(int number, siginfo_t *info, void *context)
 {
+    char name[CONFINE_NAME_TEXT];
+
     (void)number;
     (void)context;
-    _exit(info->si_syscall == SYS_socket ? 7 : 8);
+    _exit(strcmp(confine_call_name(info->si_syscall, name), "socket") == 0 ? 7 : 8);
 }
 
 static int is_caught(int fd)
@@ -293,6 +389,8 @@ int main(void)
         cmocka_unit_test(the_steady_state_goes_on),
         cmocka_unit_test(groups_open_what_they_name),
         cmocka_unit_test(all_else_ends_the_process),
+        cmocka_unit_test(without_a_filter_all_else_is_given_up),
+        cmocka_unit_test(a_user_that_cannot_be_taken_may_be_let_be),
         cmocka_unit_test(a_trap_names_the_call),
         cmocka_unit_test(all_descriptors_but_the_named_are_closed),
     };
