@@ -201,6 +201,7 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
 
     int status = check_manners(net, &options->common, PEER_MANNER_CONNECT);
     output_place_open(&place);
+    session.editor = options->zero ? NULL : editor_open();
     if (status == 0 && !has_other(attempt))
         status = confine(attempt, net);
     if (status == 0)
@@ -215,6 +216,7 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
             leave_net(net, session.signal_fd);
         close(session.signal_fd);
     }
+    editor_close(session.editor);
     output_place_close(&place);
     return status;
 }

@@ -43,6 +43,7 @@ struct listening {
     uint16_t port;
     int signal_fd;
     struct output_place place;
+    struct editor *editor;
     struct caller waiting[WAITING_MAX]; /* with -k: in the order of their calls */
     size_t waiting_count;
 };
@@ -198,6 +199,7 @@ static int talk_to_callers(struct listening *listening)
             .idle_ns = options->common.timeout_ns,
             .connected = true,
             .place = &listening->place,
+            .editor = listening->editor,
             .other = on_other,
             .user = listening,
         };
@@ -273,7 +275,9 @@ static int run_listen(void *options, int argc, char **argv)
     if (status != 0)
         return status;
     output_place_open(&listening.place);
+    listening.editor = listen->serve ? NULL : editor_open();
     status = listen_in(&listening);
+    editor_close(listening.editor);
     output_place_close(&listening.place);
     if (listening.signal_fd >= 0)
         close(listening.signal_fd);

@@ -37,7 +37,7 @@ enum { NOBODY = 65534, NAMED_MAX = 16 };
 static const struct row {
     const struct command *command;
     unsigned calls;
-    bool at_terminal; /* edits lines there: the editor reads its files, and the terminal's modes */
+    bool at_terminal; /* edits lines there: sets the terminal's modes */
     bool soaks;
     bool stays; /* needs root's files */
     uint64_t capabilities;
@@ -215,7 +215,7 @@ int choose_privileges(const struct command *command, const struct common_options
     const bool edits = row->at_terminal && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 
     *ret_config = (struct peer_confine_config){
-        .calls = row->calls | (edits ? PEER_CALLS_TERMINAL | PEER_CALLS_FILES : 0),
+        .calls = row->calls | (edits ? PEER_CALLS_TERMINAL : 0),
         .capabilities = row->capabilities,
         .soaks = row->soaks,
     };

@@ -601,7 +601,7 @@ int session_run(const struct session_config *config, bool *ret_interrupted)
     session->opened_ns = session->active_ns = peer_net_now_ns(config->net);
     session->output = output;
     if (!config->zero)
-        session->terminal = terminal_new(&ops, session);
+        session->terminal = terminal_new(config->editor, &ops, session);
     output_set_terminal(output, session->terminal);
     if (config->connected)
         on_connected(session);

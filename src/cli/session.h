@@ -30,6 +30,7 @@ struct session_config {
     void (*other)(void *user, const struct peer_event *event);
     void *user;
     const struct output_place *place; /* standard output */
+    struct editor *editor;            /* of lines at a terminal, or NULL */
     bool *hurried; /* set when a second signal came; or NULL */
 };
 /** Standard output as sessions write to it, one after the other. */
@@ -99,8 +100,11 @@ struct terminal_ops {
     void (*command)(void *user, char key, const char *text);
     void (*eof)(void *user);
 };
-/** NULL when stdin and stdout are no terminal, or it cannot be used. */
-struct terminal *terminal_new(const struct terminal_ops *ops, void *user);
+/** Before privileges go, as it reads files. NULL when stdin and stdout are no terminal. */
+struct editor *editor_open(void);
+struct editor *editor_close(struct editor *editor);
+/** One at a time. NULL without an editor, or when the terminal cannot be used. */
+struct terminal *terminal_new(struct editor *editor, const struct terminal_ops *ops, void *user);
 /** Terminal as it was before. */
 struct terminal *terminal_free(struct terminal *terminal);
 /** Edits line after line until `wait` says that it is the end, or the terminal has hung up. */

@@ -12,6 +12,9 @@
  * rest anew). Text between the marks of a bracketed paste is never an escape or an editing key.
  * Ctrl-D in an empty line does not reach libedit at all.
  *
+ * The editor reads its files (the terminal's description, ~/.editrc) when it is opened, and lives
+ * longer than a terminal: callers of "listen -k" have one after the other.
+ *
  * Signals of the terminal (stop, continue, size) come by a descriptor, like keys. A shell may have
  * changed the terminal's modes while we were stopped, so they are set again.
  */
@@ -42,10 +45,16 @@ enum {
     ESCAPE = 27,
 };
 
+struct editor {
+    EditLine *el;
+    History *history;
+};
+
 struct terminal {
     const struct terminal_ops *ops;
     void *user;
-    EditLine *el;
+    struct editor *editor;
+    EditLine *el; /* the editor's, as is the history */
     History *history;
     sigset_t signals_before;
     int signal_fd;
@@ -558,45 +567,70 @@ void terminal_take(struct terminal *terminal)
         fill(terminal);
 }
 
-static bool make_editor(struct terminal *terminal)
+static void set_editor(const struct editor *editor)
 {
+    EditLine *el = editor->el;
     HistEvent event;
 
-    terminal->screen.el = terminal->el = el_init("peer", stdin, stdout, stderr);
-    terminal->history = history_init();
-    if (!terminal->el || !terminal->history)
-        return false;
-    history(terminal->history, &event, H_SETSIZE, HISTORY_LINES);
-    el_set(terminal->el, EL_CLIENTDATA, terminal);
-    el_set(terminal->el, EL_PROMPT, prompt);
-    el_set(terminal->el, EL_EDITOR, "emacs");
-    el_set(terminal->el, EL_SIGNAL, 0);
-    el_set(terminal->el, EL_HIST, history, terminal->history);
-    el_set(terminal->el, EL_GETCFN, get_character);
-    el_set(terminal->el, EL_SETTY, "-d", "-ixon", NULL); /* Ctrl-S and Ctrl-Q are keys */
-    add_functions(terminal->el);
-    bind_keys(terminal->el);
-    el_source(terminal->el, NULL);
-    bind_own_keys(terminal->el);
-    el_set(terminal->el, EL_PREP_TERM, 1);
-    return true;
+    history(editor->history, &event, H_SETSIZE, HISTORY_LINES);
+    el_set(el, EL_PROMPT, prompt);
+    el_set(el, EL_EDITOR, "emacs");
+    el_set(el, EL_SIGNAL, 0);
+    el_set(el, EL_HIST, history, editor->history);
+    el_set(el, EL_GETCFN, get_character);
+    el_set(el, EL_SETTY, "-d", "-ixon", NULL); /* Ctrl-S and Ctrl-Q are keys */
+    add_functions(el);
+    bind_keys(el);
+    el_source(el, NULL);
+    bind_own_keys(el);
 }
 
-struct terminal *terminal_new(const struct terminal_ops *ops, void *user)
+struct editor *editor_open(void)
 {
-    const char *kind = getenv("TERM");
-
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return NULL;
-    struct terminal *terminal = calloc(1, sizeof(*terminal));
+    struct editor *editor = calloc(1, sizeof(*editor));
+    if (!editor)
+        return NULL;
+    editor->el = el_init("peer", stdin, stdout, stderr);
+    editor->history = history_init();
+    if (!editor->el || !editor->history)
+        return editor_close(editor);
+    set_editor(editor);
+    return editor;
+}
+
+struct editor *editor_close(struct editor *editor)
+{
+    if (!editor)
+        return NULL;
+    if (editor->el)
+        el_end(editor->el); /* the terminal's modes go back */
+    if (editor->history)
+        history_end(editor->history);
+    free(editor);
+    return NULL;
+}
+
+struct terminal *terminal_new(struct editor *editor, const struct terminal_ops *ops, void *user)
+{
+    const char *kind = getenv("TERM");
+    struct terminal *terminal = editor ? calloc(1, sizeof(*terminal)) : NULL;
+
     if (!terminal)
         return NULL;
     terminal->ops = ops;
     terminal->user = user;
     terminal->screen.ansi = kind && *kind && strcmp(kind, "dumb") != 0;
     terminal->signal_fd = open_signals(terminal);
-    if (terminal->signal_fd < 0 || !make_editor(terminal))
+    if (terminal->signal_fd < 0)
         return terminal_free(terminal);
+    terminal->editor = editor;
+    terminal->screen.el = terminal->el = editor->el;
+    terminal->history = editor->history;
+    el_set(editor->el, EL_CLIENTDATA, terminal);
+    el_reset(editor->el); /* of the one before */
+    el_set(editor->el, EL_PREP_TERM, 1);
     paste_marks(terminal, true);
     return terminal;
 }
@@ -605,17 +639,13 @@ struct terminal *terminal_free(struct terminal *terminal)
 {
     if (!terminal)
         return NULL;
-    if (terminal->el) {
-        if (!terminal->dead && !terminal->background) {
-            screen_hide(&terminal->screen);
-            if (terminal->screen.tail_len || terminal->screen.wrapped || terminal->screen.strange)
-                fputs("\r\n", stdout);
-            paste_marks(terminal, false);
-        }
-        el_end(terminal->el); /* the terminal's modes go back */
+    if (terminal->editor && !terminal->dead && !terminal->background) {
+        screen_hide(&terminal->screen);
+        if (terminal->screen.tail_len || terminal->screen.wrapped || terminal->screen.strange)
+            fputs("\r\n", stdout);
+        paste_marks(terminal, false);
+        el_set(terminal->el, EL_PREP_TERM, 0);
     }
-    if (terminal->history)
-        history_end(terminal->history);
     if (terminal->signal_fd >= 0)
         close(terminal->signal_fd);
     sigprocmask(SIG_SETMASK, &terminal->signals_before, NULL);

@@ -11,16 +11,16 @@ import termios
 import time
 
 import harness
-from harness import OWN4, Peer, Server
+from harness import OWN4, PEER4, Peer, Server
 
 
 class Terminal:
-    """peer connect under a pseudo terminal of its own."""
+    """peer connect, or another command, under a pseudo terminal of its own."""
 
-    def __init__(self, *args, handle=None, controlling=True, kind="xterm"):
+    def __init__(self, *args, handle=None, controlling=True, kind="xterm", command=None, begins=rb"connected in"):
         self.received, self.closed = b"", False
         self.release = harness.threading.Event()
-        self.server = Server(handle or self.collect)
+        self.server = None if command else Server(handle or self.collect)
         self.master, self.slave = harness.pty.openpty()
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.modes = termios.tcgetattr(self.slave)
@@ -33,9 +33,9 @@ class Terminal:
 
         os.environ["TERM"] = kind
         os.environ["HOME"] = harness.directory
-        self.peer = Peer("connect", "-v", *args, OWN4, self.server.port, stdin=self.slave, stdout=self.slave,
-                         stderr=self.slave, prepare=own_terminal)
-        self.see(rb"connected in")
+        self.peer = Peer(*(command or ("connect", "-v", *args, OWN4, self.server.port)), stdin=self.slave,
+                         stdout=self.slave, stderr=self.slave, prepare=own_terminal)
+        self.see(begins)
 
     def collect(self, connection, _address):
         self.connection = connection
@@ -80,7 +80,8 @@ class Terminal:
         harness.until("the end of peer", ended, 20)
         assert self.peer.process.returncode == status, (self.peer.process.returncode, self.screen)
         assert termios.tcgetattr(self.slave) == self.modes, "the terminal's modes are not as before"
-        self.server.join()
+        if self.server:
+            self.server.join()
         os.close(self.master)
         os.close(self.slave)
 
@@ -96,6 +97,20 @@ def test_a_line_arrives_when_it_is_complete_and_ctrl_d_half_closes():
     terminal.see(rb"bye")
     terminal.end(0)
     assert terminal.closed
+
+
+def test_callers_of_one_who_keeps_listening_find_the_same_editor():
+    """Its files are read once: a confined process opens none."""
+    terminal = Terminal(command=("listen", "-k", "--from", PEER4, 7000), begins=rb"listening at")
+    for typed, line in (("fihst\x7f\x7f\x7frst\n", b"first\n"), ("\x1b[A\n", b"first\n"), ("third\n", b"third\n")):
+        with socket.create_connection((PEER4, 7000), harness.LIMIT_S) as caller:
+            caller.sendall(b"who is it?\n")
+            terminal.see(rb"who is it\?")
+            terminal.type(typed)
+            assert harness.receive_count(caller, len(line)) == line
+        terminal.see(rb"the application closed")
+    terminal.type("\x03")
+    terminal.end(0)
 
 
 def test_history_and_utf8():
