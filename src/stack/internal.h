@@ -91,9 +91,11 @@ struct manners {
     uint32_t sent_nxt;      /* snd_nxt when it vanished */
 };
 
-/* See ports.c. */
+/* See ports.c. As many turns of TCP ports as tell the peers of a usual run apart. */
+enum { PORT_TURNS = 16384 };
 struct port_hint {
     uint64_t key, removals;
+    size_t full; /* ranges */
 };
 
 /* See answer.c. */
@@ -147,7 +149,8 @@ struct stack {
     bool echoes;    /* an echo request is answered, with the traffic class echo_class */
     uint8_t echo_class;
     uint64_t random;
-    uint32_t port_turn;
+    uint32_t port_turn; /* UDP */
+    uint32_t port_turns[PORT_TURNS];
 
     struct netif netif;
     uint64_t peer;              /* whom the netif is at the moment */

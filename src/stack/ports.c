@@ -2,11 +2,11 @@
 /*
  * Port numbers and initial sequence numbers.
  *
- * A port is chosen per (source, destination, destination port): a counter moves on (RFC 6056,
- * 3.3.3), first through the range that Linux clients use, then through the rest, and a permutation
- * of the range that depends on these and a key makes ports of its numbers. So each comes once in a
- * round, which keeps the search short with 60 000 of them in use, and none tells the next one. A
- * tuple in TIME-WAIT for a second or more may be taken again, as RFC 6191 allows with timestamps.
+ * TCP ports are chosen as by Linux (RFC 6056, 3.3.4): a start that depends on source, destination,
+ * its port and a key; then each connection takes the next even port but a few, the odd ones when
+ * these are all in use, and the rest when all that Linux clients use are. UDP ports are random: a
+ * counter goes through a permutation of the range, so each comes once in a round.
+ * A tuple in TIME-WAIT for a second or more may be taken again, as RFC 6191 allows with timestamps.
  */
 #include "stack/internal.h"
 
@@ -17,10 +17,26 @@
 #include <string.h>
 
 enum {
-    EPHEMERAL_FIRST = 32768,
+    EPHEMERAL_FIRST = 32768, /* net.ipv4.ip_local_port_range */
     EPHEMERAL_COUNT = 28232,
     LOWER_FIRST = 1024,
-    PORT_COUNT = 65536 - LOWER_FIRST
+    REST_FIRST = EPHEMERAL_FIRST + EPHEMERAL_COUNT, /* on to 65535, and from LOWER_FIRST */
+    REST_COUNT = 65536 - LOWER_FIRST - EPHEMERAL_COUNT,
+    TCP_STEP_MOST = 8,
+};
+
+struct port_range {
+    uint32_t first, stride, count;
+};
+
+static const struct port_range tcp_ranges[] = {
+    {EPHEMERAL_FIRST, 2, EPHEMERAL_COUNT / 2},
+    {EPHEMERAL_FIRST + 1, 2, EPHEMERAL_COUNT / 2},
+    {REST_FIRST, 1, REST_COUNT},
+};
+static const struct port_range udp_ranges[] = {
+    {EPHEMERAL_FIRST, 1, EPHEMERAL_COUNT},
+    {REST_FIRST, 1, REST_COUNT},
 };
 
 /* A permutation of 0 to 65535, for each `key` another: a Feistel network of two bytes. */
@@ -46,13 +62,11 @@ static uint32_t permute_below(uint32_t value, uint32_t count, uint64_t key)
     return value;
 }
 
-/* Position 0.. to a port: the ephemeral range, what is above it, what is below it. */
-static uint16_t port_at(uint32_t position)
+static uint16_t port_at(const struct port_range *range, uint32_t position)
 {
-    uint32_t port = EPHEMERAL_FIRST + position;
-    if (port >= 65536)
-        port = LOWER_FIRST + (port - 65536);
-    return (uint16_t)port;
+    uint32_t port = range->first + range->stride * position;
+
+    return (uint16_t)(port < 65536 ? port : LOWER_FIRST + (port - 65536));
 }
 
 static bool port_free(struct stack *stack, uint8_t protocol, const struct stack_tuple *tuple)
@@ -69,17 +83,36 @@ static bool port_free(struct stack *stack, uint8_t protocol, const struct stack_
     return true;
 }
 
-/* Remembers that a tuple's ephemeral range was found full, until any connection has ended. */
-static bool port_range_full(const struct stack *stack, uint64_t key)
+/* How many ranges of a key were found full, until any connection has ended. */
+static size_t ranges_full(const struct stack *stack, uint64_t key)
 {
     const struct port_hint *hint = &stack->port_hints[key % ARRAY_SIZE(stack->port_hints)];
-    return hint->key == key && hint->removals == stack->table_removals;
+    return hint->key == key && hint->removals == stack->table_removals ? hint->full : 0;
 }
 
-static void port_range_set_full(struct stack *stack, uint64_t key)
+static void ranges_set_full(struct stack *stack, uint64_t key, size_t full)
 {
     stack->port_hints[key % ARRAY_SIZE(stack->port_hints)] =
-        (struct port_hint){.key = key, .removals = stack->table_removals};
+        (struct port_hint){.key = key, .removals = stack->table_removals, .full = full};
+}
+
+/* The first port of a range that is free, from a place on; false: none is. */
+static bool range_search(struct stack *stack, uint8_t protocol, const struct port_range *range,
+                         uint64_t key, uint32_t start, struct stack_tuple *tuple)
+{
+    for (uint32_t i = 0; i < range->count; i++) {
+        uint32_t position = (start + i) % range->count;
+        if (protocol == IPPROTO_UDP)
+            position = permute_below(position, range->count, key);
+        tuple->local_port = port_at(range, position);
+        if (!port_free(stack, protocol, tuple))
+            continue;
+        if (protocol == IPPROTO_TCP)
+            stack->port_turns[key % PORT_TURNS] +=
+                i + 1 + peer_lwip_random() % TCP_STEP_MOST;
+        return true;
+    }
+    return false;
 }
 
 int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple)
@@ -91,21 +124,16 @@ int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple
     memcpy(input.local, tuple->local.bytes, 16);
     memcpy(input.remote, tuple->remote.bytes, 16);
     uint64_t key = siphash(stack->port_key, &input, sizeof(input));
-    uint64_t start = stack->port_turn++;
+    bool udp = protocol == IPPROTO_UDP;
+    const struct port_range *ranges = udp ? udp_ranges : tcp_ranges;
+    size_t count = udp ? ARRAY_SIZE(udp_ranges) : ARRAY_SIZE(tcp_ranges);
+    uint32_t start = udp ? stack->port_turn++
+                         : stack->port_turns[key % PORT_TURNS] + (uint32_t)(key >> 40);
 
-    static const struct {
-        uint32_t first, count;
-    } ranges[] = {{0, EPHEMERAL_COUNT}, {EPHEMERAL_COUNT, PORT_COUNT - EPHEMERAL_COUNT}};
-    for (size_t r = port_range_full(stack, key) ? 1 : 0; r < ARRAY_SIZE(ranges); r++) {
-        for (uint32_t i = 0; i < ranges[r].count; i++) {
-            uint32_t offset =
-                permute_below((uint32_t)((start + i) % ranges[r].count), ranges[r].count, key);
-            tuple->local_port = port_at(ranges[r].first + offset);
-            if (port_free(stack, protocol, tuple))
-                return 0;
-        }
-        if (r == 0)
-            port_range_set_full(stack, key);
+    for (size_t r = ranges_full(stack, key); r < count; r++) {
+        if (range_search(stack, protocol, &ranges[r], key, start, tuple))
+            return 0;
+        ranges_set_full(stack, key, r + 1);
     }
     tuple->local_port = 0;
     return -EADDRINUSE;

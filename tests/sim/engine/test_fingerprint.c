@@ -180,7 +180,38 @@ static void each_connection_has_a_clock_of_its_own(void **state)
 
 /* ---- ports (RFC 6056) ---- */
 
-static void ports_are_not_consecutive_and_come_once(void **state)
+/* As those of Linux: even, and on by a few, from another start for each destination. */
+static void tcp_ports_go_on_by_small_even_steps(void **state)
+{
+    struct simnet *net = begin_v4();
+    uint16_t starts[2] = {0};
+
+    (void)state;
+    for (uint16_t server = 0; server < 2; server++) {
+        uint16_t last = 0;
+        bool differ = false;
+        for (int i = 0; i < 20; i++) {
+            struct end *end =
+                end_connect(net, IPPROTO_TCP, "198.18.0.2", 0, app_v4, (uint16_t)(80 + server));
+            struct stack_tuple tuple;
+            assert_true(stack_conn_tuple(&end->flow.conn, &tuple));
+            assert_in_range(tuple.local_port, 32768, 60998);
+            assert_int_equal(tuple.local_port % 2, 0);
+            uint16_t step = (uint16_t)(tuple.local_port - last);
+            if (i == 0)
+                starts[server] = tuple.local_port;
+            else if (tuple.local_port > last) /* it may begin anew */
+                assert_in_range(step, 2, 16);
+            differ |= i > 0 && step != 2;
+            last = tuple.local_port;
+        }
+        assert_true(differ);
+    }
+    assert_int_not_equal(starts[0], starts[1]);
+    simnet_end(net);
+}
+
+static void udp_ports_are_not_consecutive_and_come_once(void **state)
 {
     static uint8_t used[65536];
     struct simnet *net = begin_v4();
@@ -209,7 +240,8 @@ int main(void)
         TEST(an_answer_to_a_syn_has_what_was_asked_for_in_order),
         TEST(identifications_begin_at_random_and_count_packets),
         TEST(each_connection_has_a_clock_of_its_own),
-        TEST(ports_are_not_consecutive_and_come_once),
+        TEST(tcp_ports_go_on_by_small_even_steps),
+        TEST(udp_ports_are_not_consecutive_and_come_once),
     };
     return cmocka_run_group_tests_name("fingerprint", tests, NULL, NULL);
 }
