@@ -7,8 +7,11 @@ The machine is a namespace behind a pair of veth devices. Its receive buffers ar
 6.16, whose window scale is 7, as a peer's is; newer kernels allow more (10).
 """
 import contextlib
+import ipaddress
 import os
 import re
+import socket
+import struct
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
@@ -176,6 +179,145 @@ def test_nmap_finds_it_by_the_same_signs():
                 signs.append([(status.get("state"), status.get("reason"), status.get("reason_ttl"))
                               for status in ElementTree.parse(path).iter("status")])
             assert signs[0] == signs[1], f"{kind}: a machine {signs[0]}, a peer {signs[1]}"
+
+
+# ---- captures ----
+
+LAST_WORD = b"this is the last frame"
+
+
+@contextlib.contextmanager
+def captured():
+    """What passes all devices of this side, as a file that is whole at the end."""
+    path = os.path.join(harness.directory, "any.pcap")
+    log_path = os.path.join(harness.directory, "tcpdump.log")
+    with open(log_path, "w") as log:
+        tcpdump = subprocess.Popen(["tcpdump", "-Z", "root", "--immediate-mode", "-U", "-B", "65536", "-i", "any", "-y",
+                                    "LINUX_SLL", "-s", "200", "-w", path], stderr=log)
+
+    def reads(name, word):
+        with open(name, "rb") as file:
+            return word in file.read()
+    harness.until("tcpdump", lambda: reads(log_path, b"listening on"))
+    yield path
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(LAST_WORD, (MACHINE4, 9))
+    harness.until("the last frame", lambda: reads(path, LAST_WORD))
+    tcpdump.terminate()
+    tcpdump.wait(harness.LIMIT_S)
+
+
+def frames_of(path):
+    """IP packets of a capture with cooked headers."""
+    with open(path, "rb") as file:
+        data = file.read()
+    assert struct.unpack_from("<I", data)[0] == 0xA1B2C3D4 and struct.unpack_from("<I", data, 20)[0] == 113
+    at = 24
+    while at < len(data):
+        length = struct.unpack_from("<I", data, at + 8)[0]
+        yield data[at + 16 + 16:at + 16 + length]
+        at += 16 + length
+
+
+def tcp_of(packet):
+    """Source and TCP header of an IP packet, or nothing."""
+    if packet[0] >> 4 == 4 and packet[9] == 6:
+        return socket.inet_ntop(socket.AF_INET, packet[12:16]), packet[(packet[0] & 15) * 4:]
+    if packet[0] >> 4 == 6 and packet[6] == 6:
+        return socket.inet_ntop(socket.AF_INET6, packet[8:24]), packet[40:]
+    return None, None
+
+
+def ja4t_of(tcp):
+    """Of a SYN: window, kinds of its options in their order, MSS, window scale."""
+    kinds, values, at = [], {}, 20
+    while at < (tcp[12] >> 4) * 4:
+        kind = tcp[at]
+        kinds.append(kind)
+        if kind == 0:
+            break
+        length = 1 if kind == 1 else tcp[at + 1]
+        values[kind] = int.from_bytes(tcp[at + 2:at + length], "big")
+        at += length
+    window = int.from_bytes(tcp[14:16], "big")
+    return f"{window}_{'-'.join(map(str, kinds))}_{values.get(2, 0)}_{values.get(3, 0)}"
+
+
+def fingerprints(path, address, flags):
+    """The different ones of an address' SYNs or SYN-ACKs."""
+    found = set()
+    for packet in frames_of(path):
+        source, tcp = tcp_of(packet)
+        if source == address and tcp[13] & 0x3F == flags:
+            found.add(ja4t_of(tcp))
+    return found
+
+
+# ---- callers and servers, alike on both sides ----
+
+def machine_runs(code, *args):
+    return run(*IN_MACHINE, "python3", "-c", f"import socket, sys, time\n{code}", *map(str, args))
+
+
+def calls(own, server, from_addr):
+    """One short talk."""
+    if from_addr in (MACHINE4, MACHINE6):
+        machine_runs("s = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+                     "s.sendall(b'hello'); s.shutdown(1); assert s.recv(9) == b'hello'", own, server.port)
+    else:
+        harness.peer("connect", "--tap", "--from", from_addr, own, server.port, data=b"hello").expect(0, lines=0)
+
+
+def p0f_says(path, address):
+    """Its words of a host, by what they are about, without numbers of single connections."""
+    log = tempfile.mkstemp(dir=harness.directory, suffix=".p0f")[1]
+    os.remove(log)
+    run("p0f", "-r", path, "-o", log)
+    said = {}
+    with open(log) as file:
+        for line in file:
+            words = dict(word.split("=", 1) for word in line.split("] ", 1)[1].strip().split("|"))
+            about = words.pop("mod")
+            subject = words["cli" if words.pop("subj") == "cli" else "srv"].split("/")[0]
+            if ipaddress.ip_address(subject) == ipaddress.ip_address(address) and about in ("syn", "syn+ack", "mtu", "host change"):
+                for number in ("cli", "srv"):
+                    words.pop(number)
+                said.setdefault(about, set()).add("|".join(f"{key}={words[key]}" for key in sorted(words)))
+    return said
+
+
+@harness.changes_machine
+def test_p0f_and_ja4t_see_the_same_caller():
+    harness.need("p0f", "tcpdump")
+    with machine(), captured() as path:
+        for own, there, here in ((OUR4, MACHINE4, PEER4), (OUR6, MACHINE6, PEER6)):
+            server = harness.Server(harness.echo_all, own, callers=2)
+            for _ in range(1):
+                calls(own, server, there)
+                calls(own, server, here)
+            server.join()
+    for there, here in ((MACHINE4, PEER4), (MACHINE6, PEER6)):
+        expected = p0f_says(path, there)
+        assert set(expected) >= {"syn", "mtu"}, expected
+        assert_alike(expected, p0f_says(path, here))
+        assert fingerprints(path, there, 2) == fingerprints(path, here, 2) != set()
+    assert fingerprints(path, PEER4, 2) == {"64240_2-4-8-1-3_1460_7"}
+
+
+@harness.changes_machine
+def test_p0f_and_ja4t_see_the_same_server():
+    harness.need("p0f", "tcpdump")
+    with (machine(), application("echo:7"), listening("--from", PEER4, "--serve", "echo", "7"),
+          listening("--from", PEER6, "--serve", "echo", "7"), captured() as path):
+        for address in (MACHINE4, PEER4, MACHINE6, PEER6) * 3:
+            with socket.create_connection((address, 7), harness.LIMIT_S) as sock:
+                sock.sendall(b"hello")
+                assert sock.recv(9) == b"hello"
+    for there, here in ((MACHINE4, PEER4), (MACHINE6, PEER6)):
+        expected = p0f_says(path, there)
+        assert set(expected) >= {"syn+ack", "mtu"}, expected
+        assert_alike(expected, p0f_says(path, here))
+        assert fingerprints(path, there, 0x12) == fingerprints(path, here, 0x12) != set()
 
 
 if __name__ == "__main__":
