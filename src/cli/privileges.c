@@ -13,6 +13,7 @@
 #include <peer/confine.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
 #include <signal.h>
@@ -155,7 +156,7 @@ static int choose_user(struct peer_confine_config *config, const char *given, bo
     return 0;
 }
 
-/* ---- a forbidden call, in test builds ---- */
+/* ---- in test builds: a forbidden call, and a halt when all is set up ---- */
 
 #ifdef PEER_TEST_HOOKS
 /* A release is killed by the kernel. */
@@ -179,6 +180,19 @@ static void set_trap(struct peer_confine_config *config)
     config->trap = !(how && strcmp(how, "as-released") == 0) && sigaction(SIGSYS, &action, NULL) == 0;
 }
 
+/* Until whoever has opened the FIFO for writing closes it. */
+static void halt(void)
+{
+    const char *path = getenv("PEER_TEST_HALT");
+    const int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    char byte;
+
+    while (fd >= 0 && read(fd, &byte, 1) > 0)
+        ;
+    if (fd >= 0)
+        close(fd);
+}
+
 static void try_trap(void)
 {
     char *const none[] = {NULL};
@@ -190,6 +204,10 @@ static void try_trap(void)
 static void set_trap(struct peer_confine_config *config)
 {
     (void)config;
+}
+
+static void halt(void)
+{
 }
 
 static void try_trap(void)
@@ -231,6 +249,7 @@ int give_up_privileges(const struct command *command, const struct common_option
 
     json_object_seed(0); /* by /dev/urandom */
     close_named();
+    halt();
     int status = choose_privileges(command, common, &config);
     if (status != 0)
         return status;

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import tempfile
 
 import harness
 from harness import OWN4, OWN6, PEER4, PEER6, Capture, Peer, Server, peer, run, until
@@ -51,7 +50,7 @@ class Application:
 
 
 def capture_name():
-    return os.path.join(tempfile.gettempdir(), "leaving.pcapng")
+    return os.path.join(harness.directory, "leaving.pcapng")
 
 
 def test_the_last_acknowledgement_crosses_the_link():

@@ -7,8 +7,8 @@ they need, where counters and look-ups must lead to the same verdict.
 A device lives as long as its peer. So that something can happen to it before the packet is sent, the
 capture is a FIFO: peer makes the device, and waits there until somebody reads (staged()).
 """
-import contextlib
 import ctypes
+import errno
 import json
 import os
 import re
@@ -152,59 +152,46 @@ CARD4 = "10.9.0.7"  # of the card's own subnet
 
 # ---- what happens to a device before the packet ----
 
+def opened_by_reader(fifo, started):
+    """The writing end, once somebody waits at the other; None when peer has ended."""
+    def look():
+        if started.process.poll() is not None:
+            return [None]
+        try:
+            return [os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)]
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return None
+    return until("the peer at its halt", look)[0]
+
+
 def staged(setup, *args, addr=PEER4, blind=False, status=None):
     """The JSON document of a trace; `setup` (for sh, {dev} is the device) is done when the device is there."""
-    program = [*BLIND, harness.PEER] if blind else None
     if blind and (not shutil.which("setpriv") or os.geteuid() != 0 or harness.options.outer_uid != 0):
         return None
     fifo = os.path.join(harness.directory, "fifo")
     if not os.path.exists(fifo):
         os.mkfifo(fifo)
-    reader = fill(fifo)
-    started = harness.Peer("trace", "--json", "--from", addr, "--pcap", fifo, *args, program=program)
+    program = ["env", f"PEER_TEST_HALT={fifo}", *(BLIND if blind else []), harness.PEER]
+    started = harness.Peer("trace", "--json", "--from", addr, *args, program=program)
     started.close_stdin()
-    until("the peer at its capture", lambda: waits_for_reader(started, fifo))
-    if started.process.poll() is None:
+    writer = opened_by_reader(fifo, started)
+    if writer is None and started.result().out:
+        raise harness.Skip("this build has no hooks for tests")
+    if writer is not None:
         if callable(setup):
             setup("peer0")
         else:
             run("sh", "-ec", setup.replace("{dev}", "peer0"))
-    with contextlib.suppress(BlockingIOError):
-        while os.read(reader, 1 << 20):
-            pass
+        os.close(writer)
     result = started.wait()
-    os.close(reader)
     if status is not None:
         result.expect(status, lines=0)
     assert result.out, result
     document = json.loads(result.out)
     document["result"] = result
     return document
-
-
-def fill(fifo):
-    """The reading end of a FIFO that is full, so that who writes to it waits."""
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(writer, bytes(4096))
-    os.close(writer)
-    return reader
-
-
-def waits_for_reader(started, fifo):
-    """In write(2) to the FIFO, number 1 of x86-64 and 64 of the others: peer begins its capture when it
-    has its device."""
-    if started.process.poll() is not None:
-        return True
-    with open(f"/proc/{started.pid}/syscall") as file:
-        words = file.read().split()
-    if words[0] not in ("1", "64"):
-        return False
-    with contextlib.suppress(OSError):
-        return os.readlink(f"/proc/{started.pid}/fd/{int(words[1], 16)}") == fifo
-    return False
 
 
 def lost_staged(setup, reason, station, *args, outcome="lost", kernel=None, addr=PEER4, mend=None,
