@@ -207,6 +207,19 @@ struct peer_link_stats {
     uint64_t queued, queued_max; /* under way now, and the most on one link */
 };
 
+/** What the peers did not do, or did otherwise, since more of it was asked than a bound allows. */
+struct peer_limit_stats {
+    uint64_t half_open;   /* calls answered with a SYN cookie (RFC 4987) */
+    uint64_t strangers;   /* calls not answered, in a flood */
+    uint64_t icmp_errors; /* not sent */
+    uint64_t challenges;  /* segments that do not belong, not answered (RFC 5961, 7) */
+    uint64_t fragments;   /* packets given up, some of whose fragments were there */
+    uint64_t unread;      /* segments and datagrams dropped, nobody having read those before */
+    uint64_t gaps;        /* segments dropped that were behind a gap */
+    uint64_t unacknowledged; /* writes that had to wait, too much being unacknowledged in all */
+    uint64_t neighbours;     /* TAP: ARP that was not remembered, or not asked for */
+};
+
 /** Counters since the start. */
 struct peer_net_stats {
     uint64_t frames_sent, frames_received; /* by the peers; super-segments count once */
@@ -218,6 +231,7 @@ struct peer_net_stats {
     uint64_t flows;          /* open now */
     uint64_t flows_refused;  /* callers refused by max_flows */
     uint64_t retransmits;    /* segments the peers sent again */
+    struct peer_limit_stats limits;
     struct peer_link_stats uplink, downlink;
     int pcap_error; /* 0, or -errno that ended the capture */
     uint64_t pcap_frames;  /* of the capture so far, */

@@ -493,6 +493,7 @@ json_t *json_report(const char *command, struct peer_net *net, const struct targ
             json_object_update_new(json_object_get(document, "device"),
                                    json_pack("{s:s, s:s}", "wire", info.wire, "wire_by",
                                              info.wire_filters ? "tc" : "tcx"));
+        json_object_set_new(document, "limits", json_limits(net));
     }
     return document;
 }

@@ -84,17 +84,6 @@ static bool program_ended(const struct listening *listening)
            peer_net_program_ended(listening->net, &wait_status) != 0;
 }
 
-/* A limit that was hit. */
-static void say_cookies(const struct peer_serve_stats *stats)
-{
-    if (stats->cookies)
-        say("%llu call%s met too many half-open ones and had a SYN cookie for an answer",
-            (unsigned long long)stats->cookies, stats->cookies == 1 ? "" : "s");
-    if (stats->unheard)
-        say("%llu call%s of strangers had no answer: 20 in a millisecond have one then",
-            (unsigned long long)stats->unheard, stats->unheard == 1 ? "" : "s");
-}
-
 /* Until a signal, or the end of the program. */
 static int serve_callers(struct listening *listening)
 {
@@ -112,7 +101,7 @@ static int serve_callers(struct listening *listening)
         stats.accepted == 1 ? "" : "s", (unsigned long long)stats.requests,
         stats.requests == 1 ? "" : "s", format_bytes(stats.bytes_received, in),
         format_bytes(stats.bytes_sent, out));
-    say_cookies(&stats);
+    say_limits(listening->net);
     return STATUS_DONE;
 }
 

@@ -254,6 +254,7 @@ static int ping_in(struct pinging *pinging)
     if (options->common.json)
         return json_print(json_summary(pinging), status);
     print_summary(pinging);
+    print_limits(pinging->net);
     return flush_output(status);
 }
 

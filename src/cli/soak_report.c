@@ -593,6 +593,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
                (unsigned long long)after_end(report));
     print_errors(run, report);
     print_local(report);
+    print_limits(run->net);
     print_links(run);
     print_rate(report);
     if (counts->completed)

@@ -387,6 +387,21 @@ static struct peer_link_stats link_stats(const struct link_counters *counters)
     };
 }
 
+static struct peer_limit_stats limit_stats(const uint64_t *limits)
+{
+    return (struct peer_limit_stats){
+        .half_open = limits[STACK_LIMIT_HALF_OPEN],
+        .strangers = limits[STACK_LIMIT_STRANGERS],
+        .icmp_errors = limits[STACK_LIMIT_ERRORS],
+        .challenges = limits[STACK_LIMIT_CHALLENGES],
+        .fragments = limits[STACK_LIMIT_PIECES],
+        .unread = limits[STACK_LIMIT_UNREAD],
+        .gaps = limits[STACK_LIMIT_GAPS],
+        .unacknowledged = limits[STACK_LIMIT_QUEUED],
+        .neighbours = limits[STACK_LIMIT_NEIGHBOURS],
+    };
+}
+
 int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
 {
     struct engine_stats engine;
@@ -410,6 +425,7 @@ int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
         .flows = engine_flows(net->engine)->count,
         .flows_refused = stack.refused,
         .retransmits = stack.retransmits,
+        .limits = limit_stats(stack.limits),
         .uplink = link_stats(&engine.links[LINK_UPLINK]),
         .downlink = link_stats(&engine.links[LINK_DOWNLINK]),
         .pcap_error = engine.pcap_error,
