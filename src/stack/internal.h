@@ -191,6 +191,8 @@ struct stack {
     /* neighbour.c */
     uint64_t neighbour_second; /* of which the next is */
     uint32_t neighbours;
+    uint64_t askers_ms; /* likewise */
+    uint32_t askers;
 
     struct timer housekeeping;
     struct frame *reassembled; /* left by raw_input for stack_input */
@@ -445,8 +447,8 @@ void syncookie_settled(struct stack *stack, const struct stack_conn *conn);
 void syncookie_deserted(struct stack *stack, const struct stack_conn *conn);
 
 /* siege.c */
-/** Under pressure: is a call, whose SYN has that number, answered? */
-bool siege_hears(struct stack *stack, const struct stack_tuple *tuple, uint32_t seq);
+/** Under pressure: is a call, whose SYN has that number, with options or without, answered? */
+bool siege_hears(struct stack *stack, const struct stack_tuple *tuple, uint32_t seq, bool options);
 /** A caller of this address has acknowledged an answer: he is there. */
 void siege_met(struct stack *stack, const struct peer_addr *caller);
 /** Gives back what it remembers when there is no siege any more; whether it still does. */

@@ -5,7 +5,7 @@
  * lwIP's table has few places, takes in whoever asks for a peer, and gives the place of the oldest
  * away, which is that of the local machine. So in a second so many strangers get into it, by asking
  * or by being asked for; packets that wait for an answer are bounded by their bytes. Beyond that who
- * asks is answered and not remembered, and packets go to the machine behind the device, whose MAC
+ * asks is not remembered, and answered so many times in a millisecond: he asks again. Packets go to the machine behind the device, whose MAC
  * is known: there is nobody else on this segment, but where the device was joined to a bridge.
  *
  * ND needs none of this: the peers ask for nobody (output.c), and what they are asked costs nothing
@@ -70,6 +70,18 @@ err_t neighbour_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *to
     return etharp_output(netif, p, to);
 }
 
+/* An answer costs the kernel's time, which callers need. */
+static bool may_answer(struct stack *stack)
+{
+    const uint64_t now_ms = stack->now_ns / NS_PER_MS;
+
+    if (stack->askers_ms != now_ms) {
+        stack->askers_ms = now_ms;
+        stack->askers = 0;
+    }
+    return stack->askers++ < LIMIT_STRANGERS_IN_A_MS;
+}
+
 /* The answer to a request, made of it. */
 static void answer(struct stack *stack, struct frame *frame)
 {
@@ -102,7 +114,7 @@ bool neighbour_input(struct stack *stack, struct frame *frame, const struct pack
     }
     stack->stats.limits[STACK_LIMIT_NEIGHBOURS]++;
     if (packet->arp_op == ARP_REQUEST) {
-        if (!peer_addr_equal(&packet->src, &packet->dst)) /* that one announces itself */
+        if (may_answer(stack) && !peer_addr_equal(&packet->src, &packet->dst)) /* that one announces itself */
             answer(stack, frame);
         return true;
     }

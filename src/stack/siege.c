@@ -9,6 +9,10 @@
  * millisecond. Another one that is honest sends the same SYN again a second later, which a flood
  * does not: so it is remembered, and then it is heard.
  *
+ * A flood may come from an address that is known, that of a machine where somebody honest is too. Its
+ * SYNs mostly have no options, which no stack's own has: such a one is a stranger's whatever its
+ * address.
+ *
  * The table of the known forgets: an address has one place, and the next of that place takes it.
  * Places are by a keyed hash, so nobody chooses whom he displaces, and only who completes
  * handshakes gets one.
@@ -129,11 +133,11 @@ void siege_done(struct stack *stack)
 
 /* ---- who is heard ---- */
 
-bool siege_hears(struct stack *stack, const struct stack_tuple *tuple, uint32_t seq)
+bool siege_hears(struct stack *stack, const struct stack_tuple *tuple, uint32_t seq, bool options)
 {
     const uint64_t hash = caller_hash(stack, &tuple->remote), now_ms = stack->now_ns / NS_PER_MS;
 
-    if (stack->known_callers[hash % SIEGE_KNOWN] == hash)
+    if (options && stack->known_callers[hash % SIEGE_KNOWN] == hash)
         return true;
     if (stack->strangers_ms != now_ms) {
         stack->strangers_ms = now_ms;

@@ -201,7 +201,8 @@ bool syncookie_answers(struct stack *stack, struct stack_listener *listener,
     if (!under_pressure(stack, listener))
         return false;
     const uint32_t seq = get32(frame->data + packet->transport_at + 4);
-    if (!siege_hears(stack, tuple, seq)) {
+    const bool options = packet->payload_at - packet->transport_at > TCP_HLEN;
+    if (!siege_hears(stack, tuple, seq, options)) {
         input_housekeep(stack);
         listener->unheard++;
         stack->stats.limits[STACK_LIMIT_STRANGERS]++;

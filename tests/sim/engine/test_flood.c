@@ -263,6 +263,38 @@ static void who_was_there_before_is_heard_in_a_crowd(void **state)
     simnet_end(net);
 }
 
+/* As a flood is that comes from where somebody honest is. */
+static void a_call_without_options_is_a_stranger_s(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct end like = {.echo = true};
+    struct craft_tcp answer, syn = call_from(false, 0x40000, 700);
+
+    (void)state;
+    simnet_listen(net, IPPROTO_TCP, 80, &like);
+    struct craft_tcp ack = call(net, &syn, &answer);
+    put_tcp(net, &ack);
+    assert_non_null(simnet_accepted(net));
+    flood(net, false, HALF_OPEN_MOST);
+    simnet_run_for(net, NS_PER_MS);
+    uint32_t answered = 0;
+    for (uint16_t port = 1000; port < 1500; port++) {
+        struct craft_tcp bare = call_from(false, 0x40000, port);
+        struct simnet_frame frame;
+        bare.mss = 0;
+        bare.sack_ok = bare.timestamps = false;
+        bare.scale = 0;
+        put_tcp(net, &bare);
+        answered += simnet_take(net, &frame);
+    }
+    assert_int_equal(answered, STRANGERS_IN_A_MS);
+    syn = call_from(false, 0x40000, 701); /* and he is heard */
+    put_tcp(net, &syn);
+    answer = take_tcp(net);
+    assert_int_equal(answer.flags, CRAFT_SYN | CRAFT_ACK);
+    simnet_end(net);
+}
+
 static void a_stranger_who_got_through_is_one_no_more(void **state)
 {
     struct simnet *net = begin_v4();
@@ -295,6 +327,7 @@ int main(void)
         TEST(what_was_never_sent_is_not_believed),
         TEST(callers_that_desert_are_forgotten_at_once),
         TEST(who_was_there_before_is_heard_in_a_crowd),
+        TEST(a_call_without_options_is_a_stranger_s),
         TEST(a_stranger_who_got_through_is_one_no_more),
     };
     return cmocka_run_group_tests_name("flood", tests, NULL, NULL);
