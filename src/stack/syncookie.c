@@ -201,8 +201,8 @@ bool syncookie_answers(struct stack *stack, struct stack_listener *listener,
     if (!under_pressure(stack, listener))
         return false;
     const uint32_t seq = get32(frame->data + packet->transport_at + 4);
-    const bool options = packet->payload_at - packet->transport_at > TCP_HLEN;
-    if (!siege_hears(stack, tuple, seq, options)) {
+    const bool has_options = packet->payload_at - packet->transport_at > TCP_HLEN;
+    if (!siege_hears(stack, tuple, seq, has_options)) {
         input_housekeep(stack);
         listener->unheard++;
         stack->stats.limits[STACK_LIMIT_STRANGERS]++;
