@@ -13,17 +13,23 @@
 extern "C" {
 #endif
 
-enum peer_workload {
-    PEER_WORKLOAD_HTTP,    /* requests, one at a time on each connection */
-    PEER_WORKLOAD_ECHO,    /* messages that must come back unchanged, TCP or UDP */
-    PEER_WORKLOAD_SEND,    /* as many bytes as go, TCP or UDP */
-    PEER_WORKLOAD_RECEIVE, /* takes all that comes, TCP */
-    PEER_WORKLOAD_IDLE,    /* opens connections and holds them, TCP */
+/** What the peers may speak. Strings live as long as the program. */
+struct peer_protocol {
+    const char *name, *about;
+    const char *scheme;    /* of a URL; NULL: asked for by its name, over TCP or UDP */
+    uint16_t port;         /* of a target without one; 0: it must be given */
+    bool tcp, udp;         /* over which it runs */
+    bool asks;             /* over TCP: requests that have answers */
+    bool has_path;         /* `path` */
+    bool has_headers;      /* `method`, `headers` and `expect` */
+    bool has_body;         /* `body` */
 };
+/** The protocol at `index`, from 0: 1, or 0 past the end. */
+PEER_EXPORT int peer_protocol(size_t index, struct peer_protocol *ret_protocol);
 
 /** Zero is the default everywhere. Strings are copied. */
 struct peer_soak_config {
-    enum peer_workload workload;
+    const char *protocol; /* its name, see peer_protocol(); default "http" */
     bool udp;
     struct peer_addr to;
     uint16_t to_port;

@@ -113,35 +113,105 @@ static void use_embedded(struct soak_options *options)
         options->common.from = v6 ? "2001:2::/112" : "198.18.0.0/16";
     peer_addr_parse(v6 ? "2001:2:0:ffff::1" : "198.19.0.1", &options->target.addr);
     options->target.port = 80;
+    options->soak.protocol = "http";
 }
 
 /* ---- what the options mean together ---- */
 
-static int choose_workload(struct soak_options *options)
+static int find_protocol(const char *name, struct peer_protocol *ret_protocol)
 {
-    static const struct {
-        const char *name;
-        enum peer_workload workload;
-    } names[] = {{"echo", PEER_WORKLOAD_ECHO},
-                 {"send", PEER_WORKLOAD_SEND},
-                 {"receive", PEER_WORKLOAD_RECEIVE}};
+    for (size_t i = 0; peer_protocol(i, ret_protocol); i++) {
+        if (strcmp(ret_protocol->name, name) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Those that --workload takes: the rest has schemes, or is --idle. */
+static bool has_a_name_only(const struct peer_protocol *protocol)
+{
+    return !protocol->scheme && strcmp(protocol->name, "idle") != 0;
+}
+
+static int refuse_workload(const char *name)
+{
+    struct peer_protocol protocol;
+    char all[256];
+    size_t len = 0;
+
+    for (size_t i = 0; peer_protocol(i, &protocol) && len < sizeof(all); i++) {
+        if (has_a_name_only(&protocol))
+            len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", len ? ", " : "",
+                                    protocol.name);
+    }
+    return usage_error(&command_soak, "--workload: \"%s\" is none of %s", name, all);
+}
+
+static int choose_protocol(struct soak_options *options)
+{
+    struct peer_protocol protocol;
+    const char *name = options->workload;
 
     if (options->soak.touch && !options->idle)
         return usage_error(&command_soak, "--touch goes with --idle");
-    if (options->idle)
-        options->soak.workload = PEER_WORKLOAD_IDLE;
-    if (!options->workload)
-        return 0;
-    if (options->idle || options->soak.workload == PEER_WORKLOAD_HTTP)
+    if (name && (options->idle || options->soak.protocol))
         return usage_error(&command_soak, "--workload goes with tcp:// and udp:// targets");
-    for (size_t i = 0; i < CLI_ARRAY_SIZE(names); i++) {
-        if (strcmp(options->workload, names[i].name) == 0) {
-            options->soak.workload = names[i].workload;
-            return 0;
-        }
+    if (name && (!find_protocol(name, &protocol) || !has_a_name_only(&protocol)))
+        return refuse_workload(name);
+    if (options->idle)
+        options->soak.protocol = "idle";
+    else if (!options->soak.protocol)
+        options->soak.protocol = name ? name : "echo";
+    return 0;
+}
+
+/* The schemes of protocols that take what `takes` asks about, as "http:// and redis://". */
+static void list_takers(bool (*takes)(const struct peer_protocol *), char *out, size_t room)
+{
+    struct peer_protocol protocol;
+    size_t len = 0;
+
+    for (size_t i = 0; peer_protocol(i, &protocol) && len < room; i++) {
+        if (takes(&protocol) && protocol.scheme)
+            len += (size_t)snprintf(out + len, room - len, "%s%s://", len ? " and " : "",
+                                    protocol.scheme);
     }
-    return usage_error(&command_soak, "--workload: \"%s\" is none of echo, send, receive",
-                       options->workload);
+}
+
+static bool takes_headers(const struct peer_protocol *protocol)
+{
+    return protocol->has_headers;
+}
+
+static bool takes_body(const struct peer_protocol *protocol)
+{
+    return protocol->has_body;
+}
+
+/* What goes with some targets only. */
+static int check_protocol(const struct soak_options *options)
+{
+    const struct {
+        bool given;
+        bool (*takes)(const struct peer_protocol *protocol);
+        const char *names;
+    } rows[] = {
+        {options->header_count || options->soak.method || options->soak.expect, takes_headers,
+         "-H, --method and --expect go"},
+        {options->body, takes_body, "--body goes"},
+    };
+    struct peer_protocol protocol;
+    char all[256];
+
+    if (!find_protocol(options->soak.protocol, &protocol))
+        return STATUS_MACHINE;
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(rows); i++) {
+        if (!rows[i].given || rows[i].takes(&protocol))
+            continue;
+        list_takers(rows[i].takes, all, sizeof(all));
+        return usage_error(&command_soak, "%s with %s targets", rows[i].names, all);
+    }
+    return 0;
 }
 
 /* It is kept in memory. */
@@ -222,20 +292,19 @@ static int read_body(struct soak_options *options)
 static int settle_options(struct soak_options *options)
 {
     struct peer_soak_config *soak = &options->soak;
-    bool http = soak->workload == PEER_WORKLOAD_HTTP;
+    int status = choose_protocol(options);
 
-    if (!http && (options->header_count || soak->method || options->body || soak->expect))
-        return usage_error(&command_soak,
-                           "-H, --method, --body and --expect go with http:// targets");
+    if (status == 0)
+        status = check_protocol(options);
+    if (status != 0)
+        return status;
     if (options->no_keep_alive)
         soak->requests_per_connection = 1;
     if (options->close && strcmp(options->close, "rst") == 0)
         soak->close_with_reset = true;
     else if (options->close && strcmp(options->close, "fin") != 0)
         return usage_error(&command_soak, "--close: \"%s\" is none of fin, rst", options->close);
-    int status = choose_workload(options);
-    if (status == 0)
-        status = read_body(options);
+    status = read_body(options);
     if (status == 0)
         status = check_manners(NULL, &options->common, PEER_MANNER_SOAK);
     soak->manners = options->common.manners;

@@ -11,24 +11,55 @@
 #include <strings.h>
 
 struct scheme {
-    const char *prefix;
-    enum peer_workload workload;
-    bool udp;
+    char prefix[24];
+    const char *protocol; /* NULL: a later word says which */
+    bool udp, has_path;
     int port; /* 0: must be given */
 };
-static const struct scheme schemes[] = {
-    {"http://", PEER_WORKLOAD_HTTP, false, 80},
-    {"tcp://", PEER_WORKLOAD_ECHO, false, 0},
-    {"udp://", PEER_WORKLOAD_ECHO, true, 0},
-};
 
-static const struct scheme *find_scheme(const char *text)
+/* Those of protocols, and the two for what is asked for by name. */
+static bool scheme_at(size_t index, struct scheme *ret_scheme)
 {
-    for (size_t i = 0; i < CLI_ARRAY_SIZE(schemes); i++) {
-        if (strncasecmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) == 0)
-            return &schemes[i];
+    static const struct scheme bare[] = {{.prefix = "tcp://"}, {.prefix = "udp://", .udp = true}};
+    struct peer_protocol protocol;
+    size_t named = 0;
+
+    for (size_t i = 0; peer_protocol(i, &protocol); i++) {
+        if (!protocol.scheme || named++ != index)
+            continue;
+        *ret_scheme = (struct scheme){.protocol = protocol.name,
+                                      .udp = !protocol.tcp,
+                                      .has_path = protocol.has_path,
+                                      .port = protocol.port};
+        snprintf(ret_scheme->prefix, sizeof(ret_scheme->prefix), "%s://", protocol.scheme);
+        return true;
     }
-    return NULL;
+    if (index - named >= CLI_ARRAY_SIZE(bare))
+        return false;
+    *ret_scheme = bare[index - named];
+    return true;
+}
+
+static bool find_scheme(const char *text, struct scheme *ret_scheme)
+{
+    for (size_t i = 0; scheme_at(i, ret_scheme); i++) {
+        if (strncasecmp(text, ret_scheme->prefix, strlen(ret_scheme->prefix)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "http://HOST:PORT/PATH, tcp://HOST:PORT or udp://HOST:PORT" */
+static void list_schemes(char *out, size_t room)
+{
+    struct scheme scheme, next;
+    size_t len = 0;
+
+    for (size_t i = 0; scheme_at(i, &scheme) && len < room; i++) {
+        const char *between = !i ? "" : scheme_at(i + 1, &next) ? ", " : " or ";
+        len += (size_t)snprintf(out + len, room - len, "%s%sHOST:PORT%s", between, scheme.prefix,
+                                scheme.has_path ? "/PATH" : "");
+    }
 }
 
 /* Cuts "HOST:PORT", "[V6]:PORT" or either without a port in two; NULL: there is no port. */
@@ -79,7 +110,7 @@ static int take_path(struct soak_options *options, const struct scheme *scheme, 
     char *rest = text + strcspn(text, "/?#");
     char *path = NULL;
 
-    if (*rest && scheme->workload != PEER_WORKLOAD_HTTP)
+    if (*rest && !scheme->has_path)
         return usage_error(&command_soak, "only http targets have a path: \"%s\"", rest);
     rest[strcspn(rest, "#")] = 0;
     if (*rest && asprintf(&path, "%s%s", *rest == '?' ? "/" : "", rest) < 0)
@@ -91,21 +122,21 @@ static int take_path(struct soak_options *options, const struct scheme *scheme, 
 
 int parse_url(struct soak_options *options, const char *url)
 {
-    const struct scheme *scheme = find_scheme(url);
+    struct scheme scheme;
+    char all[256];
 
-    if (!scheme)
-        return usage_error(&command_soak,
-                           "\"%s\" is no target: http://HOST:PORT/PATH, tcp://HOST:PORT or "
-                           "udp://HOST:PORT",
-                           url);
-    char *rest = strdup(url + strlen(scheme->prefix));
+    if (!find_scheme(url, &scheme)) {
+        list_schemes(all, sizeof(all));
+        return usage_error(&command_soak, "\"%s\" is no target: %s", url, all);
+    }
+    char *rest = strdup(url + strlen(scheme.prefix));
     if (!rest)
         return STATUS_MACHINE;
-    options->soak.workload = scheme->workload;
-    options->soak.udp = options->common.udp = scheme->udp;
-    int status = take_path(options, scheme, rest);
+    options->soak.protocol = scheme.protocol;
+    options->soak.udp = options->common.udp = scheme.udp;
+    int status = take_path(options, &scheme, rest);
     if (status == 0)
-        status = parse_authority(options, scheme, rest);
+        status = parse_authority(options, &scheme, rest);
     free(rest);
     return status;
 }

@@ -6,6 +6,7 @@
 #include "lib/internal.h"
 
 #include "base/macro.h"
+#include "protocol/table.h"
 #include "workload/soak.h"
 
 #include <hdr/hdr_histogram.h>
@@ -38,6 +39,29 @@ struct peer_soak {
     uint16_t port;
     bool udp;
 };
+
+/* ---- what there is ---- */
+
+int peer_protocol(size_t index, struct peer_protocol *ret_protocol)
+{
+    const struct protocol *protocol = protocol_at(index);
+
+    if (!protocol)
+        return 0;
+    *ret_protocol = (struct peer_protocol){
+        .name = protocol->name,
+        .about = protocol_about(index),
+        .scheme = protocol->scheme,
+        .port = protocol->port,
+        .tcp = protocol->tcp,
+        .udp = protocol->udp,
+        .asks = protocol->tcp && protocol->tcp->kind == PROTOCOL_ASKS,
+        .has_path = protocol->takes & PROTOCOL_TAKES_PATH,
+        .has_headers = protocol->takes & PROTOCOL_TAKES_HEADERS,
+        .has_body = protocol->takes & PROTOCOL_TAKES_BODY,
+    };
+    return 1;
+}
 
 /* ---- the kernel's counters ---- */
 
@@ -217,10 +241,13 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     meters_open(net);
     begin_measuring(soak);
     engine_now_fresh_ns(net->engine);
-    int status = check_manners(net, config, error);
+    const struct protocol *protocol = protocol_named(config->protocol);
+    int status = protocol ? check_manners(net, config, error)
+                          : error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no protocol",
+                                      config->protocol);
     if (status >= 0)
-        status = soak_start(config, engine_flows(net->engine), &net->peers, net->seed, &soak->run,
-                            error);
+        status = soak_start(config, protocol, engine_flows(net->engine), &net->peers, net->seed,
+                            &soak->run, error);
     if (status < 0) {
         free(soak);
         return status;

@@ -72,7 +72,7 @@ static struct list *list_of(struct soak *soak, enum soak_state state)
 
 static bool waits_for_answers(const struct soak *soak)
 {
-    return soak->ops->answers && !soak->patient;
+    return soak_asks(soak) && !soak->patient;
 }
 
 static void watch_timeouts(struct soak *soak)
@@ -151,7 +151,7 @@ static void maybe_over(struct soak *soak)
         return;
     soak->over = true;
     struct timer *const timers[] = {&soak->due,   &soak->opening, &soak->sweep,    &soak->think,
-                                    &soak->leave, &soak->expect,  &soak->interval, &soak->warm,
+                                    &soak->leave, &soak->nudge,  &soak->interval, &soak->warm,
                                     &soak->end,   &soak->flood};
     close_measure(soak);
     measure_end(&soak->measure, soak_now(soak), soak->open);
@@ -169,7 +169,7 @@ bool soak_exhausted(const struct soak *soak)
 /* Something ended: is it the end of all, or is there room for another? */
 void soak_after_end(struct soak *soak)
 {
-    if (soak_exhausted(soak) && soak->ops->answers && !soak->stopping)
+    if (soak_exhausted(soak) && soak_asks(soak) && !soak->stopping)
         close_some(soak); /* those that are ready wait for nothing */
     soak_idle_check(soak);
     maybe_over(soak);
@@ -200,7 +200,7 @@ void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format,
     va_start(arguments, format);
     soak_error_args(flow, kind, format, arguments);
     va_end(arguments);
-    if (connecting || soak->ops == &soak_idle)
+    if (connecting || soak_holds(soak))
         soak_back_off(flow);
     soak_let_go(flow);
     soak_after_end(soak);
@@ -307,7 +307,7 @@ void soak_connected(struct soak_flow *flow)
 {
     struct soak *soak = flow->soak;
 
-    if (soak->ops != &soak_idle) /* those must be held to count */
+    if (!soak_holds(soak)) /* those must be held to count */
         soak->failures = 0;
     bool measured = flow->flow.opened_ns >= soak->measure.start_ns;
     soak->measure.counts.established += measured;
@@ -320,7 +320,7 @@ void soak_connected(struct soak_flow *flow)
     }
     soak_set_state(flow, SOAK_READY);
     next_request(flow);
-    if (soak->ops == &soak_idle)
+    if (soak_holds(soak))
         soak_idle_connected(soak);
 }
 
@@ -373,7 +373,7 @@ static void on_eof(struct soak_flow *flow)
 static void soak_event(struct flow *base, unsigned events)
 {
     struct soak_flow *flow = soak_flow_of(base);
-    const struct soak_ops *ops = flow->soak->ops;
+    const struct protocol_ops *ops = flow->soak->ops;
 
     if (flow->soak->parent)
         soak_share_note(flow, events);
@@ -413,7 +413,7 @@ static void due_fire(struct timer *timer, uint64_t now_ns)
     struct soak *soak = list_entry(timer, struct soak, due);
 
     (void)now_ns;
-    if (soak->ops == &soak_idle)
+    if (soak_holds(soak))
         soak_touch_some(soak);
     else
         serve_due(soak);
@@ -424,7 +424,7 @@ static void opening_fire(struct timer *timer, uint64_t now_ns)
     struct soak *soak = list_entry(timer, struct soak, opening);
 
     (void)now_ns;
-    if (soak->stopping || (soak_exhausted(soak) && soak->ops->answers))
+    if (soak->stopping || (soak_exhausted(soak) && soak_asks(soak)))
         close_some(soak);
     else
         soak_open_more(soak);
@@ -494,6 +494,19 @@ static void leave_fire(struct timer *timer, uint64_t now_ns)
     }
 }
 
+static void nudge_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct soak *soak = list_entry(timer, struct soak, nudge);
+
+    soak->ops->nudge(soak, now_ns);
+}
+
+void soak_nudge_at(struct soak *soak, uint64_t at_ns)
+{
+    if (!timer_armed(&soak->nudge) || at_ns < soak->nudge.deadline_ns)
+        soak_arm(soak, &soak->nudge, at_ns);
+}
+
 static void interval_fire(struct timer *timer, uint64_t now_ns)
 {
     struct soak *soak = list_entry(timer, struct soak, interval);
@@ -531,7 +544,7 @@ static void close_some(struct soak *soak)
 {
     static const enum soak_state states[] = {SOAK_READY,  SOAK_THINKING,   SOAK_LEAVING,
                                              SOAK_ENDING, SOAK_CONNECTING, SOAK_BUSY};
-    bool answers = soak->ops->answers && !soak->hurry;
+    bool answers = soak_asks(soak) && !soak->hurry;
     int left = AT_ONCE;
 
     for (size_t i = 0; i < ARRAY_SIZE(states) && left > 0; i++) {
@@ -584,7 +597,7 @@ void soak_init(struct soak *soak)
     timer_init(&soak->sweep, sweep_fire);
     timer_init(&soak->think, think_fire);
     timer_init(&soak->leave, leave_fire);
-    timer_init(&soak->expect, soak_http_expect_fire);
+    timer_init(&soak->nudge, nudge_fire);
     timer_init(&soak->interval, interval_fire);
     timer_init(&soak->warm, warm_fire);
     timer_init(&soak->end, end_fire);
@@ -636,8 +649,9 @@ struct soak *soak_free(struct soak *soak)
         list_entry(node, struct soak_flow, node)->soak = NULL; /* they end by themselves */
     measure_done(&soak->measure);
     if (!soak->parent) {
-        free(soak->request.text);
-        free(soak->request.last_text);
+        if (soak->protocol->done && soak->own)
+            soak->protocol->done(soak);
+        free(soak->own);
         free(soak->scratch);
     }
     free(soak);

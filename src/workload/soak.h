@@ -2,20 +2,19 @@
 #ifndef WORKLOAD_SOAK_H
 #define WORKLOAD_SOAK_H
 
-#include "base/rng.h"
-#include "flow/flow.h"
-#include "http/body.h"
 #include "base/addr_set.h"
+#include "flow/flow.h"
 #include "manner/manner.h"
 #include "workload/measure.h"
+#include "workload/protocol.h"
 #include "workload/schedule.h"
 
 #include <peer/soak.h>
 #include <stdarg.h>
 
 /**
- * A run of one workload by many flows. soak.c has the schedule: when to open, when to ask, when to
- * give up; a workload (struct soak_ops) has the bytes.
+ * A run of one protocol by many flows. soak.c has the schedule: when to open, when to ask, when to
+ * give up; the protocol (protocol.h) has the bytes.
  *
  *   CONNECTING -> READY -> BUSY -> READY ... -> closed, and another is opened in its place
  *                      \-> THINKING -/
@@ -44,65 +43,13 @@ struct soak_flow {
     bool remote_closes; /* the answer said so */
     bool ended;         /* the application began to end it (shares only) */
     bool again;         /* opened to repeat a request */
-    bool parsing;       /* HTTP: some of this answer was taken */
-    bool awaits;        /* HTTP: the body is held back for 100 (Continue) */
-    bool answered;      /* HTTP: before all of the request was sent, which goes on */
-    bool taken;         /* HTTP: some of the request was acknowledged before it was all sent */
     uint64_t out_at;    /* bytes of this request that were written (bulk: acknowledged) */
-    union {
-        struct {
-            struct http_collect collect;
-            struct http_body body;
-            uint16_t status;
-            bool in_body, keeps, tunnel;
-            bool interim; /* a 1xx came before the answer */
-            bool go_on;   /* and it was 100 (Continue) */
-        } http;
-        struct {
-            uint64_t base;     /* of the stream: where this message begins */
-            uint64_t received; /* TCP: taken so far */
-            uint64_t answered; /* UDP: of the last 64 requests, a bit each */
-        } echo;
-    };
 };
-
-/** What the bytes mean. All run with the stack unwound and may close the flow. */
-struct soak_ops {
-    /** A request has an answer, which is waited for; otherwise it lasts until the end of the run.
-     */
-    bool answers;
-    /** Begins a request on a READY flow. */
-    void (*request)(struct soak_flow *flow);
-    void (*readable)(struct soak_flow *flow);
-    /** May be NULL, like the following. */
-    void (*writable)(struct soak_flow *flow);
-    /** The application sent FIN while a request was under way. */
-    void (*eof)(struct soak_flow *flow);
-    /** It sent RST; true when that is dealt with. */
-    bool (*reset)(struct soak_flow *flow);
-    /** The flow is given up: frees what the workload has put there. */
-    void (*let_go)(struct soak_flow *flow);
-};
-extern const struct soak_ops soak_http, soak_echo, soak_echo_udp, soak_send, soak_send_udp,
-    soak_receive, soak_idle;
-
-/* An answer that came in one piece, and what it was found to mean. */
-struct soak_answer {
-    char bytes[2048];
-    size_t len; /* 0: none yet */
-    uint16_t status;
-    bool keeps;
-};
-
-/* HTTP: what is asked, the same every time. */
-struct soak_request {
-    char *text, *last_text; /* the second asks to close; NULL where it is not needed */
-    size_t len, last_len;
-    size_t body_len; /* the end of both, as it is sent */
-    enum http_asked asked;
-    bool expects;    /* the body waits for 100 (Continue) */
-    bool idempotent; /* may be asked again */
-};
+/** The protocol's own bytes of a flow: they lie behind it. */
+static inline void *soak_flow_own(const struct soak_flow *flow)
+{
+    return (void *)(uintptr_t)(flow + 1);
+}
 
 /* How what the application sent begins, made printable: of the latest flow of its number. */
 struct soak_said {
@@ -114,7 +61,9 @@ enum { SOAK_SAID = 64 };
 
 struct soak {
     struct peer_soak_config config; /* with defaults filled in; strings are the soak's */
-    const struct soak_ops *ops;
+    const struct protocol *protocol;
+    const struct protocol_ops *ops; /* of its two */
+    void *own;                      /* the protocol's of the run; a share's is its parent's */
     struct flows *flows;
     const struct addr_set *peers;
     uint64_t seed;
@@ -138,12 +87,10 @@ struct soak {
     void (*measured)(void *user, bool begins);
     void *measured_user;
 
-    struct timer due, opening, sweep, think, leave, expect, interval, warm, end;
+    struct timer due, opening, sweep, think, leave, nudge, interval, warm, end;
     const char *first_error;                       /* one of these, NULL: none */
     char first_errors[PEER_SOAK_ERROR_KINDS][240]; /* by enum soak_error */
     char cannot_open[160];
-    bool expects; /* only `expected` statuses are right */
-    bool expected[PEER_STATUS_CODES];
     struct soak_said said[SOAK_SAID];
 
     /* Flows with bad manners: see soak_share.c. */
@@ -158,18 +105,16 @@ struct soak {
     uint64_t flood_due, flood_sent;
     struct timer flood;
 
-    struct soak_request request;
-    struct soak_answer answer;
     uint8_t *scratch; /* SOAK_SCRATCH_BYTES of pattern */
 };
 enum { SOAK_SCRATCH_BYTES = 256 * 1024 };
 /* The longest pause after failures, and how long an idle connection must live to be taken. */
 #define SOAK_BACKOFF_MOST_NS NS_PER_S
 
-/** `config` as given by the caller; 0, -EINVAL with text, -ENOMEM. */
-int soak_start(const struct peer_soak_config *config, struct flows *flows,
-               const struct addr_set *peers, uint64_t seed, struct soak **ret_soak,
-               struct peer_error *error);
+/** `config` as given by the caller, `protocol` as it names it; 0, -EINVAL with text, -ENOMEM. */
+int soak_start(const struct peer_soak_config *config, const struct protocol *protocol,
+               struct flows *flows, const struct addr_set *peers, uint64_t seed,
+               struct soak **ret_soak, struct peer_error *error);
 void soak_stop(struct soak *soak, uint64_t grace_ns);
 
 /* soak_share.c: what the healthy run has to do with the others. */
@@ -183,6 +128,15 @@ int soak_share_dress(struct soak_flow *flow);
 /** Whether the flow does nothing more. */
 bool soak_share_parks(struct soak_flow *flow);
 void soak_share_note(struct soak_flow *flow, unsigned events);
+
+static inline bool soak_asks(const struct soak *soak)
+{
+    return soak->ops->kind == PROTOCOL_ASKS;
+}
+static inline bool soak_holds(const struct soak *soak)
+{
+    return soak->ops->kind == PROTOCOL_HOLDS;
+}
 
 struct soak *soak_free(struct soak *soak);
 uint64_t soak_now(const struct soak *soak);
@@ -234,7 +188,7 @@ uint64_t soak_take(struct soak *soak);
  *  yet. Closed: it was wanted when the flow was opened. */
 void soak_take_lost(struct soak_flow *flow);
 
-/* For the workloads. */
+/* For the protocols. */
 /** The first byte of an answer came. */
 void soak_first_byte(struct soak_flow *flow);
 /** `count` more requests were done together with this one. */
@@ -252,8 +206,8 @@ enum soak_error {
 };
 /** Whether this flow's request (or handshake) belongs to the measured time. */
 bool soak_counts(const struct soak_flow *flow);
-/** HTTP: the answer is complete. Counts its status, as an error when another was expected. */
-void soak_answered(struct soak_flow *flow, unsigned status);
+/** The answer is complete. Counts its status, as an error when that is not `right`. */
+void soak_answered(struct soak_flow *flow, unsigned status, bool right);
 /** How an answer begins, kept for the words of an error: call with its first bytes. */
 void soak_said(struct soak_flow *flow, const void *data, size_t len);
 /** Counts an error; the flow goes on as it is. A request's error counts when the request does; what
@@ -271,8 +225,8 @@ void soak_fail(struct soak_flow *flow, enum soak_error kind, const char *format,
     __attribute__((format(printf, 3, 4)));
 /** The request is asked once more on another connection, and this one is over. Counts that. */
 void soak_repeat(struct soak_flow *flow);
-/** Idle: a message on this flow. */
-void soak_touch(struct soak_flow *flow);
+/** Idle: more is acknowledged; is it all of a message that this flow was touched with? */
+void soak_touched(struct soak_flow *flow);
 /** Something that counts as a request was done, and the flow goes on as it is. */
 void soak_done(struct soak_flow *flow, uint64_t at_ns);
 /** This request came to nothing; the flow goes on. */
@@ -280,10 +234,8 @@ void soak_lose(struct soak_flow *flow, enum soak_error kind, const char *format,
     __attribute__((format(printf, 3, 4)));
 /** Writes on; FLOW_WRITE_* flags. Counts, and returns as flow_write. */
 ssize_t soak_write(struct soak_flow *flow, const void *data, size_t len, int flags);
-/** HTTP: makes the request (soak_request.c). May find that a connection carries only one. */
-int soak_http_prepare(struct soak *soak, struct peer_error *error);
-/** HTTP: bodies that have waited for 100 (Continue) for long enough are sent. */
-void soak_http_expect_fire(struct timer *timer, uint64_t now_ns);
+/** Calls `nudge` then, or earlier. */
+void soak_nudge_at(struct soak *soak, uint64_t at_ns);
 uint64_t soak_flow_key(const struct soak_flow *flow);
 
 #endif

@@ -86,7 +86,7 @@ void soak_said(struct soak_flow *flow, const void *data, size_t len)
     }
 }
 
-void soak_answered(struct soak_flow *flow, unsigned status)
+void soak_answered(struct soak_flow *flow, unsigned status, bool right)
 {
     struct soak *soak = flow->soak;
     unsigned code = status < PEER_STATUS_CODES ? status : 0;
@@ -95,7 +95,7 @@ void soak_answered(struct soak_flow *flow, unsigned status)
 
     soak->measure.counts.statuses[class] += counts;
     soak->measure.codes[code] += counts;
-    if (soak->expects && !soak->expected[code])
+    if (!right)
         soak_lose(flow, SOAK_STATUS, "status %u", status);
     else
         soak_complete(flow);
@@ -105,14 +105,17 @@ const char *soak_closed_text(const struct soak_flow *flow)
 {
     if (flow_end(&flow->flow) == PEER_END_UNREACHABLE)
         return soak_unreachable_text(flow);
-    return flow->soak->ops->answers ? "closed before the answer was complete"
+    return soak_asks(flow->soak) ? "closed before the answer was complete"
                                     : "closed by the application";
 }
 
 const char *soak_timeout_text(const struct soak_flow *flow)
 {
-    if (flow->answered)
-        return "answered in time, but the rest of the request was not taken";
+    const struct protocol_ops *ops = flow->soak->ops;
+    const char *text = flow->state == SOAK_BUSY && ops->late ? ops->late(flow) : NULL;
+
+    if (text)
+        return text;
     return flow->state == SOAK_CONNECTING ? "no answer to the handshake" : "no answer in time";
 }
 
@@ -136,11 +139,12 @@ const char *soak_unreachable_text(const struct soak_flow *flow)
         {6, 1, 5, "unreachable: source refused by policy (ICMPv6)"},
         {6, 1, 6, "unreachable: route rejects it (ICMPv6)"},
     };
-    const struct stack_conn *conn = &flow->flow.conn;
+    uint8_t type, code;
 
+    flow_icmp(&flow->flow, &type, &code);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-        if (texts[i].family == flow->soak->config.to.family && texts[i].type == conn->icmp_type &&
-            texts[i].code == conn->icmp_code)
+        if (texts[i].family == flow->soak->config.to.family && texts[i].type == type &&
+            texts[i].code == code)
             return texts[i].text;
     return "unreachable";
 }

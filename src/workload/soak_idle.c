@@ -16,12 +16,34 @@ void soak_idle_check(struct soak *soak)
     bool touched = soak->touch_begun && !soak->touch_left && !soak->touch_open;
     uint64_t end_ns = soak_now(soak) + SOAK_BACKOFF_MOST_NS;
 
-    if (soak->ops != &soak_idle || soak->idle_ends || !schedule_exhausted(&soak->schedule) ||
+    if (!soak_holds(soak) || soak->idle_ends || !schedule_exhausted(&soak->schedule) ||
         soak->in_state[SOAK_CONNECTING] || (touches && !touched))
         return;
     soak->idle_ends = true;
     if (end_ns < soak->schedule.end_ns)
         (void)timer_arm(soak->flows->timers, &soak->end, end_ns);
+}
+
+static void touch(struct soak_flow *flow)
+{
+    struct soak *soak = flow->soak;
+    size_t len = (size_t)MIN(soak->config.message_bytes, (uint64_t)SOAK_SCRATCH_BYTES);
+
+    soak_reach(soak, soak_now(soak));
+    flow->intended_ns = soak_now(soak);
+    ssize_t done = soak_write(flow, soak->scratch, len, FLOW_WRITE_STABLE);
+    flow->out_at = done > 0 ? (uint64_t)done : 0;
+    soak->touch_open += done > 0;
+}
+
+void soak_touched(struct soak_flow *flow)
+{
+    if (!flow->out_at || flow_unacked(&flow->flow))
+        return;
+    flow->out_at = 0;
+    flow->soak->touch_open--;
+    soak_done(flow, soak_now(flow->soak));
+    soak_idle_check(flow->soak);
 }
 
 /* Idle flows, all of them open: a look at each, a round at a time, and a message on every n-th. */
@@ -38,7 +60,7 @@ void soak_touch_some(struct soak *soak)
         list_add_tail(&soak->busy, node);
         soak->touch_left--;
         if (flow->id % step == 0) {
-            soak_touch(flow);
+            touch(flow);
             messages++;
         }
     }

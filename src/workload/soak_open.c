@@ -55,7 +55,7 @@ static uint64_t wanted(const struct soak *soak)
 
 static int open_one(struct soak *soak, struct soak_flow **ret_flow)
 {
-    struct soak_flow *flow = arena_get_zeroed(sizeof(*flow));
+    struct soak_flow *flow = arena_get_zeroed(sizeof(*flow) + soak->protocol->flow_bytes);
     struct stack_tuple tuple = {.remote = soak->config.to, .remote_port = soak->config.to_port};
     struct soak *whole = soak->parent ? soak->parent : soak;
 

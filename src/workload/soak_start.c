@@ -15,16 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct soak_ops *choose_ops(const struct peer_soak_config *config)
+static const struct protocol_ops *ops_of(const struct peer_soak_config *config,
+                                         const struct protocol *protocol)
 {
-    static const struct soak_ops *const ops[][2] = {
-        [PEER_WORKLOAD_HTTP] = {&soak_http, NULL},
-        [PEER_WORKLOAD_ECHO] = {&soak_echo, &soak_echo_udp},
-        [PEER_WORKLOAD_SEND] = {&soak_send, &soak_send_udp},
-        [PEER_WORKLOAD_RECEIVE] = {&soak_receive, NULL},
-        [PEER_WORKLOAD_IDLE] = {&soak_idle, NULL},
-    };
-    return ops[config->workload][config->udp];
+    return config->udp ? protocol->udp : protocol->tcp;
 }
 
 static int refuse(struct peer_error *error, const char *text)
@@ -32,23 +26,26 @@ static int refuse(struct peer_error *error, const char *text)
     return error_set(error, PEER_ERROR_USAGE, EINVAL, "%s", text);
 }
 
-static int check(const struct peer_soak_config *config, const struct addr_set *peers,
-                 struct peer_error *error)
+static int check(const struct peer_soak_config *config, const struct protocol *protocol,
+                 const struct addr_set *peers, struct peer_error *error)
 {
-    bool asks = config->workload == PEER_WORKLOAD_HTTP || config->workload == PEER_WORKLOAD_ECHO;
+    const struct protocol_ops *ops = ops_of(config, protocol);
 
-    if (!choose_ops(config))
-        return refuse(error, "this workload needs TCP");
+    if (!ops)
+        return refuse(error, config->udp ? "this workload needs TCP" : "this workload needs UDP");
     if (config->to.family != peers->family)
         return refuse(error, "the peers and the target are of different families");
     if (config->rate < 0 || config->connect_rate < 0)
         return refuse(error, "a rate cannot be negative");
-    if (config->rate > 0 && !asks && !config->udp)
-        return refuse(error, "a rate of requests needs a workload of requests: http or echo");
-    if (config->udp && config->workload == PEER_WORKLOAD_SEND && config->rate <= 0)
+    if (config->rate > 0 && ops->kind != PROTOCOL_ASKS)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "a rate of requests needs a workload of requests, and \"%s\" has none",
+                         protocol->name);
+    if (ops->needs_rate && config->rate <= 0)
         return refuse(error, "sending UDP needs a rate (-R): nothing else would slow it down");
-    if (config->expect && config->workload != PEER_WORKLOAD_HTTP)
-        return refuse(error, "statuses are expected of HTTP alone");
+    if (config->expect && !(protocol->takes & PROTOCOL_TAKES_HEADERS))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" has no statuses to expect",
+                         protocol->name);
     if (config->udp && config->message_bytes > flow_datagram_max(config->to.family))
         return refuse(error, config->to.family == 6 ? "a datagram has at most 65487 bytes over IPv6"
                                                     : "a datagram has at most 65507 bytes");
@@ -59,12 +56,11 @@ static int check(const struct peer_soak_config *config, const struct addr_set *p
     return 0;
 }
 
-static void fill_defaults(struct peer_soak_config *config)
+static void fill_defaults(struct peer_soak_config *config, enum protocol_kind kind)
 {
     if (!config->flows)
         config->flows = 1;
-    bool endless = config->workload >= PEER_WORKLOAD_SEND && !config->udp;
-    if (!config->duration_ns && (!config->total || endless))
+    if (!config->duration_ns && (!config->total || kind != PROTOCOL_ASKS))
         config->duration_ns = 10 * NS_PER_S;
     if (!config->timeout_ns)
         config->timeout_ns = config->udp ? NS_PER_S : 10 * NS_PER_S;
@@ -74,63 +70,16 @@ static void fill_defaults(struct peer_soak_config *config)
         config->message_bytes = 64;
 }
 
-/* "200", "200-299" or "2xx", up to a comma or the end: 0 and both ends, or -EINVAL. */
-static int read_statuses(const char *text, size_t len, unsigned *first, unsigned *last)
-{
-    char word[16], after;
-
-    if (len >= sizeof(word))
-        return -EINVAL;
-    memcpy(word, text, len);
-    word[len] = 0;
-    if (len == 3 && strcasecmp(word + 1, "xx") == 0 && isdigit((unsigned char)*word)) {
-        *first = (unsigned)(*word - '0') * 100;
-        *last = *first + 99;
-    } else if (strspn(word, "0123456789-") != len) {
-        return -EINVAL;
-    } else if (sscanf(word, "%3u-%3u%c", first, last, &after) != 2) {
-        if (sscanf(word, "%3u%c", first, &after) != 1)
-            return -EINVAL;
-        *last = *first;
-    }
-    return *first >= 100 && *first <= *last && *last < PEER_STATUS_CODES ? 0 : -EINVAL;
-}
-
-static int read_expect(struct soak *soak, struct peer_error *error)
-{
-    const char *text = soak->config.expect;
-    unsigned first, last;
-
-    if (!text)
-        return 0;
-    soak->config.expect = NULL; /* the caller's string */
-    soak->expects = true;
-    for (;;) {
-        size_t len = strcspn(text, ",");
-        if (read_statuses(text, len, &first, &last) < 0)
-            return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                             "\"%.*s\" is no status to expect: 200, 200-299 or 2xx",
-                             (int)MIN(len, (size_t)64), text);
-        for (; first <= last; first++)
-            soak->expected[first] = true;
-        if (!text[len])
-            return 0;
-        text += len + 1;
-    }
-}
-
 static int prepare(struct soak *soak, struct peer_error *error)
 {
     int status = measure_init(&soak->measure, soak_now(soak));
 
     soak->scratch = malloc(SOAK_SCRATCH_BYTES);
-    if (status < 0 || !soak->scratch)
+    soak->own = calloc(1, MAX(soak->protocol->run_bytes, 1u));
+    if (status < 0 || !soak->scratch || !soak->own)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
-    status = read_expect(soak, error);
-    if (status == 0 && soak->config.workload == PEER_WORKLOAD_HTTP)
-        status = soak_http_prepare(soak, error);
-    return status;
+    return soak->protocol->prepare ? soak->protocol->prepare(soak, error) : 0;
 }
 
 static void init_lists(struct soak *soak)
@@ -144,19 +93,20 @@ static void init_lists(struct soak *soak)
     list_init(&soak->closing);
 }
 
-int soak_start(const struct peer_soak_config *config, struct flows *flows,
-               const struct addr_set *peers, uint64_t seed, struct soak **ret_soak,
-               struct peer_error *error)
+int soak_start(const struct peer_soak_config *config, const struct protocol *protocol,
+               struct flows *flows, const struct addr_set *peers, uint64_t seed,
+               struct soak **ret_soak, struct peer_error *error)
 {
-    int status = check(config, peers, error);
+    int status = check(config, protocol, peers, error);
     if (status < 0)
         return status;
     struct soak *soak = calloc(1, sizeof(*soak));
     if (!soak)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     soak->config = *config;
-    fill_defaults(&soak->config);
-    soak->ops = choose_ops(config);
+    soak->protocol = protocol;
+    soak->ops = ops_of(config, protocol);
+    fill_defaults(&soak->config, soak->ops->kind);
     soak->flows = flows;
     soak->peers = peers;
     soak->seed = seed;
@@ -201,16 +151,15 @@ struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *
     *soak = (struct soak){
         .config = *config,
         .parent = parent,
+        .protocol = parent->protocol,
         .ops = parent->ops,
+        .own = parent->own,
         .flows = parent->flows,
         .peers = parent->peers,
         .seed = parent->seed,
         .start_ns = parent->start_ns,
-        .request = parent->request,
         .scratch = parent->scratch,
-        .expects = parent->expects,
     };
-    memcpy(soak->expected, parent->expected, sizeof(soak->expected));
     soak_init(soak);
     init_lists(soak);
     return measure_init(&soak->measure, soak->start_ns) < 0 ? soak_free(soak) : soak;

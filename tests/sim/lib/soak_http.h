@@ -9,6 +9,7 @@
 #include "support/wire.h"
 
 #include "http/server.h"
+#include "protocol/table.h"
 #include "workload/soak.h"
 
 enum { PORT = 80 };
@@ -241,7 +242,7 @@ static inline struct scene *run(const struct script *scripts, size_t count,
     if (!config.timeout_ns)
         config.timeout_ns = 3 * NS_PER_S;
     (void)wire_listen(&scene->wire, IPPROTO_TCP, "198.18.0.9", PORT);
-    if (soak_start(&config, engine_flows(scene->wire.engine), &scene->wire.peers, 1, &scene->soak,
+    if (soak_start(&config, protocol_named(config.protocol), engine_flows(scene->wire.engine), &scene->wire.peers, 1, &scene->soak,
                    &error) < 0)
         fail_msg("%s", error.text);
     wire_run(&scene->wire, 60 * NS_PER_S, is_over);

@@ -7,6 +7,7 @@
 
 #include "manner/manner.h"
 #include "workload/serve.h"
+#include "protocol/table.h"
 #include "workload/soak.h"
 
 enum { PORT = 7 };
@@ -257,7 +258,7 @@ struct outcome {
 static void run_soak(const char *manners, uint64_t flows, uint64_t seed, struct outcome *outcome)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
-    struct peer_soak_config config = {.workload = PEER_WORKLOAD_ECHO,
+    struct peer_soak_config config = {.protocol = "echo",
                                       .to = wire_addr("198.18.1.1"),
                                       .to_port = PORT,
                                       .flows = flows,
@@ -280,7 +281,7 @@ static void run_soak(const char *manners, uint64_t flows, uint64_t seed, struct 
     struct addr_set peers;
     assert_int_equal(addr_set_parse("198.18.0.2-198.18.0.50", &peers, NULL), 0);
     flows_set_now(engine_flows(scene->wire.engine), scene->wire.now_ns);
-    if (soak_start(&config, engine_flows(scene->wire.engine), &peers, seed, &soak, &error) < 0)
+    if (soak_start(&config, protocol_named(config.protocol), engine_flows(scene->wire.engine), &peers, seed, &soak, &error) < 0)
         fail_msg("%s", error.text);
     for (int i = 0; i < 2000 && !soak->over; i++)
         wire_run(&scene->wire, 10 * NS_PER_MS, NULL);

@@ -5,6 +5,7 @@
  */
 #include "support/wire.h"
 
+#include "protocol/table.h"
 #include "workload/soak.h"
 
 enum { PORT = 80 };
@@ -168,7 +169,7 @@ static struct scene *soak_run(const struct manner_of_service *service,
     (void)wire_listen(&scene->wire, config.udp ? IPPROTO_UDP : IPPROTO_TCP, "198.18.0.9", PORT);
     struct addr_set *callers = &scene->wire.peers;
     assert_int_equal(
-        soak_start(&config, engine_flows(scene->wire.engine), callers, 1, &scene->soak, &error), 0);
+        soak_start(&config, protocol_named(config.protocol), engine_flows(scene->wire.engine), callers, 1, &scene->soak, &error), 0);
     wire_run(&scene->wire, limit_ns, is_over);
     assert_true(scene->soak->over);
     return scene;
@@ -290,18 +291,18 @@ static void no_request_is_lost_where_the_warm_up_ends(void **state)
     static const uint64_t totals[] = {0, 9};
     static const struct {
         bool udp;
-        enum peer_workload workload;
+        const char *protocol;
         uint64_t each, flows;
-    } ways[] = {{.workload = PEER_WORKLOAD_HTTP, .flows = 200},
-                {.workload = PEER_WORKLOAD_HTTP, .flows = 200, .each = 1},
-                {.udp = true, .workload = PEER_WORKLOAD_ECHO, .flows = 200},
-                {.udp = true, .workload = PEER_WORKLOAD_SEND, .flows = 2}};
+    } ways[] = {{.protocol = "http", .flows = 200},
+                {.protocol = "http", .flows = 200, .each = 1},
+                {.udp = true, .protocol = "echo", .flows = 200},
+                {.udp = true, .protocol = "send", .flows = 2}};
 
     for (size_t i = 0; i < 5 * 4 * 3 * 2 * ARRAY_SIZE(ways); i++) {
         size_t way = i / (5 * 4 * 3 * 2);
         struct manner_of_service service = {.answer = ok, .late_ns = late_ns[i % 5]};
         struct peer_soak_config config = {.udp = ways[way].udp,
-                                          .workload = ways[way].workload,
+                                          .protocol = ways[way].protocol,
                                           .flows = ways[way].flows,
                                           .requests_per_connection = ways[way].each,
                                           .rate = rates[i / 5 % 4],
@@ -450,7 +451,7 @@ static void a_rate_that_is_not_reached_is_behind(void **state)
 static struct peer_soak_config datagrams(uint64_t total)
 {
     return (struct peer_soak_config){
-        .workload = PEER_WORKLOAD_ECHO, .udp = true, .total = total, .timeout_ns = 100 * MS};
+        .protocol = "echo", .udp = true, .total = total, .timeout_ns = 100 * MS};
 }
 
 static void an_answer_that_came_twice_was_not_late(void **state)
@@ -507,17 +508,17 @@ static void an_error_tells_what_had_been_sent(void **state)
     (void)state;
     static const struct {
         struct manner_of_service service;
-        enum peer_workload workload;
+        const char *protocol;
         const char *text;
     } rows[] = {
         {{.greeting = "\r\n  Too many connections\x01 \r\nbye\r\n", .closes_at_once = true},
-         PEER_WORKLOAD_IDLE,
+         "idle",
          "closed by the application; it had sent \"Too many connections. \""},
-        {{.closes_at_once = true}, PEER_WORKLOAD_IDLE, "closed by the application"},
-        {{.answer = NULL}, PEER_WORKLOAD_HTTP, "closed without an answer"},
+        {{.closes_at_once = true}, "idle", "closed by the application"},
+        {{.answer = NULL}, "http", "closed without an answer"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct peer_soak_config config = {.workload = rows[i].workload, .total = 3};
+        struct peer_soak_config config = {.protocol = rows[i].protocol, .total = 3};
         struct scene *scene = soak_run(&rows[i].service, config, MS, 60 * NS_PER_S);
         assert_int_equal(peer_soak_errors(counts_of(scene)), 3);
         assert_string_equal(scene->soak->first_error, rows[i].text);
@@ -563,7 +564,7 @@ static void words_that_are_no_statuses_are_refused(void **state)
         struct peer_soak_config config = {
             .expect = texts[i], .to = wire_addr("198.18.0.9"), .to_port = PORT};
         assert_int_equal(
-            soak_start(&config, engine_flows(wire.engine), &wire.peers, 1, &soak, &error), -EINVAL);
+            soak_start(&config, protocol_named(config.protocol), engine_flows(wire.engine), &wire.peers, 1, &soak, &error), -EINVAL);
         assert_non_null(strstr(error.text, "status"));
     }
     wire_done(&wire);
@@ -586,7 +587,7 @@ static void headers_without_a_name_are_refused(void **state)
         struct peer_soak_config config = {
             .headers = headers, .to = wire_addr("198.18.0.9"), .to_port = PORT};
         assert_int_equal(
-            soak_start(&config, engine_flows(wire.engine), &wire.peers, 1, &soak, &error), -EINVAL);
+            soak_start(&config, protocol_named(config.protocol), engine_flows(wire.engine), &wire.peers, 1, &soak, &error), -EINVAL);
         assert_non_null(strstr(error.text, "no header's name"));
     }
     wire_done(&wire);
@@ -599,7 +600,7 @@ static void idle_connections_that_are_refused_are_not_stormed(void **state)
     (void)state;
     struct manner_of_service service = {.greeting = "no\r\n", .closes_at_once = true};
     struct peer_soak_config config = {
-        .workload = PEER_WORKLOAD_IDLE, .flows = 20, .duration_ns = 3 * NS_PER_S};
+        .protocol = "idle", .flows = 20, .duration_ns = 3 * NS_PER_S};
     struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
 
     /* 5, 10, ... 640, 1000 ms apart, and the way there and back: 10 rounds. */
@@ -619,7 +620,7 @@ static void a_number_ends_idle_connections(void **state)
     struct manner_of_service service = {0};
 
     for (size_t i = 0; i < ARRAY_SIZE(flows); i++) {
-        struct peer_soak_config config = {.workload = PEER_WORKLOAD_IDLE,
+        struct peer_soak_config config = {.protocol = "idle",
                                           .flows = flows[i],
                                           .total = flows[i],
                                           .touch = i == 1 ? 10 : 0,

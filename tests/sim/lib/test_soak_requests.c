@@ -2,24 +2,24 @@
 /* Requests: what they say, when their bodies follow, and when they are asked again. */
 #include "soak_http.h"
 
+#include "protocol/http_request.h"
+
 /* ---- requests ---- */
 
 /* Runs one request and compares it, all but what stands before `from`. */
 static void assert_request(const char *expected, struct peer_soak_config config)
 {
-    struct addr_set peers;
-    struct soak soak = {.config = config, .peers = &peers};
+    struct http_request request = {0};
     struct peer_error error = {0};
 
     if (!config.to_port)
-        soak.config.host = "h";
-    assert_int_equal(soak_http_prepare(&soak, &error), 0);
-    const char *text = soak.request.text ? soak.request.text : soak.request.last_text;
-    size_t len = soak.request.text ? soak.request.len : soak.request.last_len;
+        config.host = "h";
+    assert_int_equal(http_request_make(&request, &config, &error), 0);
+    const char *text = request.text ? request.text : request.last_text;
+    size_t len = request.text ? request.len : request.last_len;
     if (len != strlen(expected) || memcmp(text, expected, len) != 0)
         fail_msg("\"%.*s\" instead of \"%s\"", (int)len, text, expected);
-    free(soak.request.text);
-    free(soak.request.last_text);
+    http_request_done(&request);
 }
 
 static void the_users_headers_stand_for_ours(void **state)
@@ -99,9 +99,10 @@ static void methods_have_their_own_targets(void **state)
                                                            .to_port = 8080});
     }
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-        struct soak soak = {.config = {.method = "CONNECT", .host = "h", .path = wrong[i]}};
+        struct peer_soak_config config = {.method = "CONNECT", .host = "h", .path = wrong[i]};
+        struct http_request request = {0};
         struct peer_error error = {0};
-        assert_int_equal(soak_http_prepare(&soak, &error), -EINVAL);
+        assert_int_equal(http_request_make(&request, &config, &error), -EINVAL);
         assert_non_null(strstr(error.text, wrong[i]));
     }
 }

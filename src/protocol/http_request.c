@@ -5,7 +5,7 @@
  * that is asked to be closed carries one request, and so does one on which the server cannot know
  * where the body ends.
  */
-#include "workload/soak.h"
+#include "protocol/http_request.h"
 
 #include "base/error.h"
 #include "base/macro.h"
@@ -111,9 +111,9 @@ static void print_start(const struct peer_soak_config *config, const char *host,
         fprintf(out, "Host: %s\r\n", host);
 }
 
-static int print_head(const struct soak *soak, const struct http_head *given, bool last, FILE *out)
+static int print_head(const struct peer_soak_config *config, const struct http_head *given,
+                      bool last, FILE *out)
 {
-    const struct peer_soak_config *config = &soak->config;
     bool connects = http_asked_by(method_of(config)) == HTTP_ASKED_CONNECT;
     char *host = connects ? make_authority(config) : make_host(config);
 
@@ -143,19 +143,24 @@ static void print_body(const struct peer_soak_config *config, bool chunked, FILE
         fprintf(out, config->body_len ? "\r\n0\r\n\r\n" : "0\r\n\r\n");
 }
 
-static int make_text(struct soak *soak, const struct http_head *given, bool last, char **ret_text,
-                     size_t *ret_len)
+struct text {
+    char **at;
+    size_t *len;
+};
+
+static int make_text(struct http_request *request, const struct peer_soak_config *config,
+                     const struct http_head *given, struct text text)
 {
-    FILE *out = open_memstream(ret_text, ret_len);
+    FILE *out = open_memstream(text.at, text.len);
     if (!out)
         return -ENOMEM;
-    int status = print_head(soak, given, last, out);
+    int status = print_head(config, given, text.at == &request->last_text, out);
     fflush(out);
-    size_t head_len = *ret_len;
-    print_body(&soak->config, is_chunked(given), out);
+    size_t head_len = *text.len;
+    print_body(config, is_chunked(given), out);
     if (fclose(out) != 0 || status < 0)
         return -ENOMEM;
-    soak->request.body_len = *ret_len - head_len;
+    request->body_len = *text.len - head_len;
     return 0;
 }
 
@@ -202,22 +207,23 @@ static bool ends_where_it_says(const struct peer_soak_config *config, const stru
            (given->length_kind == HTTP_LENGTH_KNOWN && given->length == config->body_len);
 }
 
-static int make_request(struct soak *soak, const struct http_head *given)
+static int make_texts(struct http_request *request, const struct peer_soak_config *config,
+                      const struct http_head *given)
 {
-    struct soak_request *request = &soak->request;
-    uint64_t most = soak->config.requests_per_connection;
+    uint64_t most = config->requests_per_connection;
     int status = 0;
 
     if (most != 1)
-        status = make_text(soak, given, false, &request->text, &request->len);
+        status = make_text(request, config, given, (struct text){&request->text, &request->len});
     if (status == 0 && most)
-        status = make_text(soak, given, true, &request->last_text, &request->last_len);
+        status = make_text(request, config, given,
+                           (struct text){&request->last_text, &request->last_len});
     return status;
 }
 
-int soak_http_prepare(struct soak *soak, struct peer_error *error)
+int http_request_make(struct http_request *request, struct peer_soak_config *config,
+                      struct peer_error *error)
 {
-    struct peer_soak_config *config = &soak->config;
     struct http_head given = {0};
 
     int status = check_words(config, error);
@@ -227,14 +233,19 @@ int soak_http_prepare(struct soak *soak, struct peer_error *error)
         http_head_add(&given, *header);
     if (given.close || !ends_where_it_says(config, &given))
         config->requests_per_connection = 1;
-    if (make_request(soak, &given) < 0)
+    if (make_texts(request, config, &given) < 0)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
-    soak->request.asked = http_asked_by(method_of(config));
-    soak->request.idempotent = http_is_idempotent(method_of(config));
-    soak->request.expects = given.expects_continue && soak->request.body_len;
-    /* The caller's strings are in the request now, and need not live on. */
-    config->method = config->host = config->path = NULL;
+    request->asked = http_asked_by(method_of(config));
+    request->idempotent = http_is_idempotent(method_of(config));
+    request->expects = given.expects_continue && request->body_len;
+    config->method = config->host = config->path = NULL; /* all that they say is in the text */
     config->headers = NULL;
     config->body = NULL;
     return 0;
+}
+
+void http_request_done(struct http_request *request)
+{
+    free(request->text);
+    free(request->last_text);
 }

@@ -6,9 +6,10 @@
  *
  * A datagram is the part of the stream that begins at (its number * its size): an answer that is
  * older than the request under way is told apart from a wrong one. Of the last 64 requests a bit
- * each (`echo.answered`, the latest is bit 0) says whether it had an answer: what comes for one
+ * each (`answered`, the latest is bit 0) says whether it had an answer: what comes for one
  * that had is there twice, for one that had not it is late.
  */
+#include "protocol/table.h"
 #include "workload/pattern.h"
 #include "workload/soak.h"
 
@@ -19,6 +20,17 @@
 #include <string.h>
 
 enum { PEEK_VECTORS = 16 };
+
+struct echo {
+    uint64_t base;     /* of the stream: where this message begins */
+    uint64_t received; /* TCP: taken so far */
+    uint64_t answered; /* UDP: of the last 64 requests, a bit each */
+};
+
+static struct echo *echo_of(const struct soak_flow *flow)
+{
+    return soak_flow_own(flow);
+}
 
 /* ---- TCP ---- */
 
@@ -32,7 +44,7 @@ static void echo_send(struct soak_flow *flow)
         len = MIN(len, flow_write_room(&flow->flow));
         if (!len)
             return;
-        pattern_fill(soak_flow_key(flow), flow->echo.base + flow->out_at, soak->scratch, len);
+        pattern_fill(soak_flow_key(flow), echo_of(flow)->base + flow->out_at, soak->scratch, len);
         ssize_t done = soak_write(flow, soak->scratch, len, 0);
         if (done < 0 && done != -EAGAIN)
             soak_fail(flow, SOAK_CLOSED_EARLY, "closed before the message was sent");
@@ -44,26 +56,26 @@ static void echo_send(struct soak_flow *flow)
 
 static void echo_request(struct soak_flow *flow)
 {
-    flow->echo.base = flow->echo.received;
+    echo_of(flow)->base = echo_of(flow)->received;
     echo_send(flow);
 }
 
 static bool echo_take(struct soak_flow *flow, const struct iovec *iov)
 {
-    uint64_t end = flow->echo.base + flow->out_at;
+    uint64_t end = echo_of(flow)->base + flow->out_at;
 
-    if (flow->echo.received + iov->iov_len > end) {
+    if (echo_of(flow)->received + iov->iov_len > end) {
         soak_fail(flow, SOAK_BAD_ANSWER, "more came back than was sent");
         return false;
     }
     int64_t wrong =
-        pattern_check(soak_flow_key(flow), flow->echo.received, iov->iov_base, iov->iov_len);
+        pattern_check(soak_flow_key(flow), echo_of(flow)->received, iov->iov_base, iov->iov_len);
     if (wrong >= 0) {
         soak_fail(flow, SOAK_BAD_ANSWER, "byte %lld of what came back differs from what was sent",
                   (long long)wrong);
         return false;
     }
-    flow->echo.received += iov->iov_len;
+    echo_of(flow)->received += iov->iov_len;
     flow->soak->measure.counts.bytes_received += iov->iov_len;
     return true;
 }
@@ -90,12 +102,14 @@ static void echo_readable(struct soak_flow *flow)
         flow_consume(&flow->flow, taken);
     }
     if (flow->state == SOAK_BUSY &&
-        flow->echo.received == flow->echo.base + flow->soak->config.message_bytes)
+        echo_of(flow)->received == echo_of(flow)->base + flow->soak->config.message_bytes)
         soak_complete(flow);
 }
 
-const struct soak_ops soak_echo = {
-    .answers = true, .request = echo_request, .readable = echo_readable, .writable = echo_send};
+static const struct protocol_ops echo_tcp = {.kind = PROTOCOL_ASKS,
+                                             .request = echo_request,
+                                             .readable = echo_readable,
+                                             .writable = echo_send};
 
 /* ---- UDP ---- */
 
@@ -104,9 +118,9 @@ static void datagram_send(struct soak_flow *flow)
     struct soak *soak = flow->soak;
     size_t size = (size_t)soak->config.message_bytes;
 
-    flow->echo.base = (uint64_t)(flow->requests - 1) * size;
-    flow->echo.answered <<= 1;
-    pattern_fill(soak_flow_key(flow), flow->echo.base, soak->scratch, size);
+    echo_of(flow)->base = (uint64_t)(flow->requests - 1) * size;
+    echo_of(flow)->answered <<= 1;
+    pattern_fill(soak_flow_key(flow), echo_of(flow)->base, soak->scratch, size);
     (void)soak_write(flow, soak->scratch, size, 0); /* a datagram that is not sent is lost */
 }
 
@@ -128,11 +142,11 @@ static void count_older(struct soak_flow *flow, int age)
     struct peer_soak_counts *counts = &flow->soak->measure.counts;
     uint64_t bit = UINT64_C(1) << age;
 
-    if (flow->echo.answered & bit)
+    if (echo_of(flow)->answered & bit)
         counts->duplicates++;
     else
         counts->late++;
-    flow->echo.answered |= bit;
+    echo_of(flow)->answered |= bit;
 }
 
 /* Fits no request: in what it differs from the last one. */
@@ -145,7 +159,7 @@ static void wrong_datagram(struct soak_flow *flow, const void *data, size_t len)
         snprintf(text, sizeof(text), "a datagram of %zu bytes came back for one of %zu", len, size);
     else
         snprintf(text, sizeof(text), "byte %lld of what came back differs from what was sent",
-                 (long long)pattern_check(soak_flow_key(flow), flow->echo.base, data, len));
+                 (long long)pattern_check(soak_flow_key(flow), echo_of(flow)->base, data, len));
     if (flow->state == SOAK_BUSY)
         soak_lose(flow, SOAK_BAD_ANSWER, "%s", text);
     else
@@ -159,12 +173,12 @@ static void datagram_take(struct soak_flow *flow, const void *data, size_t len)
     int age;
 
     counts->bytes_received += len;
-    if (whole && pattern_check(soak_flow_key(flow), flow->echo.base, data, len) < 0) {
+    if (whole && pattern_check(soak_flow_key(flow), echo_of(flow)->base, data, len) < 0) {
         if (flow->state != SOAK_BUSY) {
             count_older(flow, 0);
             return;
         }
-        flow->echo.answered |= 1;
+        echo_of(flow)->answered |= 1;
         soak_first_byte(flow);
         soak_complete(flow);
     } else if (whole && (age = age_of(flow, data, len)) > 0) {
@@ -187,5 +201,8 @@ static void datagram_readable(struct soak_flow *flow)
     }
 }
 
-const struct soak_ops soak_echo_udp = {
-    .answers = true, .request = datagram_send, .readable = datagram_readable};
+static const struct protocol_ops echo_udp = {
+    .kind = PROTOCOL_ASKS, .request = datagram_send, .readable = datagram_readable};
+
+const struct protocol protocol_echo = {
+    .name = "echo", .tcp = &echo_tcp, .udp = &echo_udp, .flow_bytes = sizeof(struct echo)};

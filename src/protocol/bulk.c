@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Workloads without answers: as many bytes as go, one way or the other, or none at all.
+ * Protocols without answers: as many bytes as go, one way or the other, or none at all.
  */
+#include "protocol/table.h"
 #include "workload/soak.h"
 
 #include "base/macro.h"
@@ -41,29 +42,6 @@ static void take_all(struct soak_flow *flow)
     }
 }
 
-void soak_touch(struct soak_flow *flow)
-{
-    struct soak *soak = flow->soak;
-    size_t len = (size_t)MIN(soak->config.message_bytes, (uint64_t)SOAK_SCRATCH_BYTES);
-
-    soak_reach(soak, soak_now(soak));
-    flow->intended_ns = soak_now(soak);
-    ssize_t done = soak_write(flow, soak->scratch, len, FLOW_WRITE_STABLE);
-    flow->out_at = done > 0 ? (uint64_t)done : 0;
-    soak->touch_open += done > 0;
-}
-
-/* All of the message is acknowledged. */
-static void touched(struct soak_flow *flow)
-{
-    if (!flow->out_at || flow_unacked(&flow->flow))
-        return;
-    flow->out_at = 0;
-    flow->soak->touch_open--;
-    soak_done(flow, soak_now(flow->soak));
-    soak_idle_check(flow->soak);
-}
-
 static void nothing(struct soak_flow *flow)
 {
     (void)flow;
@@ -92,9 +70,15 @@ static void send_datagrams(struct soak_flow *flow)
     soak_complete(flow);
 }
 
-const struct soak_ops soak_send = {.request = send_on, .readable = take_all, .writable = send_on};
-const struct soak_ops soak_send_udp = {
-    .answers = true, .request = send_datagrams, .readable = take_all};
-const struct soak_ops soak_receive = {
-    .request = nothing, .readable = take_all, .eof = received_all};
-const struct soak_ops soak_idle = {.request = nothing, .readable = take_all, .writable = touched};
+static const struct protocol_ops send_tcp = {
+    .kind = PROTOCOL_STREAMS, .request = send_on, .readable = take_all, .writable = send_on};
+static const struct protocol_ops send_udp = {
+    .kind = PROTOCOL_ASKS, .needs_rate = true, .request = send_datagrams, .readable = take_all};
+static const struct protocol_ops receive_tcp = {
+    .kind = PROTOCOL_STREAMS, .request = nothing, .readable = take_all, .eof = received_all};
+static const struct protocol_ops idle_tcp = {
+    .kind = PROTOCOL_HOLDS, .request = nothing, .readable = take_all, .writable = soak_touched};
+
+const struct protocol protocol_send = {.name = "send", .tcp = &send_tcp, .udp = &send_udp};
+const struct protocol protocol_receive = {.name = "receive", .tcp = &receive_tcp};
+const struct protocol protocol_idle = {.name = "idle", .tcp = &idle_tcp};
