@@ -13,10 +13,17 @@
 
 enum { IPV6_MTU_MIN = 1280 };
 
+/*
+ * The kernel tells of a link before its IPv6 has seen the change, both under one lock, and newer
+ * kernels make IPv6 routes without that lock: one that is made in between is refused, since IPv6 is
+ * not there yet. A question about the link is answered when that is over.
+ */
 static void restore(struct peer_net *net, const char *what, const struct rtnl_link *link)
 {
     struct peer_error error = {0};
     struct rtnl_link now;
+
+    (void)rtnl_link_get(net->rtnl, link->ifindex, NULL, &now, NULL);
     int status = net->confined ? monitor_restore(net, &error)
                                : standing_restore(&net->standing, &error);
 
