@@ -57,6 +57,7 @@ struct peer_net {
     struct wire_card card; /* ifindex 0: no wire */
     struct guard guard; /* fd -1: none */
     uint32_t mtu;
+    uint32_t device_mtu; /* with a card's wire: as it was made, and no card makes it larger */
     struct peer_addr local;
     enum peer_neighbours neighbours;
     uint64_t seed;

@@ -47,17 +47,21 @@ static void see_flags(struct peer_net *net, bool *up, const struct rtnl_link *li
         restore(net, "was down and is up again", link);
 }
 
-static void see_mtu(struct peer_net *net, const struct rtnl_link *link)
+static void see_mtu(struct peer_net *net, const struct rtnl_link *link, uint32_t most)
 {
-    uint32_t before = net->mtu;
+    uint32_t before = net->mtu, mtu = MIN(link->mtu, most);
 
-    if (link->mtu == before || !link->mtu)
+    if (mtu == before || !mtu)
         return;
-    net->mtu = link->mtu;
-    engine_set_mtu(net->engine, link->mtu);
-    notice_add(net, "the MTU of %s is %u now, it was %u; so is the peers'", link->name, link->mtu,
-               before);
-    if (net->peers.family == 6 && before < IPV6_MTU_MIN && link->mtu >= IPV6_MTU_MIN)
+    net->mtu = mtu;
+    engine_set_mtu(net->engine, mtu);
+    if (link->mtu == mtu)
+        notice_add(net, "the MTU of %s is %u now, it was %u; so is the peers'", link->name, mtu,
+                   before);
+    else
+        notice_add(net, "the MTU of %s is %u now; the peers' is %u, it was %u", link->name,
+                   link->mtu, mtu, before);
+    if (net->peers.family == 6 && before < IPV6_MTU_MIN && mtu >= IPV6_MTU_MIN)
         restore(net, NULL, link);
 }
 
@@ -92,12 +96,11 @@ static void see_link(struct peer_net *net, const struct rtnl_link *link)
     if (wire && link->ifindex == net->arrival_ifindex) {
         see_mac(net, link);
         see_flags(net, &net->card_up, link);
-        if (link->mtu < net->mtu)
-            see_mtu(net, link);
+        see_mtu(net, link, net->device_mtu);
     } else if (link->ifindex == net->ifindex) {
         if (!wire) {
             see_mac(net, link);
-            see_mtu(net, link);
+            see_mtu(net, link, UINT32_MAX);
         }
         see_flags(net, &net->device_up, link);
     }
@@ -197,6 +200,7 @@ int watch_start(struct peer_net *net, const struct attach_outcome *outcome)
     net->standing.rtnl = net->rtnl;
     net->standing.peers = &net->peers;
     net->device_up = net->card_up = true;
+    net->device_mtu = net->mtu;
     /* What happened between the making and now is no news to be missed. */
     if (rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL) == 0)
         see_link(net, &link);

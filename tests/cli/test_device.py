@@ -130,6 +130,19 @@ def test_a_card_that_was_down():
         talk.end()
 
 
+@harness.changes_machine
+def test_another_mtu_of_the_card():
+    """The peers have the smaller one of card and device."""
+    with wired.real_wire():
+        talk = Talk(OWN4, "--wire", "eth0", "--from", wired.INSIDE4)
+        for mtu, said in ((1300, "1300 now, it was 1500"), (1500, "1500 now, it was 1300"), (1000, "1000 now, it was 1500"),
+                          (2000, "2000 now; the peers' is 1500, it was 1000")):
+            run("ip", "link", "set", "eth0", "mtu", str(mtu))
+            talk.peer.wait_err(f"the MTU of eth0 is {said}")
+            talk.say("x" * 5000)
+        talk.end()
+
+
 def test_another_mtu():
     for from_, own in FAMILIES:
         for layer in LAYERS:
