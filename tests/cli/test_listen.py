@@ -66,6 +66,18 @@ def test_netcat_is_a_client():
     assert started.wait().expect(0).out == b"hello from nc\n"
 
 
+def test_urgent_data_stays_in_the_stream():
+    started = Peer("listen", "--from", PEER4, 9)
+    started.wait_err("listening")
+    with socket.create_connection((PEER4, 9), harness.LIMIT_S) as caller:
+        caller.sendall(b"ab")
+        caller.send(b"!", socket.MSG_OOB)
+        caller.sendall(b"cd")
+        caller.shutdown(socket.SHUT_WR)
+        started.close_stdin()
+        assert started.wait().expect(0).out == b"ab!cd"
+
+
 def test_keep_listens_again():
     started, where = listen("-k", 8080, stdin=subprocess.DEVNULL)
     for i in range(3):
