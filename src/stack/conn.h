@@ -81,8 +81,11 @@ struct stack_conn {
     uint8_t quick_acks; /* so many more acknowledgements leave at once: see output.c */
     uint16_t ip_id;     /* IPv4: of the next packet; IPv6: its flow label is made of this */
     uint16_t listener_id; /* of a caller: whom it called */
+    uint16_t window_limit; /* see window.c, as the others */
     uint32_t ts_offset; /* of its timestamps from the time in ms */
     uint32_t charged_bytes; /* memory: TCP: of what is to be sent, UDP: of what was received */
+    uint32_t window_seq;
+    uint16_t window_best, window_since_ms;
 };
 
 /** How stack_tcp_write treats the bytes. */

@@ -96,11 +96,15 @@ static void answer_stray(struct stack *stack, struct stack_conn *conn)
 /* What fills a gap is acknowledged at once (RFC 5681, 4.2), and so is more than one segment in a
    frame, and what comes first; lwIP would wait for more. When the owner answers, the answer serves
    (see output.c). */
-static void acknowledge_now(struct stack_conn *conn)
+static void acknowledge_now(struct stack_conn *conn, const struct packet *packet)
 {
     struct tcp_pcb *pcb = tcp_active_pcbs; /* NULL: it ended by this frame */
 
-    if (!pcb || pcb != conn->pcb || !(pcb->flags & TF_ACK_DELAY))
+    if (!pcb || pcb != conn->pcb)
+        return;
+    if (pcb->ooseq)
+        window_gap(conn, packet->payload_len);
+    if (!(pcb->flags & TF_ACK_DELAY))
         return;
     tcp_ack_now(pcb);
     (void)tcp_output(pcb);
@@ -188,7 +192,7 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
     if (crosses)
         cross_after(stack, seq, window);
     if (at_once)
-        acknowledge_now(conn);
+        acknowledge_now(conn, packet);
     stack->receiving = false;
     context_leave(stack);
     if (read)

@@ -299,6 +299,17 @@ enum old_verdict old_in_time_wait(const struct stack_conn *conn, uint8_t *tcp,
 struct stack_conn *tcp_adopt(struct stack *stack, struct stack_listener *listener,
                              const struct stack_tuple *tuple);
 
+/* window.c */
+/** lwIP says that the handshake is done. */
+void window_start(const struct stack *stack, struct stack_conn *conn);
+/** `len` bytes were taken. */
+void window_opens(struct stack *stack, struct stack_conn *conn, size_t len);
+/** `len` bytes came behind a gap. */
+void window_gap(struct stack_conn *conn, size_t len);
+/** tcp_close, which would reset a connection whose window is not lwIP's largest. Between enter and
+ *  leave. */
+void window_close(struct stack_conn *conn);
+
 /* udp.c */
 struct stack_conn *udp_adopt(struct stack *stack, struct stack_listener *listener,
                              struct stack_tuple *tuple);

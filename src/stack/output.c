@@ -201,11 +201,19 @@ static struct pbuf *shape_syn(struct pbuf *p, uint32_t at, struct pbuf *copy, ui
     return copy;
 }
 
-/* A reset to what came before the connection was open tells nothing but that (as Linux). */
+/* A reset to what came before the connection was open tells nothing but that (as Linux); one of an
+   open connection announces its window, lwIP's the largest that there could be. */
 static void shape_reset(const struct stack *stack, uint8_t *tcp)
 {
-    if (!stack->receiving || !stack->current || stack->current->protocol != IPPROTO_TCP ||
-        conn_tcp(stack->current)->state > SYN_RCVD || !(tcp[13] & TCP_ACK))
+    if (!stack->current || stack->current->protocol != IPPROTO_TCP || !(tcp[13] & TCP_ACK))
+        return;
+    const struct tcp_pcb *pcb = conn_tcp(stack->current);
+    if (stack->current->flags & CONN_OPEN) {
+        uint32_t window = RCV_WND_SCALE(pcb, pcb->rcv_ann_wnd);
+        tcp[14] = (uint8_t)(window >> 8);
+        tcp[15] = (uint8_t)window;
+    }
+    if (!stack->receiving || pcb->state > SYN_RCVD)
         return;
     tcp[13] = TCP_RST;
     memset(tcp + 8, 0, 4);

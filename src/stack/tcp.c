@@ -67,9 +67,11 @@ err_t lwip_tcp_event(void *arg, struct tcp_pcb *pcb, enum lwip_event event, stru
     }
     switch (event) {
     case LWIP_EVENT_ACCEPT: /* or a call that crossed another: see cross.c */
+        window_start(stack, conn);
         conn_mark(stack, conn, conn->flags & CONN_PASSIVE ? STACK_ACCEPTED : STACK_CONNECTED);
         break;
     case LWIP_EVENT_CONNECTED:
+        window_start(stack, conn);
         conn_mark(stack, conn, STACK_CONNECTED);
         break;
     case LWIP_EVENT_SENT:
@@ -389,39 +391,6 @@ static void rx_drop_head(struct stack_conn *conn)
     pbuf_free(p);
 }
 
-/* lwIP tells of room that is much for its largest window. Without window scaling that is never
-   reached: so a quarter of what this connection can announce is told, too, and, as Linux does, what
-   doubles the little that the sender still has. `right_edge` is where the sender must stop. */
-static void tell_window(struct tcp_pcb *pcb, uint32_t right_edge)
-{
-    uint32_t most = TCP_WND_MAX(pcb), had = right_edge - pcb->rcv_nxt, has = pcb->rcv_ann_wnd;
-
-    if (pcb->rcv_ann_right_edge != right_edge || has <= had)
-        return; /* it was told, or there is nothing to tell */
-    bool much = most <= 0xffff && has - had >= most / 4;
-    bool doubled = had <= most / 2 && has / 2 >= had;
-    if (!much && !doubled)
-        return;
-    tcp_ack_now(pcb);
-    (void)tcp_output(pcb);
-}
-
-static void tcp_window_opens(struct stack *stack, struct stack_conn *conn, size_t len)
-{
-    if (!conn->pcb || (conn->flags & CONN_MANNERED && manners_window_opens(stack, conn, len)))
-        return;
-    uint32_t right_edge = conn_tcp(conn)->rcv_ann_right_edge;
-
-    context_enter(stack, conn);
-    while (len) {
-        u16_t chunk = (u16_t)MIN(len, (size_t)0xffff);
-        tcp_recved(conn_tcp(conn), chunk);
-        len -= chunk;
-    }
-    tell_window(conn_tcp(conn), right_edge);
-    context_leave(stack);
-}
-
 static void udp_consume(struct stack_conn *conn)
 {
     bool last = false;
@@ -454,7 +423,7 @@ void stack_consume(struct stack *stack, struct stack_conn *conn, size_t len)
     }
     conn->rx_bytes -= (uint32_t)len;
     if (len)
-        tcp_window_opens(stack, conn, len);
+        window_opens(stack, conn, len);
 }
 
 int stack_tcp_shutdown(struct stack *stack, struct stack_conn *conn)
@@ -493,7 +462,7 @@ void stack_close(struct stack *stack, struct stack_conn *conn)
     context_enter(stack, conn);
     /* lwIP counts FIN-WAIT-2 from the last segment, which may be long ago. */
     conn_tcp(conn)->tmr = stack->now_tick;
-    (void)tcp_close(conn_tcp(conn));
+    window_close(conn);
     context_leave(stack);
 }
 

@@ -105,7 +105,8 @@
 #define TCP_CALCULATE_EFF_SEND_MSS      1
 #define LWIP_WND_SCALE                  1
 #define TCP_RCV_SCALE                   7
-/* 4 MiB each way: 100 ms at 300 Mbit/s. Costs memory only while it is used. */
+/* 4 MiB each way at the most (src/stack/window.c): 100 ms at 300 Mbit/s. Costs memory only while it
+   is used. */
 #define TCP_WND                         (4 * 1024 * 1024)
 #define TCP_SND_BUF                     (4 * 1024 * 1024)
 #define TCP_SND_QUEUELEN                0xfff0

@@ -35,6 +35,25 @@ static struct craft_tcp open_caller(struct simnet *net, uint16_t port)
     return tcp;
 }
 
+/* One who sent much to an owner who read it: the window is as large as there is. */
+static struct craft_tcp open_wide(struct simnet *net, uint16_t port)
+{
+    struct craft_tcp tcp = open_caller(net, port);
+    struct end *end = simnet_accepted(net);
+    size_t read_most = end->read_most;
+
+    end->read_most = 0;
+    for (uint32_t at = 0; at < 3 * MIB; at += SEGMENT, tcp.seq += SEGMENT) {
+        if (at % MIB < SEGMENT)
+            simnet_run_for(net, NS_PER_MS);
+        put_tcp(net, &tcp);
+        simnet_forget(net);
+    }
+    end->received = 0;
+    end->read_most = read_most;
+    return tcp;
+}
+
 /* Each caller sends `bytes`, from `gap` bytes behind the next on, whatever is answered. */
 static void send_all(struct simnet *net, struct craft_tcp callers[CALLERS], uint32_t bytes,
                      uint32_t gap)
@@ -50,10 +69,11 @@ static void send_all(struct simnet *net, struct craft_tcp callers[CALLERS], uint
 }
 
 static void open_callers(struct simnet *net, struct craft_tcp callers[CALLERS],
-                         struct end *ends[CALLERS])
+                         struct end *ends[CALLERS], bool wide)
 {
     for (int i = 0; i < CALLERS; i++) {
-        callers[i] = open_caller(net, (uint16_t)(APP_PORT + i));
+        callers[i] = wide ? open_wide(net, (uint16_t)(APP_PORT + i))
+                          : open_caller(net, (uint16_t)(APP_PORT + i));
         ends[i] = simnet_accepted(net);
     }
 }
@@ -66,7 +86,7 @@ static void what_nobody_reads_is_bounded_in_all(void **state)
 
     (void)state;
     simnet_listen(net, IPPROTO_TCP, 80, &like);
-    open_callers(net, callers, ends);
+    open_callers(net, callers, ends, true);
     send_all(net, callers, 2 * MIB, 0);
     assert_in_range(stats_of(net).held_bytes, 20 * MIB, HELD_MOST);
     assert_true(stats_of(net).limits[STACK_LIMIT_UNREAD] > 0);
@@ -93,7 +113,7 @@ static void a_single_connection_has_its_window(void **state)
 
     (void)state;
     simnet_listen(net, IPPROTO_TCP, 80, &like);
-    struct craft_tcp tcp = open_caller(net, APP_PORT);
+    struct craft_tcp tcp = open_wide(net, APP_PORT);
     for (uint32_t at = 0; at < 3 * MIB; at += SEGMENT, tcp.seq += SEGMENT) {
         put_tcp(net, &tcp);
         simnet_forget(net);
@@ -139,7 +159,7 @@ static void what_lies_behind_gaps_is_bounded_in_all(void **state)
 
     (void)state;
     simnet_listen(net, IPPROTO_TCP, 80, NULL);
-    open_callers(net, callers, ends);
+    open_callers(net, callers, ends, true);
     send_all(net, callers, 2 * MIB, SEGMENT);
     assert_in_range(stats_of(net).held_bytes, 20 * MIB, HELD_MOST);
     assert_true(stats_of(net).limits[STACK_LIMIT_GAPS] > 10000);
@@ -159,7 +179,7 @@ static void what_nobody_acknowledges_is_bounded_in_all(void **state)
 
     (void)state;
     simnet_listen(net, IPPROTO_TCP, 80, &like);
-    open_callers(net, callers, ends);
+    open_callers(net, callers, ends, false);
     send_all(net, callers, 3 * MIB, 0);
     struct stack_stats stats = stats_of(net);
     assert_in_range(stats.queued_bytes, 20 * MIB, HELD_MOST);
