@@ -5,6 +5,7 @@
 #include "engine/wires.h"
 
 #include "base/list.h"
+#include "base/rng.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct wires {
     const struct wires_ops *ops;
     void *user;
     uint64_t seed;
+    uint64_t key[2]; /* of the table */
     bool comments;
     struct link_host hosts[2];
     struct link_spec specs[2];
@@ -62,11 +64,16 @@ static void on_note(void *user, struct link *link, const struct frame *frame,
 int wires_new(const struct wires_config *config, struct wires **ret_wires)
 {
     struct wires *wires = calloc(1, sizeof(*wires));
+    struct rng rng;
+
     if (!wires)
         return -ENOMEM;
     wires->ops = config->ops;
     wires->user = config->user;
     wires->seed = config->seed;
+    rng_derive(&rng, config->seed, 0x319E5);
+    wires->key[0] = rng_next(&rng);
+    wires->key[1] = rng_next(&rng);
     wires->comments = config->comments;
     for (int i = 0; i < 2; i++) {
         wires->specs[i] = config->specs[i];
@@ -104,10 +111,10 @@ struct wires *wires_free(struct wires *wires)
     return NULL;
 }
 
-/* Peers that are used have indices close together: the low bits spread them well. */
+/* Keyed: whoever calls peers may choose those that would lie in one bucket. */
 static struct wire **bucket(const struct wires *wires, uint64_t peer)
 {
-    return &wires->table[peer & (wires->size - 1)];
+    return &wires->table[siphash(wires->key, &peer, sizeof(peer)) & (wires->size - 1)];
 }
 
 static int grow(struct wires *wires)

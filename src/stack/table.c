@@ -4,37 +4,41 @@
  * instead of by lwIP's walk along its lists.
  *
  * Chained buckets, doubled when there is one entry a bucket on average. An entry keeps 32 bits of
- * its hash, so that nearly every comparison that touches lwIP's control block is a hit. The hash is
- * keyed: whoever talks to the peers cannot choose addresses that fall into one bucket.
+ * its hash, so that nearly every comparison that touches lwIP's control block is a hit.
+ *
+ * The hash is siphash under a key of the run, so whoever talks to the peers cannot choose addresses
+ * that fall into one bucket. That holds for each table that a packet reaches:
+ *
+ *   connections and what remains of them   here
+ *   places of ports, of pairs of addresses ports.c (reached by our own calls only)
+ *   limits of ICMP errors                  answer.c
+ *   callers that are known, and their set  siege.c
+ *   wires of the peers                     engine/wires.c
+ *
+ * Fragments, neighbours and listeners are lists of bounded length.
  */
 #include "stack/internal.h"
+
+#include "base/rng.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static inline uint64_t load(const uint8_t *bytes)
-{
-    uint64_t value;
-    memcpy(&value, bytes, sizeof(value));
-    return value;
-}
-
 uint32_t table_hash(const struct stack *stack, uint8_t protocol, const struct stack_tuple *tuple)
 {
-    uint64_t k0 = stack->table_key[0], k1 = stack->table_key[1];
-    uint64_t ports =
-        (uint64_t)tuple->local_port << 32 | (uint64_t)tuple->remote_port << 16 | protocol;
-    uint64_t hash = mix(ports ^ k0, load(tuple->local.bytes) ^ k1);
+    struct {
+        uint16_t local_port, remote_port;
+        uint8_t protocol, family, zero[2];
+        uint8_t addresses[32];
+    } input = {.local_port = tuple->local_port,
+               .remote_port = tuple->remote_port,
+               .protocol = protocol,
+               .family = tuple->local.family};
+    size_t len = tuple->local.family == 6 ? 16 : 4;
 
-    hash = mix(hash ^ load(tuple->remote.bytes), k0 | 1);
-    if (tuple->local.family == 6)
-        hash = mix(hash ^ load(tuple->local.bytes + 8), load(tuple->remote.bytes + 8) ^ k1);
+    memcpy(input.addresses, tuple->local.bytes, len);
+    memcpy(input.addresses + len, tuple->remote.bytes, len);
+    uint64_t hash = siphash(stack->table_key, &input, offsetof(typeof(input), addresses) + 2 * len);
     return (uint32_t)(hash ^ hash >> 32);
 }
 
