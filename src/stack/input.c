@@ -161,6 +161,23 @@ static bool tcp_refuses(struct stack *stack, struct stack_conn *conn, const stru
     return old != OLD_NOT;
 }
 
+/* Two things that lwIP takes otherwise than Linux. What a connection has left to send after its
+   close may take any time as long as it moves: lwIP counts from the close. And a shut window counts
+   in a segment that has nothing else that is new; one that is only smaller does not, it may have
+   been overtaken. */
+static void prepare_state(const struct stack *stack, struct tcp_pcb *pcb, const uint8_t *tcp,
+                          const struct packet *packet)
+{
+    if (pcb->state == FIN_WAIT_1 || pcb->state == LAST_ACK)
+        pcb->tmr = stack->now_tick;
+    if (!(tcp[14] | tcp[15]) && (packet->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK &&
+        pcb->state >= ESTABLISHED && get32(tcp + 4) == pcb->snd_wl1 &&
+        get32(tcp + 8) == pcb->snd_wl2) {
+        pcb->snd_wnd = 0;
+        pcb->dupacks = 0;
+    }
+}
+
 static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame *frame,
                      const struct packet *packet)
 {
@@ -172,8 +189,10 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
     bool read = conn->protocol == IPPROTO_TCP && (recovery_wants(conn, header) || conn->ecn);
 
     context_enter(stack, conn);
-    if (conn->protocol == IPPROTO_TCP)
+    if (conn->protocol == IPPROTO_TCP) {
         conn_tcp(conn)->rttest = 0; /* timing is ours, see rtt.c */
+        prepare_state(stack, conn_tcp(conn), frame->data + packet->transport_at, packet);
+    }
     if (read)
         recovery_read(stack, conn, frame->data + packet->transport_at, header, packet->payload_len);
     if (conn->ecn)
