@@ -24,6 +24,9 @@ void input_run_ip(struct stack *stack, struct frame *frame, const struct packet 
                   uint64_t *charged)
 {
     frame->len = MIN(frame->len, packet->ip_at + packet->ip_len); /* Ethernet padding */
+    if (BYTE_ORDER == BIG_ENDIAN && packet->kind == PACKET_TCP && !packet->fragment)
+        old_suit_lwip(frame->data + packet->transport_at,
+                      (uint32_t)(packet->payload_at - packet->transport_at));
     struct pbuf *p = hold_frame(stack, frame, packet->ip_at, charged);
     if (!p)
         return;

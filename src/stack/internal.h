@@ -291,6 +291,8 @@ enum old_verdict {
 /** Is a segment for a connection with timestamps too old? May change its timestamp. */
 enum old_verdict old_by_timestamp(const struct stack *stack, const struct stack_conn *conn,
                                   uint8_t *tcp, const struct packet *packet);
+/** Big-endian machines: a TCP header of `header` bytes as lwIP reads it; the last look at it. */
+void old_suit_lwip(uint8_t *tcp, uint32_t header);
 /** A SYN or RST for a connection in TIME-WAIT: OLD_NOT if it ends that. */
 enum old_verdict old_in_time_wait(const struct stack_conn *conn, uint8_t *tcp,
                                   const struct packet *packet);

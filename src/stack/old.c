@@ -65,6 +65,16 @@ static bool was_overtaken(const struct tcp_pcb *pcb, const uint8_t *tcp,
            (uint64_t)age_ms * NS_PER_MS * 5 <= (uint64_t)pcb->rto * STACK_TICK_NS * 6;
 }
 
+/* lwIP 2.2.1 puts the bytes of a timestamp together as a little-endian machine would find them in
+   memory, and swaps them with ntohl(), which does nothing elsewhere. */
+void old_suit_lwip(uint8_t *tcp, uint32_t header)
+{
+    uint8_t *timestamp = find_timestamp(tcp, header);
+
+    if (timestamp)
+        put32(timestamp, __builtin_bswap32(get32(timestamp)));
+}
+
 enum old_verdict old_by_timestamp(const struct stack *stack, const struct stack_conn *conn,
                                   uint8_t *tcp, const struct packet *packet)
 {
