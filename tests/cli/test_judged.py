@@ -320,5 +320,148 @@ def test_p0f_and_ja4t_see_the_same_server():
         assert fingerprints(path, there, 0x12) == fingerprints(path, here, 0x12) != set()
 
 
+# ---- Wireshark's expert ----
+
+# Answers to what a kernel sent twice, since this process had no processor for some milliseconds.
+OF_LATENESS = ("Duplicate ACK", "D-SACK Sequence")
+
+
+def expert_says(path, address):
+    """The kinds of its notes on what a host sent, without the numbers of single frames."""
+    text = run("tshark", "--disable-protocol", "http", "-r", path, "-q", "-z", f"expert,ip.src=={address}")
+    found = {re.sub(r"[ :(#]+(server port )?[0-9]+\)?$", "", summary.strip())
+             for summary in re.findall(r"^ +[0-9]+ +\S+ +\S+ +(.*)$", text, re.MULTILINE)}
+    return {summary for summary in found if not summary.startswith(OF_LATENESS)}
+
+
+def window_is_shut():
+    return "persist" in run("ss", "-Htno")
+
+
+def send_much(connection, _address):
+    connection.recv(10)
+    connection.sendall(bytes(8 << 20))
+
+
+def reset_at_once(connection, _address):
+    connection.recv(10)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def sink(connection, _address):
+    connection.sendall(b"%d" % len(harness.receive_all(connection)))
+
+
+class Caller:
+    """A client on the other side that reads only when it is let: nc's ways, by a peer or a kernel."""
+
+    CODE = ("s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); s.sendall(b'go')\n"
+            "sys.stdin.read(1)\n"
+            "while sys.argv[3] == 'all' and s.recv(1 << 20): pass\n"
+            "s.close()")
+
+    def __init__(self, from_addr, server, what):
+        self.kernel = from_addr == MACHINE4
+        if self.kernel:
+            self.process = subprocess.Popen([*IN_MACHINE, "python3", "-c", "import socket, sys\n" + self.CODE, OUR4,
+                                             str(server.port), what], stdin=subprocess.PIPE)
+        else:
+            self.started = Peer("connect", "--tap", "--from", from_addr, OUR4, server.port, stdout=subprocess.PIPE)
+            self.started.send(b"go", close=False)
+            self.process = self.started.process
+
+    def read_all(self):
+        if self.kernel:
+            self.process.communicate(b".", harness.LIMIT_S)
+        else:
+            self.process.communicate(timeout=harness.LIMIT_S)
+
+    def leave(self):
+        """With bytes unread."""
+        if self.kernel:
+            self.process.communicate(b".", harness.LIMIT_S)
+        else:
+            self.process.terminate()
+            self.process.communicate(timeout=harness.LIMIT_S)
+
+
+def lead_a_callers_life(from_addr):
+    """Short talks, a long one with the window shut on the way, ends of all kinds."""
+    server = harness.Server(harness.echo_all, OUR4, callers=3)
+    for _ in range(3):
+        calls(OUR4, server, from_addr)
+    server.join()
+    server = harness.Server(send_much, OUR4)
+    caller = Caller(from_addr, server, "all")
+    harness.until("a shut window", window_is_shut)
+    caller.read_all()
+    server.join()
+
+    def until_cut(connection, address):
+        with contextlib.suppress(OSError):
+            send_much(connection, address)
+    server = harness.Server(until_cut, OUR4)
+    caller = Caller(from_addr, server, "nothing")
+    harness.until("a shut window", window_is_shut)
+    caller.leave()
+    server.join()
+    server = harness.Server(sink, OUR4)
+    if from_addr == MACHINE4:
+        machine_runs("s = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+                     "s.sendall(bytes(3 << 20)); s.shutdown(1); s.recv(99)", OUR4, server.port)
+    else:
+        harness.peer("connect", "--tap", "--from", from_addr, OUR4, server.port, data=bytes(3 << 20)).expect(0)
+    server.join()
+    server = harness.Server(reset_at_once, OUR4)
+    for port in (server.port, 1):  # reset, and refused
+        if from_addr == MACHINE4:
+            machine_runs("import contextlib\nwith contextlib.suppress(ConnectionError):\n"
+                         "    s = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+                         "    s.sendall(b'go'); s.recv(99)", OUR4, port)
+        else:
+            harness.peer("connect", "--tap", "--from", from_addr, OUR4, port, data=b"go").expect(1)
+    server.join()
+
+
+def try_a_server(address):
+    """An echo server: a short talk, a long one with both windows shut on the way, and two rude ends."""
+    with socket.create_connection((address, 7), harness.LIMIT_S) as sock:
+        sock.sendall(b"hello")
+        assert sock.recv(9) == b"hello"
+    with socket.create_connection((address, 7), harness.LIMIT_S) as sock:
+        sender = harness.threading.Thread(target=lambda: (sock.sendall(bytes(32 << 20)), sock.shutdown(1)))
+        sender.start()
+        harness.until("a shut window", window_is_shut)
+        assert len(harness.receive_all(sock)) == 32 << 20
+        sender.join()
+    with socket.create_connection((address, 7), harness.LIMIT_S) as sock:
+        sock.sendall(b"hello")
+        reset_at_once(sock, None)
+    with contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection((address, 9), harness.LIMIT_S)
+
+
+@harness.changes_machine
+def test_wireshark_has_no_other_notes_of_a_peer():
+    harness.need("tshark", "tcpdump")
+    with machine(), captured() as path:
+        lead_a_callers_life(MACHINE4)
+        lead_a_callers_life(PEER4)
+    expected, found = expert_says(path, MACHINE4), expert_says(path, PEER4)
+    assert any("Zero Window" in note for note in expected) and any("reset" in note for note in expected), expected
+    assert found <= expected, f"only of a peer: {found - expected}"
+
+
+@harness.changes_machine
+def test_wireshark_has_no_other_notes_of_a_peer_that_listens():
+    harness.need("tshark", "tcpdump")
+    with machine(), application("echo:7"), listening("--from", PEER4, "--serve", "echo", "7"), captured() as path:
+        try_a_server(MACHINE4)
+        try_a_server(PEER4)
+    expected, found = expert_says(path, MACHINE4), expert_says(path, PEER4)
+    assert any("Zero Window" in note for note in expected) and any("reset" in note for note in expected), expected
+    assert found <= expected, f"only of a peer: {found - expected}"
+
+
 if __name__ == "__main__":
     harness.main()
