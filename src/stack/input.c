@@ -120,6 +120,35 @@ static void acknowledge_old(struct stack *stack, struct stack_conn *conn)
     context_leave(stack);
 }
 
+/* What came twice is told by the first SACK block (RFC 2883). True: it is there, and the others are
+   in `sacks` until lwIP has answered. They do not change meanwhile: nothing is new. */
+static bool tell_twice(struct tcp_pcb *pcb, const uint8_t *tcp, const struct packet *packet,
+                       struct tcp_sack_range *sacks)
+{
+    uint32_t seq = get32(tcp + 4), end = seq + packet->payload_len + (packet->tcp_flags & TCP_FIN);
+
+    if (end == seq || TCP_SEQ_GT(end, pcb->rcv_nxt) || !(pcb->flags & TF_SACK) ||
+        pcb->state < ESTABLISHED)
+        return false;
+    memcpy(sacks, pcb->rcv_sacks, sizeof(pcb->rcv_sacks));
+    memcpy(pcb->rcv_sacks + 1, sacks, sizeof(pcb->rcv_sacks) - sizeof(*sacks));
+    pcb->rcv_sacks[0].left = seq;
+    pcb->rcv_sacks[0].right = end;
+    return true;
+}
+
+static void acknowledge_twice(struct stack *stack, struct stack_conn *conn,
+                              const struct frame *frame, const struct packet *packet)
+{
+    struct tcp_sack_range sacks[LWIP_TCP_MAX_SACK_NUM];
+    struct tcp_pcb *pcb = conn_tcp(conn);
+    bool twice = tell_twice(pcb, frame->data + packet->transport_at, packet, sacks);
+
+    acknowledge_old(stack, conn);
+    if (twice)
+        memcpy(pcb->rcv_sacks, sacks, sizeof(sacks));
+}
+
 /* A SYN or RST for a connection that is there, who sent it does not know it, or would like to end
    it without knowing where it stands (RFC 5961, 3.2 and 4.2). A SYN again, of a call that has its
    answer, draws another one. */
@@ -160,7 +189,7 @@ static bool tcp_refuses(struct stack *stack, struct stack_conn *conn, const stru
     if (old == OLD_WORD)
         answer_stray(stack, conn);
     else if (old == OLD_BYTES)
-        acknowledge_old(stack, conn);
+        acknowledge_twice(stack, conn, frame, packet);
     return old != OLD_NOT;
 }
 
@@ -208,9 +237,13 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
                    cross_before(conn, tcp, packet);
     uint32_t seq = crosses ? get32(tcp + 4) : 0;
     uint16_t window = (uint16_t)(crosses ? tcp[14] << 8 | tcp[15] : 0);
+    struct tcp_sack_range sacks[LWIP_TCP_MAX_SACK_NUM];
+    bool twice = conn->protocol == IPPROTO_TCP && tell_twice(conn_tcp(conn), tcp, packet, sacks);
     stack->receiving = true;
     stack->progress = false;
     ip_run(stack, frame, packet);
+    if (twice && tcp_active_pcbs)
+        memcpy(conn_tcp(conn)->rcv_sacks, sacks, sizeof(sacks));
     if (crosses)
         cross_after(stack, seq, window);
     if (at_once)
