@@ -173,9 +173,9 @@ static uint32_t state_ticks(const struct tcp_pcb *pcb)
 {
     switch (pcb->state) {
     case FIN_WAIT_2:
-        return pcb->flags & TF_RXCLOSED ? TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL + 1 : 0;
+        return pcb->flags & TF_RXCLOSED ? STACK_FIN_WAIT_2_TICKS : 0;
     case SYN_RCVD:
-        return TCP_SYN_RCVD_TIMEOUT / TCP_SLOW_INTERVAL + 1;
+        return STACK_SYN_RCVD_TICKS;
     case LAST_ACK:
     case TIME_WAIT:
         return 2 * TCP_MSL / TCP_SLOW_INTERVAL + 1;
@@ -447,6 +447,23 @@ static void probe_window(struct stack_conn *conn)
         conn->probes++;
 }
 
+/* lwIP would end SYN-RCVD and FIN-WAIT-2 after 20 s: it is told of no time that passed before they
+   are to end. In a crowd of half-open calls those go that were answered a few times, as in Linux
+   (reqsk_timer_handler). Returns what to put back. */
+static uint32_t hide_age(const struct stack *stack, struct tcp_pcb *pcb)
+{
+    uint32_t began = pcb->tmr, most = state_ticks(pcb);
+    bool ends_early = pcb->state == SYN_RCVD || pcb->state == FIN_WAIT_2;
+
+    if (pcb->state == SYN_RCVD && pcb->nrtx >= 2 && stack->half_open > STACK_HALF_OPEN_CROWD) {
+        pcb->tmr = stack->now_tick - most;
+        return began;
+    }
+    if (ends_early && most && !pcb->ooseq && stack->now_tick - began < most)
+        pcb->tmr = stack->now_tick;
+    return began;
+}
+
 static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
@@ -469,7 +486,10 @@ static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
     }
     bool first = pcb->nrtx == 0;
     u32_t cwnd = pcb->cwnd, ssthresh = pcb->ssthresh;
+    uint32_t began = hide_age(stack, pcb);
     tcp_slowtmr();
+    if (tcp_active_pcbs)
+        pcb->tmr = began;
     if (first && tcp_active_pcbs && pcb->flags & TF_RTO) {
         conn->undo_cwnd = cwnd;
         conn->undo_ssthresh = ssthresh;

@@ -34,6 +34,9 @@ enum {
     STACK_QUICK_ACKS = 16, /* at the start of a connection, as Linux */
     STACK_SYN_LINEAR = 4,       /* SYNs again, each after 1 s, before that doubles, as Linux */
     STACK_MSS_MIN = 48, /* whatever the SYN says, as Linux (tcp_min_snd_mss) */
+    STACK_SYN_RCVD_TICKS = 6290, /* just before a 6th SYN-ACK again, at 63 s (tcp_synack_retries) */
+    STACK_HALF_OPEN_CROWD = 512,
+    STACK_FIN_WAIT_2_TICKS = 6000, /* 60 s, as Linux (tcp_fin_timeout) */
     STACK_TIME_WAIT_MAX = 32768,
 };
 

@@ -125,8 +125,8 @@
 /* The coarse tick is twice this: 10 ms. RTO, RTT and the like count in it. */
 #define TCP_TMR_INTERVAL                5
 /* As Linux: SYN again after 1 s (RFC 6298), 4 times and then 6 times; TIME-WAIT for 60 s. Data 12 times (Linux:
-   15), which is as far as lwIP's table of back-offs goes. FIN-WAIT-2 and SYN-RCVD last 20 s, which
-   lwIP fixes itself. */
+   15), which is as far as lwIP's table of back-offs goes. FIN-WAIT-2 and SYN-RCVD would last 20 s: see
+   src/stack/context.c. */
 #define LWIP_TCP_RTO_TIME               1000
 #define TCP_SYNMAXRTX                   10
 #define TCP_MAXRTX                      12

@@ -105,6 +105,34 @@ static void an_answer_to_a_syn_has_what_was_asked_for_in_order(void **state)
     simnet_end(net);
 }
 
+/* What JA4TScan measures: an answer that nobody acknowledges leaves 5 times more, then all is over. */
+static void an_answer_is_sent_again_after_1_2_4_8_and_16_seconds(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct craft_tcp syn = segment("198.18.0.4", 80, CRAFT_SYN, APP_ISN, 0);
+    struct stack_stats stats;
+
+    (void)state;
+    simnet_listen(net, IPPROTO_TCP, 80, NULL);
+    put_tcp(net, &syn);
+    assert_int_equal(take_tcp(net).flags, CRAFT_SYN | CRAFT_ACK);
+    uint64_t start_ns = simnet_now_ns(net);
+    for (uint64_t at_s = 1; at_s < 63; at_s = 2 * at_s + 1) {
+        simnet_run_for(net, start_ns + at_s * NS_PER_S - 50 * NS_PER_MS - simnet_now_ns(net));
+        assert_silent(net);
+        simnet_run_for(net, 100 * NS_PER_MS);
+        assert_int_equal(take_tcp(net).flags, CRAFT_SYN | CRAFT_ACK);
+    }
+    simnet_run_for(net, 31 * NS_PER_S);
+    stack_get_stats(simnet_stack(net), &stats);
+    assert_int_equal(stats.conns, 1);
+    simnet_run_for(net, NS_PER_S);
+    assert_silent(net);
+    stack_get_stats(simnet_stack(net), &stats);
+    assert_int_equal(stats.conns, 0);
+    simnet_end(net);
+}
+
 /* ---- what a connection counts ---- */
 
 static void identifications_begin_at_random_and_count_packets(void **state)
@@ -238,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_syn_has_options_and_window_of_linux),
         TEST(an_answer_to_a_syn_has_what_was_asked_for_in_order),
+        TEST(an_answer_is_sent_again_after_1_2_4_8_and_16_seconds),
         TEST(identifications_begin_at_random_and_count_packets),
         TEST(each_connection_has_a_clock_of_its_own),
         TEST(tcp_ports_go_on_by_small_even_steps),
