@@ -79,7 +79,7 @@ static const struct option_def soak_table[] = {
     {0, "idle", NULL, "open the connections and hold them", option_set_flag, FIELD(idle)},
     {0, "touch", "N", "with --idle: once all are open, a message on N of them", option_set_number,
      FIELD(soak.touch), .min = 1, .max = 10000000},
-    {0, "workload", "NAME", "tcp, udp: echo, send or receive (echo)", option_set_string,
+    {0, "workload", "NAME", "tcp, udp: see --workload help (echo)", option_set_string,
      FIELD(workload)},
     {0, "size", "BYTES", "of an echo's message or a datagram (64)", option_set_size,
      FIELD(soak.message_bytes), .min = 1, .max = 1 << 30},
@@ -131,6 +131,17 @@ static int find_protocol(const char *name, struct peer_protocol *ret_protocol)
 static bool has_a_name_only(const struct peer_protocol *protocol)
 {
     return !protocol->scheme && strcmp(protocol->name, "idle") != 0;
+}
+
+static int print_workloads(void)
+{
+    struct peer_protocol protocol;
+
+    for (size_t i = 0; peer_protocol(i, &protocol); i++)
+        printf("%-8s %s%s%s%s\n  %s\n", protocol.name, protocol.scheme ? protocol.scheme : "",
+               protocol.scheme ? "://" : "", protocol.tcp && !protocol.scheme ? "TCP" : "",
+               protocol.udp ? ", UDP" : "", protocol.about);
+    return STATUS_DONE;
 }
 
 static int refuse_workload(const char *name)
@@ -444,6 +455,8 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
     struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1};
     int status = 0;
 
+    if (options->workload && strcmp(options->workload, "help") == 0)
+        return print_workloads();
     if (argc > 1)
         return usage_error(&command_soak, "too many arguments: \"%s\"", argv[1]);
     if (argc == 1)
@@ -498,10 +511,9 @@ const struct command command_soak = {
     .arguments = "[TARGET] [-- PROGRAM ...]",
     .summary = "many peers run a workload against a service",
     .about =
-        "TARGET is http://HOST:PORT/PATH, tcp://HOST:PORT or udp://HOST:PORT. The peers of --from\n"
-        "take turns, a new one for each connection. Without TARGET an application of peer's own "
-        "is\n"
-        "soaked, in a namespace of its own.",
+        "TARGET is http://HOST:PORT/PATH, tcp://HOST:PORT or udp://HOST:PORT, or has a scheme of\n"
+        "--workload help. The peers of --from take turns, a new one for each connection. Without\n"
+        "TARGET an application of peer's own is soaked, in a namespace of its own.",
     .tables = tables,
     .options_size = sizeof(struct soak_options),
     .run = run_soak,

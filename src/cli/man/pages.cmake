@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The pages as they are installed, in PROJECT_BINARY_DIR/man: the place of the table of protocols is
+# filled from protocols.def, which is read as text, so that no program has to run for it.
+
+set(table ${PROJECT_SOURCE_DIR}/src/protocol/protocols.def)
+file(READ ${table} text)
+string(REPLACE ";" "<semicolon>" text "${text}") # which would end an item of the list
+string(REGEX MATCHALL "PROTOCOL\\([a-z0-9]+,([ \n]*\"[^\"]*\")+\\)" entries "${text}")
+set(protocols "")
+foreach(entry ${entries})
+    string(REGEX REPLACE "PROTOCOL\\(([a-z0-9]+),.*" "\\1" name "${entry}")
+    string(REGEX REPLACE "PROTOCOL\\([a-z0-9]+,[ \n]*\"(.*)\"\\)" "\\1" about "${entry}")
+    string(REGEX REPLACE "\"[ \n]*\"" "" about "${about}")
+    string(REPLACE "<semicolon>" "\;" about "${about}")
+    string(REPLACE ". " ".\n" about "${about}")
+    string(REPLACE "--" "\\-\\-" about "${about}")
+    string(APPEND protocols ".It ${name}\n${about}\n")
+endforeach()
+if(NOT protocols)
+    message(FATAL_ERROR "no protocol was found in ${table}")
+endif()
+string(REGEX REPLACE "\n$" "" protocols "${protocols}")
+
+file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/man/*.[17])
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${table} ${pages})
+foreach(page ${pages})
+    get_filename_component(name ${page} NAME)
+    file(READ ${page} text)
+    string(REPLACE ".\\\" @PROTOCOLS@" "${protocols}" text "${text}")
+    file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/man/${name} CONTENT "${text}")
+endforeach()
