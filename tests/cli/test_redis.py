@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""soak redis://: a real server, and one that answers whatever the protocol allows and does not."""
+import json
+import socket
+import subprocess
+import threading
+
+import harness
+from harness import OWN4, peer
+
+
+def soak(*args, status=0):
+    result = peer("soak", "--json", *args, limit=60)
+    result.expect(status)
+    return json.loads(result.out)
+
+
+def redis():
+    harness.need("redis-server", "redis-cli")
+    server = subprocess.Popen(["redis-server", "--bind", OWN4, "127.0.0.1", "--save", "", "--dir",
+                               harness.directory, "--protected-mode", "no"],
+                              stdout=subprocess.DEVNULL)
+    harness.until("redis listens", lambda: ":6379 " in harness.run("ss", "-Hltn"))
+    return server
+
+
+def ask(*words):
+    return subprocess.run(["redis-cli", *words], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_real_server_counts_the_same():
+    server = redis()
+    report = soak(f"redis://{OWN4}", "-c", 8, "-n", 400)
+    assert report["requests"]["completed"] == 400 and report["errors"]["total"] == 0, report
+    assert "cmdstat_ping:calls=400," in ask("info", "commandstats")
+    report = soak(f"redis://{OWN4}:6379", "-c", 4, "-n", 60, "--body", "INCR counted")
+    assert report["requests"]["completed"] == 60 and ask("get", "counted").strip() == "60"
+    report = soak(f"redis://{OWN4}", "-R", 50, "-d", "1s", "-c", 3, "--body", "LRANGE nothing 0 9")
+    assert report["requests"]["completed"] == 50 and report["rate"]["asked"] == 50 and report["corrected"]
+    # All kinds of values, one in another, and a bulk of many frames.
+    ask("rpush", "list", "one", "two", "", "four")
+    ask("setrange", "long", "3000000", "end")
+    for command in "LRANGE list 0 -1", "GET none", "GET long", "COMMAND", "XPENDING a b 0 0":
+        wrong = command.startswith("X")
+        report = soak(f"redis://{OWN4}", "-n", 3, "--body", command, status=1 if wrong else 0)
+        assert report["requests"]["completed"] == (0 if wrong else 3), (command, report)
+    server.terminate()
+    server.wait()
+
+
+def test_an_error_of_the_server_is_an_error():
+    server = redis()
+    report = soak(f"redis://{OWN4}", "-n", 5, "--body", "NONSENSE", status=1)
+    assert report["errors"]["bad_answer"] == 5 and report["connections"]["established"] == 1, report
+    assert "the server says" in report["first_error"], report
+    assert "unknown command" in report["first_error"], report
+    server.terminate()
+    server.wait()
+
+
+def serve(listener, answer, piece):
+    """Answers each line that comes, in pieces."""
+    while True:
+        try:
+            caller, _ = listener.accept()
+        except OSError:
+            return
+        with caller, caller.makefile("rb") as lines:
+            try:
+                for _ in lines:
+                    for at in range(0, len(answer), piece):
+                        caller.sendall(answer[at:at + piece])
+            except OSError:
+                pass
+
+
+def test_answers_by_the_protocol():
+    deep = b"*2\r\n*0\r\n*2\r\n$-1\r\n*1\r\n$4\r\n\r\n\r\n\r\n"
+    right = [b"+PONG\r\n", b":42\r\n", b"$0\r\n\r\n", b"$-1\r\n", b"*-1\r\n", b"*0\r\n", deep,
+             b"+" + b"long" * 100 + b"\r\n"]
+    wrong = [(b"PONG\r\n", "none of Redis's protocol"), (b"$x\r\n", "none of Redis's protocol"),
+             (b"$5\r\nabc\r\n+", "no answer in time"), (b"+a\nb\r\n+c\r\n", "follow"),
+             (b"*99999999\r\n", "none of Redis's protocol"), (b"*2\r\n+a\r\n-no\r\n", "says \"no\"")]
+    for answer, words in [(one, None) for one in right] + wrong:
+        with socket.create_server((OWN4, 0)) as listener:
+            piece = 100 if words == "follow" else 3  # in one segment: else it comes unasked
+            threading.Thread(target=serve, args=(listener, answer, piece), daemon=True).start()
+            port = listener.getsockname()[1]
+            report = soak(f"redis://{OWN4}:{port}", "-n", 2, "-w", "300ms", status=1 if words else 0)
+            assert report["requests"]["completed"] == (0 if words else 2), (answer, report)
+            assert not words or words in report["first_error"], (answer, report)
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_what_does_not_go_together_is_refused():
+    for args, words in (((f"redis://{OWN4}/0",), "only http targets"),
+                        ((f"redis://{OWN4}", "-H", "A: b"), "http:// targets"),
+                        ((f"redis://{OWN4}", "--workload", "send"), "tcp:// and udp://"),
+                        ((f"redis://{OWN4}", "--body", "A\nB"), "one command"),
+                        ((f"tcp://{OWN4}:7", "--body", "a"), "http:// and redis://")):
+        peer("soak", *args).expect(2, err=words)
+
+
+if __name__ == "__main__":
+    harness.main()
