@@ -148,6 +148,8 @@ static bool is_extension(uint8_t protocol)
 static int skip_extensions(const uint8_t *data, uint32_t *at, uint32_t *left, struct packet *ret)
 {
     for (int i = 0; is_extension(ret->protocol); i++) {
+        if (i && ret->protocol == IPPROTO_HOPOPTS)
+            return 0; /* only the first header is one; here it is unknown (RFC 8200, 4) */
         const uint8_t *header = data + *at;
         if (i == EXTENSIONS_MAX || *left < 8)
             return -EBADMSG;

@@ -18,6 +18,9 @@
 enum { V4_TIME_EXCEEDED = 11, V6_TIME_EXCEEDED = 3, PIECES_MISSING = 1 };
 enum { V4_UNREACHABLE = 3, V4_NO_PROTOCOL = 2, V4_NO_PORT = 3, V4_PARAMETER = 12 };
 enum { V6_UNREACHABLE = 1, V6_NO_PORT = 4, V6_PARAMETER = 4, V6_FIELD = 0, V6_NEXT_HEADER = 1 };
+enum { ND_ADVERTISEMENT = 136, ND_TARGET_MAC = 2 };
+#define ND_SOLICITED UINT32_C(0x40000000)
+#define ND_OVERRIDE  UINT32_C(0x20000000)
 enum {
     OPTION_END = 0,
     OPTION_NOP = 1,
@@ -208,6 +211,38 @@ void answer_time_exceeded(struct stack *stack, const uint8_t *quote, uint32_t le
                                             .code = PIECES_MISSING,
                                             .quote = quote,
                                             .quote_len = len});
+}
+
+/* ---- neighbours (RFC 4861, 7.2.4) ---- */
+
+/* As Linux: who asks the peer alone knows its MAC and is only told that it is right; who asks for
+   an address before he takes it (RFC 4862, 5.4) has none, so all hear the answer. */
+void answer_solicitation(struct stack *stack, const struct frame *frame,
+                         const struct packet *packet)
+{
+    static const uint8_t nobody[16], all_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
+    static const struct peer_addr all = {.family = 6, .bytes = {0xff, 2, [15] = 1}};
+    const uint8_t *ip = frame->data + packet->ip_at;
+    uint8_t body[24] = {[16] = ND_TARGET_MAC, [17] = 1};
+    bool to_all = memcmp(packet->src.bytes, nobody, 16) == 0, to_group = ip[24] == 0xff;
+    struct peer_mac mac = mac_add(stack->first_mac, stack->peer);
+
+    if (!checksum_verify(frame->data, frame->len, packet)) {
+        stack->stats.bad++;
+        return;
+    }
+    memcpy(body, packet->dst.bytes, 16);
+    memcpy(body + 18, mac.bytes, 6);
+    bool ethernet = stack->layer == FRAME_ETHERNET;
+    forge_icmp(stack, &(struct forged_icmp){
+                          .from = packet->dst,
+                          .to = to_all ? all : packet->src,
+                          .mac = ethernet && to_all ? all_mac : asker_mac(stack, frame),
+                          .type = ND_ADVERTISEMENT,
+                          .hops = 255,
+                          .rest = (to_all ? 0 : ND_SOLICITED) | (to_group ? ND_OVERRIDE : 0),
+                          .quote = body,
+                          .quote_len = ethernet && to_group ? sizeof(body) : 16});
 }
 
 /* ---- IPv4 options ---- */

@@ -139,7 +139,8 @@ void forge_icmp(struct stack *stack, const struct forged_icmp *message)
     uint64_t sum = v6 ? checksum_pseudo(&message->from, &message->to, protocol, len) : 0;
     uint16_t checksum = checksum_finish(checksum_add(sum, icmp, len));
     memcpy(icmp + 2, &checksum, sizeof(checksum));
-    put_ip(ip, &message->from, &message->to, protocol, len, ICMP_TTL, message->tos);
+    put_ip(ip, &message->from, &message->to, protocol, len,
+           message->hops ? message->hops : ICMP_TTL, message->tos);
     if (v6) {
         output_flow_label(stack, ip);
     } else {

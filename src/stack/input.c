@@ -464,7 +464,8 @@ void input_packet(struct stack *stack, struct frame *frame, struct packet *packe
             echo_run(stack, frame, packet);
         break;
     case PACKET_ND_SOLICIT:
-        ip_run(stack, frame, packet);
+        answer_solicitation(stack, frame, packet);
+        frame_put(frame);
         break;
     default:
         if (packet->fragment) {

@@ -421,6 +421,7 @@ struct forged_icmp {
     struct peer_addr from, to;
     const uint8_t *mac; /* likewise */
     uint8_t tos, type, code;
+    uint8_t hops; /* 0: as usual */
     uint32_t rest;
     const uint8_t *quote;
     uint32_t quote_len;
@@ -436,6 +437,9 @@ void answer_port_unreachable(struct stack *stack, const struct frame *frame,
 void answer_time_exceeded(struct stack *stack, const uint8_t *quote, uint32_t len);
 void answer_unknown_protocol(struct stack *stack, const struct frame *frame,
                              const struct packet *packet);
+/** To a neighbour solicitation for the peer that the netif is. */
+void answer_solicitation(struct stack *stack, const struct frame *frame,
+                         const struct packet *packet);
 /** Whether the packet's IPv4 options are such that it is not taken; its sender may be told. */
 /** IPv6: the byte `field` of the packet is wrong (RFC 4443, 3.4). */
 void answer_bad_field(struct stack *stack, const struct frame *frame, const struct packet *packet,

@@ -311,6 +311,43 @@ static void solicitation_is_answered_with_each_peers_own_mac(void **state)
     simnet_end(net);
 }
 
+/* Who asks one peer alone has its MAC already; whoever tries an address has none himself. */
+static void solicitations_without_a_mac_are_answered_too(void **state)
+{
+    static struct crafted frame;
+    static const struct {
+        const char *from, *to;
+        uint8_t flags;
+        size_t len;
+        const char *answered;
+    } cases[] = {{"2001:db8::1", "2001:2::5", 0x40, 24, "2001:db8::1"},
+                 {"2001:db8::1", "ff02::1:ff00:5", 0x60, 32, "2001:db8::1"},
+                 {"::", "ff02::1:ff00:5", 0x20, 32, "ff02::1"}};
+    struct simnet *net = begin("2001:2::2-2001:2::9", FRAME_ETHERNET);
+    struct peer_addr target = simnet_addr("2001:2::5");
+    uint8_t to_mac[6] = {2, 0, 0, 0, 0, 4};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct peer_addr from = simnet_addr(cases[i].from), to = simnet_addr(cases[i].to);
+        struct peer_addr answered = simnet_addr(cases[i].answered);
+        struct simnet_frame answer;
+        craft_icmp_frame(&frame, &from, &to, 135, 0, 0, target.bytes, 16);
+        craft_ethernet(&frame, to_mac, app_mac);
+        simnet_put(net, frame.bytes, frame.len, NULL);
+        assert_true(simnet_take(net, &answer));
+        assert_true(checksum_verify(answer.data, answer.len, &answer.packet));
+        const uint8_t *icmp = answer.data + answer.packet.transport_at;
+        assert_int_equal(icmp[0], 136);
+        assert_int_equal(icmp[4], cases[i].flags);
+        assert_int_equal(answer.len, 14 + 40 + cases[i].len);
+        assert_int_equal(answer.data[14 + 7], 255);
+        assert_memory_equal(answer.data + 14 + 24, answered.bytes, 16);
+        assert_int_equal(answer.data[0], i == 2 ? 0x33 : app_mac[0]);
+    }
+    simnet_end(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +361,7 @@ int main(void)
         TEST(arp_is_answered_with_each_peers_own_mac),
         TEST(peer_asks_for_the_local_mac_before_it_sends),
         TEST(solicitation_is_answered_with_each_peers_own_mac),
+        TEST(solicitations_without_a_mac_are_answered_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,6 +207,11 @@ static void unknown_protocol_behind_a_header_is_pointed_at(void **state)
     memcpy(craft_ip(&frame, &from, &to, IPPROTO_DSTOPTS, 12), "\xc8\0\1\4\0\0\0\0abcd", 12);
     simnet_put(net, frame.bytes, frame.len, NULL);
     check_error(net, true, 4, 1, 40, (uint32_t)frame.len + 48);
+    /* Options for each hop stand first or are none. */
+    static const char hops[] = "\0\0\1\4\0\0\0\0\x3a\0\1\4\0\0\0\0\x80\0abcdef";
+    memcpy(craft_ip(&frame, &from, &to, IPPROTO_DSTOPTS, 24), hops, 24);
+    simnet_put(net, frame.bytes, frame.len, NULL);
+    check_error(net, true, 4, 1, 40, (uint32_t)frame.len + 48);
     simnet_end(net);
 }
 
