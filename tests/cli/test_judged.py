@@ -322,8 +322,10 @@ def test_p0f_and_ja4t_see_the_same_server():
 
 # ---- Wireshark's expert ----
 
-# Answers to what a kernel sent twice, since this process had no processor for some milliseconds.
-OF_LATENESS = ("Duplicate ACK", "D-SACK Sequence")
+# Answers to what a kernel sent twice, since this process had no processor for some milliseconds. And
+# what a probe says that fills the rest of a window, which kernels and peers send when the reader takes
+# longer than a retransmission would.
+OF_LATENESS = ("Duplicate ACK", "D-SACK Sequence", "TCP window specified by the receiver is now completely full")
 
 
 def expert_says(path, address):
