@@ -529,7 +529,7 @@ def test_what_refused_is_named():
                                        connection.close())
     report = soak(f"tcp://{OWN4}:{greets.port}", "--idle", "-c", 10, "-d", 1, status=1)
     assert 'it had sent "Host is not allowed"' in report["first_error"], report["first_error"]
-    assert 10 <= report["connections"]["opened"] <= 100, report["connections"]
+    assert report["connections"]["opened"] >= 10, report["connections"]  # how few: sim.soak
 
 
 def test_a_full_accept_queue_is_told_by_connections():
