@@ -160,8 +160,8 @@ def test_nmap_sees_the_same_datagram_ports_and_protocols():
     with machine(), application("echo:7"), listening("--from", PEER4, "--serve", "echo", "-u", "7"):
         there, here = nmap("-sU", "-p", "7,9,4000", MACHINE4, PEER4)
         assert_alike(ports_of(there), ports_of(here))
-        # Errors are limited to 6 at once: so few are asked for.
-        there, here = nmap("-sO", "-p", "1,2,6,17,59,103,136,253,255", MACHINE4, PEER4)
+        # Errors are limited to 6 at once: so few are asked for. 255 ends nmap 7.95 by an assertion.
+        there, here = nmap("-sO", "-p", "1,2,6,17,59,103,136,253,254", MACHINE4, PEER4)
         assert_alike(ports_of(there), ports_of(here))
 
 
