@@ -28,8 +28,9 @@ def kill_helper(name):
 
 
 def test_the_holder_is_killed_and_the_program_with_it():
-    for args in (("connect", OWN4, 7, "--isolate", "--", harness.PEER, "application", "echo:7"),
-                 ("soak", f"tcp://{OWN4}:7", "-d", "60s", "--isolate", "--", harness.PEER, "application", "echo:7"),
+    for args in (("connect", "-v", OWN4, 7, "--isolate", "--", harness.PEER, "application", "echo:7"),
+                 ("soak", f"tcp://{OWN4}:7", "-d", "60s", "--json-stream", "--interval", "100ms", "--isolate", "--",
+                  harness.PEER, "application", "echo:7"),
                  ("listen", 7000, "--isolate", "--", "sleep", "1000"),
                  ("listen", 7000, "--serve", "echo", "--isolate", "--", "sleep", "1000")):
         started = Peer(*args)
@@ -38,6 +39,10 @@ def test_the_holder_is_killed_and_the_program_with_it():
                                          harness.command_line(pid) for pid in harness.descendants()))
         if args[0] == "listen":
             started.wait_err("listening")
+        elif args[0] == "connect":  # before that it waits for the program, and says so
+            started.wait_err("connected in")
+        else:
+            started.wait_out(b"start_s")
         pid = kill_helper("peer-isolate")
         result = started.wait()
         assert result.status == 3, result
