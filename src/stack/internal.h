@@ -249,6 +249,9 @@ int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple
 err_t output_init(struct netif *netif);
 void output_apply_segment_size(struct stack *stack, struct stack_conn *conn);
 void output_held_ack(struct stack *stack, struct stack_conn *conn);
+/** A netif's outputs while lwIP is to say nothing: what it sends is taken and not sent. */
+err_t output_nowhere4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to);
+err_t output_nowhere6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to);
 /** What lwIP must believe to be the MTU for a packet of `bytes` in all, when it is `mtu`. */
 uint16_t output_mtu(uint16_t mtu, uint8_t family, uint32_t bytes);
 /** The window of a SYN for segments of `mss` bytes, as Linux: so many as fit into 64 KiB. */

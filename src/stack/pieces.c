@@ -44,22 +44,6 @@ static err_t hear6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to)
     return ERR_OK;
 }
 
-static err_t ignore4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
-{
-    (void)netif;
-    (void)p;
-    (void)to;
-    return ERR_OK;
-}
-
-static err_t ignore6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to)
-{
-    (void)netif;
-    (void)p;
-    (void)to;
-    return ERR_OK;
-}
-
 static uint64_t incomplete(void)
 {
     return lwip_stats.memp[MEMP_REASSDATA]->used + lwip_stats.memp[MEMP_IP6_REASSDATA]->used;
@@ -72,8 +56,8 @@ static void age(struct stack *stack, bool tells)
     const netif_output_fn output = netif->output;
     const netif_output_ip6_fn output_ip6 = netif->output_ip6;
 
-    netif->output = tells ? hear4 : ignore4;
-    netif->output_ip6 = tells ? hear6 : ignore6;
+    netif->output = tells ? hear4 : output_nowhere4;
+    netif->output_ip6 = tells ? hear6 : output_nowhere6;
     ip_reass_tmr();
     ip6_reass_tmr();
     netif->output = output;

@@ -295,22 +295,6 @@ static struct frame *make_syn(struct stack *stack, const struct frame *ack,
     return frame;
 }
 
-static err_t nowhere4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
-{
-    (void)netif;
-    (void)p;
-    (void)to;
-    return ERR_OK;
-}
-
-static err_t nowhere6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to)
-{
-    (void)netif;
-    (void)p;
-    (void)to;
-    return ERR_OK;
-}
-
 struct frame *syncookie_syn(struct stack *stack, const struct frame *frame,
                             const struct packet *packet, const struct stack_tuple *tuple,
                             uint32_t *ret_cookie)
@@ -337,8 +321,8 @@ void syncookie_hush(struct stack *stack, const uint32_t *cookie)
     if (cookie) {
         stack->spoken4 = netif->output;
         stack->spoken6 = netif->output_ip6;
-        netif->output = nowhere4;
-        netif->output_ip6 = nowhere6;
+        netif->output = output_nowhere4;
+        netif->output_ip6 = output_nowhere6;
     } else {
         netif->output = stack->spoken4;
         netif->output_ip6 = stack->spoken6;
