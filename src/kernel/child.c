@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -163,4 +164,30 @@ ssize_t child_receive(int end, int flags, const struct iovec *parts, size_t part
     memcpy(ret_fds, fds, sizeof(int) * (size_t)fd_count);
     *ret_fd_count = fd_count;
     return received;
+}
+
+int child_start(void (*run)(void *user, int end), void *user, int *ret_end, pid_t *ret_child)
+{
+    int ends[2];
+    char word;
+
+    int status = child_pair(ends);
+    if (status < 0)
+        return status;
+    const pid_t pid = child_fork();
+    if (pid == 0) {
+        (void)close(ends[0]);
+        run(user, ends[1]);
+        _exit(EXIT_FAILURE); /* it does not return */
+    }
+    (void)close(ends[1]);
+    const ssize_t len =
+        pid < 0 ? pid : child_receive(ends[0], 0, &(struct iovec){&word, 1}, 1, NULL, NULL);
+    if (len <= 0) {
+        (void)close(ends[0]);
+        return len < 0 ? (int)len : -EPIPE;
+    }
+    *ret_end = ends[0];
+    *ret_child = pid;
+    return 0;
 }

@@ -12,6 +12,12 @@
  * blocked, so that no handler of the caller's ever runs in it. Child's id, 0 in the child, -errno.
  */
 pid_t child_fork(void);
+/**
+ * Forks a child that runs `run` with its end of a pair, does not return, and says by any message that
+ * it is ready, which is waited for. Gives the other end and the child's id. -errno; EPIPE: it ended
+ * before.
+ */
+int child_start(void (*run)(void *user, int end), void *user, int *ret_end, pid_t *ret_child);
 /** Waits for the child to end. Its wait status, or -1 when that was lost (SIGCHLD ignored). */
 int child_reap(pid_t child);
 /**

@@ -96,8 +96,10 @@ static void give_up_privileges(void)
     (void)confine_process(&confine, NULL);
 }
 
-static _Noreturn void guardian_run(struct guardian *guardian, int end)
+static void guardian_run(void *user, int end)
 {
+    struct guardian *guardian = user;
+
     (void)setsid();
     (void)prctl(PR_SET_NAME, guardian->job->process_name);
     keep_descriptors(guardian, end);
@@ -110,37 +112,6 @@ static _Noreturn void guardian_run(struct guardian *guardian, int end)
 
 /* ---- in the holder ---- */
 
-/* So that whoever hears of the peers hears of one who watches over them. */
-static int await_ready(int end)
-{
-    char word;
-    const ssize_t len = child_receive(end, 0, &(struct iovec){&word, 1}, 1, NULL, NULL);
-
-    return len > 0 ? 0 : len < 0 ? (int)len : -EPIPE;
-}
-
-static int guardian_fork(struct guardian *guardian, struct guard *ret_guard)
-{
-    int ends[2];
-
-    int status = child_pair(ends);
-    if (status < 0)
-        return status;
-    const pid_t pid = child_fork();
-    if (pid == 0) {
-        (void)close(ends[0]);
-        guardian_run(guardian, ends[1]);
-    }
-    (void)close(ends[1]);
-    status = pid < 0 ? pid : await_ready(ends[0]);
-    if (status < 0) {
-        (void)close(ends[0]);
-        return status;
-    }
-    *ret_guard = (struct guard){.fd = ends[0], .pid = pid};
-    return 0;
-}
-
 int guard_start(const struct guard_job *job, struct guard *ret_guard, struct peer_error *error)
 {
     struct guardian guardian = {.job = job};
@@ -152,7 +123,8 @@ int guard_start(const struct guard_job *job, struct guard *ret_guard, struct pee
     guardian.diag = malloc(sizeof(*guardian.diag));
     status = guardian.diag ? nl_open(guardian.diag, NETLINK_SOCK_DIAG) : -ENOMEM;
     if (status == 0) {
-        status = guardian_fork(&guardian, ret_guard);
+        /* It is there before anybody hears of the peers. */
+        status = child_start(guardian_run, &guardian, &ret_guard->fd, &ret_guard->pid);
         nl_done(guardian.diag);
     }
     free(guardian.diag);

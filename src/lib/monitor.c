@@ -108,8 +108,9 @@ static void give_up_privileges(const struct peer_net *net)
     (void)confine_process(&confine, NULL);
 }
 
-static _Noreturn void monitor_run(struct monitor *monitor, int end)
+static void monitor_run(void *user, int end)
 {
+    struct monitor *monitor = user;
     struct peer_net *net = monitor->net;
     int kept[3] = {end, rtnl_fd(monitor->rtnl)};
     size_t count = 2;
@@ -128,30 +129,6 @@ static _Noreturn void monitor_run(struct monitor *monitor, int end)
 
 /* ---- its start ---- */
 
-static int fork_monitor(struct monitor *monitor, struct guard *ret_child)
-{
-    int ends[2];
-    char word;
-
-    int status = child_pair(ends);
-    if (status < 0)
-        return status;
-    const pid_t pid = child_fork();
-    if (pid == 0) {
-        (void)close(ends[0]);
-        monitor_run(monitor, ends[1]);
-    }
-    (void)close(ends[1]);
-    const ssize_t len =
-        pid < 0 ? pid : child_receive(ends[0], 0, &(struct iovec){&word, 1}, 1, NULL, NULL);
-    if (len <= 0) {
-        (void)close(ends[0]);
-        return len < 0 ? (int)len : -EPIPE;
-    }
-    *ret_child = (struct guard){.fd = ends[0], .pid = pid};
-    return 0;
-}
-
 /* In the namespace of the calling thread. */
 static int start_here(struct peer_net *net, struct guard *ret_child, struct peer_error *error)
 {
@@ -160,7 +137,7 @@ static int start_here(struct peer_net *net, struct guard *ret_child, struct peer
     int status = rtnl_open(&monitor.rtnl, error);
     if (status < 0)
         return status;
-    status = fork_monitor(&monitor, ret_child);
+    status = child_start(monitor_run, &monitor, &ret_child->fd, &ret_child->pid);
     rtnl_free(monitor.rtnl);
     if (status < 0)
         return error_set(error, PEER_ERROR_MACHINE, -status,
