@@ -46,8 +46,8 @@ enum {
 };
 
 /**
- * A protocol from the client's side: an entry of the table in src/protocol, which alone names it.
- * Schemes, default ports, --workload, checks and refusals are read from there.
+ * A protocol from the client's side: an entry of the table in src/protocol. Schemes, default ports,
+ * --workload, checks and refusals are read from there.
  */
 struct protocol {
     const char *name;
