@@ -15,7 +15,7 @@
 #include "kernel/watch.h"
 #include "lib/attach.h"
 #include "manner/manner.h"
-#include "workload/serve.h"
+#include "serve/serve.h"
 
 #include <peer/manner.h>
 #include <peer/peer.h>

@@ -7,8 +7,8 @@
  */
 #include "lib/internal.h"
 
-#include "workload/measure.h"
-#include "workload/soak.h"
+#include "soak/measure.h"
+#include "soak/run.h"
 
 #include <linux/rtnetlink.h>
 #include <peer/manner.h>
@@ -139,9 +139,9 @@ int peer_soak_get_manner(const struct peer_soak *handle, size_t index,
                          struct peer_soak_manner *ret_manner)
 {
     const struct soak *soak = soak_run_of(handle);
-    if (index >= soak->share_count)
+    if (index + 1 >= soak->run_count)
         return 0;
-    const struct soak *share = soak->shares[index];
+    const struct run *share = soak->runs[index + 1];
     const struct measure *measure = &share->measure;
 
     *ret_manner = (struct peer_soak_manner){

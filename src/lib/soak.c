@@ -7,7 +7,7 @@
 
 #include "base/macro.h"
 #include "protocol/table.h"
-#include "workload/soak.h"
+#include "soak/run.h"
 
 #include <hdr/hdr_histogram.h>
 #include <stdio.h>
@@ -170,7 +170,7 @@ static void report_cost(const struct peer_soak *soak, struct peer_soak_report *r
     const struct cost *before = &soak->cost_before;
     struct cost now = soak->cost_after;
 
-    if (!soak->run->measure.closed)
+    if (!soak_is_measured(soak->run))
         read_cost(soak->net, &now);
     report->cpu_user_s = seconds(&now.usage.ru_utime) - seconds(&before->usage.ru_utime);
     report->cpu_sys_s = seconds(&now.usage.ru_stime) - seconds(&before->usage.ru_stime);
@@ -247,13 +247,11 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
                                       config->protocol);
     if (status >= 0)
         status = soak_start(config, protocol, engine_flows(net->engine), &net->peers, net->seed,
-                            &soak->run, error);
+                            on_measured, soak, &soak->run, error);
     if (status < 0) {
         free(soak);
         return status;
     }
-    soak->run->measured = on_measured;
-    soak->run->measured_user = soak;
     engine_touch(net->engine, false);
     *ret_soak = soak;
     return 0;
@@ -268,7 +266,7 @@ void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
 
 bool peer_soak_is_over(const struct peer_soak *soak)
 {
-    return soak->run->over;
+    return soak_is_over(soak->run);
 }
 
 struct peer_soak *peer_soak_free(struct peer_soak *soak)
@@ -284,13 +282,12 @@ struct peer_soak *peer_soak_free(struct peer_soak *soak)
 void peer_soak_get_counts(const struct peer_soak *soak, struct peer_soak_counts *ret_counts,
                           uint64_t *ret_open)
 {
-    *ret_counts = soak->run->measure.counts;
-    *ret_open = soak->run->open;
+    *ret_counts = *soak_counts(soak->run, ret_open);
 }
 
 void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_report)
 {
-    const struct soak *run = soak->run;
+    const struct run *run = soak_healthy(soak->run);
     const struct measure *measure = &run->measure;
     uint64_t end_ns = measure->closed ? measure->end_ns : engine_now_ns(soak->net->engine);
 
@@ -303,14 +300,14 @@ void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_r
         .open_most = run->open_most,
         .asked_rate = run->config.rate,
         .corrected = run->config.rate > 0,
-        .behind = run->stopping ? run->behind : soak_behind(run),
+        .behind = run->stopping ? run->behind : run_behind(run),
         .warmed = measure->warmed,
-        .first_error = run->first_error,
-        .cannot_open = run->cannot_open[0] ? run->cannot_open : NULL,
+        .first_error = measure->first_error,
+        .cannot_open = measure->cannot_open[0] ? measure->cannot_open : NULL,
     };
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
-        if (run->first_errors[i][0])
-            ret_report->first_errors[i] = run->first_errors[i];
+        if (measure->first_errors[i][0])
+            ret_report->first_errors[i] = measure->first_errors[i];
     }
     if (!ret_report->first_error)
         ret_report->first_error = ret_report->cannot_open;
@@ -324,12 +321,12 @@ void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_r
 
 uint64_t peer_soak_get_status(const struct peer_soak *soak, unsigned status)
 {
-    return status < PEER_STATUS_CODES ? soak->run->measure.codes[status] : 0;
+    return status < PEER_STATUS_CODES ? soak_healthy(soak->run)->measure.codes[status] : 0;
 }
 
 int peer_soak_pop_interval(struct peer_soak *soak, struct peer_soak_interval *ret_interval)
 {
-    return measure_pop_interval(&soak->run->measure, ret_interval);
+    return soak_pop_interval(soak->run, ret_interval);
 }
 
 int peer_soak_print_histogram(const struct peer_soak *soak, enum peer_soak_histogram which, int fd)
@@ -344,7 +341,7 @@ int peer_soak_print_histogram(const struct peer_soak *soak, enum peer_soak_histo
         return -code;
     }
     int status =
-        hdr_percentiles_print(soak->run->measure.histograms[which], file, 5, 1000.0, CLASSIC);
+        hdr_percentiles_print(soak_healthy(soak->run)->measure.histograms[which], file, 5, 1000.0, CLASSIC);
     if (fclose(file) != 0 || status != 0)
         return errno ? -errno : -EIO;
     return 0;

@@ -3,81 +3,85 @@
  * Protocols without answers: as many bytes as go, one way or the other, or none at all.
  */
 #include "protocol/table.h"
-#include "workload/soak.h"
 
 #include "base/macro.h"
 
-#include <errno.h>
-
-enum { PEEK_VECTORS = 64 };
-
-/* The same pattern again and again, never copied: it stays where it is as long as the run. */
-static void send_on(struct soak_flow *flow)
+/* The same pattern again and again, never copied: it stays where it is as long as the soak. */
+static void send_on(struct client *client, struct request *request)
 {
-    uint64_t *acknowledged = &flow->out_at;
+    struct flow *flow = client_flow(client);
     ssize_t done;
 
     do {
-        done = flow_write(&flow->flow, flow->soak->scratch, SOAK_SCRATCH_BYTES, FLOW_WRITE_STABLE);
+        done = flow_write(flow, client_scratch(client), SOAK_SCRATCH_BYTES, FLOW_WRITE_STABLE);
     } while (done > 0);
-    uint64_t now = flow->flow.written - flow_unacked(&flow->flow);
-    flow->soak->measure.counts.bytes_sent += now - *acknowledged;
-    *acknowledged = now;
+    uint64_t acknowledged = flow->written - flow_unacked(flow);
+    client_counts(client)->bytes_sent += acknowledged - request_sent(request);
+    request_set_sent(request, acknowledged);
 }
 
-/* What comes while we send is not asked for, but no harm. */
-static void take_all(struct soak_flow *flow)
+static enum taken take_all(struct client *client, struct request *request, const char *data,
+                           size_t len, size_t *ret_used)
 {
-    struct iovec iov[PEEK_VECTORS];
-    int count;
-
-    while ((count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
-        size_t len = iov_total(iov, count);
-        if (flow->state == SOAK_BUSY && !flow->first_byte) {
-            soak_first_byte(flow);
-            soak_said(flow, iov[0].iov_base, iov[0].iov_len);
-        }
-        flow->soak->measure.counts.bytes_received += len;
-        flow_consume(&flow->flow, len);
-    }
+    (void)client, (void)request, (void)data;
+    *ret_used = len;
+    return TAKEN_MORE;
 }
 
-static void nothing(struct soak_flow *flow)
+static void only_take(struct client *client, struct request *request)
 {
-    (void)flow;
+    (void)client, (void)request;
 }
 
 /* The application has sent all it has: that is what was waited for. */
-static void received_all(struct soak_flow *flow)
+static void received_all(struct client *client, struct request *request)
 {
-    flow->last = true;
-    soak_complete(flow);
+    client_end_after(client, false);
+    request_done(request);
 }
 
 /* What the schedule wants beyond this one goes along in the same frame. */
-static void send_datagrams(struct soak_flow *flow)
+static void send_datagrams(struct client *client, struct request *request)
 {
-    struct soak *soak = flow->soak;
-    size_t size = (size_t)soak->config.message_bytes;
-    uint64_t count = MIN(1 + soak_behind(soak), (uint64_t)FLOW_BURST);
+    size_t size = (size_t)client_config(client)->message_bytes;
+    uint64_t count = MIN(1 + client_behind(client), (uint64_t)FLOW_BURST);
+    const uint8_t *pattern = client_scratch(client);
 
     count = MAX(MIN(count, 65000 / size), 1u);
-    ssize_t done = count > 1 ? flow_write_burst(&flow->flow, soak->scratch, count * size, size)
-                             : flow_write(&flow->flow, soak->scratch, size, 0);
-    if (done > 0)
-        soak->measure.counts.bytes_sent += (uint64_t)done;
-    soak_also(soak, count - 1);
-    soak_complete(flow);
+    if (count > 1) {
+        ssize_t done = flow_write_burst(client_flow(client), pattern, count * size, size);
+        client_counts(client)->bytes_sent += done > 0 ? (uint64_t)done : 0;
+    } else {
+        (void)client_write(client, pattern, size, 0);
+    }
+    client_also(client, count - 1);
+    request_done(request);
 }
 
-static const struct protocol_ops send_tcp = {
-    .kind = PROTOCOL_STREAMS, .request = send_on, .readable = take_all, .writable = send_on};
+/* To a connection that is held. */
+static void send_message(struct client *client, struct request *request)
+{
+    size_t len = (size_t)MIN(client_config(client)->message_bytes, (uint64_t)SOAK_SCRATCH_BYTES);
+    ssize_t done = client_write(client, client_scratch(client), len, FLOW_WRITE_STABLE);
+
+    request_set_sent(request, done > 0 ? (uint64_t)done : 0);
+}
+
+/* What comes while we send is not asked for, but no harm. */
+static const struct protocol_ops send_tcp = {.kind = PROTOCOL_STREAMS,
+                                             .unasked = true,
+                                             .ask = send_on,
+                                             .take = take_all,
+                                             .writable = send_on};
 static const struct protocol_ops send_udp = {
-    .kind = PROTOCOL_ASKS, .needs_rate = true, .request = send_datagrams, .readable = take_all};
-static const struct protocol_ops receive_tcp = {
-    .kind = PROTOCOL_STREAMS, .request = nothing, .readable = take_all, .eof = received_all};
+    .kind = PROTOCOL_ASKS, .needs_rate = true, .unasked = true, .ask = send_datagrams};
+static const struct protocol_ops receive_tcp = {.kind = PROTOCOL_STREAMS,
+                                                .unasked = true,
+                                                .ask = only_take,
+                                                .take = take_all,
+                                                .eof = received_all};
 static const struct protocol_ops idle_tcp = {
-    .kind = PROTOCOL_HOLDS, .request = nothing, .readable = take_all, .writable = soak_touched};
+    .kind = PROTOCOL_HOLDS, .unasked = true, .ask = send_message, .take = take_all};
 
 const struct protocol protocol_send = {.name = "send", .tcp = &send_tcp, .udp = &send_udp};
 const struct protocol protocol_receive = {.name = "receive", .tcp = &receive_tcp};

@@ -10,16 +10,11 @@
  * that had is there twice, for one that had not it is late.
  */
 #include "protocol/table.h"
-#include "workload/pattern.h"
-#include "workload/soak.h"
+#include "soak/pattern.h"
 
 #include "base/macro.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
-
-enum { PEEK_VECTORS = 16 };
 
 struct echo {
     uint64_t base;     /* of the stream: where this message begins */
@@ -27,182 +22,142 @@ struct echo {
     uint64_t answered; /* UDP: of the last 64 requests, a bit each */
 };
 
-static struct echo *echo_of(const struct soak_flow *flow)
+static struct echo *echo_of(const struct client *client)
 {
-    return soak_flow_own(flow);
+    return client_own(client);
+}
+
+static uint64_t size_of(const struct client *client)
+{
+    return client_config(client)->message_bytes;
 }
 
 /* ---- TCP ---- */
 
-static void echo_send(struct soak_flow *flow)
+static void make(struct client *client, uint64_t at, void *out, size_t len)
 {
-    struct soak *soak = flow->soak;
-    uint64_t size = soak->config.message_bytes;
-
-    while (flow->state == SOAK_BUSY && flow->out_at < size) {
-        size_t len = (size_t)MIN(size - flow->out_at, (uint64_t)SOAK_SCRATCH_BYTES);
-        len = MIN(len, flow_write_room(&flow->flow));
-        if (!len)
-            return;
-        pattern_fill(soak_flow_key(flow), echo_of(flow)->base + flow->out_at, soak->scratch, len);
-        ssize_t done = soak_write(flow, soak->scratch, len, 0);
-        if (done < 0 && done != -EAGAIN)
-            soak_fail(flow, SOAK_CLOSED_EARLY, "closed before the message was sent");
-        if (done <= 0)
-            return;
-        flow->out_at += (uint64_t)done;
-    }
+    pattern_fill(client_key(client), echo_of(client)->base + at, out, len);
 }
 
-static void echo_request(struct soak_flow *flow)
+static void echo_send(struct client *client, struct request *request)
 {
-    echo_of(flow)->base = echo_of(flow)->received;
-    echo_send(flow);
+    (void)request_send_made(request, size_of(client), make);
 }
 
-static bool echo_take(struct soak_flow *flow, const struct iovec *iov)
+static void echo_ask(struct client *client, struct request *request)
 {
-    uint64_t end = echo_of(flow)->base + flow->out_at;
+    echo_of(client)->base = echo_of(client)->received;
+    echo_send(client, request);
+}
 
-    if (echo_of(flow)->received + iov->iov_len > end) {
-        soak_fail(flow, SOAK_BAD_ANSWER, "more came back than was sent");
-        return false;
+static enum taken echo_take(struct client *client, struct request *request, const char *data,
+                            size_t len, size_t *ret_used)
+{
+    struct echo *echo = echo_of(client);
+
+    if (echo->received + len > echo->base + request_sent(request)) {
+        client_fail(client, PEER_SOAK_BAD_ANSWER, "more came back than was sent");
+        return TAKEN_WRONG;
     }
-    int64_t wrong =
-        pattern_check(soak_flow_key(flow), echo_of(flow)->received, iov->iov_base, iov->iov_len);
+    int64_t wrong = pattern_check(client_key(client), echo->received, data, len);
     if (wrong >= 0) {
-        soak_fail(flow, SOAK_BAD_ANSWER, "byte %lld of what came back differs from what was sent",
-                  (long long)wrong);
-        return false;
+        client_fail(client, PEER_SOAK_BAD_ANSWER,
+                    "byte %lld of what came back differs from what was sent", (long long)wrong);
+        return TAKEN_WRONG;
     }
-    echo_of(flow)->received += iov->iov_len;
-    flow->soak->measure.counts.bytes_received += iov->iov_len;
-    return true;
+    echo->received += len;
+    *ret_used = len;
+    return echo->received == echo->base + size_of(client) ? TAKEN_ANSWER : TAKEN_MORE;
 }
 
-static void echo_readable(struct soak_flow *flow)
-{
-    struct iovec iov[PEEK_VECTORS];
-    int count;
-
-    while ((count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
-        size_t taken = 0;
-        if (flow->state != SOAK_BUSY) {
-            soak_fail(flow, SOAK_BAD_ANSWER, "bytes came that nobody asked for");
-            return;
-        }
-        if (!flow->first_byte)
-            soak_said(flow, iov[0].iov_base, iov[0].iov_len);
-        soak_first_byte(flow);
-        for (int i = 0; i < count; i++) {
-            if (!echo_take(flow, &iov[i]))
-                return;
-            taken += iov[i].iov_len;
-        }
-        flow_consume(&flow->flow, taken);
-    }
-    if (flow->state == SOAK_BUSY &&
-        echo_of(flow)->received == echo_of(flow)->base + flow->soak->config.message_bytes)
-        soak_complete(flow);
-}
-
-static const struct protocol_ops echo_tcp = {.kind = PROTOCOL_ASKS,
-                                             .request = echo_request,
-                                             .readable = echo_readable,
-                                             .writable = echo_send};
+static const struct protocol_ops echo_tcp = {
+    .kind = PROTOCOL_ASKS, .ask = echo_ask, .take = echo_take, .writable = echo_send};
 
 /* ---- UDP ---- */
 
-static void datagram_send(struct soak_flow *flow)
+static uint64_t base_of(const struct client *client, uint32_t number)
 {
-    struct soak *soak = flow->soak;
-    size_t size = (size_t)soak->config.message_bytes;
+    return (uint64_t)(number - 1) * size_of(client);
+}
 
-    echo_of(flow)->base = (uint64_t)(flow->requests - 1) * size;
-    echo_of(flow)->answered <<= 1;
-    pattern_fill(soak_flow_key(flow), echo_of(flow)->base, soak->scratch, size);
-    (void)soak_write(flow, soak->scratch, size, 0); /* a datagram that is not sent is lost */
+static void datagram_send(struct client *client, struct request *request)
+{
+    size_t size = (size_t)size_of(client);
+    uint8_t *scratch = client_scratch(client);
+
+    (void)request;
+    echo_of(client)->base = base_of(client, client_asked(client));
+    echo_of(client)->answered <<= 1;
+    pattern_fill(client_key(client), echo_of(client)->base, scratch, size);
+    (void)client_write(client, scratch, size, 0); /* a datagram that is not sent is lost */
 }
 
 /* Which earlier datagram is it? How many requests ago that was; -1: none of the last 64. */
-static int age_of(const struct soak_flow *flow, const void *data, size_t len)
+static int age_of(const struct client *client, const void *data, size_t len)
 {
-    size_t size = (size_t)flow->soak->config.message_bytes;
+    uint32_t asked = client_asked(client);
 
-    for (uint32_t back = 1; back < 64 && back < flow->requests; back++) {
-        uint64_t base = (uint64_t)(flow->requests - 1 - back) * size;
-        if (pattern_check(soak_flow_key(flow), base, data, len) < 0)
+    for (uint32_t back = 1; back < 64 && back < asked; back++) {
+        if (pattern_check(client_key(client), base_of(client, asked - back), data, len) < 0)
             return (int)back;
     }
     return -1;
 }
 
-static void count_older(struct soak_flow *flow, int age)
+static void count_older(struct client *client, int age)
 {
-    struct peer_soak_counts *counts = &flow->soak->measure.counts;
+    struct peer_soak_counts *counts = client_counts(client);
     uint64_t bit = UINT64_C(1) << age;
 
-    if (echo_of(flow)->answered & bit)
+    if (echo_of(client)->answered & bit)
         counts->duplicates++;
     else
         counts->late++;
-    echo_of(flow)->answered |= bit;
+    echo_of(client)->answered |= bit;
 }
 
 /* Fits no request: in what it differs from the last one. */
-static void wrong_datagram(struct soak_flow *flow, const void *data, size_t len)
+static void wrong_datagram(struct client *client, struct request *request, const void *data,
+                           size_t len)
 {
-    size_t size = (size_t)flow->soak->config.message_bytes;
+    size_t size = (size_t)size_of(client);
     char text[96];
 
     if (len != size)
         snprintf(text, sizeof(text), "a datagram of %zu bytes came back for one of %zu", len, size);
     else
         snprintf(text, sizeof(text), "byte %lld of what came back differs from what was sent",
-                 (long long)pattern_check(soak_flow_key(flow), echo_of(flow)->base, data, len));
-    if (flow->state == SOAK_BUSY)
-        soak_lose(flow, SOAK_BAD_ANSWER, "%s", text);
+                 (long long)pattern_check(client_key(client), echo_of(client)->base, data, len));
+    if (request)
+        request_lose(request, PEER_SOAK_BAD_ANSWER, "%s", text);
     else
-        soak_error(flow, SOAK_BAD_ANSWER, "%s", text);
+        client_error(client, PEER_SOAK_BAD_ANSWER, "%s", text);
 }
 
-static void datagram_take(struct soak_flow *flow, const void *data, size_t len)
+static void datagram_take(struct client *client, struct request *request, const void *data,
+                          size_t len)
 {
-    struct peer_soak_counts *counts = &flow->soak->measure.counts;
-    bool whole = len == flow->soak->config.message_bytes;
+    uint64_t base = echo_of(client)->base;
+    bool whole = len == size_of(client);
     int age;
 
-    counts->bytes_received += len;
-    if (whole && pattern_check(soak_flow_key(flow), echo_of(flow)->base, data, len) < 0) {
-        if (flow->state != SOAK_BUSY) {
-            count_older(flow, 0);
+    if (whole && pattern_check(client_key(client), base, data, len) < 0) {
+        if (!request) {
+            count_older(client, 0);
             return;
         }
-        echo_of(flow)->answered |= 1;
-        soak_first_byte(flow);
-        soak_complete(flow);
-    } else if (whole && (age = age_of(flow, data, len)) > 0) {
-        count_older(flow, age);
+        echo_of(client)->answered |= 1;
+        request_first_byte(request);
+        request_done(request);
+    } else if (whole && (age = age_of(client, data, len)) > 0) {
+        count_older(client, age);
     } else {
-        wrong_datagram(flow, data, len);
-    }
-}
-
-static void datagram_readable(struct soak_flow *flow)
-{
-    struct iovec iov[PEEK_VECTORS];
-    uint8_t datagram[65536];
-    int count;
-
-    while (flow->state != SOAK_CLOSED && (count = flow_peek(&flow->flow, iov, PEEK_VECTORS)) > 0) {
-        size_t len = iov_gather(iov, count, datagram);
-        flow_consume(&flow->flow, len);
-        datagram_take(flow, datagram, len);
+        wrong_datagram(client, request, data, len);
     }
 }
 
 static const struct protocol_ops echo_udp = {
-    .kind = PROTOCOL_ASKS, .request = datagram_send, .readable = datagram_readable};
+    .kind = PROTOCOL_ASKS, .ask = datagram_send, .datagram = datagram_take};
 
 const struct protocol protocol_echo = {
-    .name = "echo", .tcp = &echo_tcp, .udp = &echo_udp, .flow_bytes = sizeof(struct echo)};
+    .name = "echo", .tcp = &echo_tcp, .udp = &echo_udp, .client_bytes = sizeof(struct echo)};

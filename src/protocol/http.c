@@ -18,7 +18,6 @@
 #include "http/body.h"
 #include "protocol/http_request.h"
 #include "protocol/table.h"
-#include "workload/soak.h"
 
 #include "base/error.h"
 #include "base/macro.h"
@@ -61,143 +60,130 @@ struct http_run {
     bool expected[PEER_STATUS_CODES];
 };
 
-static struct http_client *client_of(const struct soak_flow *flow)
+static struct http_client *http_of(const struct client *client)
 {
-    return soak_flow_own(flow);
+    return client_own(client);
 }
 
-static struct http_run *run_of(const struct soak_flow *flow)
+static struct http_run *run_of(const struct client *client)
 {
-    return flow->soak->own;
+    return client_run(client);
 }
 
 /* ---- the request ---- */
 
-static size_t request_len(const struct soak_flow *flow)
+static size_t request_len(const struct client *client)
 {
-    const struct http_request *request = &run_of(flow)->request;
-    size_t len = flow->last ? request->last_len : request->len;
+    const struct http_request *request = &run_of(client)->request;
+    size_t len = client_is_last(client) ? request->last_len : request->len;
 
-    return client_of(flow)->awaits ? len - request->body_len : len;
+    return http_of(client)->awaits ? len - request->body_len : len;
 }
 
 /* The answer is complete, and so is the request, or it is given up. */
-static void http_complete(struct soak_flow *flow)
+static void http_complete(struct client *client, struct request *request)
 {
-    const struct http_run *run = run_of(flow);
-    unsigned status = client_of(flow)->status;
+    const struct http_run *run = run_of(client);
+    unsigned status = http_of(client)->status;
     bool right = !run->expects || (status < PEER_STATUS_CODES && run->expected[status]);
 
-    soak_answered(flow, status, right);
+    request_answered(request, status, right);
 }
 
 /* Sends (the rest of) the request. */
-static void http_send(struct soak_flow *flow)
+static void http_send(struct client *client, struct request *request)
 {
-    const struct http_request *request = &run_of(flow)->request;
-    const char *text = flow->last ? request->last_text : request->text;
-    size_t len = request_len(flow);
+    const struct http_request *text = &run_of(client)->request;
+    size_t len = request_len(client);
 
-    if (flow->out_at == len)
+    if (request_sent(request) == len)
         return;
-    client_of(flow)->taken |= flow->out_at > 0; /* there is room again */
-    ssize_t done = soak_write(flow, text + flow->out_at, len - flow->out_at, FLOW_WRITE_STABLE);
-    if (done > 0)
-        flow->out_at += (uint64_t)done;
-    else if (done < 0 && done != -EAGAIN && flow->flow.state != FLOW_ENDED) /* of which one hears */
-        soak_fail(flow, SOAK_CLOSED_EARLY, "closed before the request was sent");
-    if (client_of(flow)->answered && flow->out_at == len)
-        http_complete(flow);
+    http_of(client)->taken |= request_sent(request) > 0; /* there is room again */
+    bool all = request_send(request, client_is_last(client) ? text->last_text : text->text, len);
+    if (all && http_of(client)->answered)
+        http_complete(client, request);
 }
 
-static void http_ask(struct soak_flow *flow)
+static void http_ask(struct client *client, struct request *request)
 {
-    struct http_client *client = client_of(flow);
+    struct http_client *http = http_of(client);
 
-    client->parsing = client->answered = client->taken = false;
-    client->awaits = run_of(flow)->request.expects;
-    if (client->awaits)
-        soak_nudge_at(flow->soak, soak_now(flow->soak) + CONTINUE_NS);
-    http_send(flow);
+    http->parsing = http->answered = http->taken = false;
+    http->awaits = run_of(client)->request.expects;
+    if (http->awaits)
+        client_nudge_at(client, client_now(client) + CONTINUE_NS);
+    http_send(client, request);
 }
 
-static void send_body(struct soak_flow *flow)
+static void send_body(struct client *client, struct request *request)
 {
-    client_of(flow)->awaits = false;
-    http_send(flow);
+    http_of(client)->awaits = false;
+    http_send(client, request);
 }
 
-/* Requests that are under way are in the order of their beginning. */
-static void http_nudge(struct soak *soak, uint64_t now_ns)
+static bool http_nudge(struct client *client, struct request *request, uint64_t now_ns)
 {
-    struct list *node = soak->busy.next;
-
-    while (node != &soak->busy) {
-        struct soak_flow *flow = list_entry(node, struct soak_flow, node);
-        node = node->next;
-        if (!client_of(flow)->awaits)
-            continue;
-        if (flow->started_ns + CONTINUE_NS > now_ns) {
-            soak_nudge_at(soak, flow->started_ns + CONTINUE_NS);
-            return;
-        }
-        send_body(flow);
-        if (flow->state != SOAK_BUSY) /* others may have gone with it */
-            node = soak->busy.next;
+    if (!http_of(client)->awaits)
+        return true;
+    if (request_started_ns(request) + CONTINUE_NS > now_ns) {
+        client_nudge_at(client, request_started_ns(request) + CONTINUE_NS);
+        return false;
     }
+    send_body(client, request);
+    return true;
 }
 
 /* ---- the answer ---- */
 
 /* What is queued counts as sent, but not against an error: its sender has seen no more than was
    acknowledged with it. */
-static bool ends_upload(const struct soak_flow *flow, bool early)
+static bool ends_upload(struct client *client, bool early)
 {
-    if (client_of(flow)->status < 400 || !run_of(flow)->request.body_len)
+    if (http_of(client)->status < 400 || !run_of(client)->request.body_len)
         return false;
-    return early || flow_unacked(&flow->flow) > 0;
+    return early || flow_unacked(client_flow(client)) > 0;
 }
 
-static void http_answered(struct soak_flow *flow)
+static void http_answered(struct client *client, struct request *request)
 {
-    bool early = flow->out_at != request_len(flow) || client_of(flow)->awaits;
+    const struct http_client *http = http_of(client);
+    bool early = request_sent(request) != request_len(client) || http->awaits;
 
-    if (!client_of(flow)->keeps) {
-        flow->last = true;
-        flow->remote_closes = !client_of(flow)->tunnel; /* of which nobody here speaks the protocol */
-    } else if (ends_upload(flow, early)) {
-        flow->last = flow->remote_closes = true;
+    if (!http->keeps) {
+        client_end_after(client, !http->tunnel); /* a tunnel's protocol nobody here speaks */
+    } else if (ends_upload(client, early)) {
+        client_end_after(client, true);
     } else if (early) {
-        client_of(flow)->answered = true;
-        send_body(flow);
+        http_of(client)->answered = true;
+        send_body(client, request);
         return;
     }
-    http_complete(flow);
+    http_complete(client, request);
 }
 
 /* What came is all of an answer: next time its bytes are enough. */
-static void answer_keep(const struct soak_flow *flow, const char *data, size_t len)
+static void answer_keep(const struct client *client, const char *data, size_t len)
 {
-    struct known_answer *answer = &run_of(flow)->answer;
+    struct known_answer *answer = &run_of(client)->answer;
 
-    if (len > sizeof(answer->bytes) || client_of(flow)->tunnel)
+    if (len > sizeof(answer->bytes) || http_of(client)->tunnel)
         return;
     memcpy(answer->bytes, data, len);
     answer->len = len;
-    answer->status = client_of(flow)->status;
-    answer->keeps = client_of(flow)->keeps;
+    answer->status = http_of(client)->status;
+    answer->keeps = http_of(client)->keeps;
 }
 
 /* Its meaning is in the flow's client then. */
-static bool answer_is_known(struct soak_flow *flow, const char *data, size_t len)
+static bool answer_is_known(struct client *client, const char *data, size_t len)
 {
-    const struct known_answer *answer = &run_of(flow)->answer;
+    const struct known_answer *answer = &run_of(client)->answer;
 
-    if (client_of(flow)->parsing || len != answer->len || memcmp(data, answer->bytes, len) != 0)
+    if (http_of(client)->parsing || len != answer->len || memcmp(data, answer->bytes, len) != 0)
         return false;
-    client_of(flow)->status = answer->status;
-    client_of(flow)->keeps = answer->keeps;
-    client_of(flow)->tunnel = false;
+    http_of(client)->status = answer->status;
+    http_of(client)->keeps = answer->keeps;
+    http_of(client)->tunnel = false;
     return true;
 }
 
@@ -210,34 +196,34 @@ static bool ends_by_empty_chunk(const struct http_head *head, bool more)
 enum found { FOUND_MORE, FOUND_END, FOUND_WRONG };
 
 /* `more`: something follows the head. */
-static enum found read_head(struct soak_flow *flow, const char *text, size_t len, bool more,
+static enum found read_head(struct client *client, const char *text, size_t len, bool more,
                             char why[HTTP_WHY])
 {
     struct http_head head;
 
     if (http_answer_parse(text, len, &head, why) < 0)
         return FOUND_WRONG;
-    enum http_body_kind kind = http_answer_body(&head, run_of(flow)->request.asked, why);
+    enum http_body_kind kind = http_answer_body(&head, run_of(client)->request.asked, why);
     if (kind == HTTP_BODY_BAD)
         return FOUND_WRONG;
     if (head.status / 100 == 1 && kind != HTTP_BODY_TUNNEL) { /* the real one follows */
-        client_of(flow)->interim = true;
-        client_of(flow)->go_on |= head.status == 100;
+        http_of(client)->interim = true;
+        http_of(client)->go_on |= head.status == 100;
         return FOUND_MORE;
     }
     if (ends_by_empty_chunk(&head, more))
         kind = HTTP_BODY_CHUNKED;
-    client_of(flow)->status = head.status;
-    client_of(flow)->keeps = http_keeps(&head, kind);
-    client_of(flow)->tunnel = kind == HTTP_BODY_TUNNEL;
-    client_of(flow)->in_body = !http_body_begin(&client_of(flow)->body, kind, head.length);
-    return client_of(flow)->in_body ? FOUND_MORE : FOUND_END;
+    http_of(client)->status = head.status;
+    http_of(client)->keeps = http_keeps(&head, kind);
+    http_of(client)->tunnel = kind == HTTP_BODY_TUNNEL;
+    http_of(client)->in_body = !http_body_begin(&http_of(client)->body, kind, head.length);
+    return http_of(client)->in_body ? FOUND_MORE : FOUND_END;
 }
 
-static enum found take_head(struct soak_flow *flow, const char *data, size_t len, size_t *at,
+static enum found take_head(struct client *client, const char *data, size_t len, size_t *at,
                             char why[HTTP_WHY])
 {
-    struct http_collect *collect = &client_of(flow)->collect;
+    struct http_collect *collect = &http_of(client)->collect;
     const char *text;
     size_t text_len;
 
@@ -253,18 +239,18 @@ static enum found take_head(struct soak_flow *flow, const char *data, size_t len
         text = collect->text;
         text_len = collect->len;
     }
-    enum found found = read_head(flow, text, text_len, *at < len, why);
+    enum found found = read_head(client, text, text_len, *at < len, why);
     http_collect_done(collect);
     return found;
 }
 
-static enum found take_body(struct soak_flow *flow, const char *data, size_t len, size_t *at,
+static enum found take_body(struct client *client, const char *data, size_t len, size_t *at,
                             char why[HTTP_WHY])
 {
     const char *words;
     bool over;
 
-    ssize_t taken = http_body_take(&client_of(flow)->body, data + *at, len - *at, &over, &words);
+    ssize_t taken = http_body_take(&http_of(client)->body, data + *at, len - *at, &over, &words);
     if (taken < 0) {
         snprintf(why, HTTP_WHY, "%s", words);
         return FOUND_WRONG;
@@ -274,123 +260,117 @@ static enum found take_body(struct soak_flow *flow, const char *data, size_t len
 }
 
 /* Reads on in an answer, up to its end or to the end of what came. */
-static enum found read_answer(struct soak_flow *flow, const char *data, size_t len,
+static enum found read_answer(struct client *client, const char *data, size_t len,
                               char why[HTTP_WHY])
 {
     enum found found = FOUND_MORE;
     size_t at = 0;
 
     while (at < len && found == FOUND_MORE)
-        found = client_of(flow)->in_body ? take_body(flow, data, len, &at, why)
-                                   : take_head(flow, data, len, &at, why);
-    if (found == FOUND_END && at < len && !client_of(flow)->tunnel) {
+        found = http_of(client)->in_body ? take_body(client, data, len, &at, why)
+                                         : take_head(client, data, len, &at, why);
+    if (found == FOUND_END && at < len && !http_of(client)->tunnel) {
         snprintf(why, HTTP_WHY, "bytes follow its end");
         return FOUND_WRONG;
     }
     return found;
 }
 
-/* What came is consumed before anything is sent for it, so that its acknowledgement rides along. */
-static void http_take(struct soak_flow *flow, const char *data, size_t len)
+static enum taken http_take(struct client *client, struct request *request, const char *data,
+                            size_t len, size_t *ret_used)
 {
-    bool begins = !client_of(flow)->parsing;
+    struct http_client *http = http_of(client);
+    bool begins = !http->parsing;
     char why[HTTP_WHY];
 
+    (void)request;
+    *ret_used = len;
+    if (http->answered) {
+        client_fail(client, PEER_SOAK_BAD_ANSWER, "bytes came that nobody asked for");
+        return TAKEN_WRONG;
+    }
+    if (answer_is_known(client, data, len))
+        return TAKEN_ANSWER;
     if (begins) {
-        soak_said(flow, data, len);
-        client_of(flow)->parsing = true;
-        client_of(flow)->in_body = client_of(flow)->interim = client_of(flow)->go_on = false;
+        http->parsing = true;
+        http->in_body = http->interim = http->go_on = false;
     }
-    enum found found = read_answer(flow, data, len, why);
+    enum found found = read_answer(client, data, len, why);
     if (found == FOUND_WRONG) {
-        soak_fail(flow, SOAK_BAD_ANSWER, "the answer is no HTTP: %s", why);
-        return;
+        client_fail(client, PEER_SOAK_BAD_ANSWER, "the answer is no HTTP: %s", why);
+        return TAKEN_WRONG;
     }
-    if (found == FOUND_END && begins && !client_of(flow)->interim)
-        answer_keep(flow, data, len);
-    flow_consume(&flow->flow, len);
-    if (found == FOUND_END)
-        http_answered(flow);
-    else if (client_of(flow)->awaits && client_of(flow)->go_on)
-        send_body(flow);
+    if (found == FOUND_END && begins && !http->interim)
+        answer_keep(client, data, len);
+    return found == FOUND_END ? TAKEN_ANSWER : TAKEN_MORE;
 }
 
-static void http_readable(struct soak_flow *flow)
+static void http_taken(struct client *client, struct request *request, enum taken taken)
 {
-    struct iovec iov;
-
-    while (flow->state != SOAK_CLOSED && flow_peek(&flow->flow, &iov, 1) > 0) {
-        if (flow->state != SOAK_BUSY || client_of(flow)->answered) {
-            soak_fail(flow, SOAK_BAD_ANSWER, "bytes came that nobody asked for");
-            return;
-        }
-        soak_first_byte(flow);
-        flow->soak->measure.counts.bytes_received += iov.iov_len;
-        if (answer_is_known(flow, iov.iov_base, iov.iov_len)) {
-            flow_consume(&flow->flow, iov.iov_len);
-            http_answered(flow);
-        } else {
-            http_take(flow, iov.iov_base, iov.iov_len);
-        }
-    }
+    if (taken == TAKEN_ANSWER)
+        http_answered(client, request);
+    else if (http_of(client)->awaits && http_of(client)->go_on)
+        send_body(client, request);
 }
 
 /* ---- the end ---- */
 
 /* A connection that had carried an answer ended before the application took any of the next
    request. */
-static bool was_idle(const struct soak_flow *flow)
+static bool was_idle(const struct client *client, const struct request *request)
 {
-    return flow->requests > 1 && !flow->first_byte && !client_of(flow)->taken;
+    return client_asked(client) > 1 && !request_is_answered(request) && !http_of(client)->taken;
 }
 
-static void closed_idle(struct soak_flow *flow)
+static void closed_idle(struct client *client, struct request *request)
 {
-    if (run_of(flow)->request.idempotent)
-        soak_repeat(flow);
+    if (run_of(client)->request.idempotent)
+        request_repeat(request);
     else
-        soak_fail(flow, SOAK_CLOSED_IDLE, "closed while idle, just as the request went");
+        client_fail(client, PEER_SOAK_CLOSED_IDLE, "closed while idle, just as the request went");
 }
 
 /* Some answers end with the connection. A FIN that acknowledges the request is no accident: the
    application had it, and gave no answer. */
-static void http_eof(struct soak_flow *flow)
+static void http_eof(struct client *client, struct request *request)
 {
-    bool by_the_end =
-        client_of(flow)->parsing && client_of(flow)->in_body && client_of(flow)->body.kind == HTTP_BODY_TO_END;
+    const struct http_client *http = http_of(client);
+    bool by_the_end = http->parsing && http->in_body && http->body.kind == HTTP_BODY_TO_END;
 
-    if (client_of(flow)->answered) { /* it takes no more of the request */
-        flow->last = true;
-        http_complete(flow);
+    if (http->answered) { /* it takes no more of the request */
+        client_end_after(client, false);
+        http_complete(client, request);
     } else if (by_the_end) {
-        http_answered(flow);
-    } else if (was_idle(flow) && flow_unacked(&flow->flow) == flow->out_at) {
-        closed_idle(flow);
+        http_answered(client, request);
+    } else if (was_idle(client, request) &&
+               flow_unacked(client_flow(client)) == request_sent(request)) {
+        closed_idle(client, request);
     } else {
-        soak_fail(flow, SOAK_CLOSED_EARLY,
-                  flow->first_byte ? "closed in the middle of an answer"
-                                   : "closed without an answer");
+        client_fail(client, PEER_SOAK_CLOSED_EARLY,
+                    request_is_answered(request) ? "closed in the middle of an answer"
+                                                 : "closed without an answer");
     }
 }
 
 /* To an RST one does not see whether the request was read. It mostly was not: a connection that is
    closed with bytes unread, or that bytes reach after it was closed, is reset. */
-static bool http_reset(struct soak_flow *flow)
+static bool http_reset(struct client *client, struct request *request)
 {
-    if (!was_idle(flow))
+    if (!was_idle(client, request))
         return false;
-    closed_idle(flow);
+    closed_idle(client, request);
     return true;
 }
 
-static void http_let_go(struct soak_flow *flow)
+static void http_let_go(struct client *client)
 {
-    http_collect_done(&client_of(flow)->collect);
+    http_collect_done(&http_of(client)->collect);
 }
 
-static const char *http_late(const struct soak_flow *flow)
+static const char *http_late(const struct client *client, const struct request *request)
 {
-    return client_of(flow)->answered ? "answered in time, but the rest of the request was not taken"
+    (void)request;
+    return http_of(client)->answered ? "answered in time, but the rest of the request was not taken"
                                      : NULL;
 }
 
@@ -418,15 +398,15 @@ static int read_statuses(const char *text, size_t len, unsigned *first, unsigned
     return *first >= 100 && *first <= *last && *last < PEER_STATUS_CODES ? 0 : -EINVAL;
 }
 
-static int read_expect(struct soak *soak, struct peer_error *error)
+static int read_expect(struct http_run *run, struct peer_soak_config *config,
+                       struct peer_error *error)
 {
-    const char *text = soak->config.expect;
-    struct http_run *run = soak->own;
+    const char *text = config->expect;
     unsigned first, last;
 
     if (!text)
         return 0;
-    soak->config.expect = NULL; /* the caller's string */
+    config->expect = NULL; /* the caller's string */
     run->expects = true;
     for (;;) {
         size_t len = strcspn(text, ",");
@@ -442,22 +422,23 @@ static int read_expect(struct soak *soak, struct peer_error *error)
     }
 }
 
-static int http_prepare(struct soak *soak, struct peer_error *error)
+static int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *error)
 {
-    struct http_run *run = soak->own;
-    int status = read_expect(soak, error);
+    struct http_run *run = own;
+    int status = read_expect(run, config, error);
 
-    return status < 0 ? status : http_request_make(&run->request, &soak->config, error);
+    return status < 0 ? status : http_request_make(&run->request, config, error);
 }
 
-static void http_done(struct soak *soak)
+static void http_done(void *own)
 {
-    http_request_done(&((struct http_run *)soak->own)->request);
+    http_request_done(&((struct http_run *)own)->request);
 }
 
 static const struct protocol_ops http_tcp = {.kind = PROTOCOL_ASKS,
-                                             .request = http_ask,
-                                             .readable = http_readable,
+                                             .ask = http_ask,
+                                             .take = http_take,
+                                             .taken = http_taken,
                                              .writable = http_send,
                                              .eof = http_eof,
                                              .reset = http_reset,
@@ -472,7 +453,7 @@ const struct protocol protocol_http = {
     .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY,
     .tcp = &http_tcp,
     .run_bytes = sizeof(struct http_run),
-    .flow_bytes = sizeof(struct http_client),
+    .client_bytes = sizeof(struct http_client),
     .prepare = http_prepare,
     .done = http_done,
 };

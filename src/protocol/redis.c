@@ -7,7 +7,6 @@
  * stack: an array adds as many as it has to those that are still to come.
  */
 #include "protocol/table.h"
-#include "workload/soak.h"
 
 #include "base/error.h"
 #include "base/macro.h"
@@ -18,7 +17,7 @@
 #include <string.h>
 
 /* What Redis itself takes at the most: 512 MB in a value, a million values in an array. */
-#define BULK_MOST (UINT64_C(512) << 20)
+#define BULK_MOST  (UINT64_C(512) << 20)
 #define ARRAY_MOST (UINT64_C(1) << 20)
 
 struct redis_client {
@@ -36,31 +35,17 @@ struct redis_run {
     size_t len;
 };
 
-static struct redis_client *client_of(const struct soak_flow *flow)
+static void redis_send(struct client *client, struct request *request)
 {
-    return soak_flow_own(flow);
+    const struct redis_run *run = client_run(client);
+
+    (void)request_send(request, run->command, run->len);
 }
 
-/* ---- the command ---- */
-
-static void redis_send(struct soak_flow *flow)
+static void redis_ask(struct client *client, struct request *request)
 {
-    const struct redis_run *run = flow->soak->own;
-
-    if (flow->out_at == run->len)
-        return;
-    ssize_t done =
-        soak_write(flow, run->command + flow->out_at, run->len - flow->out_at, FLOW_WRITE_STABLE);
-    if (done > 0)
-        flow->out_at += (uint64_t)done;
-    else if (done < 0 && done != -EAGAIN && flow->flow.state != FLOW_ENDED)
-        soak_fail(flow, SOAK_CLOSED_EARLY, "closed before the command was sent");
-}
-
-static void redis_ask(struct soak_flow *flow)
-{
-    *client_of(flow) = (struct redis_client){.values = 1};
-    redis_send(flow);
+    *(struct redis_client *)client_own(client) = (struct redis_client){.values = 1};
+    redis_send(client, request);
 }
 
 /* ---- the answer ---- */
@@ -77,29 +62,29 @@ static int64_t number_of(const char *text, uint64_t most)
 }
 
 /* A line is complete: what comes next? False: it is none of the protocol's. */
-static bool take_line(struct redis_client *client)
+static bool take_line(struct redis_client *redis)
 {
     int64_t number = 0;
 
-    client->line[client->line_len] = 0;
-    client->line_len = 0;
-    client->in_line = client->ends = false;
-    client->values--;
-    switch (client->line[0]) {
+    redis->line[redis->line_len] = 0;
+    redis->line_len = 0;
+    redis->in_line = redis->ends = false;
+    redis->values--;
+    switch (redis->line[0]) {
     case '-':
-        client->refused = true;
-        memcpy(client->error, client->line + 1, sizeof(client->error) - 1);
+        redis->refused = true;
+        memcpy(redis->error, redis->line + 1, sizeof(redis->error) - 1);
         return true;
     case '+':
     case ':':
         return true;
     case '$':
-        number = number_of(client->line + 1, BULK_MOST);
-        client->skip = number >= 0 ? (uint64_t)number + 2 : 0;
+        number = number_of(redis->line + 1, BULK_MOST);
+        redis->skip = number >= 0 ? (uint64_t)number + 2 : 0;
         return number > -2;
     case '*':
-        number = number_of(client->line + 1, ARRAY_MOST);
-        client->values += number > 0 ? (uint64_t)number : 0;
+        number = number_of(redis->line + 1, ARRAY_MOST);
+        redis->values += number > 0 ? (uint64_t)number : 0;
         return number > -2;
     default:
         return false;
@@ -107,103 +92,93 @@ static bool take_line(struct redis_client *client)
 }
 
 /* Reads one byte of a line. False: wrong. */
-static bool take_byte(struct redis_client *client, char byte)
+static bool take_byte(struct redis_client *redis, char byte)
 {
-    client->in_line = true;
-    if (client->ends)
-        return byte == '\n' && take_line(client);
-    client->ends = byte == '\r';
-    if (!client->ends && client->line_len < sizeof(client->line) - 1)
-        client->line[client->line_len++] = isprint((unsigned char)byte) ? byte : '.';
+    redis->in_line = true;
+    if (redis->ends)
+        return byte == '\n' && take_line(redis);
+    redis->ends = byte == '\r';
+    if (!redis->ends && redis->line_len < sizeof(redis->line) - 1)
+        redis->line[redis->line_len++] = isprint((unsigned char)byte) ? byte : '.';
     return true;
 }
 
 /* How much of what came belongs to this answer; -1: it is none. */
-static ssize_t take_some(struct redis_client *client, const char *data, size_t len)
+static ssize_t take_some(struct redis_client *redis, const char *data, size_t len)
 {
     size_t at = 0;
 
-    while (at < len && (client->values || client->skip)) {
-        size_t skip = (size_t)MIN(client->skip, (uint64_t)(len - at));
-        client->skip -= skip;
+    while (at < len && (redis->values || redis->skip)) {
+        size_t skip = (size_t)MIN(redis->skip, (uint64_t)(len - at));
+        redis->skip -= skip;
         at += skip;
-        if (!skip && !take_byte(client, data[at++]))
+        if (!skip && !take_byte(redis, data[at++]))
             return -1;
     }
     return (ssize_t)at;
 }
 
-static void redis_take(struct soak_flow *flow, const struct iovec *iov)
+static enum taken redis_take(struct client *client, struct request *request, const char *data,
+                             size_t len, size_t *ret_used)
 {
-    struct redis_client *client = client_of(flow);
-    ssize_t taken = take_some(client, iov->iov_base, iov->iov_len);
+    struct redis_client *redis = client_own(client);
+    ssize_t used = take_some(redis, data, len);
 
-    if (taken < 0) {
-        soak_fail(flow, SOAK_BAD_ANSWER, "the answer is none of Redis's protocol");
-        return;
+    (void)request;
+    if (used < 0) {
+        client_fail(client, PEER_SOAK_BAD_ANSWER, "the answer is none of Redis's protocol");
+        return TAKEN_WRONG;
     }
-    if ((size_t)taken < iov->iov_len) {
-        soak_fail(flow, SOAK_BAD_ANSWER, "bytes follow the end of the answer");
-        return;
-    }
-    flow_consume(&flow->flow, iov->iov_len);
-    if (client->values || client->skip)
-        return;
-    if (client->refused)
-        soak_lose(flow, SOAK_BAD_ANSWER, "the server says \"%s\"", client->error);
-    else
-        soak_complete(flow);
+    *ret_used = (size_t)used;
+    return redis->values || redis->skip ? TAKEN_MORE : TAKEN_ANSWER;
 }
 
-static void redis_readable(struct soak_flow *flow)
+static void redis_taken(struct client *client, struct request *request, enum taken taken)
 {
-    struct iovec iov;
+    const struct redis_client *redis = client_own(client);
 
-    while (flow->state != SOAK_CLOSED && flow_peek(&flow->flow, &iov, 1) > 0) {
-        if (flow->state != SOAK_BUSY) {
-            soak_fail(flow, SOAK_BAD_ANSWER, "bytes came that nobody asked for");
-            return;
-        }
-        if (!flow->first_byte)
-            soak_said(flow, iov.iov_base, iov.iov_len);
-        soak_first_byte(flow);
-        flow->soak->measure.counts.bytes_received += iov.iov_len;
-        redis_take(flow, &iov);
-    }
+    if (taken != TAKEN_ANSWER)
+        return;
+    if (redis->refused)
+        request_lose(request, PEER_SOAK_BAD_ANSWER, "the server says \"%s\"", redis->error);
+    else
+        request_done(request);
 }
 
 /* ---- the run ---- */
 
 /* One command: as it is when it is RESP already, else a line (an inline command). */
-static int redis_prepare(struct soak *soak, struct peer_error *error)
+static int redis_prepare(void *own, struct peer_soak_config *config, struct peer_error *error)
 {
-    struct redis_run *run = soak->own;
-    const char *body = soak->config.body ? soak->config.body : "PING";
-    size_t len = soak->config.body ? soak->config.body_len : strlen(body);
+    struct redis_run *run = own;
+    const char *body = config->body ? config->body : "PING";
+    size_t len = config->body ? config->body_len : strlen(body);
     bool resp = len && *body == '*';
 
     while (!resp && len && (body[len - 1] == '\n' || body[len - 1] == '\r'))
         len--;
     if (!len || (!resp && (memchr(body, '\n', len) || memchr(body, '\r', len))))
-        return error_set(error, PEER_ERROR_USAGE, EINVAL, "--body is one command in a line, or RESP");
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "--body is one command in a line, or RESP");
     run->command = malloc(len + 2);
     if (!run->command)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     memcpy(run->command, body, len);
     memcpy(run->command + len, "\r\n", 2);
     run->len = resp ? len : len + 2;
-    soak->config.body = NULL;
+    config->body = NULL;
     return 0;
 }
 
-static void redis_done(struct soak *soak)
+static void redis_done(void *own)
 {
-    free(((struct redis_run *)soak->own)->command);
+    free(((struct redis_run *)own)->command);
 }
 
 static const struct protocol_ops redis_tcp = {.kind = PROTOCOL_ASKS,
-                                              .request = redis_ask,
-                                              .readable = redis_readable,
+                                              .ask = redis_ask,
+                                              .take = redis_take,
+                                              .taken = redis_taken,
                                               .writable = redis_send};
 
 const struct protocol protocol_redis = {
@@ -213,7 +188,7 @@ const struct protocol protocol_redis = {
     .takes = PROTOCOL_TAKES_BODY,
     .tcp = &redis_tcp,
     .run_bytes = sizeof(struct redis_run),
-    .flow_bytes = sizeof(struct redis_client),
+    .client_bytes = sizeof(struct redis_client),
     .prepare = redis_prepare,
     .done = redis_done,
 };

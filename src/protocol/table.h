@@ -2,7 +2,7 @@
 #ifndef PROTOCOL_TABLE_H
 #define PROTOCOL_TABLE_H
 
-#include "workload/protocol.h"
+#include "soak/protocol.h"
 
 /** The table: in the order of protocols.def. NULL past the end. */
 const struct protocol *protocol_at(size_t index);

@@ -19,13 +19,13 @@ REPOSITORY, BUILD = sys.argv[1:3]
 
 # A file of a module, and a header that it must not find.
 UNSEEN = [
-    ("workload", "stack/stack.h"),
-    ("workload", "engine/engine.h"),
-    ("workload", "kernel/rtnl.h"),
+    ("soak", "stack/stack.h"),
+    ("soak", "engine/engine.h"),
+    ("soak", "kernel/rtnl.h"),
     ("lib", "stack/stack.h"),
     ("lib", "stack/internal.h"),
     ("flow", "lwip/tcp.h"),
-    ("engine", "workload/soak.h"),
+    ("engine", "soak/soak.h"),
     ("stack", "flow/flow.h"),
     ("stack", "kernel/rtnl.h"),
     ("kernel", "stack/conn.h"),
@@ -35,15 +35,15 @@ UNSEEN = [
 ]
 # A module, a line that may not stand in it, and what `layers` says of it.
 BREACHES = [
-    ("workload", '#include "stack/stack.h"', "may not include"),
+    ("soak", '#include "stack/stack.h"', "may not include"),
     ("stack", "#include <libmnl/libmnl.h>", "may not include"),
     ("flow", "static void f(void) { printf(\"x\"); }", "prints"),
     ("stack", "static void f(void) { usleep(1); }", "sleeps"),
-    ("workload", "static int f(void) { return rand(); }", "draws"),
+    ("soak", "static int f(void) { return rand(); }", "draws"),
     ("link", "static void f(void) { clock_gettime(CLOCK_MONOTONIC, &now); }", "reads the clock"),
     ("lib", "static void f(void) { exit(1); }", "exits"),
     ("lib", "static size_t f(void) { return flow->flow.conn.rx_bytes; }", "takes hold of"),
-    ("workload", "static void f(void) { stack_close(stack, conn); }", "takes hold of"),
+    ("soak", "static void f(void) { stack_close(stack, conn); }", "takes hold of"),
     ("base", "static void f(void)\n{\n" + "    g();\n" * 80 + "}", "function of"),
     ("base", "/* */\n" * 900, "lines;"),
 ]
@@ -74,8 +74,8 @@ class CompilerTest(unittest.TestCase):
         return done.returncode == 0, done.stderr
 
     def test_each_module_sees_itself(self):
-        for module, header in ("workload", "workload/soak.h"), ("stack", "stack/internal.h"), \
-                              ("lib", "lib/internal.h"), ("workload", "stack/conn.h"):
+        for module, header in ("soak", "soak/run.h"), ("stack", "stack/internal.h"), \
+                              ("lib", "lib/internal.h"), ("soak", "stack/conn.h"):
             with self.subTest(module=module):
                 done, words = self.compiles(module, '#include "%s"\n' % header)
                 self.assertTrue(done, words)

@@ -10,7 +10,7 @@
 
 #include "http/server.h"
 #include "protocol/table.h"
-#include "workload/soak.h"
+#include "soak/run.h"
 
 enum { PORT = 80 };
 #define MS NS_PER_MS
@@ -205,7 +205,7 @@ static inline bool watch(void *user, uint64_t number, const struct packet *packe
 
 static inline bool is_over(void *user)
 {
-    return ((struct scene *)user)->soak->over;
+    return soak_is_over(((struct scene *)user)->soak);
 }
 
 /* Of a test that failed: the engine is one in a process. */
@@ -242,11 +242,11 @@ static inline struct scene *run(const struct script *scripts, size_t count,
     if (!config.timeout_ns)
         config.timeout_ns = 3 * NS_PER_S;
     (void)wire_listen(&scene->wire, IPPROTO_TCP, "198.18.0.9", PORT);
-    if (soak_start(&config, protocol_named(config.protocol), engine_flows(scene->wire.engine), &scene->wire.peers, 1, &scene->soak,
-                   &error) < 0)
+    if (soak_start(&config, protocol_named(config.protocol), engine_flows(scene->wire.engine),
+                   &scene->wire.peers, 1, NULL, NULL, &scene->soak, &error) < 0)
         fail_msg("%s", error.text);
     wire_run(&scene->wire, 60 * NS_PER_S, is_over);
-    assert_true(scene->soak->over);
+    assert_true(soak_is_over(scene->soak));
     return scene;
 }
 #define RUN_AT(scripts, count, ...) run(scripts, count, (struct peer_soak_config){__VA_ARGS__})
@@ -254,7 +254,7 @@ static inline struct scene *run(const struct script *scripts, size_t count,
 
 static const struct peer_soak_counts *counts_of(const struct scene *scene)
 {
-    return &scene->soak->measure.counts;
+    return &soak_healthy(scene->soak)->measure.counts;
 }
 
 static inline void scene_free(struct scene *scene)
@@ -272,7 +272,7 @@ static inline void assert_fine(const struct scene *scene, uint64_t requests, uin
     const struct peer_soak_counts *counts = counts_of(scene);
 
     if (peer_soak_errors(counts))
-        fail_msg("%s", scene->soak->first_error);
+        fail_msg("%s", soak_healthy(scene->soak)->measure.first_error);
     assert_int_equal(counts->requests, requests);
     assert_int_equal(counts->completed, requests);
     assert_int_equal(scene->accepted, connections);

@@ -6,9 +6,9 @@
 #include "support/wire.h"
 
 #include "manner/manner.h"
-#include "workload/serve.h"
+#include "serve/serve.h"
 #include "protocol/table.h"
-#include "workload/soak.h"
+#include "soak/run.h"
 
 enum { PORT = 7 };
 
@@ -281,17 +281,18 @@ static void run_soak(const char *manners, uint64_t flows, uint64_t seed, struct 
     struct addr_set peers;
     assert_int_equal(addr_set_parse("198.18.0.2-198.18.0.50", &peers, NULL), 0);
     flows_set_now(engine_flows(scene->wire.engine), scene->wire.now_ns);
-    if (soak_start(&config, protocol_named(config.protocol), engine_flows(scene->wire.engine), &peers, seed, &soak, &error) < 0)
+    if (soak_start(&config, protocol_named(config.protocol), engine_flows(scene->wire.engine),
+                   &peers, seed, NULL, NULL, &soak, &error) < 0)
         fail_msg("%s", error.text);
-    for (int i = 0; i < 2000 && !soak->over; i++)
+    for (int i = 0; i < 2000 && !soak_is_over(soak); i++)
         wire_run(&scene->wire, 10 * NS_PER_MS, NULL);
-    assert_true(soak->over);
-    outcome->healthy = soak->measure.counts;
-    for (size_t i = 0; i < soak->share_count; i++) {
-        outcome->shares[i] = soak->shares[i]->measure.counts;
-        outcome->closed[i] = soak->shares[i]->ends_closed;
+    assert_true(soak_is_over(soak));
+    outcome->healthy = soak_healthy(soak)->measure.counts;
+    for (size_t i = 0; i < soak->run_count - 1; i++) {
+        outcome->shares[i] = soak->runs[i + 1]->measure.counts;
+        outcome->closed[i] = soak->runs[i + 1]->ends_closed;
         outcome->given_up[i] =
-            soak->shares[i]->ends_given_up + soak->shares[i]->measure.counts.timeout;
+            soak->runs[i + 1]->ends_given_up + soak->runs[i + 1]->measure.counts.timeout;
     }
     outcome->frames = scene->wire.count;
     outcome->digest = scene->wire.digest;

@@ -6,7 +6,7 @@
 #include "support/wire.h"
 
 #include "protocol/table.h"
-#include "workload/soak.h"
+#include "soak/run.h"
 
 enum { PORT = 80 };
 #define MS NS_PER_MS
@@ -136,7 +136,7 @@ static struct flow *accept_server(void *user, struct stack_listener *listener,
 
 static bool is_over(void *user)
 {
-    return ((struct scene *)user)->soak->over;
+    return soak_is_over(((struct scene *)user)->soak);
 }
 
 static bool lose_all(void *user, uint64_t number, const struct packet *packet)
@@ -168,10 +168,12 @@ static struct scene *soak_run(const struct manner_of_service *service,
     config.to_port = PORT;
     (void)wire_listen(&scene->wire, config.udp ? IPPROTO_UDP : IPPROTO_TCP, "198.18.0.9", PORT);
     struct addr_set *callers = &scene->wire.peers;
-    assert_int_equal(
-        soak_start(&config, protocol_named(config.protocol), engine_flows(scene->wire.engine), callers, 1, &scene->soak, &error), 0);
+    assert_int_equal(soak_start(&config, protocol_named(config.protocol),
+                                engine_flows(scene->wire.engine), callers, 1, NULL, NULL,
+                                &scene->soak, &error),
+                     0);
     wire_run(&scene->wire, limit_ns, is_over);
-    assert_true(scene->soak->over);
+    assert_true(soak_is_over(scene->soak));
     return scene;
 }
 
@@ -185,12 +187,12 @@ static void soak_over(struct scene *scene)
 
 static const struct peer_soak_counts *counts_of(const struct scene *scene)
 {
-    return &scene->soak->measure.counts;
+    return &soak_healthy(scene->soak)->measure.counts;
 }
 
 static uint64_t measured_ns(const struct scene *scene)
 {
-    return scene->soak->measure.end_ns - scene->soak->measure.start_ns;
+    return soak_healthy(scene->soak)->measure.end_ns - soak_healthy(scene->soak)->measure.start_ns;
 }
 
 /* Every request has one fate. */
@@ -203,7 +205,7 @@ static void assert_accounted(const struct scene *scene, uint64_t sent, uint64_t 
     assert_int_equal(counts->completed, completed);
     assert_int_equal(peer_soak_errors(counts), errors);
     struct peer_latency latency;
-    measure_summary(&scene->soak->measure, PEER_HISTOGRAM_REQUEST, &latency);
+    measure_summary(&soak_healthy(scene->soak)->measure, PEER_HISTOGRAM_REQUEST, &latency);
     assert_int_equal(latency.count, completed);
 }
 
@@ -220,7 +222,7 @@ static void a_straggler_does_not_stretch_the_time(void **state)
 
     assert_int_equal(measured_ns(scene), 2 * NS_PER_S);
     assert_accounted(scene, 7 * 167 + 1, 7 * 167, 1);
-    assert_int_equal(scene->soak->measure.in_time.completed, 7 * 166);
+    assert_int_equal(soak_healthy(scene->soak)->measure.in_time.completed, 7 * 166);
     assert_int_equal(counts_of(scene)->timeout, 1);
     soak_over(scene);
 }
@@ -236,9 +238,9 @@ static void requests_belong_to_when_they_were_wanted(void **state)
 
     assert_int_equal(measured_ns(scene), 2 * NS_PER_S);
     assert_accounted(scene, 6, 6, 0);
-    assert_int_equal(scene->soak->measure.in_time.completed, 5);
-    assert_int_equal(scene->soak->measure.carried, 1);
-    assert_int_equal(scene->soak->measure.codes[200], 6);
+    assert_int_equal(soak_healthy(scene->soak)->measure.in_time.completed, 5);
+    assert_int_equal(soak_healthy(scene->soak)->measure.carried, 1);
+    assert_int_equal(soak_healthy(scene->soak)->measure.codes[200], 6);
     soak_over(scene);
 }
 
@@ -251,7 +253,7 @@ static void intervals_add_up_with_the_stragglers(void **state)
     struct peer_soak_interval interval;
     uint64_t completed = 0, covered_ns = 0, after = 0;
 
-    while (measure_pop_interval(&scene->soak->measure, &interval)) {
+    while (measure_pop_interval(&soak_healthy(scene->soak)->measure, &interval)) {
         assert_int_equal(interval.start_ns, covered_ns);
         covered_ns += interval.length_ns;
         completed += interval.counts.completed;
@@ -313,7 +315,8 @@ static void no_request_is_lost_where_the_warm_up_ends(void **state)
         uint64_t wanted = config.total ? config.total : (uint64_t)config.rate;
 
         assert_accounted(scene, wanted, wanted, 0);
-        assert_int_equal(scene->soak->measure.start_ns, scene->soak->start_ns + config.warmup_ns);
+        assert_int_equal(soak_healthy(scene->soak)->measure.start_ns,
+                         soak_healthy(scene->soak)->start_ns + config.warmup_ns);
         assert_true(counts_of(scene)->established <= counts_of(scene)->opened);
         soak_over(scene);
     }
@@ -336,7 +339,7 @@ static void a_late_end_of_the_warm_up_splits_no_request(void **state)
         uint64_t requests = counts_of(scene)->requests;
         assert_true(requests > 7);
         assert_accounted(scene, requests, requests, 0);
-        assert_int_equal(scene->soak->schedule.counted, requests);
+        assert_int_equal(soak_healthy(scene->soak)->schedule.counted, requests);
         soak_over(scene);
     }
 }
@@ -353,10 +356,11 @@ static void what_failed_in_the_warm_up_is_forgotten(void **state)
                                       .warmup_ns = 150 * MS};
     struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
 
-    assert_true(scene->soak->measure.start_ns > scene->soak->start_ns);
+    assert_true(soak_healthy(scene->soak)->measure.start_ns > soak_healthy(scene->soak)->start_ns);
     assert_int_equal(counts_of(scene)->requests,
                      counts_of(scene)->completed + peer_soak_errors(counts_of(scene)));
-    assert_true((scene->soak->first_error != NULL) == (peer_soak_errors(counts_of(scene)) > 0));
+    assert_true((soak_healthy(scene->soak)->measure.first_error != NULL) ==
+                (peer_soak_errors(counts_of(scene)) > 0));
     soak_over(scene);
 }
 
@@ -424,7 +428,7 @@ static void a_rate_that_is_reached_is_not_behind(void **state)
             struct scene *scene = soak_run(&service, config, 50 * MS, 600 * NS_PER_S);
             assert_accounted(scene, rows[i].requests, rows[i].requests, 0);
             assert_int_equal(measured_ns(scene), rows[i].duration_ns);
-            assert_int_equal(scene->soak->behind, 0);
+            assert_int_equal(soak_healthy(scene->soak)->behind, 0);
             soak_over(scene);
         }
     }
@@ -440,8 +444,8 @@ static void a_rate_that_is_not_reached_is_behind(void **state)
     struct peer_latency latency;
 
     assert_accounted(scene, 20, 20, 0);
-    assert_int_equal(scene->soak->behind, 80);
-    measure_summary(&scene->soak->measure, PEER_HISTOGRAM_REQUEST, &latency);
+    assert_int_equal(soak_healthy(scene->soak)->behind, 80);
+    measure_summary(&soak_healthy(scene->soak)->measure, PEER_HISTOGRAM_REQUEST, &latency);
     assert_true(latency.max > 850000 && latency.max < 853000); /* wanted at 190, done at 1042 */
     soak_over(scene);
 }
@@ -480,7 +484,7 @@ static void an_answer_after_its_time_is_late(void **state)
 
     assert_accounted(scene, 20, 10, 10);
     assert_int_equal(counts_of(scene)->timeout, 10);
-    assert_string_equal(scene->soak->first_error, "no answer in time");
+    assert_string_equal(soak_healthy(scene->soak)->measure.first_error, "no answer in time");
     soak_over(scene);
     scene = soak_run(&service, datagrams(20), 76 * MS, 60 * NS_PER_S);
     assert_accounted(scene, 20, 0, 20);
@@ -497,7 +501,8 @@ static void a_datagram_that_differs_is_told_in_words(void **state)
 
     assert_accounted(scene, 5, 0, 5);
     assert_int_equal(counts_of(scene)->bad_answer, 5);
-    assert_string_equal(scene->soak->first_error, "a datagram of 63 bytes came back for one of 64");
+    assert_string_equal(soak_healthy(scene->soak)->measure.first_error,
+                        "a datagram of 63 bytes came back for one of 64");
     soak_over(scene);
 }
 
@@ -521,8 +526,9 @@ static void an_error_tells_what_had_been_sent(void **state)
         struct peer_soak_config config = {.protocol = rows[i].protocol, .total = 3};
         struct scene *scene = soak_run(&rows[i].service, config, MS, 60 * NS_PER_S);
         assert_int_equal(peer_soak_errors(counts_of(scene)), 3);
-        assert_string_equal(scene->soak->first_error, rows[i].text);
-        assert_ptr_equal(scene->soak->first_error, scene->soak->first_errors[SOAK_CLOSED_EARLY]);
+        assert_string_equal(soak_healthy(scene->soak)->measure.first_error, rows[i].text);
+        assert_ptr_equal(soak_healthy(scene->soak)->measure.first_error,
+                         soak_healthy(scene->soak)->measure.first_errors[PEER_SOAK_CLOSED_EARLY]);
         soak_over(scene);
     }
 }
@@ -541,11 +547,11 @@ static void statuses_that_are_not_expected_are_errors(void **state)
         struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
         assert_accounted(scene, 10, 10 - rows[i].errors, rows[i].errors);
         assert_int_equal(counts_of(scene)->unexpected_status, rows[i].errors);
-        assert_int_equal(scene->soak->measure.codes[404], 10);
+        assert_int_equal(soak_healthy(scene->soak)->measure.codes[404], 10);
         assert_int_equal(counts_of(scene)->statuses[4], 10);
         assert_int_equal(counts_of(scene)->established, 1); /* the connection goes on */
         if (rows[i].errors)
-            assert_string_equal(scene->soak->first_error, "status 404");
+            assert_string_equal(soak_healthy(scene->soak)->measure.first_error, "status 404");
         soak_over(scene);
     }
 }
@@ -563,8 +569,10 @@ static void words_that_are_no_statuses_are_refused(void **state)
         struct peer_error error = {0};
         struct peer_soak_config config = {
             .expect = texts[i], .to = wire_addr("198.18.0.9"), .to_port = PORT};
-        assert_int_equal(
-            soak_start(&config, protocol_named(config.protocol), engine_flows(wire.engine), &wire.peers, 1, &soak, &error), -EINVAL);
+        assert_int_equal(soak_start(&config, protocol_named(config.protocol),
+                                    engine_flows(wire.engine), &wire.peers, 1, NULL, NULL, &soak,
+                                    &error),
+                         -EINVAL);
         assert_non_null(strstr(error.text, "status"));
     }
     wire_done(&wire);
@@ -586,8 +594,10 @@ static void headers_without_a_name_are_refused(void **state)
         struct peer_error error = {0};
         struct peer_soak_config config = {
             .headers = headers, .to = wire_addr("198.18.0.9"), .to_port = PORT};
-        assert_int_equal(
-            soak_start(&config, protocol_named(config.protocol), engine_flows(wire.engine), &wire.peers, 1, &soak, &error), -EINVAL);
+        assert_int_equal(soak_start(&config, protocol_named(config.protocol),
+                                    engine_flows(wire.engine), &wire.peers, 1, NULL, NULL, &soak,
+                                    &error),
+                         -EINVAL);
         assert_non_null(strstr(error.text, "no header's name"));
     }
     wire_done(&wire);
@@ -599,8 +609,7 @@ static void idle_connections_that_are_refused_are_not_stormed(void **state)
 {
     (void)state;
     struct manner_of_service service = {.greeting = "no\r\n", .closes_at_once = true};
-    struct peer_soak_config config = {
-        .protocol = "idle", .flows = 20, .duration_ns = 3 * NS_PER_S};
+    struct peer_soak_config config = {.protocol = "idle", .flows = 20, .duration_ns = 3 * NS_PER_S};
     struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
 
     /* 5, 10, ... 640, 1000 ms apart, and the way there and back: 10 rounds. */

@@ -77,7 +77,8 @@ static void an_upload_that_is_not_taken_is_told_from_no_answer(void **state)
     (void)state;
     struct scene *scene = RUN(early, .body = body, .body_len = BODY, .total = 1);
     assert_int_equal(counts_of(scene)->timeout, 1);
-    assert_non_null(strstr(scene->soak->first_error, "answered in time, but the rest"));
+    assert_non_null(
+        strstr(soak_healthy(scene->soak)->measure.first_error, "answered in time, but the rest"));
     scene_free(scene);
 }
 
@@ -176,8 +177,8 @@ static void wrong_lengths_are_named(void **state)
         struct scene *scene = RUN(script, .total = 3);
         assert_int_equal(counts_of(scene)->bad_answer, 3);
         assert_int_equal(counts_of(scene)->completed, 0);
-        if (!strstr(scene->soak->first_error, rows[i].word))
-            fail_msg("\"%s\": %s", rows[i].word, scene->soak->first_error);
+        if (!strstr(soak_healthy(scene->soak)->measure.first_error, rows[i].word))
+            fail_msg("\"%s\": %s", rows[i].word, soak_healthy(scene->soak)->measure.first_error);
         scene_free(scene);
     }
 }

@@ -6,7 +6,7 @@
  */
 #include "support/wire.h"
 
-#include "workload/pattern.h"
+#include "soak/pattern.h"
 
 enum { CHUNK = 256 * 1024 };
 

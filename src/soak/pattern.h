@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef WORKLOAD_PATTERN_H
-#define WORKLOAD_PATTERN_H
+#ifndef SOAK_PATTERN_H
+#define SOAK_PATTERN_H
 
 #include <stdbool.h>
 #include <stddef.h>

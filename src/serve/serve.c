@@ -8,7 +8,7 @@
  * than all others when there are UDP_CALLERS_MAX. Nothing is lost by that: its next datagram makes a
  * new one.
  */
-#include "workload/serve.h"
+#include "serve/serve.h"
 
 #include "base/macro.h"
 #include "http/server.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "workload/schedule.h"
+#include "soak/schedule.h"
 
 #include "base/macro.h"
 

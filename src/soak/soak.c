@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From what was asked for to a run that begins: what goes together, what is meant by what was left
+ * From what was asked for to runs that begin: what goes together, what is meant by what was left
  * out, what is made before the first connection.
  */
-#include "workload/pattern.h"
-#include "workload/soak.h"
+#include "soak/soak.h"
 
 #include "base/error.h"
 #include "base/macro.h"
+#include "soak/pattern.h"
+#include "soak/run.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,97 +69,117 @@ static void fill_defaults(struct peer_soak_config *config, enum protocol_kind ki
         config->message_bytes = 64;
 }
 
-static int prepare(struct soak *soak, struct peer_error *error)
+static int out_of_memory(struct peer_error *error)
 {
-    int status = measure_init(&soak->measure, soak_now(soak));
-
-    soak->scratch = malloc(SOAK_SCRATCH_BYTES);
-    soak->own = calloc(1, MAX(soak->protocol->run_bytes, 1u));
-    if (status < 0 || !soak->scratch || !soak->own)
-        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
-    pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
-    return soak->protocol->prepare ? soak->protocol->prepare(soak, error) : 0;
+    return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
 }
 
-static void init_lists(struct soak *soak)
+static int prepare(struct soak *soak, struct peer_error *error)
 {
-    list_init(&soak->connecting);
-    list_init(&soak->ready);
-    list_init(&soak->busy);
-    list_init(&soak->thinking);
-    list_init(&soak->leaving);
-    list_init(&soak->ending);
-    list_init(&soak->closing);
+    const struct protocol *protocol = soak->protocol;
+
+    soak->scratch = malloc(SOAK_SCRATCH_BYTES);
+    soak->own = calloc(1, MAX(protocol->run_bytes, 1u));
+    if (!soak->scratch || !soak->own)
+        return out_of_memory(error);
+    pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
+    return protocol->prepare ? protocol->prepare(soak->own, &soak->config, error) : 0;
+}
+
+static int make_runs(struct soak *soak, struct peer_error *error)
+{
+    const struct manner_context context = {
+        .udp = soak->config.udp, .shares = true, .peers = soak->peers->count};
+    struct manner_spec specs[MANNERS_MAX];
+    struct peer_soak_config healthy;
+
+    int status = manners_parse(soak->config.manners, &context, specs, error);
+    soak->config.manners = NULL; /* the caller's string */
+    if (status >= 0)
+        status = shares_new(soak, specs, status, &healthy, error);
+    if (status < 0)
+        return status;
+    soak->runs[0] = run_new(soak, &healthy, NULL);
+    soak->run_count = MAX(soak->run_count, 1u);
+    return soak->runs[0] ? 0 : out_of_memory(error);
+}
+
+static void begin(struct soak *soak)
+{
+    run_begin(soak_healthy(soak));
+    for (size_t i = 1; i < soak->run_count; i++)
+        share_begin(soak->runs[i]);
 }
 
 int soak_start(const struct peer_soak_config *config, const struct protocol *protocol,
                struct flows *flows, const struct addr_set *peers, uint64_t seed,
-               struct soak **ret_soak, struct peer_error *error)
+               soak_measured measured, void *user, struct soak **ret_soak, struct peer_error *error)
 {
     int status = check(config, protocol, peers, error);
     if (status < 0)
         return status;
     struct soak *soak = calloc(1, sizeof(*soak));
     if (!soak)
-        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+        return out_of_memory(error);
     soak->config = *config;
     soak->protocol = protocol;
-    soak->ops = ops_of(config, protocol);
-    fill_defaults(&soak->config, soak->ops->kind);
+    fill_defaults(&soak->config, ops_of(config, protocol)->kind);
     soak->flows = flows;
     soak->peers = peers;
     soak->seed = seed;
-    soak->start_ns = soak_now(soak);
-    soak_init(soak);
-    init_lists(soak);
+    soak->measured = measured;
+    soak->measured_user = user;
     status = prepare(soak, error);
     if (status == 0)
-        status = soak_shares_new(soak, error);
+        status = make_runs(soak, error);
     if (status < 0) {
         soak_free(soak);
         return status;
     }
-    soak_begin(soak);
-    soak_shares_begin(soak);
+    begin(soak);
     *ret_soak = soak;
     return 0;
 }
 
-void soak_plan(struct soak *soak)
+void soak_stop(struct soak *soak, uint64_t grace_ns)
 {
-    const struct peer_soak_config *config = &soak->config;
-    uint64_t warm_ns = soak->start_ns + config->warmup_ns;
-    soak->schedule = (struct schedule){
-        .rate = config->rate,
-        .connect_rate = config->connect_rate,
-        .ramp_ns = config->ramp_ns,
-        .flows = config->flows,
-        .total = config->total,
-        .by_opening = config->rate > 0 && config->requests_per_connection == 1,
-        .start_ns = soak->start_ns,
-        .warm_ns = warm_ns,
-        .end_ns = config->duration_ns ? warm_ns + config->duration_ns : UINT64_MAX,
-    };
+    run_stop(soak_healthy(soak), grace_ns);
 }
 
-struct soak *soak_new_share(const struct peer_soak_config *config, struct soak *parent)
+bool soak_is_over(const struct soak *soak)
 {
-    struct soak *soak = calloc(1, sizeof(*soak));
+    return soak_healthy(soak)->over;
+}
+
+bool soak_is_measured(const struct soak *soak)
+{
+    return soak_healthy(soak)->measure.closed;
+}
+
+const struct peer_soak_counts *soak_counts(const struct soak *soak, uint64_t *ret_open)
+{
+    *ret_open = soak_healthy(soak)->open;
+    return &soak_healthy(soak)->measure.counts;
+}
+
+int soak_pop_interval(struct soak *soak, struct peer_soak_interval *ret_interval)
+{
+    return measure_pop_interval(&soak_healthy(soak)->measure, ret_interval);
+}
+
+struct soak *soak_free(struct soak *soak)
+{
     if (!soak)
         return NULL;
-    *soak = (struct soak){
-        .config = *config,
-        .parent = parent,
-        .protocol = parent->protocol,
-        .ops = parent->ops,
-        .own = parent->own,
-        .flows = parent->flows,
-        .peers = parent->peers,
-        .seed = parent->seed,
-        .start_ns = parent->start_ns,
-        .scratch = parent->scratch,
-    };
-    soak_init(soak);
-    init_lists(soak);
-    return measure_init(&soak->measure, soak->start_ns) < 0 ? soak_free(soak) : soak;
+    clients_cut_senders(soak);
+    soak->measured = NULL;
+    while (soak->run_count > 1)
+        run_free(soak->runs[--soak->run_count]);
+    run_free(soak->runs[0]);
+    if (soak->protocol->done && soak->own)
+        soak->protocol->done(soak->own);
+    free(soak->own);
+    free(soak->scratch);
+    free(soak);
+    return NULL;
 }

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/macro.h"
-#include "workload/measure.h"
+#include "soak/measure.h"
 
 static uint64_t completed_in_series(struct measure *measure)
 {

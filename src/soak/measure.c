@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "workload/measure.h"
+#include "soak/measure.h"
 
 #include "base/macro.h"
 
@@ -42,6 +42,8 @@ void measure_restart(struct measure *measure, uint64_t start_ns)
     measure->warmed = measure->counts.completed;
     measure->counts = measure->before = (struct peer_soak_counts){0};
     memset(measure->codes, 0, sizeof(measure->codes));
+    memset(measure->first_errors, 0, sizeof(measure->first_errors));
+    measure->first_error = NULL;
     measure->carried = 0;
     measure->start_ns = measure->interval_start_ns = start_ns;
     measure->interval_count = measure->interval_taken = 0;
@@ -54,6 +56,12 @@ void measure_latency(struct measure *measure, enum peer_soak_histogram which, ui
     hdr_record_value(measure->histograms[which], value);
     if (which == PEER_HISTOGRAM_REQUEST)
         hdr_record_value(measure->interval_request, value);
+}
+
+void measure_since(struct measure *measure, enum peer_soak_histogram which, uint64_t from_ns,
+                   uint64_t until_ns)
+{
+    measure_latency(measure, which, until_ns > from_ns ? until_ns - from_ns : 0);
 }
 
 /* All members are counters of 64 bits. */

@@ -2,7 +2,7 @@
 /*
  * Word i of a stream is splitmix64's i-th output from the key.
  */
-#include "workload/pattern.h"
+#include "soak/pattern.h"
 
 #include "base/macro.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef WORKLOAD_SCHEDULE_H
-#define WORKLOAD_SCHEDULE_H
+#ifndef SOAK_SCHEDULE_H
+#define SOAK_SCHEDULE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/macro.h"
-#include "workload/schedule.h"
+#include "soak/schedule.h"
 
 #define S  NS_PER_S
 #define MS NS_PER_MS

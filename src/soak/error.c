@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Errors of a soak: counted by kind, and the first of each kind in words. The words say what the
+ * application had sent before it gave up, since that is mostly the reason ("Too many connections").
+ * How an answer begins is kept for that in a small table by the flow's number, so that it costs no
+ * flow anything: where another flow has taken its place nothing is said.
+ */
+#include "base/macro.h"
+#include "soak/run.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void count_error(struct run *run, enum peer_soak_error kind)
+{
+    struct peer_soak_counts *counts = &run->measure.counts;
+    uint64_t *const counters[] = {[PEER_SOAK_REFUSED] = &counts->refused,
+                                  [PEER_SOAK_RESET] = &counts->reset,
+                                  [PEER_SOAK_TIMEOUT] = &counts->timeout,
+                                  [PEER_SOAK_BAD_ANSWER] = &counts->bad_answer,
+                                  [PEER_SOAK_CLOSED_EARLY] = &counts->closed_early,
+                                  [PEER_SOAK_STATUS] = &counts->unexpected_status,
+                                  [PEER_SOAK_CLOSED_IDLE] = &counts->closed_idle};
+    ++*counters[kind];
+}
+
+/* The answer that is awaited has begun; without a request, anything came. */
+static bool has_spoken(const struct client *client)
+{
+    const struct request *request = client_request(client);
+
+    return request ? request->first_byte : client->spoke;
+}
+
+/* The first of its kind is kept in words, with what the application had sent when it gave up. */
+__attribute__((format(printf, 4, 0))) static void note_first(struct run *run,
+                                                             const struct client *client,
+                                                             enum peer_soak_error kind,
+                                                             const char *format, va_list arguments)
+{
+    struct measure *measure = &run->measure;
+    char *text = measure->first_errors[kind];
+    const size_t room = sizeof(measure->first_errors[kind]);
+
+    if (text[0])
+        return;
+    vsnprintf(text, room, format, arguments);
+    if (!measure->first_error)
+        measure->first_error = text;
+    const struct said *said = &run->soak->said[client->id % SAID_CLIENTS];
+    bool gave_up =
+        kind == PEER_SOAK_CLOSED_EARLY || kind == PEER_SOAK_RESET || kind == PEER_SOAK_TIMEOUT;
+    if (gave_up && has_spoken(client) && said->len && said->id == client->id) {
+        size_t len = strlen(text);
+        snprintf(text + len, room - len, "; it had sent \"%.*s\"", said->len, said->text);
+    }
+}
+
+void run_error(struct run *run, const struct client *client, uint64_t at_ns,
+               enum peer_soak_error kind, const char *format, va_list arguments)
+{
+    if (!run_counts(run, at_ns))
+        return;
+    count_error(run, kind);
+    note_first(run, client, kind, format, arguments);
+}
+
+void client_said(struct client *client, const void *data, size_t len)
+{
+    struct said *said = &client->run->soak->said[client->id % SAID_CLIENTS];
+    const char *from = data;
+
+    said->id = client->id;
+    said->len = 0;
+    while (len && isspace((unsigned char)*from))
+        from++, len--;
+    for (; len && said->len < (int)sizeof(said->text) && *from != '\r' && *from != '\n'; len--) {
+        said->text[said->len++] = isprint((unsigned char)*from) ? *from : '.';
+        from++;
+    }
+}
+
+const char *client_closed_text(const struct client *client)
+{
+    if (flow_end(&client->flow) == PEER_END_UNREACHABLE)
+        return client_unreachable_text(client);
+    return run_asks(client->run) ? "closed before the answer was complete"
+                                 : "closed by the application";
+}
+
+const char *client_late_text(const struct client *client, const struct request *request)
+{
+    const struct protocol_ops *ops = client->run->ops;
+    const char *text = request && ops->late ? ops->late(client, request) : NULL;
+
+    if (text)
+        return text;
+    return client->state == CLIENT_CONNECTING ? "no answer to the handshake" : "no answer in time";
+}
+
+const char *client_unreachable_text(const struct client *client)
+{
+    static const struct {
+        uint8_t family, type, code;
+        const char *text;
+    } texts[] = {
+        {4, 3, 0, "unreachable: no network (ICMP)"},
+        {4, 3, 1, "unreachable: no such host (ICMP)"},
+        {4, 3, 2, "unreachable: no such protocol (ICMP)"},
+        {4, 3, 3, "port unreachable"},
+        {4, 3, 9, "unreachable: network administratively prohibited (ICMP)"},
+        {4, 3, 10, "unreachable: host administratively prohibited (ICMP)"},
+        {4, 3, 13, "unreachable: administratively prohibited (ICMP)"},
+        {6, 1, 0, "unreachable: no route (ICMPv6)"},
+        {6, 1, 1, "unreachable: administratively prohibited (ICMPv6)"},
+        {6, 1, 3, "unreachable: no such host (ICMPv6)"},
+        {6, 1, 4, "port unreachable"},
+        {6, 1, 5, "unreachable: source refused by policy (ICMPv6)"},
+        {6, 1, 6, "unreachable: route rejects it (ICMPv6)"},
+    };
+    uint8_t type, code;
+
+    flow_icmp(&client->flow, &type, &code);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (texts[i].family == client->run->config.to.family && texts[i].type == type &&
+            texts[i].code == code)
+            return texts[i].text;
+    return "unreachable";
+}

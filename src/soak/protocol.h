@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SOAK_PROTOCOL_H
+#define SOAK_PROTOCOL_H
+
+#include "flow/flow.h"
+
+#include <peer/error.h>
+#include <peer/soak.h>
+
+/**
+ * What bytes mean, from the client's side. A run (run.h) says when requests are wanted and has the
+ * connections; a protocol says how a request is written and where its answer ends, and knows of no
+ * schedule. Its entry of the table in src/protocol has its scheme and port and what goes with it.
+ *
+ * All functions run with the stack unwound. Where one may have ended the client, nothing of it is
+ * touched after the call: `client_is_over` tells.
+ */
+
+/** One connection, or one UDP flow, with the protocol's own bytes behind it. */
+struct client;
+/** One request that is under way. A client has as many at once as it announced (client_ready). */
+struct request;
+
+/** What a client does with its time. */
+enum protocol_kind {
+    PROTOCOL_ASKS,    /* requests with answers: rates, numbers of them, time-outs */
+    PROTOCOL_STREAMS, /* bytes until the end of the run */
+    PROTOCOL_HOLDS,   /* nothing: connections are what is counted */
+};
+
+enum taken {
+    TAKEN_MORE,   /* the answer goes on */
+    TAKEN_ANSWER, /* it is complete */
+    TAKEN_WRONG,  /* client_fail was called */
+};
+
+/** What the bytes mean, over TCP or over UDP. All functions but `ask` may be NULL. Where a `request`
+ *  is given it is the oldest that is under way, or NULL. */
+struct protocol_ops {
+    enum protocol_kind kind;
+    bool needs_rate; /* nothing else would slow it down */
+    bool unasked;    /* what comes while nothing is under way is taken, and no error */
+    bool any_order;  /* answers come in any order: it marks their first bytes, and a request that is
+                      * late is lost alone */
+    /** The connection stands. Calls client_ready when requests may come: at once, or when a greeting
+     *  was read or a login is done. NULL: one at a time, at once. */
+    void (*opened)(struct client *client);
+    /** Begins a request (STREAMS: what lasts as long as the connection). */
+    void (*ask)(struct client *client, struct request *request);
+    /** TCP: reads in what came, up to the end of an answer, and does nothing else but fail:
+     *  `ret_used` of `len` bytes, which are consumed then. */
+    enum taken (*take)(struct client *client, struct request *request, const char *data, size_t len,
+                       size_t *ret_used);
+    /** What was read is consumed: acts on it. NULL: an answer that is complete is right. */
+    void (*taken)(struct client *client, struct request *request, enum taken taken);
+    /** UDP: one datagram. */
+    void (*datagram)(struct client *client, struct request *request, const void *data, size_t len);
+    /** Bytes were acknowledged, while something is under way. */
+    void (*writable)(struct client *client, struct request *request);
+    /** The application sent FIN while something was under way. NULL: that is an error. */
+    void (*eof)(struct client *client, struct request *request);
+    /** It sent RST then; true when that is dealt with. */
+    bool (*reset)(struct client *client, struct request *request);
+    /** The client is given up: frees what the protocol has put there. */
+    void (*let_go)(struct client *client);
+    /** What to call it that this request is late; NULL: as ever. */
+    const char *(*late)(const struct client *client, const struct request *request);
+    /** The time of client_nudge_at has come: called for the requests under way, oldest first, until
+     *  it returns false. */
+    bool (*nudge)(struct client *client, struct request *request, uint64_t now_ns);
+};
+
+/** What of a configuration a protocol has use for; the rest is refused in words. */
+enum {
+    PROTOCOL_TAKES_PATH = 1,
+    PROTOCOL_TAKES_HEADERS = 2, /* method and expected statuses too */
+    PROTOCOL_TAKES_BODY = 4,
+};
+
+struct protocol {
+    const char *name;
+    /** Its targets are "scheme://..."; NULL: it is asked for by name, over "tcp://" or "udp://". */
+    const char *scheme;
+    uint16_t port; /* of a target without one; 0: it must be given */
+    unsigned takes;
+    const struct protocol_ops *tcp, *udp; /* NULL: not over that */
+    /** Zeroed memory of the protocol's own: one for the run, one behind each client. */
+    size_t run_bytes, client_bytes;
+    /** Once, before the first client. Strings of `config` need not live on; what it takes from there
+     *  it may set to NULL. -EINVAL with text, -ENOMEM. May be NULL, like `done`, which is called too
+     *  when it failed. */
+    int (*prepare)(void *run, struct peer_soak_config *config, struct peer_error *error);
+    void (*done)(void *run);
+};
+
+/* ---- what a protocol is given ---- */
+
+void *client_own(const struct client *client);
+void *client_run(const struct client *client);
+const struct peer_soak_config *client_config(const struct client *client);
+struct flow *client_flow(struct client *client);
+/** For a pattern: another for each client of each seed. */
+uint64_t client_key(const struct client *client);
+uint64_t client_now(const struct client *client);
+/** SOAK_SCRATCH_BYTES; at the start it is filled with the pattern of the run. */
+enum { SOAK_SCRATCH_BYTES = 256 * 1024 };
+uint8_t *client_scratch(const struct client *client);
+/** Counters that only a protocol knows of. */
+struct peer_soak_counts *client_counts(struct client *client);
+/** Nothing is to be done with it any more. */
+bool client_is_over(const struct client *client);
+/** The oldest request under way, or NULL. */
+struct request *client_request(const struct client *client);
+/** The one under way that is the `number`-th of the client's, from 1, or NULL. */
+struct request *client_request_numbered(const struct client *client, uint32_t number);
+/** Requests that were begun on it. */
+uint32_t client_asked(const struct client *client);
+/** No request comes after those that are under way. */
+bool client_is_last(const struct client *client);
+
+/* ---- what it does ---- */
+
+/** From now on up to `slots` requests at once. */
+void client_ready(struct client *client, uint32_t slots);
+/** There are to be no more requests. `remote_closes`: the answer says that the application closes;
+ *  it is waited for a moment, so that TIME-WAIT is its own. */
+void client_end_after(struct client *client, bool remote_closes);
+/** Counts an error for each request under way (or one), and gives the connection up. */
+void client_fail(struct client *client, enum peer_soak_error kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/** Counts an error of what came unasked; the client goes on. */
+void client_error(struct client *client, enum peer_soak_error kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/** Calls `nudge` then, or earlier. */
+void client_nudge_at(struct client *client, uint64_t at_ns);
+/** Writes and counts; FLOW_WRITE_* flags. Returns as flow_write. */
+ssize_t client_write(struct client *client, const void *data, size_t len, int flags);
+/** How many requests the schedule wants now beyond those under way; takes `count` of them, which
+ *  were done together with one that is. */
+uint64_t client_behind(const struct client *client);
+void client_also(struct client *client, uint64_t count);
+
+/** Bytes of it that were written (STREAMS: that are acknowledged). */
+uint64_t request_sent(const struct request *request);
+void request_set_sent(struct request *request, uint64_t bytes);
+/** Writes (the rest of) bytes that stay where they are until the client is over: true when all are
+ *  written. Fails the client when that cannot be. */
+bool request_send(struct request *request, const void *data, size_t len);
+/** Likewise `len` bytes that are made: `make` writes those from `at` on. */
+bool request_send_made(struct request *request, uint64_t len,
+                       void (*make)(struct client *client, uint64_t at, void *out, size_t len));
+/** Which of the client's it is, from 1. */
+uint32_t request_number(const struct request *request);
+/** When it was begun. */
+uint64_t request_started_ns(const struct request *request);
+/** The first byte of its answer was seen; marks it. */
+bool request_is_answered(const struct request *request);
+void request_first_byte(struct request *request);
+/** The answer is complete and right. */
+void request_done(struct request *request);
+/** The answer is complete. Counts its status, as an error when that is not `right`. */
+void request_answered(struct request *request, unsigned status, bool right);
+/** It came to nothing; the client goes on. */
+void request_lose(struct request *request, enum peer_soak_error kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/** It is asked once more on another connection, and this one is over. Counts that. */
+void request_repeat(struct request *request);
+
+#endif

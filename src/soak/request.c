@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A request: taken from the schedule, asked, answered or lost. It exists while it is under way, so
+ * a connection that waits costs none.
+ *
+ * It belongs to the time at which the schedule wanted it, see count.c. Without a rate that is when
+ * it leaves: others may have left before it while its turn came.
+ */
+#include "soak/run.h"
+
+#include "base/arena.h"
+#include "base/macro.h"
+
+#include <errno.h>
+
+static struct request *latest(const struct client *client)
+{
+    return list_entry(client->requests.prev, struct request, sibling);
+}
+
+/* ---- its life ---- */
+
+struct request *request_new(struct client *client, uint64_t intended_ns)
+{
+    struct request *request = arena_get(sizeof(*request));
+
+    if (!request)
+        return NULL;
+    *request = (struct request){.client = client, .intended_ns = intended_ns};
+    list_init(&request->node);
+    list_add_tail(&client->requests, &request->sibling);
+    return request;
+}
+
+struct request *request_free(struct request *request)
+{
+    struct client *client = request->client;
+
+    if (request->number)
+        client->under_way--;
+    list_remove(&request->node);
+    list_remove(&request->sibling);
+    arena_put(request);
+    return NULL;
+}
+
+void request_begin(struct request *request)
+{
+    struct client *client = request->client;
+    struct run *run = client->run;
+
+    request->number = ++client->asked;
+    request->started_ns = run_now(run);
+    client->under_way++;
+    list_add_tail(&run->asked, &request->node);
+    run_watch(run);
+}
+
+void request_start(struct request *request)
+{
+    struct client *client = request->client;
+    struct run *run = client->run;
+    const struct peer_soak_config *config = &run->config;
+
+    request_begin(request);
+    run->measure.counts.requests += run_counts(run, request->intended_ns);
+    client->last |=
+        config->requests_per_connection && client->asked >= config->requests_per_connection;
+    bool more = client->under_way < client->slots && run->schedule.rate > 0 && !client->last;
+    if (more || client->state != CLIENT_BUSY)
+        client_set_state(client, more ? CLIENT_READY : CLIENT_BUSY);
+    uint32_t number = request->number;
+    run->flows->sent_ns = 0;
+    run->ops->ask(client, request);
+    /* Another may be in its memory by now. One that was taken in the warm-up stays there. */
+    if (run->schedule.rate > 0 || !run->flows->sent_ns || client_is_over(client) ||
+        list_empty(&client->requests) || timer_armed(&run->warm))
+        return;
+    if (latest(client)->number == number)
+        latest(client)->intended_ns = run->flows->sent_ns;
+}
+
+void client_ask(struct client *client)
+{
+    struct run *run = client->run;
+    struct request *request = request_new(client, run_take(run));
+
+    if (request)
+        request_start(request);
+    else
+        client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
+}
+
+/* ---- what it sends ---- */
+
+uint64_t request_sent(const struct request *request)
+{
+    return request->sent_bytes;
+}
+
+void request_set_sent(struct request *request, uint64_t bytes)
+{
+    request->sent_bytes = bytes;
+}
+
+uint32_t request_number(const struct request *request)
+{
+    return request->number;
+}
+
+uint64_t request_started_ns(const struct request *request)
+{
+    return request->started_ns;
+}
+
+/* `done` as flow_write returns. Whether there may be more to write now. */
+static bool note_sent(struct request *request, ssize_t done)
+{
+    struct client *client = request->client;
+
+    if (done > 0)
+        request->sent_bytes += (uint64_t)done;
+    else if (done < 0 && done != -EAGAIN && client->flow.state != FLOW_ENDED) /* which is told */
+        client_fail(client, PEER_SOAK_CLOSED_EARLY, "closed before the request was sent");
+    return done > 0;
+}
+
+bool request_send(struct request *request, const void *data, size_t len)
+{
+    const char *from = data;
+    size_t at = (size_t)request->sent_bytes;
+
+    if (at < len) {
+        ssize_t done = client_write(request->client, from + at, len - at, FLOW_WRITE_STABLE);
+        if (!note_sent(request, done))
+            return false;
+    }
+    return request->sent_bytes == len;
+}
+
+bool request_send_made(struct request *request, uint64_t len,
+                       void (*make)(struct client *client, uint64_t at, void *out, size_t len))
+{
+    struct client *client = request->client;
+    uint8_t *scratch = client_scratch(client);
+
+    while (request->sent_bytes < len) {
+        size_t part = (size_t)MIN(len - request->sent_bytes, (uint64_t)SOAK_SCRATCH_BYTES);
+        part = MIN(part, flow_write_room(&client->flow));
+        if (!part)
+            return false;
+        make(client, request->sent_bytes, scratch, part);
+        if (!note_sent(request, client_write(client, scratch, part, 0)))
+            return false;
+    }
+    return true;
+}
+
+/* ---- its end ---- */
+
+bool request_is_answered(const struct request *request)
+{
+    return request->first_byte;
+}
+
+void request_first_byte(struct request *request)
+{
+    struct client *client = request->client;
+    struct run *run = client->run;
+
+    if (request->first_byte)
+        return;
+    request->first_byte = true;
+    if (run_counts(run, request->intended_ns))
+        measure_since(&run->measure, PEER_HISTOGRAM_FIRST_BYTE, request->intended_ns,
+                      flow_arrived_ns(&client->flow));
+}
+
+void request_count(struct request *request, uint64_t at_ns)
+{
+    struct measure *measure = &request->client->run->measure;
+
+    if (!run_counts(request->client->run, request->intended_ns)) {
+        measure->carried += !measure->closed;
+        return;
+    }
+    measure->counts.completed++;
+    measure_since(measure, PEER_HISTOGRAM_REQUEST, request->intended_ns, at_ns);
+}
+
+void request_done(struct request *request)
+{
+    struct client *client = request->client;
+
+    request_count(request,
+                  request->first_byte ? flow_arrived_last_ns(&client->flow) : run_now(client->run));
+    request_free(request);
+    run_next(client);
+}
+
+void request_answered(struct request *request, unsigned status, bool right)
+{
+    struct measure *measure = &request->client->run->measure;
+    unsigned code = status < PEER_STATUS_CODES ? status : 0;
+    unsigned class = code / 100 < PEER_STATUS_CLASSES ? code / 100 : 0;
+    bool counts = run_counts(request->client->run, request->intended_ns);
+
+    measure->counts.statuses[class] += counts;
+    measure->codes[code] += counts;
+    if (!right)
+        request_lose(request, PEER_SOAK_STATUS, "status %u", status);
+    else
+        request_done(request);
+}
+
+void request_lose(struct request *request, enum peer_soak_error kind, const char *format, ...)
+{
+    struct client *client = request->client;
+    va_list arguments;
+
+    va_start(arguments, format);
+    run_error(client->run, client, request->intended_ns, kind, format, arguments);
+    va_end(arguments);
+    request_free(request);
+    run_next(client);
+}
+
+void client_also(struct client *client, uint64_t count)
+{
+    struct run *run = client->run;
+
+    for (; count; count--) {
+        uint64_t wanted_ns = run_take(run);
+        if (!run_counts(run, wanted_ns))
+            continue;
+        measure_since(&run->measure, PEER_HISTOGRAM_REQUEST, wanted_ns, run_now(run));
+        run->measure.counts.requests++;
+        run->measure.counts.completed++;
+    }
+}
+
+/* The other client is busy from its first SYN on. */
+void request_repeat(struct request *lost)
+{
+    struct client *client, *old = lost->client;
+    struct run *run = old->run;
+    uint64_t intended_ns = lost->intended_ns;
+    bool counts = run_counts(run, intended_ns);
+
+    client_let_go(old);
+    client = run_open_one(run);
+    struct request *request = client ? request_new(client, intended_ns) : NULL;
+    if (request) {
+        run->measure.counts.asked_again += counts;
+        client->again = true;
+        request_begin(request);
+        client_set_state(client, CLIENT_BUSY);
+    } else {
+        run->measure.counts.closed_idle += counts;
+    }
+    run_after_end(run);
+}

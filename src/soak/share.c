@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The badly behaved among the clients of a soak.
+ *
+ * Each manner's share is a run of its own beside the healthy one: the same protocol with the same
+ * peers, its own clients, schedule, counts and latencies, started and stopped with the healthy run.
+ * So what the healthy ones see is measured by itself, a share stays as large as it is whatever ends
+ * its clients, and the healthy run does not know of any of this.
+ *
+ * -c is for all together, in exact shares. So is a rate of connections; a rate of requests is the
+ * healthy clients' alone, and the others ask as often, each for itself, on top of it.
+ */
+#include "soak/run.h"
+
+#include "base/error.h"
+#include "base/macro.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { FLOOD_AT_ONCE = 256, FLOOD_PORTS = 1023 };
+
+/* ---- birth ---- */
+
+/* How many of the clients have a manner: `sum` is the share of those before it, with its own. */
+static uint64_t upto(const struct peer_soak_config *whole, double sum)
+{
+    return (uint64_t)(sum * (double)whole->flows + 0.5);
+}
+
+static struct run *share_new(struct soak *soak, const struct manner_spec *spec, uint64_t flows,
+                             uint64_t healthy)
+{
+    struct peer_soak_config config = soak->config;
+    double part = (double)flows / (double)config.flows;
+
+    config.flows = spec->manner->begin ? flows : 0;
+    config.total = config.duration_ns = config.touch = 0;
+    config.rate *= healthy ? (double)flows / (double)healthy : part;
+    config.connect_rate *= part;
+    return run_new(soak, &config, spec);
+}
+
+/* How many clients each has; all of them, or -EINVAL with text. */
+static int divide(const struct peer_soak_config *whole, const struct manner_spec *specs, int count,
+                  uint64_t flows[MANNERS_MAX], uint64_t *ret_bad, struct peer_error *error)
+{
+    uint64_t bad = 0;
+    double sum = 0;
+
+    for (int i = 0; i < count; i++) {
+        flows[i] = upto(whole, sum + specs[i].share) - upto(whole, sum);
+        sum += specs[i].share;
+        if (specs[i].manner->begin)
+            flows[i] = MAX(flows[i], 1u);
+        bad += flows[i];
+    }
+    if (bad > whole->flows || (bad == whole->flows && sum < 1 - 1e-9))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "%llu flows (-c) are too few for these shares of them",
+                         (unsigned long long)whole->flows);
+    *ret_bad = bad;
+    return 0;
+}
+
+int shares_new(struct soak *soak, const struct manner_spec *specs, int count,
+               struct peer_soak_config *healthy, struct peer_error *error)
+{
+    uint64_t flows[MANNERS_MAX], bad;
+
+    *healthy = soak->config;
+    if (count == 0)
+        return 0;
+    int status = divide(&soak->config, specs, count, flows, &bad, error);
+    if (status < 0)
+        return status;
+    uint64_t left = soak->config.flows - bad;
+    for (int i = 0; i < count; i++) {
+        soak->runs[1 + i] = share_new(soak, &specs[i], flows[i], left);
+        if (!soak->runs[1 + i])
+            return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+        soak->run_count = (size_t)i + 2;
+    }
+    healthy->flows = left;
+    healthy->connect_rate *= (double)left / (double)soak->config.flows;
+    if (!left && !healthy->duration_ns) /* nobody counts the requests */
+        healthy->duration_ns = 10 * NS_PER_S;
+    return 0;
+}
+
+/* ---- a flood: no clients at all ---- */
+
+static void flood_some(struct run *run)
+{
+    struct stack_tuple tuple = {.remote = run->config.to, .remote_port = run->config.to_port};
+    uint64_t peers = run->soak->peers->count;
+
+    for (int i = 0; i < FLOOD_AT_ONCE && run->flood_sent < run->flood_due; i++) {
+        uint64_t k = run->flood_sent++;
+        tuple.local = addr_set_at(run->soak->peers, k % peers);
+        tuple.local_port = (uint16_t)(1 + k / peers % FLOOD_PORTS);
+        if (flows_syn(run->flows, &tuple) == 0)
+            run->measure.counts.opened++;
+    }
+}
+
+/* What could not be sent in time is not sent later: the rate is a bound. */
+void share_flood_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct run *run = list_entry(timer, struct run, flood);
+    double rate = (double)run->manner.value;
+
+    if (run->stopping)
+        return;
+    run->flood_due = (uint64_t)((double)(now_ns - run->start_ns) / 1e9 * rate) + 1;
+    flood_some(run);
+    run->flood_sent = run->flood_due;
+    uint64_t gap_ns = (uint64_t)(1e9 / rate);
+    run_arm(run, timer, now_ns + MAX(gap_ns, NS_PER_MS));
+}
+
+void share_begin(struct run *run)
+{
+    if (!run->manner.manner->begin)
+        run_arm(run, &run->flood, run_now(run));
+    run_begin(run);
+}
+
+/* ---- a client ---- */
+
+int share_dress(struct client *client)
+{
+    struct run *run = client->run;
+
+    return run_is_healthy(run) ? 0 : manner_start(&client->flow, &run->manner, &run->begun);
+}
+
+bool share_parks(struct client *client)
+{
+    const struct flow_watch *watch;
+
+    if (run_is_healthy(client->run))
+        return false;
+    if (client->flow.state == FLOW_LOCAL_DONE) /* its FIN is out: it cannot ask again */
+        client->last = true;
+    watch = flow_watch(&client->flow);
+    return watch && watch->holds && !client->run->stopping;
+}
+
+/* How the application ends it: by what it does first. */
+void share_note(struct client *client, unsigned events)
+{
+    struct run *run = client->run;
+
+    if (run_is_healthy(run) || client->ended)
+        return;
+    client->ended = events & (FLOW_EOF | FLOW_END);
+    if (events & FLOW_END && flow_end(&client->flow) == PEER_END_RESET)
+        run->ends_reset++;
+    else if (events & FLOW_EOF)
+        run->ends_closed++;
+}
+
+/* ---- the end ---- */
+
+bool shares_end(struct soak *soak)
+{
+    bool over = true;
+
+    for (size_t i = 1; i < soak->run_count; i++) {
+        if (!soak->runs[i]->stopping)
+            run_stop(soak->runs[i], 0);
+    }
+    for (size_t i = 1; i < soak->run_count; i++)
+        over &= soak->runs[i]->over;
+    return over;
+}

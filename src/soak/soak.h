@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SOAK_SOAK_H
+#define SOAK_SOAK_H
+
+#include "base/addr_set.h"
+#include "flow/flow.h"
+#include "soak/protocol.h"
+
+#include <peer/soak.h>
+
+/**
+ * A soak: runs side by side, one of the healthy clients and one for each manner among them, with the
+ * same protocol, the same peers and one schedule to begin and end with. What it found is a result.
+ */
+struct soak;
+
+/** Called when the measured time of the healthy run begins behind a warm-up, and when it ends. */
+typedef void (*soak_measured)(void *user, bool begins);
+
+/** `config` as given by the caller, strings are copied or taken; `measured` may be NULL. 0, -EINVAL
+ *  with text, -ENOMEM. */
+int soak_start(const struct peer_soak_config *config, const struct protocol *protocol,
+               struct flows *flows, const struct addr_set *peers, uint64_t seed,
+               soak_measured measured, void *user, struct soak **ret_soak,
+               struct peer_error *error);
+/** No more requests; what is under way may end within `grace_ns`. */
+void soak_stop(struct soak *soak, uint64_t grace_ns);
+bool soak_is_over(const struct soak *soak);
+/** Its measured time is over; stragglers still count. */
+bool soak_is_measured(const struct soak *soak);
+struct soak *soak_free(struct soak *soak);
+/** Cheap: counts and open connections of the healthy run. */
+const struct peer_soak_counts *soak_counts(const struct soak *soak, uint64_t *ret_open);
+/** The next complete interval: 1, or 0 when there is none yet. */
+int soak_pop_interval(struct soak *soak, struct peer_soak_interval *ret_interval);
+
+#endif
