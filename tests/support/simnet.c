@@ -30,7 +30,7 @@ static void die(const char *what)
     abort();
 }
 
-static void *need(void *memory)
+void *simnet_need(void *memory)
 {
     if (!memory)
         die("out of memory");
@@ -70,7 +70,7 @@ static void note(struct simnet *net, char fate, const uint8_t *data, uint32_t le
 /* The kept bytes with zeros behind them: the text tells of headers only. */
 static void print_line(const struct simnet *net, const struct log_line *line)
 {
-    uint8_t *whole = need(calloc(1, line->len + 1));
+    uint8_t *whole = simnet_need(calloc(1, line->len + 1));
     char text[240];
 
     memcpy(whole, line->bytes, line->kept);
@@ -99,7 +99,7 @@ void simnet_print_log(const struct simnet *net)
 static struct parcel *parcel_new(const uint8_t *data, uint32_t len,
                                  const struct frame_offload *offload, uint64_t at_ns)
 {
-    struct parcel *parcel = need(malloc(sizeof(*parcel) + len));
+    struct parcel *parcel = simnet_need(malloc(sizeof(*parcel) + len));
 
     parcel->at_ns = at_ns;
     parcel->len = len;
@@ -159,7 +159,7 @@ static void frame_left(struct simnet *net, const struct frame *from)
 static void collect(struct simnet *net)
 {
     for (;;) {
-        struct frame *frame = need(frame_get(&net->frames, FRAME_LARGE_BYTES));
+        struct frame *frame = simnet_need(frame_get(&net->frames, FRAME_LARGE_BYTES));
         int status = device_recv(net->far, frame);
         if (status > 0)
             frame_left(net, frame);
@@ -258,7 +258,7 @@ bool simnet_run(struct simnet *net, bool (*done)(void *user), void *user, uint64
         stuck = next_ns <= net->now_ns ? stuck + 1 : 0;
         if (stuck > 100000)
             die("time stands still: a timer that is due is armed again and again");
-        net->now_ns = MAX(net->now_ns, next_ns);
+        net->now_ns = MAX(net->now_ns, next_ns + net->config.late_ns);
         step(net);
     }
     if (done && done(user))
@@ -302,18 +302,17 @@ static void dress(struct end *end)
         config->dress(config->user, end);
 }
 
-struct end *end_connect(struct simnet *net, uint8_t protocol, const char *from, uint16_t from_port,
-                        const char *to, uint16_t to_port)
+struct end *end_connect_like(struct simnet *net, const struct end *like, uint8_t protocol,
+                             const char *from, uint16_t from_port, const char *to,
+                             uint16_t to_port)
 {
-    struct end *end = need(calloc(1, sizeof(*end)));
+    struct end *end = simnet_end_new(net, like);
     struct stack_tuple tuple = {.local = simnet_addr(from),
                                 .remote = simnet_addr(to),
                                 .local_port = from_port,
                                 .remote_port = to_port};
 
-    end->net = net;
-    end->receive_phase = 777;
-    list_add_tail(&net->ends, &end->node);
+    end->receive_phase = PHASE_OF_SERVERS;
     flow_init(&end->flow, engine_flows(net->engine), &simnet_end_ops);
     dress(end);
     if (flow_connect(&end->flow, protocol, &tuple, net->config.handshake_ns) < 0) {
@@ -324,19 +323,21 @@ struct end *end_connect(struct simnet *net, uint8_t protocol, const char *from, 
     return end;
 }
 
+struct end *end_connect(struct simnet *net, uint8_t protocol, const char *from, uint16_t from_port,
+                        const char *to, uint16_t to_port)
+{
+    return end_connect_like(net, NULL, protocol, from, from_port, to, to_port);
+}
+
 static struct flow *on_accept(void *user, struct stack_listener *listener,
                               const struct stack_tuple *tuple)
 {
     struct simnet *net = user;
     struct listen_like *like = stack_listener_user(listener);
-    struct end *end = need(malloc(sizeof(*end)));
+    struct end *end = simnet_end_new(net, &like->like);
 
     (void)tuple;
-    *end = like->like;
-    memset(&end->flow, 0, sizeof(end->flow));
-    end->net = net;
-    end->send_phase = 777;
-    list_add_tail(&net->ends, &end->node);
+    end->send_phase = PHASE_OF_SERVERS;
     flow_init_accepted(&end->flow, engine_flows(net->engine), &simnet_end_ops);
     dress(end);
     net->accepted = end;
@@ -346,7 +347,7 @@ static struct flow *on_accept(void *user, struct stack_listener *listener,
 struct stack_listener *simnet_listen(struct simnet *net, uint8_t protocol, uint16_t port,
                                      const struct end *like)
 {
-    struct listen_like *listen = need(calloc(1, sizeof(*listen)));
+    struct listen_like *listen = simnet_need(calloc(1, sizeof(*listen)));
     const struct peer_addr any = {0};
 
     if (like)
@@ -365,7 +366,7 @@ struct end *simnet_accepted(struct simnet *net)
 static void on_ping(void *user, const struct stack_icmp *icmp)
 {
     struct simnet *net = user;
-    struct ping_node *ping = need(malloc(sizeof(*ping)));
+    struct ping_node *ping = simnet_need(malloc(sizeof(*ping)));
 
     ping->icmp = *icmp;
     list_add_tail(&net->pings, &ping->node);
@@ -384,19 +385,24 @@ bool simnet_take_ping(struct simnet *net, struct stack_icmp *ret_icmp)
 
 /* ---- birth and death ---- */
 
-static void fill_pattern(struct simnet *net)
+/* Made when it is first asked for: most scripts never do. */
+const uint8_t *simnet_pattern(struct simnet *net)
 {
     struct rng rng;
     uint64_t word = 0;
 
+    if (net->pattern)
+        return net->pattern;
+
     rng_derive(&rng, net->seed, 0x9A77E2);
-    net->pattern = need(malloc(2 * (size_t)PATTERN_PRIME));
+    net->pattern = simnet_need(malloc(2 * (size_t)PATTERN_PRIME));
     for (size_t i = 0; i < PATTERN_PRIME; i++) {
         if (i % 8 == 0)
             word = rng_next(&rng);
         net->pattern[i] = (uint8_t)(word >> i % 8 * 8);
     }
     memcpy(net->pattern + PATTERN_PRIME, net->pattern, PATTERN_PRIME);
+    return net->pattern;
 }
 
 static uint64_t choose_seed(const struct simnet_config *config)
@@ -410,7 +416,7 @@ static uint64_t choose_seed(const struct simnet_config *config)
 
 struct simnet *simnet_new(const struct simnet_config *config)
 {
-    struct simnet *net = need(calloc(1, sizeof(*net)));
+    struct simnet *net = simnet_need(calloc(1, sizeof(*net)));
     struct device *near;
     struct peer_error error;
 
@@ -422,14 +428,13 @@ struct simnet *simnet_new(const struct simnet_config *config)
     net->seed = choose_seed(config);
     net->now_ns = 1000 * NS_PER_S;
     net->trace = getenv("PEER_TEST_TRACE") != NULL;
-    net->log = need(calloc(LOG_LINES, sizeof(*net->log)));
+    net->log = simnet_need(calloc(LOG_LINES, sizeof(*net->log)));
     list_init(&net->way);
     list_init(&net->inbox);
     list_init(&net->ends);
     list_init(&net->listeners);
     list_init(&net->pings);
     frame_pool_init(&net->frames);
-    fill_pattern(net);
     current = net;
     if (addr_set_parse(config->peers, &net->peers, &error) < 0)
         die(error.text);

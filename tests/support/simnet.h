@@ -40,6 +40,7 @@ struct simnet_config {
     bool offload;      /* super-segments, incomplete checksums */
     bool frugal, ecn;  /* see struct stack_config */
     uint64_t delay_ns; /* one way; 0: 1 ms */
+    uint64_t late_ns;  /* a busy machine: every turn comes so long after what it is for */
     uint64_t seed;     /* 0: from PEER_TEST_SEED, or 1 */
     uint64_t max_flows;
     /** How many copies arrive (0: lost), and when: `*delay_ns` may be changed. NULL: one. */
@@ -106,6 +107,13 @@ struct end {
     uint64_t open_ns, readable_ns, eof_ns, end_ns; /* when, 0: not yet */
     int icmp_type, icmp_code;
     enum peer_end how; /* once ended */
+    /* With `on_event` it does nothing by itself but drop_when_ended: that function has the script. */
+    void (*on_event)(struct end *end, unsigned events);
+    void (*on_timer)(struct end *end); /* see end_wait */
+    void (*on_release)(struct end *end);
+    void *user;
+    size_t own_bytes; /* of the script's, see end_own */
+    struct timer timer;
 };
 
 struct simnet_counts {
@@ -118,13 +126,21 @@ struct simnet_counts simnet_counts(const struct simnet *net);
 /** Starts a connection or UDP flow; `from_port` 0 is chosen. NULL fails the test. */
 struct end *end_connect(struct simnet *net, uint8_t protocol, const char *from, uint16_t from_port,
                         const char *to, uint16_t to_port);
-/** Peers accept at `port`; each caller becomes an end like `*like` (copied now). */
+/** The same, by an end like `*like` (copied now). */
+struct end *end_connect_like(struct simnet *net, const struct end *like, uint8_t protocol,
+                             const char *from, uint16_t from_port, const char *to,
+                             uint16_t to_port);
+/** Peers accept at `port`; each caller becomes an end like `*like` (copied now; NULL: all zero). */
 struct stack_listener *simnet_listen(struct simnet *net, uint8_t protocol, uint16_t port,
                                      const struct end *like);
 /** The end that was accepted last, NULL for none. */
 struct end *simnet_accepted(struct simnet *net);
 /** Writes and reads what there is to write and read. */
 void end_pump(struct end *end);
+/** The script's own bytes behind the end, zero at first. */
+void *end_own(struct end *end);
+/** on_timer is called after so long; what was waited for before is forgotten. */
+void end_wait(struct end *end, uint64_t delay_ns);
 /** Gives the memory back (a flow that is open is reset). */
 void end_free(struct end *end);
 bool end_is_over(void *end);

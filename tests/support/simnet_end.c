@@ -18,16 +18,50 @@ static void end_release(struct flow *flow)
 
     if (end->net->accepted == end)
         end->net->accepted = NULL;
+    if (end->on_release)
+        end->on_release(end);
+    timer_cancel(engine_timers(end->net->engine), &end->timer);
     list_remove(&end->node);
     free(end);
+}
+
+static void end_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct end *end = list_entry(timer, struct end, timer);
+
+    (void)now_ns;
+    if (end->on_timer)
+        end->on_timer(end);
+}
+
+struct end *simnet_end_new(struct simnet *net, const struct end *like)
+{
+    struct end *end = simnet_need(calloc(1, sizeof(*end) + (like ? like->own_bytes : 0)));
+
+    if (like)
+        *end = *like;
+    memset(&end->flow, 0, sizeof(end->flow));
+    end->net = net;
+    timer_init(&end->timer, end_fire);
+    list_add_tail(&net->ends, &end->node);
+    return end;
+}
+
+void *end_own(struct end *end)
+{
+    return end + 1;
+}
+
+void end_wait(struct end *end, uint64_t delay_ns)
+{
+    (void)timer_arm(engine_timers(end->net->engine), &end->timer, end->net->now_ns + delay_ns);
 }
 
 /* What the pattern wants next, or the echo of what came in. */
 static void end_write(struct end *end)
 {
-    const uint8_t *pattern = end->net->pattern;
-
     while (end->sent < end->to_send) {
+        const uint8_t *pattern = simnet_pattern(end->net);
         uint64_t at = (end->sent + end->send_phase) % PATTERN_PRIME;
         size_t len = (size_t)MIN(end->to_send - end->sent, (uint64_t)PATTERN_PRIME);
         if (end->write_most)
@@ -47,7 +81,7 @@ static void end_check(struct end *end, const struct iovec *iov)
     uint64_t at = (end->received + end->receive_phase) % PATTERN_PRIME;
 
     if (iov->iov_len > PATTERN_PRIME ||
-        memcmp(iov->iov_base, end->net->pattern + at, iov->iov_len) != 0)
+        memcmp(iov->iov_base, simnet_pattern(end->net) + at, iov->iov_len) != 0)
         end->wrong = true;
     else
         end->net->counts.bytes += iov->iov_len;
@@ -125,12 +159,14 @@ static void end_event(struct flow *flow, unsigned events)
         end->icmp_type = flow->conn.icmp_type;
         end->icmp_code = flow->conn.icmp_code;
     }
-    end_pump(end);
-    if (events & FLOW_END) {
+    if (!end->on_event)
+        end_pump(end);
+    if (events & FLOW_END)
         end_over(end);
-        if (end->drop_when_ended)
-            end_free(end);
-    }
+    if (end->on_event)
+        end->on_event(end, events);
+    if (events & FLOW_END && end->drop_when_ended)
+        end_free(end);
 }
 
 const struct flow_ops simnet_end_ops = {.event = end_event, .release = end_release};

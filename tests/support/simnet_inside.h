@@ -10,6 +10,7 @@ enum {
     LOG_BYTES = 120,
     AT_ONCE = 512,
     PATTERN_PRIME = 1048573,
+    PHASE_OF_SERVERS = 777,
     INBOX_MOST = 65536
 };
 
@@ -56,10 +57,15 @@ struct simnet {
     struct log_line *log;
     uint64_t log_count;
     bool trace;       /* PEER_TEST_TRACE: every frame is printed at once */
-    uint8_t *pattern; /* twice PATTERN_PRIME */
+    uint8_t *pattern; /* twice PATTERN_PRIME; NULL: nobody asked yet */
 };
 
-/** Of every end: see simnet_end.c. */
+/** simnet.c: memory or the end of the program; what ends send. */
+void *simnet_need(void *memory);
+const uint8_t *simnet_pattern(struct simnet *net);
+
+/** simnet_end.c: an end whose flow is to be initialised with simnet_end_ops; `like` may be NULL. */
+struct end *simnet_end_new(struct simnet *net, const struct end *like);
 extern const struct flow_ops simnet_end_ops;
 
 #endif
