@@ -5,18 +5,8 @@
 /*
  * The test plays the rest of the world: it sends one frame at a time and looks at the exact answer.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <netinet/in.h>
-#include <string.h>
-
-#include "base/macro.h"
 #include "support/craft.h"
-#include "support/simnet.h"
+#include "support/simtest.h"
 
 enum { APP_PORT = 40000 };
 #define APP_ISN UINT32_C(0x7fffff00) /* the numbers pass the border of signed ones */
@@ -96,7 +86,5 @@ static inline struct end *accept_one(struct simnet *net, const char *peer, struc
     assert_silent(net);
     return end;
 }
-
-#define TEST(name) cmocka_unit_test_teardown(name, simnet_teardown)
 
 #endif

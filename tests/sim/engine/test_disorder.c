@@ -4,18 +4,9 @@
  * too: what comes in is what was sent. Frames of real size carry 1 GiB each way, and a fraction of
  * it where a sanitizer makes them slow, unless PEER_TEST_FULL=1.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "support/simtest.h"
 
-#include <cmocka.h>
-#include <netinet/in.h>
-#include <stdlib.h>
-
-#include "base/macro.h"
 #include "base/rng.h"
-#include "support/simnet.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -181,8 +172,6 @@ static void lost_doubled_and_reordered_v6_super_segments(void **state)
     rng_seed(&rng, 6);
     transfer(&(struct bulk){V6, .offload = true, .bytes = GIB / 8, .fate = be_bad, .user = &rng});
 }
-
-#define TEST(name) cmocka_unit_test_teardown(name, simnet_teardown)
 
 int main(void)
 {

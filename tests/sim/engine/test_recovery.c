@@ -4,22 +4,10 @@
  * One way takes 10 ms. The peers' wires are clear in the first tests, so that what is lost is what
  * the test says; in the last ones they are as bad as links can be.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "support/simtest.h"
 
-#include <cmocka.h>
-#include <inttypes.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/macro.h"
 #include "base/rng.h"
 #include "link/spec.h"
-#include "support/simnet.h"
 
 enum { SEGMENT = 1448, PORT = 80 };
 
@@ -345,8 +333,6 @@ static void same_seed_same_frames_on_the_worst_link(void **state)
     uint64_t first = run_bad(text + 1, 1000 * 1000, true);
     assert_true(run_bad(text + 1, 1000 * 1000, true) == first);
 }
-
-#define TEST(function) cmocka_unit_test_teardown(function, simnet_teardown)
 
 int main(void)
 {

@@ -4,19 +4,10 @@
  * windows at random, promises that it breaks. The stack must neither crash nor hold anything at the
  * end, and must send again what was only promised.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "support/simtest.h"
 
-#include <cmocka.h>
-#include <netinet/in.h>
-#include <string.h>
-
-#include "base/macro.h"
 #include "base/rng.h"
 #include "support/craft.h"
-#include "support/simnet.h"
 
 enum { PORT = 80, SEGMENT = 1448, ROUNDS = 3000 };
 #define APP_ISN UINT32_C(0x7fffff00)
@@ -238,8 +229,6 @@ static void a_segment_that_was_only_late_leaves_the_window_as_it_was(void **stat
     assert_true(window_after_a_late_segment(0) >= 10 * SEGMENT);
     assert_true(window_after_a_late_segment(2) < 10 * SEGMENT);
 }
-
-#define TEST(function) cmocka_unit_test_teardown(function, simnet_teardown)
 
 int main(void)
 {

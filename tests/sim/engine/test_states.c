@@ -3,19 +3,7 @@
  * The life of connections between two peers in virtual time: readers that rest, sides that close in
  * every order, states that last, ports that come again, and many of everything.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "base/macro.h"
-#include "support/simnet.h"
+#include "support/simtest.h"
 
 static const uint64_t one_way_ns = NS_PER_MS;
 
@@ -521,8 +509,6 @@ static void idle_connections_have_no_timers(void **state)
     assert_false(first->wrong);
     simnet_end(net);
 }
-
-#define TEST(name) cmocka_unit_test_teardown(name, simnet_teardown)
 
 int main(int argc, char **argv)
 {

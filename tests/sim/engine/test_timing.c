@@ -4,17 +4,7 @@
  * and 200 ms, as Linux has it) where nothing follows, 1 s for the first SYN. One way of the wire takes 10 ms; lwIP's tick of 10 ms is the
  * precision of every timer.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <netinet/in.h>
-#include <string.h>
-
-#include "base/macro.h"
-#include "support/simnet.h"
+#include "support/simtest.h"
 
 enum { SYN = 2, FIN = 1, ACK = 16 };
 static const uint64_t one_way_ns = 10 * NS_PER_MS, tick_ns = 10 * NS_PER_MS;
@@ -396,8 +386,6 @@ static void timers_run_in_every_stack_of_a_process(void **state)
         simnet_end(pair.net);
     }
 }
-
-#define TEST(name) cmocka_unit_test_teardown(name, simnet_teardown)
 
 int main(void)
 {

@@ -3,18 +3,9 @@
  * A filter between flows and their owners: each byte is another one on the wire, and both sides say
  * a word of greeting first. What owners write and read is plain, whatever the network does.
  */
-#include "support/simnet.h"
+#include "support/simtest.h"
 
-#include "base/macro.h"
 #include "flow/filter.h"
-
-#include <errno.h>
-#include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
 
 enum { PORT = 7, GREETING = 0xA5, PIECE = 1000 };
 
@@ -326,12 +317,12 @@ static void test_a_watch_is_below_the_filter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_the_wire_carries_other_bytes, simnet_teardown),
-        cmocka_unit_test_teardown(test_much_both_ways_with_losses, simnet_teardown),
-        cmocka_unit_test_teardown(test_open_waits_for_the_filter, simnet_teardown),
-        cmocka_unit_test_teardown(test_a_filter_that_never_opens_times_out, simnet_teardown),
-        cmocka_unit_test_teardown(test_a_filter_fails_its_flow, simnet_teardown),
-        cmocka_unit_test_teardown(test_a_watch_is_below_the_filter, simnet_teardown),
+        TEST(test_the_wire_carries_other_bytes),
+        TEST(test_much_both_ways_with_losses),
+        TEST(test_open_waits_for_the_filter),
+        TEST(test_a_filter_that_never_opens_times_out),
+        TEST(test_a_filter_fails_its_flow),
+        TEST(test_a_watch_is_below_the_filter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
