@@ -6,13 +6,11 @@
  * HTTP between a soak and a server that reads requests strictly and answers by a script, in virtual
  * time. The server keeps what it read, so that a request inside another's body is seen.
  */
-#include "support/wire.h"
+#include "support/simtest.h"
+#include "support/soaking.h"
 
 #include "http/server.h"
-#include "protocol/table.h"
-#include "soak/run.h"
 
-enum { PORT = 80 };
 #define MS NS_PER_MS
 
 /* What the server does behind its words. */
@@ -31,20 +29,18 @@ struct script {
     const char *hundred; /* to a body that waits; NULL: nothing */
 };
 
-struct server_flow {
-    struct wire_flow wire; /* first */
+/* A connection, as the server has it. */
+struct server {
     struct http_server http;
-    struct timer late;
     unsigned act;
     const char *left; /* of what drips */
     bool early, stopped;
 };
 
 struct scene {
-    struct wire wire;
+    struct soaking soaking;
     const struct script *scripts; /* one a request, the last for all that follow */
     size_t script_count;
-    struct soak *soak;
     uint64_t accepted, requests, refused, ended_connections;
     uint64_t client_fins, server_fins; /* the first of a connection */
     uint16_t ports[16];
@@ -59,165 +55,123 @@ static const struct script *script_of(const struct scene *scene)
     return &scene->scripts[MIN(number, (uint64_t)scene->script_count - 1)];
 }
 
-static inline void end(struct server_flow *server, unsigned act)
+static inline void leave(struct end *end, unsigned act)
 {
     if (act & ACT_RESET)
-        flow_reset(&server->wire.flow);
+        flow_reset(&end->flow);
     else if (act & ACT_CLOSE)
-        flow_close(&server->wire.flow);
+        flow_close(&end->flow);
 }
 
-static inline void late_fire(struct timer *timer, uint64_t now_ns)
+static inline void on_timer(struct end *end)
 {
-    struct server_flow *server = list_entry(timer, struct server_flow, late);
-    struct scene *scene = server->wire.user;
+    struct server *server = end_own(end);
 
     if (!server->left || !*server->left) {
-        end(server, server->act);
+        leave(end, server->act);
         return;
     }
-    assert_int_equal(flow_write(&server->wire.flow, server->left++, 1, 0), 1);
-    (void)timer_arm(engine_timers(scene->wire.engine), timer, now_ns + MS / 10);
+    assert_int_equal(flow_write(&end->flow, server->left++, 1, 0), 1);
+    end_wait(end, MS / 10);
 }
 
-static inline void say(struct server_flow *server, const char *text, unsigned act)
+static inline void say(struct end *end, const char *text, unsigned act)
 {
-    struct scene *scene = server->wire.user;
+    struct server *server = end_own(end);
 
     server->left = act & ACT_DRIP ? text : NULL;
     if (text && !server->left)
-        assert_int_equal(flow_write(&server->wire.flow, text, strlen(text), 0), strlen(text));
+        assert_int_equal(flow_write(&end->flow, text, strlen(text), 0), strlen(text));
     if (act & ACT_STOP)
         server->stopped = true;
     server->act = act;
     if (act & (ACT_LATE | ACT_DRIP))
-        (void)timer_arm(engine_timers(scene->wire.engine), &server->late,
-                        scene->wire.now_ns + MS / 2);
+        end_wait(end, MS / 2);
     else
-        end(server, act);
+        leave(end, act);
 }
 
-static inline void want(struct server_flow *server, enum http_wants wants)
+static inline void want(struct end *end, enum http_wants wants)
 {
-    struct scene *scene = server->wire.user;
+    struct server *server = end_own(end);
+    struct scene *scene = end->user;
     const struct script *script = script_of(scene);
 
     if (wants == HTTP_WANTS_CONTINUE && script->hundred)
-        say(server, script->hundred, 0);
+        say(end, script->hundred, 0);
     if (wants == HTTP_WANTS_REFUSAL)
         scene->refused++;
     if (wants != HTTP_WANTS_ANSWER)
         return;
     scene->requests++;
-    scene->whole_ns = scene->wire.now_ns;
+    scene->whole_ns = simnet_now_ns(end->net);
     server->early = false;
-    say(server, script->answer, script->act);
+    say(end, script->answer, script->act);
 }
 
-static inline void read_some(struct server_flow *server, const char *data, size_t len)
+static inline void read_some(struct end *end, const char *data, size_t len)
 {
-    struct scene *scene = server->wire.user;
+    struct server *server = end_own(end);
+    struct scene *scene = end->user;
     size_t at = 0;
 
-    while (at < len && !server->stopped && server->wire.flow.state != FLOW_ENDED) {
+    while (at < len && !server->stopped && end->flow.state != FLOW_ENDED) {
         enum http_wants wants;
         at += http_server_take(&server->http, data + at, len - at, &wants);
         if (server->http.in_body && !server->early) {
             server->early = true;
-            scene->head_ns = scene->wire.now_ns;
-            say(server, script_of(scene)->early, script_of(scene)->early_act);
+            scene->head_ns = simnet_now_ns(end->net);
+            say(end, script_of(scene)->early, script_of(scene)->early_act);
         }
-        want(server, wants);
+        want(end, wants);
         if (wants == HTTP_WANTS_REFUSAL)
             return;
     }
 }
 
-static inline void server_event(struct wire_flow *flow, unsigned events)
+static inline void on_event(struct end *end, unsigned events)
 {
-    struct server_flow *server = (struct server_flow *)(void *)flow;
-    struct scene *scene = flow->user;
+    struct server *server = end_own(end);
+    struct scene *scene = end->user;
     struct iovec iov;
 
-    while (!server->stopped && events & FLOW_READABLE && flow_peek(&flow->flow, &iov, 1) > 0) {
+    scene->accepted += !!(events & FLOW_ACCEPTED);
+    while (!server->stopped && events & FLOW_READABLE && flow_peek(&end->flow, &iov, 1) > 0) {
         char *copy = malloc(iov.iov_len);
         memcpy(copy, iov.iov_base, iov.iov_len);
-        flow_consume(&flow->flow, iov.iov_len);
-        read_some(server, copy, iov.iov_len);
+        flow_consume(&end->flow, iov.iov_len);
+        read_some(end, copy, iov.iov_len);
         free(copy);
     }
     if (events & FLOW_EOF)
-        flow_close(&flow->flow);
-    if (events & FLOW_END) {
-        scene->ended_connections++;
-        flow_free(&flow->flow);
-    }
+        flow_close(&end->flow);
+    scene->ended_connections += !!(events & FLOW_END);
 }
 
-static inline void server_release(struct flow *flow)
+static inline void on_release(struct end *end)
 {
-    struct server_flow *server = (struct server_flow *)(void *)flow;
-    struct scene *scene = server->wire.user;
-
-    timer_cancel(engine_timers(scene->wire.engine), &server->late);
-    http_server_done(&server->http);
-    free(server);
-}
-
-static inline struct flow *accept_server(void *user, struct stack_listener *listener,
-                                         const struct stack_tuple *tuple)
-{
-    static const struct flow_ops ops = {.event = wire_flow_event, .release = server_release};
-    struct scene *scene = user;
-    struct server_flow *server = calloc(1, sizeof(*server));
-
-    (void)listener;
-    (void)tuple;
-    assert_non_null(server);
-    server->wire.wire = &scene->wire;
-    server->wire.user = scene;
-    server->wire.on_event = server_event;
-    scene->accepted++;
-    timer_init(&server->late, late_fire);
-    flow_init_accepted(&server->wire.flow, engine_flows(scene->wire.engine), &ops);
-    return &server->wire.flow;
+    http_server_done(&((struct server *)end_own(end))->http);
 }
 
 /* Who sends the first FIN of a connection. */
-static inline bool watch(void *user, uint64_t number, const struct packet *packet)
+static inline unsigned watch(void *user, const struct simnet_frame *frame, uint64_t *delay_ns)
 {
     struct scene *scene = user;
-    bool by_server = packet->src_port == PORT;
+    const struct packet *packet = &frame->packet;
+    bool by_server = packet->src_port == SOAKING_PORT;
     uint16_t port = by_server ? packet->dst_port : packet->src_port;
 
-    (void)number;
+    (void)delay_ns;
     if (packet->kind != PACKET_TCP || !(packet->tcp_flags & 1))
-        return false;
+        return 1;
     for (size_t i = 0; i < scene->ended; i++) {
         if (scene->ports[i] == port)
-            return false;
+            return 1;
     }
     if (scene->ended < ARRAY_SIZE(scene->ports))
         scene->ports[scene->ended++] = port;
     ++*(by_server ? &scene->server_fins : &scene->client_fins);
-    return false;
-}
-
-static inline bool is_over(void *user)
-{
-    return soak_is_over(((struct scene *)user)->soak);
-}
-
-/* Of a test that failed: the engine is one in a process. */
-static struct scene *current;
-
-static inline int teardown(void **state)
-{
-    (void)state;
-    if (current)
-        engine_free(current->wire.engine);
-    current = NULL;
-    return 0;
+    return 1;
 }
 
 /* Soaks until it is over, a few requests on one connection at a time; scene_free frees. */
@@ -225,28 +179,22 @@ static inline struct scene *run(const struct script *scripts, size_t count,
                                 struct peer_soak_config config)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
-    struct peer_error error = {0};
+    const struct simnet_config net = {.fate = watch, .user = scene};
+    const struct end application = {.on_event = on_event,
+                                    .on_timer = on_timer,
+                                    .on_release = on_release,
+                                    .drop_when_ended = true,
+                                    .user = scene,
+                                    .own_bytes = sizeof(struct server)};
 
     assert_non_null(scene);
-    wire_init(&scene->wire, "198.18.0.1-198.18.0.9", true, 1);
-    current = scene;
-    scene->wire.accept = accept_server;
-    scene->wire.loses = watch;
-    scene->wire.user = scene;
     scene->scripts = scripts;
     scene->script_count = count;
-    config.to = wire_addr("198.18.0.9");
-    config.to_port = PORT;
     if (!config.total)
         config.total = 4;
     if (!config.timeout_ns)
         config.timeout_ns = 3 * NS_PER_S;
-    (void)wire_listen(&scene->wire, IPPROTO_TCP, "198.18.0.9", PORT);
-    if (soak_start(&config, protocol_named(config.protocol), engine_flows(scene->wire.engine),
-                   &scene->wire.peers, 1, NULL, NULL, &scene->soak, &error) < 0)
-        fail_msg("%s", error.text);
-    wire_run(&scene->wire, 60 * NS_PER_S, is_over);
-    assert_true(soak_is_over(scene->soak));
+    soaking_run(&scene->soaking, &net, &application, &config);
     return scene;
 }
 #define RUN_AT(scripts, count, ...) run(scripts, count, (struct peer_soak_config){__VA_ARGS__})
@@ -254,38 +202,36 @@ static inline struct scene *run(const struct script *scripts, size_t count,
 
 static const struct peer_soak_counts *counts_of(const struct scene *scene)
 {
-    return &soak_healthy(scene->soak)->measure.counts;
+    return &scene->soaking.counts;
+}
+
+static inline void scene_run(struct scene *scene, uint64_t ns)
+{
+    simnet_run_for(scene->soaking.net, ns);
 }
 
 static inline void scene_free(struct scene *scene)
 {
-    soak_free(scene->soak);
-    wire_run(&scene->wire, 60 * NS_PER_S, NULL);
-    wire_done(&scene->wire);
+    soaking_end(&scene->soaking);
     free(scene);
-    current = NULL;
 }
 
 /* All were answered, and no request began where it should not. */
 static inline void assert_fine(const struct scene *scene, uint64_t requests, uint64_t connections)
 {
-    const struct peer_soak_counts *counts = counts_of(scene);
-
-    if (peer_soak_errors(counts))
-        fail_msg("%s", soak_healthy(scene->soak)->measure.first_error);
-    assert_int_equal(counts->requests, requests);
-    assert_int_equal(counts->completed, requests);
+    if (scene->soaking.report.first_error)
+        fail_msg("%s", scene->soaking.report.first_error);
+    soaking_assert_counts(&scene->soaking, requests, requests, 0);
     assert_int_equal(scene->accepted, connections);
     assert_int_equal(scene->refused, 0);
 }
 
 static inline uint64_t since_start(const struct scene *scene)
 {
-    return scene->wire.now_ns - NS_PER_S;
+    return simnet_now_ns(scene->soaking.net) - scene->soaking.start_ns;
 }
 
 static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 static const char ok_last[] = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 #endif

@@ -3,12 +3,9 @@
  * Figures of a soak in virtual time. The application is another peer, which answers as the test
  * says; since nothing but the link's 1 ms and its own pauses takes time, every count is exact.
  */
-#include "support/wire.h"
+#include "support/simtest.h"
+#include "support/soaking.h"
 
-#include "protocol/table.h"
-#include "soak/run.h"
-
-enum { PORT = 80 };
 #define MS NS_PER_MS
 
 /* What the application does. */
@@ -24,189 +21,152 @@ struct manner_of_service {
     bool deaf;             /* no handshake comes through */
 };
 
-struct server_flow {
-    struct wire_flow wire; /* first */
-    struct timer pause;
-    uint64_t number;
+/* What the application knows of a connection, or of a caller of datagrams. */
+struct asker {
+    uint64_t number; /* of the connection */
     char asked[256];
     size_t asked_len;
 };
 
 struct scene {
-    struct wire wire;
+    struct soaking soaking;
     struct manner_of_service service;
-    struct soak *soak;
-    uint64_t accepted, datagrams;
+    uint64_t accepted, asked;
 };
 
-static void reply(struct server_flow *server)
+static void reply(struct end *end)
 {
-    struct scene *scene = server->wire.user;
-    struct flow *flow = &server->wire.flow;
+    struct scene *scene = end->user;
+    struct asker *asker = end_own(end);
     const struct manner_of_service *service = &scene->service;
 
-    if (flow->conn.protocol == IPPROTO_UDP) {
+    if (end->flow.conn.protocol == IPPROTO_UDP) {
         for (unsigned i = 0; i < MAX(service->copies, 1u); i++)
-            (void)flow_write(flow, server->asked, server->asked_len - service->cut, 0);
+            (void)flow_write(&end->flow, asker->asked, asker->asked_len - service->cut, 0);
     } else if (service->answer) {
-        (void)flow_write(flow, service->answer, strlen(service->answer), 0);
+        (void)flow_write(&end->flow, service->answer, strlen(service->answer), 0);
     } else {
-        flow_close(flow);
+        flow_close(&end->flow);
     }
 }
 
-static void pause_over(struct timer *timer, uint64_t now_ns)
+static void asked(struct end *end)
 {
-    (void)now_ns;
-    reply((struct server_flow *)(void *)((char *)timer - offsetof(struct server_flow, pause)));
-}
-
-static void asked(struct server_flow *server)
-{
-    struct scene *scene = server->wire.user;
-    struct flow *flow = &server->wire.flow;
-    bool udp = flow->conn.protocol == IPPROTO_UDP;
+    struct scene *scene = end->user;
+    struct asker *asker = end_own(end);
+    bool udp = end->flow.conn.protocol == IPPROTO_UDP;
     uint64_t every = scene->service.silent_every;
     struct iovec iov[8];
     int count;
 
-    while ((count = flow_peek(flow, iov, 8)) > 0) {
-        server->asked_len = iov_total(iov, count);
-        assert_true(server->asked_len <= sizeof(server->asked));
-        iov_gather(iov, count, server->asked);
-        flow_consume(flow, server->asked_len);
-        uint64_t number = udp ? ++scene->datagrams : server->number;
+    while ((count = flow_peek(&end->flow, iov, 8)) > 0) {
+        asker->asked_len = iov_total(iov, count);
+        assert_true(asker->asked_len <= sizeof(asker->asked));
+        iov_gather(iov, count, asker->asked);
+        flow_consume(&end->flow, asker->asked_len);
+        scene->asked++;
+        uint64_t number = udp ? scene->asked : asker->number;
         if (every && number % every == 0)
             continue;
         if (scene->service.pause_ns)
-            (void)timer_arm(engine_timers(scene->wire.engine), &server->pause,
-                            scene->wire.now_ns + scene->service.pause_ns);
+            end_wait(end, scene->service.pause_ns);
         else
-            reply(server);
+            reply(end);
     }
 }
 
-static void server_event(struct wire_flow *flow, unsigned events)
+static void serve(struct end *end, unsigned events)
 {
-    struct server_flow *server = (struct server_flow *)(void *)flow;
-    struct scene *scene = flow->user;
+    struct scene *scene = end->user;
     const char *greeting = scene->service.greeting;
 
+    if (events & FLOW_ACCEPTED)
+        ((struct asker *)end_own(end))->number = ++scene->accepted;
     if (events & FLOW_ACCEPTED && greeting)
-        (void)flow_write(&flow->flow, greeting, strlen(greeting), 0);
+        (void)flow_write(&end->flow, greeting, strlen(greeting), 0);
     if (events & FLOW_ACCEPTED && scene->service.closes_at_once) {
-        flow_close(&flow->flow);
+        flow_close(&end->flow);
         return;
     }
     if (events & FLOW_READABLE)
-        asked(server);
+        asked(end);
     if (events & FLOW_EOF)
-        flow_close(&flow->flow);
-    if (events & FLOW_END)
-        flow_free(&flow->flow);
+        flow_close(&end->flow);
 }
 
-static void server_release(struct flow *flow)
-{
-    struct server_flow *server = (struct server_flow *)(void *)flow;
-    struct scene *scene = server->wire.user;
-
-    timer_cancel(engine_timers(scene->wire.engine), &server->pause);
-    free(server);
-}
-
-static struct flow *accept_server(void *user, struct stack_listener *listener,
-                                  const struct stack_tuple *tuple)
-{
-    static const struct flow_ops ops = {.event = wire_flow_event, .release = server_release};
-    struct scene *scene = user;
-    struct server_flow *server = calloc(1, sizeof(*server));
-
-    (void)listener;
-    (void)tuple;
-    assert_non_null(server);
-    server->wire.wire = &scene->wire;
-    server->wire.user = scene;
-    server->wire.on_event = server_event;
-    server->number = ++scene->accepted;
-    timer_init(&server->pause, pause_over);
-    flow_init_accepted(&server->wire.flow, engine_flows(scene->wire.engine), &ops);
-    return &server->wire.flow;
-}
-
-static bool is_over(void *user)
-{
-    return soak_is_over(((struct scene *)user)->soak);
-}
-
-static bool lose_all(void *user, uint64_t number, const struct packet *packet)
+static unsigned lose_all(void *user, const struct simnet_frame *frame, uint64_t *delay_ns)
 {
     (void)user;
-    (void)number;
-    (void)packet;
-    return true;
+    (void)frame;
+    (void)delay_ns;
+    return 0;
 }
 
 static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+static struct scene *scene_new(const struct manner_of_service *service, uint64_t delay_ns)
+{
+    struct scene *scene = calloc(1, sizeof(*scene));
+    struct simnet_config net = {
+        .delay_ns = delay_ns, .late_ns = service->late_ns, .fate = service->deaf ? lose_all : NULL};
+    struct end application = {.on_event = serve,
+                              .on_timer = reply,
+                              .drop_when_ended = true,
+                              .user = scene,
+                              .own_bytes = sizeof(struct asker)};
+
+    assert_non_null(scene);
+    scene->service = *service;
+    soaking_begin(&scene->soaking, &net, &application);
+    return scene;
+}
+
+static struct scene *soak_start(const struct manner_of_service *service,
+                                struct peer_soak_config config, uint64_t delay_ns)
+{
+    struct scene *scene = scene_new(service, delay_ns);
+    struct peer_error error = {0};
+
+    if (soaking_start(&scene->soaking, &config, &error) < 0)
+        fail_msg("%s", error.text);
+    return scene;
+}
 
 /* Runs `config` against `service` until it is over; soak_over frees. */
 static struct scene *soak_run(const struct manner_of_service *service,
                               struct peer_soak_config config, uint64_t delay_ns, uint64_t limit_ns)
 {
-    struct scene *scene = calloc(1, sizeof(*scene));
-    struct peer_error error = {0};
+    struct scene *scene = soak_start(service, config, delay_ns);
 
-    assert_non_null(scene);
-    wire_init(&scene->wire, "198.18.0.1-198.18.0.9", true, 1);
-    scene->wire.delay_ns = delay_ns;
-    scene->wire.late_ns = service->late_ns;
-    scene->wire.accept = accept_server;
-    scene->wire.loses = service->deaf ? lose_all : NULL;
-    scene->wire.user = scene;
-    scene->service = *service;
-    config.to = wire_addr("198.18.0.9");
-    config.to_port = PORT;
-    (void)wire_listen(&scene->wire, config.udp ? IPPROTO_UDP : IPPROTO_TCP, "198.18.0.9", PORT);
-    struct addr_set *callers = &scene->wire.peers;
-    assert_int_equal(soak_start(&config, protocol_named(config.protocol),
-                                engine_flows(scene->wire.engine), callers, 1, NULL, NULL,
-                                &scene->soak, &error),
-                     0);
-    wire_run(&scene->wire, limit_ns, is_over);
-    assert_true(soak_is_over(scene->soak));
+    soaking_finish(&scene->soaking, limit_ns);
     return scene;
 }
 
 static void soak_over(struct scene *scene)
 {
-    soak_free(scene->soak);
-    wire_run(&scene->wire, NS_PER_S, NULL);
-    wire_done(&scene->wire);
+    soaking_end(&scene->soaking);
     free(scene);
 }
 
 static const struct peer_soak_counts *counts_of(const struct scene *scene)
 {
-    return &soak_healthy(scene->soak)->measure.counts;
+    return &scene->soaking.counts;
+}
+
+static const struct peer_soak_report *report_of(const struct scene *scene)
+{
+    return &scene->soaking.report;
 }
 
 static uint64_t measured_ns(const struct scene *scene)
 {
-    return soak_healthy(scene->soak)->measure.end_ns - soak_healthy(scene->soak)->measure.start_ns;
+    return scene->soaking.report.duration_ns;
 }
 
-/* Every request has one fate. */
 static void assert_accounted(const struct scene *scene, uint64_t sent, uint64_t completed,
                              uint64_t errors)
 {
-    const struct peer_soak_counts *counts = counts_of(scene);
-
-    assert_int_equal(counts->requests, sent);
-    assert_int_equal(counts->completed, completed);
-    assert_int_equal(peer_soak_errors(counts), errors);
-    struct peer_latency latency;
-    measure_summary(&soak_healthy(scene->soak)->measure, PEER_HISTOGRAM_REQUEST, &latency);
-    assert_int_equal(latency.count, completed);
+    soaking_assert_counts(&scene->soaking, sent, completed, errors);
 }
 
 /* ---- the measured time ---- */
@@ -222,7 +182,7 @@ static void a_straggler_does_not_stretch_the_time(void **state)
 
     assert_int_equal(measured_ns(scene), 2 * NS_PER_S);
     assert_accounted(scene, 7 * 167 + 1, 7 * 167, 1);
-    assert_int_equal(soak_healthy(scene->soak)->measure.in_time.completed, 7 * 166);
+    assert_int_equal(report_of(scene)->in_time.completed, 7 * 166);
     assert_int_equal(counts_of(scene)->timeout, 1);
     soak_over(scene);
 }
@@ -238,9 +198,9 @@ static void requests_belong_to_when_they_were_wanted(void **state)
 
     assert_int_equal(measured_ns(scene), 2 * NS_PER_S);
     assert_accounted(scene, 6, 6, 0);
-    assert_int_equal(soak_healthy(scene->soak)->measure.in_time.completed, 5);
-    assert_int_equal(soak_healthy(scene->soak)->measure.carried, 1);
-    assert_int_equal(soak_healthy(scene->soak)->measure.codes[200], 6);
+    assert_int_equal(report_of(scene)->in_time.completed, 5);
+    assert_int_equal(report_of(scene)->carried, 1);
+    assert_int_equal(peer_soak_get_status(scene->soaking.soak, 200), 6);
     soak_over(scene);
 }
 
@@ -253,7 +213,7 @@ static void intervals_add_up_with_the_stragglers(void **state)
     struct peer_soak_interval interval;
     uint64_t completed = 0, covered_ns = 0, after = 0;
 
-    while (measure_pop_interval(&soak_healthy(scene->soak)->measure, &interval)) {
+    while (peer_soak_pop_interval(scene->soaking.soak, &interval)) {
         assert_int_equal(interval.start_ns, covered_ns);
         covered_ns += interval.length_ns;
         completed += interval.counts.completed;
@@ -280,6 +240,28 @@ static void the_number_of_requests_counts_after_the_warm_up(void **state)
         assert_true(measured_ns(scene) > 0 && measured_ns(scene) < NS_PER_S);
         soak_over(scene);
     }
+}
+
+struct moment {
+    struct simnet *net;
+    uint64_t at_ns;
+};
+
+static bool is_past(void *user)
+{
+    const struct moment *moment = user;
+
+    return simnet_now_ns(moment->net) > moment->at_ns;
+}
+
+/* In the first turn behind it, however late that comes, the measured time counts from there. */
+static void assert_measuring_begins(struct scene *scene, uint64_t at_ns)
+{
+    struct moment moment = {scene->soaking.net, at_ns};
+
+    assert_true(simnet_run(moment.net, is_past, &moment, at_ns + NS_PER_S));
+    soaking_look(&scene->soaking);
+    assert_int_equal(measured_ns(scene), simnet_now_ns(moment.net) - at_ns);
 }
 
 /* What was wanted between the end of the warm-up and the turn in which it is noticed, be that the
@@ -311,12 +293,12 @@ static void no_request_is_lost_where_the_warm_up_ends(void **state)
                                           .warmup_ns = warm_ns[i / 20 % 3],
                                           .duration_ns = NS_PER_S,
                                           .total = totals[i / 60 % 2]};
-        struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
+        struct scene *scene = soak_start(&service, config, MS);
         uint64_t wanted = config.total ? config.total : (uint64_t)config.rate;
 
+        assert_measuring_begins(scene, scene->soaking.start_ns + config.warmup_ns);
+        soaking_finish(&scene->soaking, 60 * NS_PER_S);
         assert_accounted(scene, wanted, wanted, 0);
-        assert_int_equal(soak_healthy(scene->soak)->measure.start_ns,
-                         soak_healthy(scene->soak)->start_ns + config.warmup_ns);
         assert_true(counts_of(scene)->established <= counts_of(scene)->opened);
         soak_over(scene);
     }
@@ -339,7 +321,8 @@ static void a_late_end_of_the_warm_up_splits_no_request(void **state)
         uint64_t requests = counts_of(scene)->requests;
         assert_true(requests > 7);
         assert_accounted(scene, requests, requests, 0);
-        assert_int_equal(soak_healthy(scene->soak)->schedule.counted, requests);
+        assert_int_equal(scene->asked,
+                         report_of(scene)->warmed + report_of(scene)->carried + requests);
         soak_over(scene);
     }
 }
@@ -356,10 +339,11 @@ static void what_failed_in_the_warm_up_is_forgotten(void **state)
                                       .warmup_ns = 150 * MS};
     struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
 
-    assert_true(soak_healthy(scene->soak)->measure.start_ns > soak_healthy(scene->soak)->start_ns);
+    uint64_t all_ns = simnet_now_ns(scene->soaking.net) - scene->soaking.start_ns;
+    assert_true(measured_ns(scene) + config.warmup_ns <= all_ns);
     assert_int_equal(counts_of(scene)->requests,
                      counts_of(scene)->completed + peer_soak_errors(counts_of(scene)));
-    assert_true((soak_healthy(scene->soak)->measure.first_error != NULL) ==
+    assert_true((report_of(scene)->first_error != NULL) ==
                 (peer_soak_errors(counts_of(scene)) > 0));
     soak_over(scene);
 }
@@ -428,7 +412,7 @@ static void a_rate_that_is_reached_is_not_behind(void **state)
             struct scene *scene = soak_run(&service, config, 50 * MS, 600 * NS_PER_S);
             assert_accounted(scene, rows[i].requests, rows[i].requests, 0);
             assert_int_equal(measured_ns(scene), rows[i].duration_ns);
-            assert_int_equal(soak_healthy(scene->soak)->behind, 0);
+            assert_int_equal(report_of(scene)->behind, 0);
             soak_over(scene);
         }
     }
@@ -441,12 +425,11 @@ static void a_rate_that_is_not_reached_is_behind(void **state)
     struct manner_of_service service = {.pause_ns = 50 * MS, .answer = ok};
     struct peer_soak_config config = {.rate = 100, .duration_ns = NS_PER_S};
     struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
-    struct peer_latency latency;
+    double latest_us = report_of(scene)->request.max;
 
     assert_accounted(scene, 20, 20, 0);
-    assert_int_equal(soak_healthy(scene->soak)->behind, 80);
-    measure_summary(&soak_healthy(scene->soak)->measure, PEER_HISTOGRAM_REQUEST, &latency);
-    assert_true(latency.max > 850000 && latency.max < 853000); /* wanted at 190, done at 1042 */
+    assert_int_equal(report_of(scene)->behind, 80);
+    assert_true(latest_us > 850000 && latest_us < 853000); /* wanted at 190, done at 1042 */
     soak_over(scene);
 }
 
@@ -484,7 +467,7 @@ static void an_answer_after_its_time_is_late(void **state)
 
     assert_accounted(scene, 20, 10, 10);
     assert_int_equal(counts_of(scene)->timeout, 10);
-    assert_string_equal(soak_healthy(scene->soak)->measure.first_error, "no answer in time");
+    assert_string_equal(report_of(scene)->first_error, "no answer in time");
     soak_over(scene);
     scene = soak_run(&service, datagrams(20), 76 * MS, 60 * NS_PER_S);
     assert_accounted(scene, 20, 0, 20);
@@ -501,7 +484,7 @@ static void a_datagram_that_differs_is_told_in_words(void **state)
 
     assert_accounted(scene, 5, 0, 5);
     assert_int_equal(counts_of(scene)->bad_answer, 5);
-    assert_string_equal(soak_healthy(scene->soak)->measure.first_error,
+    assert_string_equal(report_of(scene)->first_error,
                         "a datagram of 63 bytes came back for one of 64");
     soak_over(scene);
 }
@@ -526,9 +509,8 @@ static void an_error_tells_what_had_been_sent(void **state)
         struct peer_soak_config config = {.protocol = rows[i].protocol, .total = 3};
         struct scene *scene = soak_run(&rows[i].service, config, MS, 60 * NS_PER_S);
         assert_int_equal(peer_soak_errors(counts_of(scene)), 3);
-        assert_string_equal(soak_healthy(scene->soak)->measure.first_error, rows[i].text);
-        assert_ptr_equal(soak_healthy(scene->soak)->measure.first_error,
-                         soak_healthy(scene->soak)->measure.first_errors[PEER_SOAK_CLOSED_EARLY]);
+        assert_string_equal(report_of(scene)->first_error, rows[i].text);
+        assert_string_equal(report_of(scene)->first_errors[PEER_SOAK_CLOSED_EARLY], rows[i].text);
         soak_over(scene);
     }
 }
@@ -547,11 +529,11 @@ static void statuses_that_are_not_expected_are_errors(void **state)
         struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
         assert_accounted(scene, 10, 10 - rows[i].errors, rows[i].errors);
         assert_int_equal(counts_of(scene)->unexpected_status, rows[i].errors);
-        assert_int_equal(soak_healthy(scene->soak)->measure.codes[404], 10);
+        assert_int_equal(peer_soak_get_status(scene->soaking.soak, 404), 10);
         assert_int_equal(counts_of(scene)->statuses[4], 10);
         assert_int_equal(counts_of(scene)->established, 1); /* the connection goes on */
         if (rows[i].errors)
-            assert_string_equal(soak_healthy(scene->soak)->measure.first_error, "status 404");
+            assert_string_equal(report_of(scene)->first_error, "status 404");
         soak_over(scene);
     }
 }
@@ -561,21 +543,16 @@ static void words_that_are_no_statuses_are_refused(void **state)
     (void)state;
     static const char *const texts[] = {"",    "20",   "2x",      "2000", "200,", ",200", "300-200",
                                         "0xx", "200 ", "2xx-3xx", "-200", "200-", "abc",  "99"};
-    struct wire wire;
-    struct soak *soak;
+    const struct manner_of_service service = {0};
+    struct scene *scene = scene_new(&service, MS);
 
-    wire_init(&wire, "198.18.0.1-198.18.0.9", true, 1);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         struct peer_error error = {0};
-        struct peer_soak_config config = {
-            .expect = texts[i], .to = wire_addr("198.18.0.9"), .to_port = PORT};
-        assert_int_equal(soak_start(&config, protocol_named(config.protocol),
-                                    engine_flows(wire.engine), &wire.peers, 1, NULL, NULL, &soak,
-                                    &error),
-                         -EINVAL);
+        struct peer_soak_config config = {.expect = texts[i]};
+        assert_int_equal(soaking_start(&scene->soaking, &config, &error), -EINVAL);
         assert_non_null(strstr(error.text, "status"));
     }
-    wire_done(&wire);
+    soak_over(scene);
 }
 
 /* The colon ends the name, and the name is a token. */
@@ -585,22 +562,17 @@ static void headers_without_a_name_are_refused(void **state)
     static const char *const texts[] = {
         ": v",   ":",     "X Y: a",   " X: a",        "X : a",
         "X\t:a", "X(: a", "\"X\": a", "X\xc3\xa9: a", "a/b: http://c"};
-    struct wire wire;
-    struct soak *soak;
+    const struct manner_of_service service = {0};
+    struct scene *scene = scene_new(&service, MS);
 
-    wire_init(&wire, "198.18.0.1-198.18.0.9", true, 1);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         const char *const headers[] = {"A: b", texts[i], NULL};
         struct peer_error error = {0};
-        struct peer_soak_config config = {
-            .headers = headers, .to = wire_addr("198.18.0.9"), .to_port = PORT};
-        assert_int_equal(soak_start(&config, protocol_named(config.protocol),
-                                    engine_flows(wire.engine), &wire.peers, 1, NULL, NULL, &soak,
-                                    &error),
-                         -EINVAL);
+        struct peer_soak_config config = {.headers = headers};
+        assert_int_equal(soaking_start(&scene->soaking, &config, &error), -EINVAL);
         assert_non_null(strstr(error.text, "no header's name"));
     }
-    wire_done(&wire);
+    soak_over(scene);
 }
 
 /* ---- idle ---- */
@@ -645,26 +617,26 @@ static void a_number_ends_idle_connections(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_straggler_does_not_stretch_the_time),
-        cmocka_unit_test(requests_belong_to_when_they_were_wanted),
-        cmocka_unit_test(intervals_add_up_with_the_stragglers),
-        cmocka_unit_test(the_number_of_requests_counts_after_the_warm_up),
-        cmocka_unit_test(no_request_is_lost_where_the_warm_up_ends),
-        cmocka_unit_test(a_late_end_of_the_warm_up_splits_no_request),
-        cmocka_unit_test(what_failed_in_the_warm_up_is_forgotten),
-        cmocka_unit_test(requests_lost_with_handshakes_belong_to_when_they_were_wanted),
-        cmocka_unit_test(a_rate_and_a_number_end_for_any_number_of_flows),
-        cmocka_unit_test(a_rate_that_is_reached_is_not_behind),
-        cmocka_unit_test(a_rate_that_is_not_reached_is_behind),
-        cmocka_unit_test(an_answer_that_came_twice_was_not_late),
-        cmocka_unit_test(an_answer_after_its_time_is_late),
-        cmocka_unit_test(a_datagram_that_differs_is_told_in_words),
-        cmocka_unit_test(an_error_tells_what_had_been_sent),
-        cmocka_unit_test(statuses_that_are_not_expected_are_errors),
-        cmocka_unit_test(words_that_are_no_statuses_are_refused),
-        cmocka_unit_test(headers_without_a_name_are_refused),
-        cmocka_unit_test(idle_connections_that_are_refused_are_not_stormed),
-        cmocka_unit_test(a_number_ends_idle_connections),
+        TEST(a_straggler_does_not_stretch_the_time),
+        TEST(requests_belong_to_when_they_were_wanted),
+        TEST(intervals_add_up_with_the_stragglers),
+        TEST(the_number_of_requests_counts_after_the_warm_up),
+        TEST(no_request_is_lost_where_the_warm_up_ends),
+        TEST(a_late_end_of_the_warm_up_splits_no_request),
+        TEST(what_failed_in_the_warm_up_is_forgotten),
+        TEST(requests_lost_with_handshakes_belong_to_when_they_were_wanted),
+        TEST(a_rate_and_a_number_end_for_any_number_of_flows),
+        TEST(a_rate_that_is_reached_is_not_behind),
+        TEST(a_rate_that_is_not_reached_is_behind),
+        TEST(an_answer_that_came_twice_was_not_late),
+        TEST(an_answer_after_its_time_is_late),
+        TEST(a_datagram_that_differs_is_told_in_words),
+        TEST(an_error_tells_what_had_been_sent),
+        TEST(statuses_that_are_not_expected_are_errors),
+        TEST(words_that_are_no_statuses_are_refused),
+        TEST(headers_without_a_name_are_refused),
+        TEST(idle_connections_that_are_refused_are_not_stormed),
+        TEST(a_number_ends_idle_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

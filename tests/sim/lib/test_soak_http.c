@@ -15,7 +15,7 @@ static void the_rest_of_a_body_follows_an_early_answer(void **state)
     struct scene *scene = RUN(early, .body = body, .body_len = BODY);
     assert_fine(scene, 4, 1);
     assert_int_equal(counts_of(scene)->statuses[2], 4);
-    wire_run(&scene->wire, NS_PER_S, NULL);
+    scene_run(scene, NS_PER_S);
     assert_int_equal(scene->requests, 4);
     scene_free(scene);
 }
@@ -30,8 +30,8 @@ static void a_run_may_end_while_it_sends(void **state)
     struct scene *scene = RUN(early, .body = body, .body_len = 4 << 20, .total = 1);
     assert_fine(scene, 1, 1);
     assert_int_equal(scene->ended_connections, 0);
-    scene->soak = soak_free(scene->soak);
-    wire_run(&scene->wire, 10 * MS, NULL);
+    scene->soaking.soak = peer_soak_free(scene->soaking.soak);
+    scene_run(scene, 10 * MS);
     assert_int_equal(scene->ended_connections, 1);
     scene_free(scene);
 }
@@ -51,7 +51,7 @@ static void an_early_answer_that_closes_ends_the_upload(void **state)
             assert_fine(scene, 4, 4);
             assert_int_equal(counts_of(scene)->statuses[i == 2 ? 2 : 4], 4);
             assert_true(since_start(scene) < 100 * MS);
-            wire_run(&scene->wire, NS_PER_S, NULL);
+            scene_run(scene, NS_PER_S);
             assert_int_equal(scene->ended_connections, 4); /* it did not wait in vain */
             scene_free(scene);
         }
@@ -77,8 +77,7 @@ static void an_upload_that_is_not_taken_is_told_from_no_answer(void **state)
     (void)state;
     struct scene *scene = RUN(early, .body = body, .body_len = BODY, .total = 1);
     assert_int_equal(counts_of(scene)->timeout, 1);
-    assert_non_null(
-        strstr(soak_healthy(scene->soak)->measure.first_error, "answered in time, but the rest"));
+    assert_non_null(strstr(scene->soaking.report.first_error, "answered in time, but the rest"));
     scene_free(scene);
 }
 
@@ -177,8 +176,8 @@ static void wrong_lengths_are_named(void **state)
         struct scene *scene = RUN(script, .total = 3);
         assert_int_equal(counts_of(scene)->bad_answer, 3);
         assert_int_equal(counts_of(scene)->completed, 0);
-        if (!strstr(soak_healthy(scene->soak)->measure.first_error, rows[i].word))
-            fail_msg("\"%s\": %s", rows[i].word, soak_healthy(scene->soak)->measure.first_error);
+        if (!strstr(scene->soaking.report.first_error, rows[i].word))
+            fail_msg("\"%s\": %s", rows[i].word, scene->soaking.report.first_error);
         scene_free(scene);
     }
 }

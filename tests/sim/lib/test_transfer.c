@@ -4,133 +4,59 @@
  * what was sent. A gigabyte goes as super-segments; frames of real size are more work, so fewer
  * bytes.
  */
-#include "support/wire.h"
+#include "support/simtest.h"
 
-#include "soak/pattern.h"
+enum { PORT = 7 };
 
-enum { CHUNK = 256 * 1024 };
-
-struct transfer {
-    uint64_t total;
-    struct wire wire;
-    struct wire_flow ends[2]; /* caller, server */
-    uint64_t sent[2], received[2];
+struct losses {
     uint64_t every; /* the n-th frame is lost; 0: none */
-    uint8_t chunk[CHUNK];
+    uint64_t lost;
 };
 
-static bool loses_every_nth(void *user, uint64_t number, const struct packet *packet)
+static unsigned loses_every_nth(void *user, const struct simnet_frame *frame, uint64_t *delay_ns)
 {
-    const struct transfer *transfer = user;
+    struct losses *losses = user;
+    bool lost = losses->every && frame->number % losses->every == 0;
 
-    (void)packet;
-    return transfer->every && number % transfer->every == 0;
-}
-
-static int end_of(const struct wire_flow *flow)
-{
-    struct transfer *transfer = flow->user;
-    return flow == &transfer->ends[1];
-}
-
-static void send_more(struct wire_flow *flow)
-{
-    struct transfer *transfer = flow->user;
-    int end = end_of(flow);
-
-    while (transfer->sent[end] < transfer->total) {
-        size_t len = (size_t)MIN(transfer->total - transfer->sent[end], (uint64_t)CHUNK);
-        len = MIN(len, flow_write_room(&flow->flow));
-        if (!len)
-            return;
-        pattern_fill((uint64_t)end, transfer->sent[end], transfer->chunk, len);
-        ssize_t done = flow_write(&flow->flow, transfer->chunk, len, 0);
-        if (done <= 0)
-            return;
-        transfer->sent[end] += (uint64_t)done;
-    }
-    flow_shutdown(&flow->flow);
-}
-
-static void receive_all(struct wire_flow *flow)
-{
-    struct transfer *transfer = flow->user;
-    int end = end_of(flow);
-    struct iovec iov[16];
-    int count;
-
-    while ((count = flow_peek(&flow->flow, iov, 16)) > 0) {
-        for (int i = 0; i < count; i++) {
-            int64_t wrong = pattern_check((uint64_t)!end, transfer->received[end], iov[i].iov_base,
-                                          iov[i].iov_len);
-            if (wrong >= 0) {
-                wire_print_log(&transfer->wire);
-                fail_msg("byte %lld differs", (long long)wrong);
-            }
-            transfer->received[end] += iov[i].iov_len;
-            flow_consume(&flow->flow, iov[i].iov_len);
-        }
-    }
-}
-
-static void on_event(struct wire_flow *flow, unsigned events)
-{
-    if (events & FLOW_READABLE)
-        receive_all(flow);
-    if (events & (FLOW_CONNECTED | FLOW_ACCEPTED | FLOW_WRITABLE))
-        send_more(flow);
-}
-
-static struct flow *accept_transfer(void *user, struct stack_listener *listener,
-                                    const struct stack_tuple *tuple)
-{
-    struct transfer *transfer = user;
-    struct wire_flow *flow = &transfer->ends[1];
-
-    (void)listener;
-    (void)tuple;
-    flow_init_accepted(&flow->flow, engine_flows(transfer->wire.engine), &wire_flow_ops);
-    return &flow->flow;
+    (void)delay_ns;
+    losses->lost += lost;
+    return !lost;
 }
 
 static bool both_over(void *user)
 {
-    const struct transfer *transfer = user;
-    return transfer->ends[0].seen & FLOW_END && transfer->ends[1].seen & FLOW_END;
+    return simnet_counts(user).ended == 2;
+}
+
+static void assert_whole(const struct end *end, uint64_t total)
+{
+    assert_false(end->wrong);
+    assert_int_equal(end->received, total);
+    assert_int_equal(end->how, PEER_END_CLOSED);
 }
 
 static void run(uint8_t family, bool offload, uint64_t total, uint64_t every)
 {
-    struct transfer *transfer = calloc(1, sizeof(*transfer));
-    const char *peers = family == 6 ? "2001:2::2-2001:2::3" : "198.18.0.2-198.18.0.3";
-    const char *a = family == 6 ? "2001:2::2" : "198.18.0.2";
-    const char *b = family == 6 ? "2001:2::3" : "198.18.0.3";
+    struct losses losses = {.every = every};
+    struct simnet_config config = {.peers = family == 6 ? "2001:2::2-2001:2::3"
+                                                        : "198.18.0.2-198.18.0.3",
+                                   .offload = offload,
+                                   .seed = 1,
+                                   .fate = loses_every_nth,
+                                   .user = &losses};
+    struct end sends = {.to_send = total, .shut_when_sent = true};
+    struct simnet *net = simnet_new(&config);
 
-    assert_non_null(transfer);
-    wire_init(&transfer->wire, peers, offload, 1);
-    transfer->total = total;
-    transfer->every = every;
-    transfer->wire.loses = loses_every_nth;
-    transfer->wire.accept = accept_transfer;
-    transfer->wire.user = transfer;
-    for (int i = 0; i < 2; i++) {
-        transfer->ends[i].wire = &transfer->wire;
-        transfer->ends[i].on_event = on_event;
-        transfer->ends[i].user = transfer;
-    }
-    wire_listen(&transfer->wire, IPPROTO_TCP, b, 7);
-    assert_int_equal(wire_connect(&transfer->wire, &transfer->ends[0], IPPROTO_TCP, a, b, 7), 0);
-    wire_run(&transfer->wire, 3600 * 24 * NS_PER_S, both_over);
-    for (int i = 0; i < 2; i++) {
-        if (transfer->received[i] != total || transfer->ends[i].end != PEER_END_CLOSED)
-            wire_print_log(&transfer->wire);
-        assert_int_equal(transfer->received[i], total);
-        assert_int_equal(transfer->ends[i].end, PEER_END_CLOSED);
-    }
-    if (every)
-        assert_true(transfer->wire.lost >= transfer->wire.count / every);
-    wire_done(&transfer->wire);
-    free(transfer);
+    simnet_listen(net, IPPROTO_TCP, PORT, &sends);
+    struct end *caller =
+        end_connect_like(net, &sends, IPPROTO_TCP, family == 6 ? "2001:2::2" : "198.18.0.2", 0,
+                         family == 6 ? "2001:2::3" : "198.18.0.3", PORT);
+    assert_non_null(caller);
+    assert_true(simnet_run(net, both_over, net, simnet_now_ns(net) + 24 * 3600 * NS_PER_S));
+    assert_whole(caller, total);
+    assert_whole(simnet_accepted(net), total);
+    assert_true(!every || losses.lost >= simnet_frames(net) / every);
+    simnet_end(net);
 }
 
 #define GIB (UINT64_C(1) << 30)
@@ -178,12 +104,12 @@ static void few_bytes_and_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(few_bytes_and_none),
-        cmocka_unit_test(every_third_frame_lost),
-        cmocka_unit_test(frames_of_real_size_with_every_50th_lost),
-        cmocka_unit_test(a_gibibyte_both_ways),
-        cmocka_unit_test(a_gibibyte_both_ways_with_every_50th_frame_lost),
-        cmocka_unit_test(a_gibibyte_by_ipv6_with_every_50th_frame_lost),
+        TEST(few_bytes_and_none),
+        TEST(every_third_frame_lost),
+        TEST(frames_of_real_size_with_every_50th_lost),
+        TEST(a_gibibyte_both_ways),
+        TEST(a_gibibyte_both_ways_with_every_50th_frame_lost),
+        TEST(a_gibibyte_by_ipv6_with_every_50th_frame_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
  * first, a login, several requests at once on a connection, answers that overtake each other. The
  * protocol is this test's own: a request is the line of its number, and so is its answer.
  */
-#include "support/wire.h"
+#include "support/simtest.h"
 
 #include "soak/run.h"
 
@@ -24,9 +24,8 @@ struct service {
     const char *more;      /* said after each answer */
 };
 
+/* A connection, as the application has it. */
 struct server {
-    struct wire_flow wire; /* first */
-    struct timer greeting;
     char line[64];
     size_t len;
     bool in; /* logged in */
@@ -35,59 +34,67 @@ struct server {
 };
 
 struct scene {
-    struct wire wire;
+    struct simnet *net;
+    struct addr_set peers;
     struct service service;
     struct soak *soak;
 };
 
-static void say(struct server *server, const char *text)
+static const struct service *service_of(const struct end *end)
 {
-    (void)flow_write(&server->wire.flow, text, strlen(text), 0);
+    return &((const struct scene *)end->user)->service;
 }
 
-static void answer(struct server *server, uint32_t number)
+static void say(struct end *end, const char *text)
 {
-    const struct service *service = &((struct scene *)server->wire.user)->service;
+    (void)flow_write(&end->flow, text, strlen(text), 0);
+}
+
+static void answer(struct end *end, uint32_t number)
+{
+    const struct service *service = service_of(end);
     char text[32];
 
     if (number == service->silent)
         return;
     snprintf(text, sizeof(text), "%u\n", number);
-    say(server, text);
+    say(end, text);
     if (service->more)
-        say(server, service->more);
+        say(end, service->more);
 }
 
-static void on_line(struct server *server)
+static void on_line(struct end *end)
 {
-    const struct service *service = &((struct scene *)server->wire.user)->service;
+    const struct service *service = service_of(end);
+    struct server *server = end_own(end);
 
     if (service->login && !server->in) {
         server->in = strcmp(server->line, service->login) == 0;
-        say(server, server->in ? "+\n" : "-\n");
+        say(end, server->in ? "+\n" : "-\n");
         return;
     }
     uint32_t number = (uint32_t)strtoul(server->line, NULL, 10);
     if (++server->lines == service->resets_after) {
-        flow_reset(&server->wire.flow);
+        flow_reset(&end->flow);
         return;
     }
     if (!service->batch) {
-        answer(server, number);
+        answer(end, number);
         return;
     }
     server->held[server->held_count++] = number;
     if (server->held_count == service->batch) {
         while (server->held_count)
-            answer(server, server->held[--server->held_count]);
+            answer(end, server->held[--server->held_count]);
     }
 }
 
-static void read_lines(struct server *server)
+static void read_lines(struct end *end)
 {
+    struct server *server = end_own(end);
     struct iovec iov;
 
-    while (flow_peek(&server->wire.flow, &iov, 1) > 0) {
+    while (flow_peek(&end->flow, &iov, 1) > 0) {
         const char *data = iov.iov_base;
         size_t len = iov.iov_len;
         for (size_t i = 0; i < len; i++) {
@@ -97,64 +104,31 @@ static void read_lines(struct server *server)
             }
             server->line[server->len] = 0;
             server->len = 0;
-            on_line(server);
-            if (server->wire.flow.state == FLOW_ENDED) /* reset: the bytes are gone */
+            on_line(end);
+            if (end->flow.state == FLOW_ENDED) /* reset: the bytes are gone */
                 return;
         }
-        flow_consume(&server->wire.flow, len);
+        flow_consume(&end->flow, len);
     }
 }
 
-static void greet(struct timer *timer, uint64_t now_ns)
+static void greet(struct end *end)
 {
-    struct server *server = (void *)((char *)timer - offsetof(struct server, greeting));
-
-    (void)now_ns;
-    say(server, ((struct scene *)server->wire.user)->service.greeting);
+    say(end, service_of(end)->greeting);
 }
 
-static void server_event(struct wire_flow *flow, unsigned events)
+static void serve(struct end *end, unsigned events)
 {
-    struct server *server = (struct server *)(void *)flow;
-    struct scene *scene = flow->user;
+    const struct service *service = service_of(end);
 
-    if (events & FLOW_ACCEPTED && scene->service.closes_first)
-        flow_close(&flow->flow);
-    else if (events & FLOW_ACCEPTED && scene->service.greeting)
-        (void)timer_arm(engine_timers(scene->wire.engine), &server->greeting,
-                        scene->wire.now_ns + scene->service.greeting_ns);
+    if (events & FLOW_ACCEPTED && service->closes_first)
+        flow_close(&end->flow);
+    else if (events & FLOW_ACCEPTED && service->greeting)
+        end_wait(end, service->greeting_ns);
     if (events & FLOW_READABLE)
-        read_lines(server);
+        read_lines(end);
     if (events & FLOW_EOF)
-        flow_close(&flow->flow);
-    if (events & FLOW_END)
-        flow_free(&flow->flow);
-}
-
-static void server_release(struct flow *flow)
-{
-    struct server *server = (struct server *)(void *)flow;
-
-    timer_cancel(engine_timers(server->wire.wire->engine), &server->greeting);
-    free(server);
-}
-
-static struct flow *accept_server(void *user, struct stack_listener *listener,
-                                  const struct stack_tuple *tuple)
-{
-    static const struct flow_ops ops = {.event = wire_flow_event, .release = server_release};
-    struct server *server = calloc(1, sizeof(*server));
-    struct scene *scene = user;
-
-    (void)listener;
-    (void)tuple;
-    assert_non_null(server);
-    server->wire.wire = &scene->wire;
-    server->wire.user = scene;
-    server->wire.on_event = server_event;
-    timer_init(&server->greeting, greet);
-    flow_init_accepted(&server->wire.flow, engine_flows(scene->wire.engine), &ops);
-    return &server->wire.flow;
+        flow_close(&end->flow);
 }
 
 /* ---- the protocol ---- */
@@ -284,30 +258,35 @@ static struct scene *run(const struct protocol *protocol, struct service service
                          struct peer_soak_config config)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
+    const struct simnet_config net = {
+        .peers = "198.18.0.1-198.18.0.9", .offload = true, .delay_ns = RTT_MS * MS / 2, .seed = 1};
+    const struct end application = {.on_event = serve,
+                                    .on_timer = greet,
+                                    .drop_when_ended = true,
+                                    .user = scene,
+                                    .own_bytes = sizeof(struct server)};
     struct peer_error error = {0};
 
     assert_non_null(scene);
-    wire_init(&scene->wire, "198.18.0.1-198.18.0.9", true, 1);
-    scene->wire.delay_ns = RTT_MS * MS / 2;
-    scene->wire.accept = accept_server;
-    scene->wire.user = scene;
+    scene->net = simnet_new(&net);
     scene->service = service;
-    config.to = wire_addr("198.18.0.9");
+    config.to = simnet_addr("198.18.0.9");
     config.to_port = PORT;
-    (void)wire_listen(&scene->wire, IPPROTO_TCP, "198.18.0.9", PORT);
-    assert_int_equal(soak_start(&config, protocol, engine_flows(scene->wire.engine),
-                                &scene->wire.peers, 1, NULL, NULL, &scene->soak, &error),
+    simnet_listen(scene->net, IPPROTO_TCP, PORT, &application);
+    assert_int_equal(addr_set_parse(net.peers, &scene->peers, NULL), 0);
+    assert_int_equal(soak_start(&config, protocol, engine_flows(simnet_engine(scene->net)),
+                                &scene->peers, 1, NULL, NULL, &scene->soak, &error),
                      0);
-    wire_run(&scene->wire, 60 * NS_PER_S, is_over);
-    assert_true(soak_is_over(scene->soak));
+    assert_true(simnet_run(scene->net, is_over, scene, simnet_now_ns(scene->net) + 60 * NS_PER_S));
     return scene;
 }
 
 static void done(struct scene *scene)
 {
     soak_free(scene->soak);
-    wire_run(&scene->wire, NS_PER_S, NULL);
-    wire_done(&scene->wire);
+    simnet_run_for(scene->net, NS_PER_S);
+    simnet_end(scene->net);
+    addr_set_done(&scene->peers);
     free(scene);
 }
 
@@ -500,16 +479,16 @@ static void what_nobody_asked_for_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_wait_for_the_greeting),
-        cmocka_unit_test(a_greeting_that_does_not_come_or_is_wrong),
-        cmocka_unit_test(requests_wait_for_the_login),
-        cmocka_unit_test(a_round_trip_carries_as_many_as_there_are_slots),
-        cmocka_unit_test(a_number_of_requests_is_kept),
-        cmocka_unit_test(a_rate_uses_the_slots),
-        cmocka_unit_test(who_thinks_does_so_when_all_is_answered),
-        cmocka_unit_test(a_reset_loses_what_was_under_way),
-        cmocka_unit_test(one_that_is_late_is_lost_alone),
-        cmocka_unit_test(what_nobody_asked_for_is_an_error),
+        TEST(requests_wait_for_the_greeting),
+        TEST(a_greeting_that_does_not_come_or_is_wrong),
+        TEST(requests_wait_for_the_login),
+        TEST(a_round_trip_carries_as_many_as_there_are_slots),
+        TEST(a_number_of_requests_is_kept),
+        TEST(a_rate_uses_the_slots),
+        TEST(who_thinks_does_so_when_all_is_answered),
+        TEST(a_reset_loses_what_was_under_way),
+        TEST(one_that_is_late_is_lost_alone),
+        TEST(what_nobody_asked_for_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
