@@ -63,7 +63,7 @@ struct device *device_free(struct device *device);
 
 enum { DEVICE_IOV_MAX = 64 };
 
-/** TUN or TAP: wraps a descriptor that kernel/tun.h opened. */
+/** TUN or TAP: wraps a descriptor that kernel/netlink/tun.h opened. */
 struct device_tun_config {
     int fd; /* owned from now on, also on error */
     enum frame_layer layer;

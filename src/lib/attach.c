@@ -12,20 +12,21 @@
  *   routes    the fewest prefixes that cover the peers
  *
  * All of it hangs on the device, so the kernel takes it back whatever way the process ends; a
- * guardian (kernel/guard.h) holds the device a moment longer, until nothing is sent to the peers.
+ * guardian (kernel/wire/guard.h) holds the device a moment longer, until nothing is sent to the
+ * peers.
  *
- * On the wire of an interface (kernel/wire.h) that has addresses and routes already, so none are
- * added, and answers must leave by it.
+ * The wire of an interface (kernel/wire/wire.h) has addresses and routes already. None are added, and
+ * answers must leave by it.
  */
 #include "lib/attach.h"
 
 #include "base/error.h"
 #include "base/macro.h"
-#include "kernel/diag.h"
-#include "kernel/guard.h"
-#include "kernel/name.h"
-#include "kernel/rtnl.h"
-#include "kernel/watch.h"
+#include "kernel/netlink/diag.h"
+#include "kernel/netlink/rtnl.h"
+#include "kernel/netlink/watch.h"
+#include "kernel/netns/name.h"
+#include "kernel/wire/guard.h"
 #include "lib/standing.h"
 
 #include <errno.h>

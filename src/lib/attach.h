@@ -3,9 +3,9 @@
 #define LIB_ATTACH_H
 
 #include "base/addr_set.h"
-#include "kernel/rtnl.h"
-#include "kernel/tun.h"
-#include "kernel/wire.h"
+#include "kernel/netlink/rtnl.h"
+#include "kernel/netlink/tun.h"
+#include "kernel/wire/wire.h"
 #include "lib/standing.h"
 #include "link/spec.h"
 
@@ -39,7 +39,7 @@ struct attach_outcome {
     struct wire_card card; /* ifindex 0: no wire */
     uint32_t mtu;
     int rtnl_fd, diag_fd;
-    int watch_fd; /* news of the namespace: see kernel/watch.h */
+    int watch_fd; /* news of the namespace: see kernel/netlink/watch.h */
     struct peer_addr chosen;  /* the peer, when the plan had none */
     struct addr_prefix local; /* given to the local side, family 0 when none */
     enum peer_neighbours neighbours;

@@ -5,7 +5,7 @@
  */
 #include "lib/internal.h"
 
-#include "kernel/confine.h"
+#include "kernel/netns/confine.h"
 
 #include <assert.h>
 #include <stdlib.h>

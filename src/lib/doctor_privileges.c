@@ -6,8 +6,8 @@
 #include "lib/doctor_internal.h"
 
 #include "base/error.h"
-#include "kernel/child.h"
-#include "kernel/sysctl.h"
+#include "kernel/netns/child.h"
+#include "kernel/observe/sysctl.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  */
 #include "lib/internal.h"
 
-#include "kernel/sysctl.h"
+#include "kernel/observe/sysctl.h"
 
 #include <assert.h>
 #include <fcntl.h>

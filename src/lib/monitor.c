@@ -14,8 +14,8 @@
  */
 #include "lib/internal.h"
 
-#include "kernel/child.h"
-#include "kernel/confine.h"
+#include "kernel/netns/child.h"
+#include "kernel/netns/confine.h"
 
 #include <linux/capability.h>
 #include <signal.h>

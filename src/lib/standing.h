@@ -3,7 +3,7 @@
 #define LIB_STANDING_H
 
 #include "base/addr_set.h"
-#include "kernel/rtnl.h"
+#include "kernel/netlink/rtnl.h"
 
 #include <peer/peer.h>
 

@@ -2,9 +2,9 @@
 #ifndef LIB_TRACE_INTERNAL_H
 #define LIB_TRACE_INTERNAL_H
 
-#include "kernel/dropreason.h"
-#include "kernel/ingress.h"
-#include "kernel/nftrace.h"
+#include "kernel/observe/dropreason.h"
+#include "kernel/observe/ingress.h"
+#include "kernel/observe/nftrace.h"
 #include "lib/internal.h"
 
 #include <peer/trace.h>

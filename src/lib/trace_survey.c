@@ -5,7 +5,7 @@
  */
 #include "lib/trace_internal.h"
 
-#include "kernel/sysctl.h"
+#include "kernel/observe/sysctl.h"
 
 #include <stdio.h>
 #include <string.h>

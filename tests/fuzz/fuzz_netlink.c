@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/diag_internal.h"
-#include "kernel/rtnl_internal.h"
+#include "kernel/netlink/diag_internal.h"
+#include "kernel/netlink/rtnl_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -25,10 +25,10 @@
 
 #include "base/macro.h"
 #include "fuzz/nft_messages.h"
-#include "kernel/diag_internal.h"
-#include "kernel/ingress.h"
-#include "kernel/nftrace_internal.h"
-#include "kernel/rtnl_internal.h"
+#include "kernel/netlink/diag_internal.h"
+#include "kernel/netlink/rtnl_internal.h"
+#include "kernel/observe/ingress.h"
+#include "kernel/observe/nftrace_internal.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #define FUZZ_POISON

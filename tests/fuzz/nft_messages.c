@@ -16,7 +16,7 @@
 
 #include "base/macro.h"
 #include "fuzz/nft_messages.h"
-#include "kernel/nftrace_internal.h"
+#include "kernel/observe/nftrace_internal.h"
 
 /* ---- decisions ---- */
 

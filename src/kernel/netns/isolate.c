@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The caller's side of an isolated namespace; holder.c is the other.
+ *
+ * The control socket carries requests and answers in turn until the program runs. From then on the
+ * only message that can come is HOLDER_ENDED, so "readable" means "ended" (or the holder is gone).
+ * All waiting with a time limit is done in the holder: here one blocks for an answer or its end.
+ */
+#include "kernel/netns/netns.h"
+
+#include "base/error.h"
+#include "kernel/netns/child.h"
+#include "kernel/netns/holder.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { KILL_PASSES = 8 };
+
+/* ---- why namespaces are refused ---- */
+
+/* -1 when there is no such setting (or no /proc). */
+static long read_setting(const char *path)
+{
+    long value = -1;
+    FILE *file = fopen(path, "re");
+
+    if (!file)
+        return -1;
+    if (fscanf(file, "%ld", &value) != 1)
+        value = -1;
+    fclose(file);
+    return value;
+}
+
+/* The settings by which a machine closes namespaces to its users, and what opens them again. */
+static const struct gate {
+    int code;         /* the errno it causes */
+    const char *path; /* below /proc/sys */
+    long shut;        /* the value that shuts it */
+    const char *text;
+} gates[] = {
+    {EPERM, "/proc/sys/kernel/unprivileged_userns_clone", 0,
+     "user namespaces are closed to ordinary users; try \"sudo sysctl -w "
+     "kernel.unprivileged_userns_clone=1\", or run as root"},
+    {EPERM, "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 1,
+     "AppArmor closes user namespaces to ordinary programs; try \"sudo sysctl -w "
+     "kernel.apparmor_restrict_unprivileged_userns=0\", or run as root"},
+    {ENOSPC, "/proc/sys/user/max_user_namespaces", 0,
+     "user namespaces are switched off; try \"sudo sysctl -w user.max_user_namespaces=10000\", or "
+     "run as root"},
+    {ENOSPC, "/proc/sys/user/max_net_namespaces", 0,
+     "network namespaces are switched off; try \"sudo sysctl -w user.max_net_namespaces=10000\""},
+};
+
+static const char *describe_refusal(int code)
+{
+    switch (code) {
+    case EPERM:
+        return geteuid() == 0
+                   ? "this container or sandbox does not allow namespaces; give it CAP_SYS_ADMIN "
+                     "or run peer outside"
+                   : "the policy of this machine, container or sandbox does not allow user "
+                     "namespaces; run as root";
+    case ENOSPC:
+        return "the limit of namespaces is reached; end some, or raise user.max_user_namespaces "
+               "and user.max_net_namespaces with \"sudo sysctl -w\"";
+    case EUSERS:
+        return "user namespaces are nested too deeply";
+    case EINVAL:
+    case ENOSYS:
+        return "this kernel has no user or no network namespaces; run as root, or on a kernel "
+               "with CONFIG_USER_NS and CONFIG_NET_NS";
+    case ENOENT:
+        return "/proc is not mounted";
+    default:
+        return NULL;
+    }
+}
+
+static int explain_refusal(int code, struct peer_error *error)
+{
+    static const char what[] = "cannot make an isolated network namespace";
+    const int seen = code;
+
+    if (code == EACCES) /* a security module's word for it */
+        code = EPERM;
+    for (size_t i = 0; i < sizeof(gates) / sizeof(gates[0]); i++) {
+        if (gates[i].code == EPERM && geteuid() == 0)
+            continue; /* they are for ordinary users */
+        if (gates[i].code == code && read_setting(gates[i].path) == gates[i].shut)
+            return error_set(error, PEER_ERROR_MACHINE, seen, "%s: %s", what, gates[i].text);
+    }
+    const char *text = describe_refusal(code);
+    return error_set(error, PEER_ERROR_MACHINE, seen, "%s: %s", what,
+                     text ? text : error_text(code));
+}
+
+/* ---- talk ---- */
+
+static int request(const struct netns_isolated *isolated, enum holder_kind kind, int value)
+{
+    struct holder_message message = {.kind = kind, .value = value};
+    const struct iovec part = {&message, sizeof(message)};
+
+    return child_send(isolated->control, &part, 1, NULL, 0);
+}
+
+/* 0; -EPIPE when the holder is gone; -EAGAIN only with MSG_DONTWAIT. */
+static int answer(const struct netns_isolated *isolated, int flags,
+                  struct holder_message *ret_message, int *ret_fd)
+{
+    const struct iovec part = {ret_message, sizeof(*ret_message)};
+    int fds[CHILD_FDS_MAX], count = 0;
+
+    ssize_t len = child_receive(isolated->control, flags, &part, 1, ret_fd ? fds : NULL, &count);
+    if (len <= 0)
+        return len < 0 ? (int)len : -EPIPE;
+    assert((size_t)len == sizeof(*ret_message));
+    if (count > 0)
+        *ret_fd = fds[0];
+    return 0;
+}
+
+/* Closes and reaps; whatever the holder still has to do, it does before it ends. */
+static void release(struct netns_isolated *isolated)
+{
+    close(isolated->control);
+    child_reap(isolated->holder);
+    if (isolated->netns_fd >= 0)
+        close(isolated->netns_fd);
+    *isolated = (struct netns_isolated){0};
+}
+
+static void note_end(struct netns_isolated *isolated, const struct holder_message *message)
+{
+    assert(message->kind == HOLDER_ENDED);
+    isolated->ended = true;
+    isolated->status = message->value;
+}
+
+/* ---- the interface ---- */
+
+static int await_ready(struct netns_isolated *isolated, struct peer_error *error)
+{
+    struct holder_message message;
+    int status = answer(isolated, 0, &message, &isolated->netns_fd);
+
+    if (status < 0)
+        return error_set(
+            error, PEER_ERROR_MACHINE, -status, "cannot make an isolated network namespace: %s",
+            status == -EPIPE ? "the process that holds it was killed" : error_text(-status));
+    if (message.kind == HOLDER_REFUSED)
+        return explain_refusal(message.value, error);
+    assert(message.kind == HOLDER_READY && isolated->netns_fd >= 0);
+    return 0;
+}
+
+/* In the child: the caller goes on using its stdin and stdout alone. */
+static void stdio_aside(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (fd > STDIN_FILENO) {
+        dup2(fd, STDIN_FILENO);
+        close(fd);
+    }
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+int netns_isolate(char *const argv[], enum netns_stdio stdio, struct netns_isolated *ret,
+                  struct peer_error *error)
+{
+    struct netns_isolated isolated = {.netns_fd = -1};
+    int ends[2];
+    pid_t self = getpid();
+
+    int status = child_pair(ends);
+    if (status < 0)
+        return error_set(error, PEER_ERROR_MACHINE, -status, "cannot talk to a child process: %s",
+                         error_text(-status));
+    isolated.control = ends[0];
+    isolated.holder = child_fork();
+    if (isolated.holder == 0) {
+        if (stdio == NETNS_STDIO_ASIDE)
+            stdio_aside();
+        holder_run(ends[1], self, argv && argv[0] ? argv : NULL);
+    }
+    close(ends[1]);
+    if (isolated.holder < 0) {
+        close(ends[0]);
+        return error_set(error, PEER_ERROR_MACHINE, -isolated.holder,
+                         "cannot start a process to hold the namespace: %s",
+                         error_text(-isolated.holder));
+    }
+    status = await_ready(&isolated, error);
+    if (status < 0) {
+        release(&isolated);
+        return status;
+    }
+    *ret = isolated;
+    return 0;
+}
+
+static int refuse_start(const struct holder_message *message, struct peer_error *error)
+{
+    const char *reason = error_text(message->value);
+
+    if (message->value == EINVAL && !message->name[0])
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "there is no program to start");
+    if (message->interpreter)
+        reason = "it is there, but what should run it (its \"#!\" line, its loader) is not";
+    else if (message->value == ENOENT)
+        reason =
+            strchr(message->name, '/') ? "no such file or directory" : "no such program in PATH";
+    return error_set(error, PEER_ERROR_USAGE, message->value, "cannot run \"%s\": %s",
+                     message->name, reason);
+}
+
+int netns_isolate_start(struct netns_isolated *isolated, struct peer_error *error)
+{
+    struct holder_message message;
+
+    if (isolated->program)
+        return error_set(error, PEER_ERROR_USAGE, EALREADY, "the program was started before");
+    int status = request(isolated, HOLDER_START, 0);
+    if (status == 0)
+        status = answer(isolated, 0, &message, NULL);
+    if (status < 0)
+        return error_set(error, PEER_ERROR_MACHINE, -status, "cannot start the program: %s",
+                         status == -EPIPE ? "the process that holds its namespace was killed"
+                                          : error_text(-status));
+    if (message.kind == HOLDER_NOT_STARTED)
+        return refuse_start(&message, error);
+    assert(message.kind == HOLDER_STARTED);
+    isolated->program = message.value;
+    return 0;
+}
+
+int netns_isolate_ended(struct netns_isolated *isolated, int *ret_status)
+{
+    struct holder_message message;
+
+    if (!isolated->program)
+        return 0;
+    if (!isolated->ended) {
+        int status = answer(isolated, MSG_DONTWAIT, &message, NULL);
+        if (status < 0)
+            return status == -EAGAIN ? 0 : status;
+        note_end(isolated, &message);
+    }
+    *ret_status = isolated->status;
+    return 1;
+}
+
+bool netns_isolate_is_dead(const struct netns_isolated *isolated)
+{
+    struct pollfd control = {.fd = isolated->control, .events = POLLIN};
+
+    return poll(&control, 1, 0) > 0 && control.revents & (POLLHUP | POLLERR);
+}
+
+/* The program died with the holder; what it had started lives on, as somebody else's child. */
+static int kill_in_namespace(const struct stat *namespace)
+{
+    DIR *dir = opendir("/proc");
+    struct dirent *entry;
+    int count = 0;
+
+    while (dir && (entry = readdir(dir))) {
+        char path[sizeof(entry->d_name) + 16];
+        struct stat its;
+        const int pid = atoi(entry->d_name);
+        (void)snprintf(path, sizeof(path), "/proc/%s/ns/net", entry->d_name);
+        if (pid > 0 && pid != getpid() && stat(path, &its) == 0 &&
+            its.st_ino == namespace->st_ino && its.st_dev == namespace->st_dev)
+            count += kill(pid, SIGKILL) == 0;
+    }
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+/* Again, as they may have forked meanwhile; the dead have no namespace. */
+void netns_isolate_clear(const struct netns_isolated *isolated)
+{
+    struct stat namespace;
+
+    if (fstat(isolated->netns_fd, &namespace) < 0)
+        return;
+    for (int i = 0; i < KILL_PASSES && kill_in_namespace(&namespace) > 0; i++)
+        sched_yield();
+}
+
+int netns_isolate_end(struct netns_isolated *isolated, int grace_ms)
+{
+    struct holder_message message;
+
+    if (!isolated || isolated->holder <= 0)
+        return -1;
+    bool dead = netns_isolate_is_dead(isolated) || request(isolated, HOLDER_STOP, grace_ms) < 0;
+    while (answer(isolated, 0, &message, NULL) == 0)
+        note_end(isolated, &message);
+    if (dead && !isolated->cleared)
+        netns_isolate_clear(isolated);
+    int status = isolated->ended ? isolated->status : -1;
+    release(isolated);
+    return status;
+}
