@@ -464,7 +464,7 @@ static bool neighbour_is_silent(const struct tracing *tracing)
 
     if (!is_forwarded(tracing) || tracing->dry)
         return false;
-    const int state = ingress_neighbour(tracing->net->rtnl, tracing->route.oif, next);
+    const int state = rtnl_neigh_state(tracing->net->rtnl, tracing->route.oif, next);
     return state > 0 && (state & (NUD_INCOMPLETE | NUD_FAILED));
 }
 

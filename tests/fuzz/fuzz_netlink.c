@@ -17,6 +17,7 @@ static void parse_all(const struct nlmsghdr *message)
     struct addr_prefix prefix;
     struct rtnl_route route;
     struct rtnl_link link;
+    struct rtnl_neighbour neighbour;
     struct diag_socket found;
     char why[NL_WHY_BYTES], text[128];
     int ifindex;
@@ -25,6 +26,7 @@ static void parse_all(const struct nlmsghdr *message)
     (void)rtnl_addr_parse(message, &ifindex, &prefix);
     if (rtnl_route_parse(message, &route))
         (void)rtnl_route_format(&route, text, sizeof(text));
+    (void)rtnl_neigh_parse(message, &ifindex, &neighbour);
     (void)diag_parse(message, &found);
     (void)nl_verdict(message, why);
     if (memchr(why, '\n', strlen(why)))

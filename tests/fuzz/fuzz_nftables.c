@@ -261,7 +261,7 @@ static void ask(struct nftrace *nftrace, struct rtnl *rtnl)
     follow(nftrace);
     ask_for_set(&nftrace->owner);
     (void)ingress_survey(rtnl, 1, false, &ingress, NULL);
-    (void)ingress_neighbour(rtnl, 1, &lookup.dst);
+    (void)rtnl_neigh_state(rtnl, 1, &lookup.dst);
     (void)rtnl_route_each(rtnl, nft_one_in(2) ? 6 : 4, ignore_route, NULL, NULL);
     (void)rtnl_route_lookup(rtnl, &lookup, &route, NULL);
 }

@@ -43,6 +43,7 @@ UNSEEN = [
 BREACHES = [
     ("soak", '#include "stack/stack.h"', "may not include"),
     ("stack", "#include <libmnl/libmnl.h>", "may not include"),
+    ("kernel/observe", "#include <libmnl/libmnl.h>", "may not include"),
     ("kernel/wire", "#include <seccomp.h>", "may not include"),
     ("kernel/netns", '#include "kernel/netlink/rtnl.h"', "may not include"),
     ("kernel/observe", '#include "kernel/wire/wire.h"', "may not include"),

@@ -15,7 +15,6 @@
 #include "base/error.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 
@@ -96,7 +95,7 @@ bool rtnl_addr_parse(const struct nlmsghdr *message, int *ret_ifindex,
     if (message->nlmsg_type != RTM_NEWADDR ||
         !nl_attributes(message, sizeof(struct ifaddrmsg), table, IFA_MAX))
         return false;
-    const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
+    const struct ifaddrmsg *info = nl_payload(message, sizeof(*info));
     /* On a point-to-point link IFA_ADDRESS is the other side's. */
     const struct nlattr *own = table[IFA_LOCAL] ? table[IFA_LOCAL] : table[IFA_ADDRESS];
     if (!nl_get_addr(own, info->ifa_family, &prefix.addr) ||
@@ -112,7 +111,7 @@ bool rtnl_addr_parse(const struct nlmsghdr *message, int *ret_ifindex,
 static uint32_t addr_flags(const struct nlmsghdr *message)
 {
     const struct nlattr *table[IFA_FLAGS + 1];
-    const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
+    const struct ifaddrmsg *info = nl_payload(message, sizeof(*info));
     uint32_t flags = info->ifa_flags;
 
     if (nl_attributes(message, sizeof(*info), table, IFA_FLAGS))

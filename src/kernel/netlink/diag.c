@@ -14,7 +14,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -23,10 +22,6 @@
 #include <unistd.h>
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
-
-struct diag {
-    struct nl nl;
-};
 
 /** `fd` < 0: open a socket of our own. */
 static int diag_new(int fd, struct diag **ret_diag, struct peer_error *error)
@@ -72,6 +67,13 @@ struct diag *diag_free(struct diag *diag)
     return NULL;
 }
 
+const struct inet_diag_msg *diag_payload(const struct nlmsghdr *message)
+{
+    return message->nlmsg_type == SOCK_DIAG_BY_FAMILY
+               ? nl_payload(message, sizeof(struct inet_diag_msg))
+               : NULL;
+}
+
 struct peer_addr diag_far_address(const struct inet_diag_msg *info)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -91,20 +93,20 @@ static int find_connection(struct diag *diag, int family, const struct addr_set 
 {
     const uint32_t not_meant =
         1U << TCP_LISTEN | 1U << TCP_CLOSE | 1U << TCP_TIME_WAIT | 1U << TCP_SYN_RECV;
-    const struct inet_diag_req_v2 info = {.sdiag_family = (uint8_t)family,
-                                          .sdiag_protocol = IPPROTO_TCP,
-                                          .idiag_states = ((2U << TCP_CLOSING) - 2) & ~not_meant};
+    const struct inet_diag_req_v2 wanted = {.sdiag_family = (uint8_t)family,
+                                            .sdiag_protocol = IPPROTO_TCP,
+                                            .idiag_states = ((2U << TCP_CLOSING) - 2) & ~not_meant};
     struct nl_answers answers = {0};
     struct nl_request request;
 
-    nl_begin(&request, SOCK_DIAG_BY_FAMILY, 0, &info, sizeof(info));
+    nl_begin(&request, SOCK_DIAG_BY_FAMILY, 0, &wanted, sizeof(wanted));
     int status = nl_dump(&diag->nl, &request, &answers);
     for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && status == 0;
          m = nl_next(&answers, m)) {
-        if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-            mnl_nlmsg_get_payload_len(m) < sizeof(struct inet_diag_msg))
+        const struct inet_diag_msg *info = diag_payload(m);
+        if (!info)
             continue;
-        const struct peer_addr addr = diag_far_address(mnl_nlmsg_get_payload(m));
+        const struct peer_addr addr = diag_far_address(info);
         status = addr.family == peers->family && addr_set_find(peers, &addr) >= 0;
     }
     nl_answers_done(&answers);
@@ -133,7 +135,7 @@ bool diag_parse(const struct nlmsghdr *message, struct diag_socket *ret_socket)
     if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
         !nl_attributes(message, sizeof(struct inet_diag_msg), table, INET_DIAG_MARK))
         return false;
-    const struct inet_diag_msg *info = mnl_nlmsg_get_payload(message);
+    const struct inet_diag_msg *info = nl_payload(message, sizeof(*info));
     const size_t addr_len = nl_addr_len(info->idiag_family);
     if (addr_len == 0)
         return false;

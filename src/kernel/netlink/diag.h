@@ -47,6 +47,12 @@ int diag_lookup(struct diag *diag, uint8_t protocol, const struct peer_addr *loc
  */
 int diag_has_connections(struct diag *diag, const struct addr_set *peers);
 
+/**
+ * Destroys this machine's TCP connections to addresses of `peers`, as far as the kernel lets: of
+ * sockets that are bound to no device, to `ifindex` or to `vrf` (0: none).
+ */
+void diag_end_connections(struct diag *diag, const struct addr_set *peers, int ifindex, int vrf);
+
 /** Process that holds the socket `inode`, by /proc: pid or 0; `comm` filled when found. */
 int diag_inode_owner(uint32_t inode, char comm[32]);
 

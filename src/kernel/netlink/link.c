@@ -10,7 +10,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <stdio.h>
 #include <string.h>
 #include <linux/if_link.h>
@@ -100,7 +99,7 @@ bool rtnl_link_parse(const struct nlmsghdr *message, struct rtnl_link *ret_link)
     if (message->nlmsg_type != RTM_NEWLINK ||
         !nl_attributes(message, sizeof(struct ifinfomsg), table, IFLA_MAX))
         return false;
-    const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+    const struct ifinfomsg *info = nl_payload(message, sizeof(*info));
     if (info->ifi_index <= 0 || !nl_get_text(table[IFLA_IFNAME], link.name, sizeof(link.name)))
         return false;
     link.ifindex = info->ifi_index;

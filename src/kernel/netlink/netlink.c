@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
+ * The one file that knows libmnl.
+ *
  * Theory of operation: a request gets a sequence number and the flag that asks for an
  * acknowledgement; then datagrams are read until the acknowledgement (or, for a dump, NLMSG_DONE)
  * with that number arrives. Whatever has another number is left over from an exchange that failed
@@ -118,22 +120,63 @@ void nl_done(struct nl *nl)
     nl->fd = -1;
 }
 
-void nl_begin(struct nl_request *request, uint16_t type, uint16_t flags, const void *family_header,
-              size_t family_header_len)
+void nl_message_begin(struct nl_message *message, uint16_t type, uint16_t flags,
+                      const void *family_header, size_t family_header_len)
 {
-    assert(nl_align(family_header_len) <= sizeof(*request) - sizeof(struct nlmsghdr));
-    memset(request, 0, sizeof(*request));
-    struct nlmsghdr *header = mnl_nlmsg_put_header(request->bytes);
+    assert(message->room >= sizeof(struct nlmsghdr) + nl_align(family_header_len));
+    struct nlmsghdr *header = mnl_nlmsg_put_header(message->header);
     header->nlmsg_type = type;
     header->nlmsg_flags = flags;
     memcpy(mnl_nlmsg_put_extra_header(header, family_header_len), family_header, family_header_len);
 }
 
-void nl_put(struct nl_request *request, uint16_t type, const void *data, size_t len)
+void nl_message_put(struct nl_message *message, uint16_t type, const void *data, size_t len)
 {
-    bool fits = mnl_attr_put_check(&request->header, sizeof(*request), type, len, data);
+    bool fits = mnl_attr_put_check(message->header, message->room, type, len, data);
     assert(fits);
     (void)fits;
+}
+
+void nl_message_put_u32(struct nl_message *message, uint16_t type, uint32_t value)
+{
+    nl_message_put(message, type, &value, sizeof(value));
+}
+
+void nl_message_put_text(struct nl_message *message, uint16_t type, const char *text)
+{
+    nl_message_put(message, type, text, strlen(text) + 1);
+}
+
+struct nlattr *nl_message_nest(struct nl_message *message, uint16_t type)
+{
+    struct nlattr *nest = mnl_attr_nest_start_check(message->header, message->room, type);
+    assert(nest);
+    return nest;
+}
+
+void nl_message_nest_end(struct nl_message *message, struct nlattr *nest)
+{
+    mnl_attr_nest_end(message->header, nest);
+}
+
+static struct nl_message of_request(struct nl_request *request)
+{
+    return (struct nl_message){&request->header, sizeof(*request)};
+}
+
+void nl_begin(struct nl_request *request, uint16_t type, uint16_t flags, const void *family_header,
+              size_t family_header_len)
+{
+    struct nl_message message = of_request(request);
+
+    memset(request, 0, sizeof(*request));
+    nl_message_begin(&message, type, flags, family_header, family_header_len);
+}
+
+void nl_put(struct nl_request *request, uint16_t type, const void *data, size_t len)
+{
+    struct nl_message message = of_request(request);
+    nl_message_put(&message, type, data, len);
 }
 
 void nl_put_u8(struct nl_request *request, uint16_t type, uint8_t value)
@@ -153,9 +196,8 @@ void nl_put_addr(struct nl_request *request, uint16_t type, const struct peer_ad
 
 struct nlattr *nl_nest(struct nl_request *request, uint16_t type)
 {
-    struct nlattr *nest = mnl_attr_nest_start_check(&request->header, sizeof(*request), type);
-    assert(nest);
-    return nest;
+    struct nl_message message = of_request(request);
+    return nl_message_nest(&message, type);
 }
 
 void nl_nest_end(struct nl_request *request, struct nlattr *nest)
@@ -372,6 +414,21 @@ int nl_fail(const struct nl *nl, int status, struct peer_error *error, const cha
     const char *why = nl->why[0] ? nl->why : error_text(-status);
     return error_set(error, PEER_ERROR_MACHINE, -status, "cannot %s: %s%s", what, why,
                      status == -EPERM ? "; run it with sudo, or use --isolate" : "");
+}
+
+const void *nl_payload(const struct nlmsghdr *message, size_t len)
+{
+    return mnl_nlmsg_get_payload_len(message) < len ? NULL : mnl_nlmsg_get_payload(message);
+}
+
+const void *nl_data(const struct nlattr *attribute)
+{
+    return mnl_attr_get_payload(attribute);
+}
+
+size_t nl_len(const struct nlattr *attribute)
+{
+    return mnl_attr_get_payload_len(attribute);
 }
 
 void nl_file(const void *bytes, size_t len, const struct nlattr **table, uint16_t max)

@@ -41,14 +41,31 @@ int nl_open(struct nl *nl, int protocol);
 int nl_adopt(struct nl *nl, int fd, int protocol);
 void nl_done(struct nl *nl);
 
-/** A request under construction. Whatever is put must fit: all the lengths are our own. */
+/**
+ * A message under construction, in `room` bytes of the caller's that begin 4-byte aligned. Whatever
+ * is put must fit: all the lengths are our own.
+ */
+struct nl_message {
+    struct nlmsghdr *header; /* where those bytes begin */
+    size_t room;
+};
+/** `message` has header and room set. `family_header` is what follows nlmsghdr: rtmsg, ... */
+void nl_message_begin(struct nl_message *message, uint16_t type, uint16_t flags,
+                      const void *family_header, size_t family_header_len);
+void nl_message_put(struct nl_message *message, uint16_t type, const void *data, size_t len);
+void nl_message_put_u32(struct nl_message *message, uint16_t type, uint32_t value);
+/** With its terminating zero. */
+void nl_message_put_text(struct nl_message *message, uint16_t type, const char *text);
+struct nlattr *nl_message_nest(struct nl_message *message, uint16_t type);
+void nl_message_nest_end(struct nl_message *message, struct nlattr *nest);
+
+/** The same with memory of its own, enough for one request of rtnetlink or sock_diag. */
 struct nl_request {
     union {
         struct nlmsghdr header;
         uint8_t bytes[NL_REQUEST_BYTES];
     };
 };
-/** `family_header` is what follows nlmsghdr: rtmsg, ifinfomsg, ... */
 void nl_begin(struct nl_request *request, uint16_t type, uint16_t flags, const void *family_header,
               size_t family_header_len);
 void nl_put(struct nl_request *request, uint16_t type, const void *data, size_t len);
@@ -96,6 +113,12 @@ int nl_fail(const struct nl *nl, int status, struct peer_error *error, const cha
     __attribute__((format(printf, 4, 5)));
 
 /* Reading. Nothing here believes a length. */
+
+/** The family header of a message, or NULL when that is shorter than `len`. */
+const void *nl_payload(const struct nlmsghdr *message, size_t len);
+/** What an attribute holds, and how many bytes of it. */
+const void *nl_data(const struct nlattr *attribute);
+size_t nl_len(const struct nlattr *attribute);
 
 /**
  * Files the attributes behind `family_header_len` bytes of family header under `table[type]`

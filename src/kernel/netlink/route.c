@@ -15,7 +15,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,10 +77,10 @@ static void parse_gateway(const struct nlattr *gateway, const struct nlattr *via
     if (nl_get_addr(gateway, family, &route->gateway) || !nl_get(via, &head, sizeof(head)))
         return;
     size_t len = nl_addr_len(head.rtvia_family);
-    if (len == 0 || mnl_attr_get_payload_len(via) != sizeof(head) + len)
+    if (len == 0 || nl_len(via) != sizeof(head) + len)
         return;
     addr.family = head.rtvia_family == AF_INET6 ? 6 : 4;
-    memcpy(addr.bytes, (const uint8_t *)mnl_attr_get_payload(via) + sizeof(head), len);
+    memcpy(addr.bytes, (const uint8_t *)nl_data(via) + sizeof(head), len);
     route->gateway = addr;
 }
 
@@ -118,7 +117,7 @@ static void parse_multipath(const struct nlattr *multipath, int family, int want
     int first = 0;
 
     if (multipath)
-        hops = (struct hops){mnl_attr_get_payload(multipath), mnl_attr_get_payload_len(multipath)};
+        hops = (struct hops){nl_data(multipath), nl_len(multipath)};
     while ((at = next_hop(&hops, &hop))) {
         if (route->hop_count == 0)
             first = hop.rtnh_ifindex;
@@ -139,7 +138,7 @@ bool rtnl_route_parse_hop(const struct nlmsghdr *message, int hop, struct rtnl_r
     if (message->nlmsg_type != RTM_NEWROUTE ||
         !nl_attributes(message, sizeof(struct rtmsg), table, RTA_MAX))
         return false;
-    const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+    const struct rtmsg *info = nl_payload(message, sizeof(*info));
     const int family = info->rtm_family;
     if (nl_addr_len(family) == 0 || info->rtm_dst_len > nl_addr_len(family) * 8)
         return false;
@@ -212,7 +211,7 @@ const char *rtnl_route_format(const struct rtnl_route *route, char *buf, size_t 
 /** What the kernel remembers about one destination (path MTU, redirect) and what is no route. */
 static bool is_clone(const struct nlmsghdr *message)
 {
-    const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+    const struct rtmsg *info = nl_payload(message, sizeof(*info));
     return info->rtm_flags & RTM_F_CLONED;
 }
 

@@ -83,6 +83,19 @@ int rtnl_neigh_add(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr,
  * `mac_add(first, i)`, for i < count. */
 int rtnl_neigh_add_set(struct rtnl *rtnl, int ifindex, const struct addr_set *set, uint64_t count,
                        struct peer_mac first, struct peer_error *error);
+/** A neighbour as the kernel has it. */
+struct rtnl_neighbour {
+    struct peer_addr addr;
+    struct peer_mac mac; /* zero when it has none: a question that nobody answered */
+    uint16_t state;      /* NUD_* */
+};
+/** The entries of a device, of the family 4 or 6, until `each` returns non-zero (which is returned). */
+int rtnl_neigh_each(struct rtnl *rtnl, int ifindex, uint8_t family,
+                    int (*each)(void *user, const struct rtnl_neighbour *neighbour), void *user);
+/** The state (NUD_*) of one entry, 0 when there is none, or -errno. */
+int rtnl_neigh_state(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr);
+/** Takes one entry away. -ENOENT when there is none. */
+int rtnl_neigh_del(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr);
 
 /** A route as the kernel has it. */
 struct rtnl_route {

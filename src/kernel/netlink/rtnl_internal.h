@@ -22,6 +22,8 @@ const char *rtnl_prefix_text(const struct addr_prefix *prefix, char buf[RTNL_PRE
 bool rtnl_link_parse(const struct nlmsghdr *message, struct rtnl_link *ret_link);
 bool rtnl_addr_parse(const struct nlmsghdr *message, int *ret_ifindex,
                      struct addr_prefix *ret_prefix);
+bool rtnl_neigh_parse(const struct nlmsghdr *message, int *ret_ifindex,
+                      struct rtnl_neighbour *ret_neighbour);
 /** Leaves `oif_name` empty. False also for routes that are not IP. Of several next hops the first
  * stands for all. */
 bool rtnl_route_parse(const struct nlmsghdr *message, struct rtnl_route *ret_route);

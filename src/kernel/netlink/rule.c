@@ -5,7 +5,6 @@
  */
 #include "kernel/netlink/rtnl_internal.h"
 
-#include <libmnl/libmnl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -77,7 +76,7 @@ static bool take_rule(struct rtnl *rtnl, const struct nlmsghdr *message,
     if (message->nlmsg_type != RTM_NEWRULE ||
         !nl_attributes(message, sizeof(struct fib_rule_hdr), table, FRA_DPORT_RANGE))
         return false;
-    const struct fib_rule_hdr *head = mnl_nlmsg_get_payload(message);
+    const struct fib_rule_hdr *head = nl_payload(message, sizeof(*head));
     if (head->action != FR_ACT_BLACKHOLE && head->action != FR_ACT_UNREACHABLE &&
         head->action != FR_ACT_PROHIBIT)
         return false;

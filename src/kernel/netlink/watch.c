@@ -10,7 +10,6 @@
 #include "kernel/netlink/rtnl_internal.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <linux/rtnetlink.h>

@@ -8,13 +8,11 @@
 #include "kernel/netlink/rtnl_internal.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
-#include <linux/neighbour.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
@@ -59,8 +57,8 @@ static int survey_tc(struct rtnl *rtnl, uint16_t type, int ifindex, uint32_t par
     int status = nl_dump(&rtnl->nl, &request, &answers);
     for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && status == 0;
          m = nl_next(&answers, m)) {
-        const struct tcmsg *tc = mnl_nlmsg_get_payload(m);
-        if (mnl_nlmsg_get_payload_len(m) >= sizeof(*tc) && tc->tcm_ifindex == ifindex)
+        const struct tcmsg *tc = nl_payload(m, sizeof(*tc));
+        if (tc && tc->tcm_ifindex == ifindex)
             each(m, ingress);
     }
     nl_answers_done(&answers);
@@ -80,7 +78,7 @@ static void take_qdisc(const struct nlmsghdr *message, struct ingress *ingress)
 
 static void take_filter(const struct nlmsghdr *message, struct ingress *ingress)
 {
-    const struct tcmsg *tc = mnl_nlmsg_get_payload(message);
+    const struct tcmsg *tc = nl_payload(message, sizeof(*tc));
 
     if (tc->tcm_handle != 0) /* without a handle it is but the head of a list */
         ingress->filters++;
@@ -115,24 +113,4 @@ int ingress_survey(struct rtnl *rtnl, int ifindex, bool same_namespace, struct i
         ingress.tcx = count_tcx(ifindex);
     *ret_ingress = ingress;
     return 0;
-}
-
-int ingress_neighbour(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr)
-{
-    const struct ndmsg info = {.ndm_family = (uint8_t)nl_family(addr->family),
-                               .ndm_ifindex = ifindex};
-    struct nl_answers answers = {0};
-    struct nl_request request;
-
-    nl_begin(&request, RTM_GETNEIGH, 0, &info, sizeof(info));
-    nl_put_addr(&request, NDA_DST, addr);
-    int status = nl_call(&rtnl->nl, &request, &answers);
-    const struct nlmsghdr *message = nl_next(&answers, NULL);
-    if (status == 0 && message && message->nlmsg_type == RTM_NEWNEIGH &&
-        mnl_nlmsg_get_payload_len(message) >= sizeof(struct ndmsg))
-        status = ((const struct ndmsg *)mnl_nlmsg_get_payload(message))->ndm_state;
-    else if (status == -ENOENT)
-        status = 0;
-    nl_answers_done(&answers);
-    return status;
 }

@@ -22,11 +22,4 @@ struct rtnl;
 int ingress_survey(struct rtnl *rtnl, int ifindex, bool same_namespace, struct ingress *ret_ingress,
                    struct peer_error *error);
 
-struct peer_addr;
-/**
- * What the kernel knows of the neighbour `addr` on `ifindex`: its NUD_* state, 0 when there is no
- * entry, or -errno.
- */
-int ingress_neighbour(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr);
-
 #endif

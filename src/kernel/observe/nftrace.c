@@ -14,7 +14,6 @@
 #include "base/macro.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
@@ -232,7 +231,7 @@ bool nftrace_event_parse(const struct nlmsghdr *message, struct nftrace_event *r
         !nl_attributes(message, sizeof(struct nfgenmsg), table, NFTA_TRACE_POLICY) ||
         !table[NFTA_TRACE_ID])
         return false;
-    const struct nfgenmsg *head = mnl_nlmsg_get_payload(message);
+    const struct nfgenmsg *head = nl_payload(message, sizeof(*head));
     event.id = nft_get_u32(table[NFTA_TRACE_ID], 0);
     event.type = event_type(table);
     event.chain.family = head->nfgen_family;

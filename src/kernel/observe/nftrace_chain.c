@@ -7,7 +7,6 @@
 #include "base/macro.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,9 +18,9 @@ void nftrace_ask(struct nl_request *request, uint8_t message, uint8_t family)
 
 const struct nlattr *nftrace_next_nested(const struct nlattr *nest, const struct nlattr *at)
 {
-    const uint8_t *start = mnl_attr_get_payload(nest);
-    const uint8_t *next = at ? (const uint8_t *)at + MNL_ALIGN(at->nla_len) : start;
-    const size_t used = (size_t)(next - start), len = mnl_attr_get_payload_len(nest);
+    const uint8_t *start = nl_data(nest);
+    const uint8_t *next = at ? (const uint8_t *)at + NLMSG_ALIGN((size_t)at->nla_len) : start;
+    const size_t used = (size_t)(next - start), len = nl_len(nest);
     const struct nlattr *attribute = (const void *)next;
 
     if (used >= len || len - used < sizeof(*attribute) || attribute->nla_len < sizeof(*attribute) ||
@@ -38,7 +37,7 @@ bool nftrace_chain_parse(const struct nlmsghdr *message, struct nftrace_chain *r
     if (message->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN) ||
         !nl_attributes(message, sizeof(struct nfgenmsg), table, NFTA_CHAIN_TYPE))
         return false;
-    const struct nfgenmsg *head = mnl_nlmsg_get_payload(message);
+    const struct nfgenmsg *head = nl_payload(message, sizeof(*head));
     chain.family = head->nfgen_family;
     if (!nl_get_text(table[NFTA_CHAIN_TABLE], chain.table, sizeof(chain.table)) ||
         !nl_get_text(table[NFTA_CHAIN_NAME], chain.name, sizeof(chain.name)))

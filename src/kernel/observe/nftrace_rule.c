@@ -10,7 +10,6 @@
 #include "base/macro.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/xt_tcpudp.h>
@@ -594,8 +593,8 @@ static void say_comment(struct machine *machine, const struct nlattr *userdata)
 {
     if (!userdata)
         return;
-    const uint8_t *at = mnl_attr_get_payload(userdata);
-    size_t len = mnl_attr_get_payload_len(userdata);
+    const uint8_t *at = nl_data(userdata);
+    size_t len = nl_len(userdata);
 
     while (len >= 2 && (size_t)at[1] + 2 <= len) {
         if (at[0] == 0 && at[1] > 0)
@@ -624,7 +623,7 @@ void nftrace_rule_format(struct nl *nl, const struct nlmsghdr *message, char *bu
         !nl_attributes(message, sizeof(struct nfgenmsg), table, NFTA_RULE_USERDATA) ||
         !(machine = calloc(1, sizeof(*machine))))
         return;
-    const struct nfgenmsg *head = mnl_nlmsg_get_payload(message);
+    const struct nfgenmsg *head = nl_payload(message, sizeof(*head));
     machine->family = head->nfgen_family;
     machine->l3 = head->nfgen_family == NFPROTO_IPV4   ? 4
                   : head->nfgen_family == NFPROTO_IPV6 ? 6

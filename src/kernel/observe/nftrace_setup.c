@@ -12,9 +12,7 @@
 
 #include "base/macro.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -74,59 +72,56 @@ struct batch {
     uint8_t *bytes;
     size_t len;
     uint32_t seq;
-    struct nlmsghdr *message, *last; /* under construction, and the one before */
+    struct nl_message message; /* under construction */
+    struct nlmsghdr *last;     /* the one before */
     uint8_t family;
     const char *table;
 };
 
-static struct nlmsghdr *begin(struct batch *batch, uint16_t type, uint16_t flags, uint8_t family,
-                              uint16_t resource)
+static void begin(struct batch *batch, uint16_t type, uint16_t flags, uint8_t family,
+                  uint16_t resource)
 {
-    assert(batch->len + 2048 <= BATCH_BYTES);
-    struct nlmsghdr *message = mnl_nlmsg_put_header(batch->bytes + batch->len);
-    message->nlmsg_type = type;
-    message->nlmsg_flags = NLM_F_REQUEST | flags;
-    message->nlmsg_seq = batch->seq++;
-    struct nfgenmsg *head = mnl_nlmsg_put_extra_header(message, sizeof(*head));
-    *head = (struct nfgenmsg){.nfgen_family = family, .res_id = htons(resource)};
-    batch->message = message;
-    return message;
+    const struct nfgenmsg head = {.nfgen_family = family, .res_id = htons(resource)};
+
+    batch->message = (struct nl_message){.header = (void *)(batch->bytes + batch->len),
+                                         .room = BATCH_BYTES - batch->len};
+    nl_message_begin(&batch->message, type, NLM_F_REQUEST | flags, &head, sizeof(head));
+    batch->message.header->nlmsg_seq = batch->seq++;
 }
 
 static void end(struct batch *batch)
 {
-    batch->len += NLMSG_ALIGN((size_t)batch->message->nlmsg_len);
-    batch->last = batch->message;
-    batch->message = NULL;
+    batch->last = batch->message.header;
+    batch->len += NLMSG_ALIGN((size_t)batch->last->nlmsg_len);
 }
 
-static struct nlmsghdr *begin_new(struct batch *batch, uint8_t what)
+static struct nl_message *begin_new(struct batch *batch, uint8_t what)
 {
-    struct nlmsghdr *message =
-        begin(batch, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | what), NLM_F_CREATE, batch->family, 0);
-    mnl_attr_put_strz(message, 1, batch->table); /* NFTA_{TABLE_NAME, CHAIN_TABLE, RULE_TABLE} */
-    return message;
+    begin(batch, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | what), NLM_F_CREATE, batch->family, 0);
+    /* NFTA_{TABLE_NAME, CHAIN_TABLE, RULE_TABLE} */
+    nl_message_put_text(&batch->message, 1, batch->table);
+    return &batch->message;
 }
 
 static void put_table(struct batch *batch)
 {
-    struct nlmsghdr *message = begin_new(batch, NFT_MSG_NEWTABLE);
-    mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, htonl(TABLE_OWNER));
+    struct nl_message *message = begin_new(batch, NFT_MSG_NEWTABLE);
+    nl_message_put_u32(message, NFTA_TABLE_FLAGS, htonl(TABLE_OWNER));
     end(batch);
 }
 
 static void put_chain(struct batch *batch, const char *name, uint32_t hook, int32_t priority,
                       const char *device)
 {
-    struct nlmsghdr *message = begin_new(batch, NFT_MSG_NEWCHAIN);
-    mnl_attr_put_strz(message, NFTA_CHAIN_NAME, name);
-    struct nlattr *nest = mnl_attr_nest_start(message, NFTA_CHAIN_HOOK);
-    mnl_attr_put_u32(message, NFTA_HOOK_HOOKNUM, htonl(hook));
-    mnl_attr_put_u32(message, NFTA_HOOK_PRIORITY, htonl((uint32_t)priority));
+    struct nl_message *message = begin_new(batch, NFT_MSG_NEWCHAIN);
+    nl_message_put_text(message, NFTA_CHAIN_NAME, name);
+    struct nlattr *nest = nl_message_nest(message, NFTA_CHAIN_HOOK);
+    nl_message_put_u32(message, NFTA_HOOK_HOOKNUM, htonl(hook));
+    nl_message_put_u32(message, NFTA_HOOK_PRIORITY, htonl((uint32_t)priority));
     if (device)
-        mnl_attr_put_strz(message, NFTA_HOOK_DEV, device);
-    mnl_attr_nest_end(message, nest);
-    mnl_attr_put_strz(message, NFTA_CHAIN_TYPE, "filter");
+        nl_message_put_text(message, NFTA_HOOK_DEV, device);
+    nl_message_nest_end(message, nest);
+    nl_message_put_text(message, NFTA_CHAIN_TYPE, "filter");
     end(batch);
 }
 
@@ -136,76 +131,76 @@ struct expression {
     struct nlattr *element, *data;
 };
 
-static struct expression expression_begin(struct nlmsghdr *message, const char *name)
+static struct expression expression_begin(struct nl_message *message, const char *name)
 {
     struct expression expression;
 
-    expression.element = mnl_attr_nest_start(message, NFTA_LIST_ELEM);
-    mnl_attr_put_strz(message, NFTA_EXPR_NAME, name);
-    expression.data = mnl_attr_nest_start(message, NFTA_EXPR_DATA);
+    expression.element = nl_message_nest(message, NFTA_LIST_ELEM);
+    nl_message_put_text(message, NFTA_EXPR_NAME, name);
+    expression.data = nl_message_nest(message, NFTA_EXPR_DATA);
     return expression;
 }
 
-static void expression_end(struct nlmsghdr *message, struct expression expression)
+static void expression_end(struct nl_message *message, struct expression expression)
 {
-    mnl_attr_nest_end(message, expression.data);
-    mnl_attr_nest_end(message, expression.element);
+    nl_message_nest_end(message, expression.data);
+    nl_message_nest_end(message, expression.element);
 }
 
-static void put_data(struct nlmsghdr *message, uint16_t type, const void *data, size_t len)
+static void put_data(struct nl_message *message, uint16_t type, const void *data, size_t len)
 {
-    struct nlattr *nest = mnl_attr_nest_start(message, type);
-    mnl_attr_put(message, NFTA_DATA_VALUE, len, data);
-    mnl_attr_nest_end(message, nest);
+    struct nlattr *nest = nl_message_nest(message, type);
+    nl_message_put(message, NFTA_DATA_VALUE, data, len);
+    nl_message_nest_end(message, nest);
 }
 
-static void put_equals(struct nlmsghdr *message, const void *data, size_t len)
+static void put_equals(struct nl_message *message, const void *data, size_t len)
 {
     struct expression e = expression_begin(message, "cmp");
-    mnl_attr_put_u32(message, NFTA_CMP_SREG, htonl(NFT_REG_1));
-    mnl_attr_put_u32(message, NFTA_CMP_OP, htonl(NFT_CMP_EQ));
+    nl_message_put_u32(message, NFTA_CMP_SREG, htonl(NFT_REG_1));
+    nl_message_put_u32(message, NFTA_CMP_OP, htonl(NFT_CMP_EQ));
     put_data(message, NFTA_CMP_DATA, data, len);
     expression_end(message, e);
 }
 
-static void put_meta_is(struct nlmsghdr *message, uint32_t key, const void *data, size_t len)
+static void put_meta_is(struct nl_message *message, uint32_t key, const void *data, size_t len)
 {
     struct expression e = expression_begin(message, "meta");
-    mnl_attr_put_u32(message, NFTA_META_DREG, htonl(NFT_REG_1));
-    mnl_attr_put_u32(message, NFTA_META_KEY, htonl(key));
+    nl_message_put_u32(message, NFTA_META_DREG, htonl(NFT_REG_1));
+    nl_message_put_u32(message, NFTA_META_KEY, htonl(key));
     expression_end(message, e);
     put_equals(message, data, len);
 }
 
-static void put_payload_is(struct nlmsghdr *message, uint32_t base, uint32_t offset,
+static void put_payload_is(struct nl_message *message, uint32_t base, uint32_t offset,
                            const void *data, size_t len)
 {
     struct expression e = expression_begin(message, "payload");
-    mnl_attr_put_u32(message, NFTA_PAYLOAD_DREG, htonl(NFT_REG_1));
-    mnl_attr_put_u32(message, NFTA_PAYLOAD_BASE, htonl(base));
-    mnl_attr_put_u32(message, NFTA_PAYLOAD_OFFSET, htonl(offset));
-    mnl_attr_put_u32(message, NFTA_PAYLOAD_LEN, htonl((uint32_t)len));
+    nl_message_put_u32(message, NFTA_PAYLOAD_DREG, htonl(NFT_REG_1));
+    nl_message_put_u32(message, NFTA_PAYLOAD_BASE, htonl(base));
+    nl_message_put_u32(message, NFTA_PAYLOAD_OFFSET, htonl(offset));
+    nl_message_put_u32(message, NFTA_PAYLOAD_LEN, htonl((uint32_t)len));
     expression_end(message, e);
     put_equals(message, data, len);
 }
 
-static void put_mark(struct nlmsghdr *message)
+static void put_mark(struct nl_message *message)
 {
     const uint32_t on = 1;
     struct expression e = expression_begin(message, "immediate");
 
-    mnl_attr_put_u32(message, NFTA_IMMEDIATE_DREG, htonl(NFT_REG_1));
+    nl_message_put_u32(message, NFTA_IMMEDIATE_DREG, htonl(NFT_REG_1));
     put_data(message, NFTA_IMMEDIATE_DATA, &on, sizeof(uint8_t));
     expression_end(message, e);
     e = expression_begin(message, "meta");
-    mnl_attr_put_u32(message, NFTA_META_KEY, htonl(NFT_META_NFTRACE));
-    mnl_attr_put_u32(message, NFTA_META_SREG, htonl(NFT_REG_1));
+    nl_message_put_u32(message, NFTA_META_KEY, htonl(NFT_META_NFTRACE));
+    nl_message_put_u32(message, NFTA_META_SREG, htonl(NFT_REG_1));
     expression_end(message, e);
 }
 
 /* ---- the two rules ---- */
 
-static void put_family(struct nlmsghdr *message, const struct peer_addr *addr)
+static void put_family(struct nl_message *message, const struct peer_addr *addr)
 {
     const uint16_t ethertype = htons(addr->family == 6 ? 0x86dd : 0x0800);
     put_meta_is(message, NFT_META_PROTOCOL, &ethertype, sizeof(ethertype));
@@ -218,10 +213,10 @@ static void put_there_rule(struct batch *batch, const struct nftrace_config *con
     const bool v6 = config->peer.family == 6;
     const uint16_t ports[2] = {htons(config->peer_port), htons(config->port)};
     const uint16_t id = htons(config->icmp_id);
-    struct nlmsghdr *message = begin_new(batch, NFT_MSG_NEWRULE);
+    struct nl_message *message = begin_new(batch, NFT_MSG_NEWRULE);
 
-    mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain);
-    struct nlattr *list = mnl_attr_nest_start(message, NFTA_RULE_EXPRESSIONS);
+    nl_message_put_text(message, NFTA_RULE_CHAIN, chain);
+    struct nlattr *list = nl_message_nest(message, NFTA_RULE_EXPRESSIONS);
     put_family(message, &config->peer);
     put_payload_is(message, NFT_PAYLOAD_NETWORK_HEADER, v6 ? 8 : 12, config->peer.bytes,
                    v6 ? 16 : 4);
@@ -231,7 +226,7 @@ static void put_there_rule(struct batch *batch, const struct nftrace_config *con
     else
         put_payload_is(message, NFT_PAYLOAD_TRANSPORT_HEADER, 4, &id, sizeof(id));
     put_mark(message);
-    mnl_attr_nest_end(message, list);
+    nl_message_nest_end(message, list);
     end(batch);
 }
 
@@ -240,15 +235,15 @@ static void put_back_rule(struct batch *batch, const struct nftrace_config *conf
                           const char *chain)
 {
     const bool v6 = config->peer.family == 6;
-    struct nlmsghdr *message = begin_new(batch, NFT_MSG_NEWRULE);
+    struct nl_message *message = begin_new(batch, NFT_MSG_NEWRULE);
 
-    mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain);
-    struct nlattr *list = mnl_attr_nest_start(message, NFTA_RULE_EXPRESSIONS);
+    nl_message_put_text(message, NFTA_RULE_CHAIN, chain);
+    struct nlattr *list = nl_message_nest(message, NFTA_RULE_EXPRESSIONS);
     put_family(message, &config->peer);
     put_payload_is(message, NFT_PAYLOAD_NETWORK_HEADER, v6 ? 24 : 16, config->peer.bytes,
                    v6 ? 16 : 4);
     put_mark(message);
-    mnl_attr_nest_end(message, list);
+    nl_message_nest_end(message, list);
     end(batch);
 }
 

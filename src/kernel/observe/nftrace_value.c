@@ -7,7 +7,6 @@
 #include "base/macro.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -155,8 +154,8 @@ size_t nft_data_value(const struct nlattr *nest, uint8_t data[16])
     nl_nested(nest, table, NFTA_DATA_VERDICT);
     if (!table[NFTA_DATA_VALUE])
         return 0;
-    size_t len = MIN(mnl_attr_get_payload_len(table[NFTA_DATA_VALUE]), (size_t)16);
-    memcpy(data, mnl_attr_get_payload(table[NFTA_DATA_VALUE]), len);
+    size_t len = MIN(nl_len(table[NFTA_DATA_VALUE]), (size_t)16);
+    memcpy(data, nl_data(table[NFTA_DATA_VALUE]), len);
     return len;
 }
 

@@ -14,11 +14,11 @@
  *
  * It has no other descriptors but netlink sockets, which stay bound to the namespace.
  */
-#include "kernel/wire/guard_internal.h"
+#include "kernel/wire/guard.h"
 
 #include "base/error.h"
 #include "base/macro.h"
-#include "kernel/netlink/rtnl_internal.h"
+#include "kernel/netlink/diag.h"
 #include "kernel/netns/child.h"
 #include "kernel/netns/confine.h"
 #include "kernel/netns/name.h"
@@ -37,7 +37,7 @@
 struct guardian {
     const struct guard_job *job;
     struct rtnl *rtnl;
-    struct nl *diag;
+    struct diag *diag;
     _Alignas(8) uint8_t order[GUARD_ORDER_MAX];
     int told[CHILD_FDS_MAX];
     int told_count;
@@ -47,7 +47,7 @@ struct guardian {
 
 static void keep_descriptors(const struct guardian *guardian, int end)
 {
-    int kept[GUARD_KEPT_MAX + 4] = {end, rtnl_fd(guardian->rtnl), guardian->diag->fd,
+    int kept[GUARD_KEPT_MAX + 4] = {end, rtnl_fd(guardian->rtnl), diag_fd(guardian->diag),
                                     guardian->job->name};
     size_t count = 4;
 
@@ -76,7 +76,7 @@ static void tidy(const struct guardian *guardian)
 {
     const struct guard_job *job = guardian->job;
 
-    guard_end_sockets(guardian->diag, job);
+    diag_end_connections(guardian->diag, job->peers, job->ifindex, job->vrf);
     if (job->undo_first)
         job->undo_first(job, guardian->rtnl);
     for (int i = 0; i < job->kept_count; i++)
@@ -120,14 +120,10 @@ int guard_start(const struct guard_job *job, struct guard *ret_guard, struct pee
     int status = rtnl_open(&guardian.rtnl, error);
     if (status < 0)
         return status;
-    guardian.diag = malloc(sizeof(*guardian.diag));
-    status = guardian.diag ? nl_open(guardian.diag, NETLINK_SOCK_DIAG) : -ENOMEM;
-    if (status == 0) {
-        /* It is there before anybody hears of the peers. */
+    status = diag_open(&guardian.diag, NULL);
+    if (status == 0) /* it is there before anybody hears of the peers */
         status = child_start(guardian_run, &guardian, &ret_guard->fd, &ret_guard->pid);
-        nl_done(guardian.diag);
-    }
-    free(guardian.diag);
+    diag_free(guardian.diag);
     rtnl_free(guardian.rtnl);
     if (status < 0)
         return error_set(error, PEER_ERROR_MACHINE, -status,

@@ -122,7 +122,7 @@ struct check {
     const struct addr_set *peers;
     const struct addr_prefix *prefix; /* whose routes are looked at */
     struct rtnl_route route;          /* what was found */
-    struct wire_neighbour neighbour;
+    struct rtnl_neighbour neighbour;
 };
 
 static int find_gateway(void *user, const struct rtnl_route *route)
@@ -146,7 +146,7 @@ static int find_next_hop(void *user, int oif, const struct peer_addr *gateway)
     return 1;
 }
 
-static int find_neighbour(void *user, const struct wire_neighbour *neighbour)
+static int find_neighbour(void *user, const struct rtnl_neighbour *neighbour)
 {
     struct check *check = user;
     const uint16_t alive = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT;
@@ -197,7 +197,7 @@ static int check_neighbours(struct rtnl *rtnl, struct check *check, struct peer_
     char text[PEER_ADDR_TEXT], mac[PEER_MAC_TEXT];
 
     int status =
-        wire_neigh_each(rtnl, check->card->ifindex, check->peers->family, find_neighbour, check);
+        rtnl_neigh_each(rtnl, check->card->ifindex, check->peers->family, find_neighbour, check);
     if (status < 0)
         return nl_fail(&rtnl->nl, status, error, "list the neighbours on %s", check->card->name);
     if (status == 0)
@@ -339,11 +339,37 @@ struct wire_guard {
     struct peer_mac first_mac;
 };
 
+struct removal {
+    struct rtnl *rtnl;
+    int ifindex;
+    const struct addr_set *peers;
+    struct peer_mac first_mac; /* peer i has mac_add(first_mac, i) */
+};
+
+/** Entries that name a peer, and questions for one that nobody answered; anybody else's stay. */
+static int remove_if_ours(void *user, const struct rtnl_neighbour *neighbour)
+{
+    const struct removal *removal = user;
+    const int64_t peer = addr_set_find(removal->peers, &neighbour->addr);
+
+    if (peer < 0)
+        return 0;
+    const struct peer_mac mac = mac_add(removal->first_mac, (uint64_t)peer);
+    if (neighbour->state & (NUD_INCOMPLETE | NUD_FAILED) ||
+        memcmp(mac.bytes, neighbour->mac.bytes, sizeof(mac.bytes)) == 0)
+        (void)rtnl_neigh_del(removal->rtnl, removal->ifindex, &neighbour->addr);
+    return 0;
+}
+
 static void undo_first(const struct guard_job *job, struct rtnl *rtnl)
 {
     const struct wire_guard *guard = job->user;
+    struct removal removal = {.rtnl = rtnl,
+                              .ifindex = job->ifindex,
+                              .peers = job->peers,
+                              .first_mac = guard->first_mac};
 
-    wire_neigh_remove(rtnl, job->ifindex, job->peers, guard->first_mac);
+    (void)rtnl_neigh_each(rtnl, job->ifindex, job->peers->family, remove_if_ours, &removal);
 }
 
 static void undo_last(const struct guard_job *job, struct rtnl *rtnl, const void *order)

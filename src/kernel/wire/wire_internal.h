@@ -51,18 +51,4 @@ int wire_tc_try(struct rtnl *rtnl, int ifindex);
 /** Away with what of it is there. Takes the lock. */
 void wire_tc_remove(struct rtnl *rtnl, const struct wire_tc *tc);
 
-/* wire_neigh.c */
-struct wire_neighbour {
-    struct peer_addr addr;
-    struct peer_mac mac; /* zero when it has none: a question that nobody answered */
-    uint16_t state;      /* NUD_* */
-};
-/** The entries of the card, until `each` returns non-zero (which is returned). */
-int wire_neigh_each(struct rtnl *rtnl, int ifindex, uint8_t family,
-                    int (*each)(void *user, const struct wire_neighbour *neighbour), void *user);
-/** Takes away the entries that name one of `peers` (peer i has the MAC mac_add(first_mac, i)), and
- *  questions for one that nobody answered; anybody else's stay. */
-void wire_neigh_remove(struct rtnl *rtnl, int ifindex, const struct addr_set *peers,
-                       struct peer_mac first_mac);
-
 #endif

@@ -19,7 +19,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -172,7 +171,7 @@ static int each_filter(struct rtnl *rtnl, int ifindex, uint32_t hook,
             continue;
         if (!nl_get_text(table[TCA_KIND], kind, sizeof(kind)))
             kind[0] = '\0';
-        found = each(user, mnl_nlmsg_get_payload(m), kind);
+        found = each(user, nl_payload(m, sizeof(struct tcmsg)), kind);
     }
     nl_answers_done(&answers);
     return found ? 1 : status < 0 ? status : 0;

@@ -9,10 +9,8 @@
  * listening socket has to say nobody asks for any more.
  */
 #include "kernel/netlink/diag_internal.h"
-#include "kernel/wire/guard_internal.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -22,22 +20,20 @@
 enum { PASSES = 4 };
 
 struct sockets {
-    struct nl *diag;
-    const struct guard_job *job;
+    struct diag *diag;
+    const struct addr_set *peers;
+    int ifindex, vrf;
     int ended;
 };
 
-static bool is_peers(const struct sockets *sockets, const struct nlmsghdr *message)
+static bool is_peers(const struct sockets *sockets, const struct inet_diag_msg *info)
 {
-    if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-        mnl_nlmsg_get_payload_len(message) < sizeof(struct inet_diag_msg))
-        return false;
-    const struct inet_diag_msg *info = mnl_nlmsg_get_payload(message);
     const struct peer_addr addr = diag_far_address(info);
     const int bound = (int)info->id.idiag_if;
-    if (bound && bound != sockets->job->ifindex && bound != sockets->job->vrf)
+
+    if (bound && bound != sockets->ifindex && bound != sockets->vrf)
         return false; /* of somebody of that address elsewhere */
-    return addr.family == sockets->job->peers->family && addr_set_find(sockets->job->peers, &addr) >= 0;
+    return addr.family == sockets->peers->family && addr_set_find(sockets->peers, &addr) >= 0;
 }
 
 static int destroy(struct sockets *sockets, const struct inet_diag_msg *found)
@@ -49,7 +45,7 @@ static int destroy(struct sockets *sockets, const struct inet_diag_msg *found)
     struct nl_request request;
 
     nl_begin(&request, SOCK_DESTROY, 0, &info, sizeof(info));
-    int status = nl_call(sockets->diag, &request, NULL);
+    int status = nl_call(&sockets->diag->nl, &request, NULL);
     if (status == 0)
         sockets->ended++;
     return status == -ENOENT ? 0 : status;
@@ -65,24 +61,26 @@ static int end_family(struct sockets *sockets, int family)
     struct nl_request request;
 
     nl_begin(&request, SOCK_DIAG_BY_FAMILY, 0, &info, sizeof(info));
-    int status = nl_dump(sockets->diag, &request, &answers);
+    int status = nl_dump(&sockets->diag->nl, &request, &answers);
     for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && status == 0;
-         m = nl_next(&answers, m))
-        if (is_peers(sockets, m))
-            status = destroy(sockets, mnl_nlmsg_get_payload(m));
+         m = nl_next(&answers, m)) {
+        const struct inet_diag_msg *found = diag_payload(m);
+        if (found && is_peers(sockets, found))
+            status = destroy(sockets, found);
+    }
     nl_answers_done(&answers);
     return status;
 }
 
-void guard_end_sockets(struct nl *diag, const struct guard_job *job)
+void diag_end_connections(struct diag *diag, const struct addr_set *peers, int ifindex, int vrf)
 {
-    struct sockets sockets = {.diag = diag, .job = job};
+    struct sockets sockets = {.diag = diag, .peers = peers, .ifindex = ifindex, .vrf = vrf};
     int status = 0;
 
     /* Until there is none: a program may have accepted or called while the table was read. */
     for (int i = 0; i < PASSES && status == 0; i++) {
         sockets.ended = 0;
-        status = job->peers->family == 4 ? end_family(&sockets, AF_INET) : 0;
+        status = peers->family == 4 ? end_family(&sockets, AF_INET) : 0;
         if (status == 0)
             status = end_family(&sockets, AF_INET6);
         if (sockets.ended == 0)
