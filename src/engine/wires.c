@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct wire {
-    struct wire *next; /* of its bucket */
+/* The two links of a peer. */
+struct wires_pair {
+    struct wires_pair *next; /* of its bucket */
     uint64_t peer;
     struct link links[2]; /* by enum link_direction */
     bool unplugged;
@@ -27,7 +28,7 @@ struct wires {
     struct link_host hosts[2];
     struct link_spec specs[2];
     struct link_counters counters[2];
-    struct wire **table;
+    struct wires_pair **table;
     uint64_t count, size; /* size: a power of two */
     struct wires_end {    /* which direction a host is */
         struct wires *wires;
@@ -88,7 +89,7 @@ int wires_new(const struct wires_config *config, struct wires **ret_wires)
     return 0;
 }
 
-static void wire_free(struct wire *wire)
+static void wire_free(struct wires_pair *wire)
 {
     link_done(&wire->links[LINK_UPLINK]);
     link_done(&wire->links[LINK_DOWNLINK]);
@@ -100,8 +101,8 @@ struct wires *wires_free(struct wires *wires)
     if (!wires)
         return NULL;
     for (uint64_t i = 0; i < wires->size; i++) {
-        struct wire *next;
-        for (struct wire *wire = wires->table[i]; wire; wire = next) {
+        struct wires_pair *next;
+        for (struct wires_pair *wire = wires->table[i]; wire; wire = next) {
             next = wire->next;
             wire_free(wire);
         }
@@ -112,7 +113,7 @@ struct wires *wires_free(struct wires *wires)
 }
 
 /* Keyed: whoever calls peers may choose those that would lie in one bucket. */
-static struct wire **bucket(const struct wires *wires, uint64_t peer)
+static struct wires_pair **bucket(const struct wires *wires, uint64_t peer)
 {
     return &wires->table[siphash(wires->key, &peer, sizeof(peer)) & (wires->size - 1)];
 }
@@ -120,15 +121,15 @@ static struct wire **bucket(const struct wires *wires, uint64_t peer)
 static int grow(struct wires *wires)
 {
     uint64_t size = wires->size ? 2 * wires->size : TABLE_FIRST, before = wires->size;
-    struct wire **old = wires->table, **table = calloc(size, sizeof(struct wire *));
+    struct wires_pair **old = wires->table, **table = calloc(size, sizeof(struct wires_pair *));
     if (!table)
         return -ENOMEM;
     wires->table = table;
     wires->size = size;
     for (uint64_t i = 0; i < before; i++) {
-        struct wire *next;
-        for (struct wire *wire = old[i]; wire; wire = next) {
-            struct wire **link = bucket(wires, wire->peer);
+        struct wires_pair *next;
+        for (struct wires_pair *wire = old[i]; wire; wire = next) {
+            struct wires_pair **link = bucket(wires, wire->peer);
             next = wire->next;
             wire->next = *link;
             *link = wire;
@@ -138,18 +139,18 @@ static int grow(struct wires *wires)
     return 0;
 }
 
-static struct wire *find(const struct wires *wires, uint64_t peer)
+static struct wires_pair *find(const struct wires *wires, uint64_t peer)
 {
-    struct wire *wire = wires->size ? *bucket(wires, peer) : NULL;
+    struct wires_pair *wire = wires->size ? *bucket(wires, peer) : NULL;
 
     while (wire && wire->peer != peer)
         wire = wire->next;
     return wire;
 }
 
-static struct wire *find_or_make(struct wires *wires, uint64_t peer)
+static struct wires_pair *find_or_make(struct wires *wires, uint64_t peer)
 {
-    struct wire *wire = find(wires, peer);
+    struct wires_pair *wire = find(wires, peer);
     if (wire)
         return wire;
     if (wires->count == wires->size && grow(wires) < 0)
@@ -161,7 +162,7 @@ static struct wire *find_or_make(struct wires *wires, uint64_t peer)
     for (int i = 0; i < 2; i++)
         link_init(&wire->links[i], &wires->hosts[i], &wires->specs[i], &wires->counters[i],
                   wires->seed, peer, (enum link_direction)i);
-    struct wire **link = bucket(wires, peer);
+    struct wires_pair **link = bucket(wires, peer);
     wire->next = *link;
     *link = wire;
     wires->count++;
@@ -171,7 +172,7 @@ static struct wire *find_or_make(struct wires *wires, uint64_t peer)
 void wires_send(struct wires *wires, uint64_t peer, enum link_direction direction,
                 struct frame *frame, uint64_t now_ns)
 {
-    struct wire *wire = find_or_make(wires, peer);
+    struct wires_pair *wire = find_or_make(wires, peer);
 
     if (wire && !wire->unplugged) {
         link_send(&wire->links[direction], frame, now_ns);
@@ -196,7 +197,7 @@ void wires_set_spec(struct wires *wires, enum link_direction direction,
 
 int wires_unplug(struct wires *wires, uint64_t peer, bool unplugged)
 {
-    struct wire *wire = find_or_make(wires, peer);
+    struct wires_pair *wire = find_or_make(wires, peer);
     if (!wire)
         return -ENOMEM;
     wire->unplugged = unplugged;
@@ -214,7 +215,7 @@ bool wires_are_idle(const struct wires *wires)
 
 void wires_flush(struct wires *wires, uint64_t peer)
 {
-    struct wire *wire = find(wires, peer);
+    struct wires_pair *wire = find(wires, peer);
 
     if (!wire)
         return;
@@ -235,7 +236,7 @@ void wires_spare(struct wires *wires)
 
 bool wires_is_unplugged(const struct wires *wires, uint64_t peer)
 {
-    const struct wire *wire = find(wires, peer);
+    const struct wires_pair *wire = find(wires, peer);
     return wire && wire->unplugged;
 }
 

@@ -34,7 +34,7 @@ void attach_plan_done(struct attach_plan *plan);
 /** Plain data: it crosses a process boundary. Descriptors travel beside it. */
 struct attach_outcome {
     struct tun tun;        /* `fd` is of the process that ran; on a wire its MAC is the card's */
-    struct wire wire;      /* likewise its `fds`, and its guardian's */
+    struct wire_hold wire; /* likewise its `fds`, and its guardian's */
     struct guard guard;    /* of a device without a wire; fd -1: none */
     struct wire_card card; /* ifindex 0: no wire */
     uint32_t mtu;

@@ -111,7 +111,8 @@ static struct flow *accept_handle(struct peer_net *net, struct peer_listener *li
 }
 
 /* Called by the engine when somebody calls a listener. */
-struct flow *flow_accept(void *user, struct stack_listener *stack, const struct stack_tuple *tuple)
+struct flow *net_flow_accept(void *user, struct stack_listener *stack,
+                             const struct stack_tuple *tuple)
 {
     struct peer_net *net = user;
     struct peer_listener *listener = flow_listener_user(stack);

@@ -53,7 +53,7 @@ int helpers_guard_fds(const struct peer_net *net, int ret_fds[CHILD_FDS_MAX])
 int helpers_guard_here(struct peer_net *net, const int *fds, struct guard *ret_guard,
                        struct peer_error *error)
 {
-    struct wire wire = net->wire;
+    struct wire_hold wire = net->wire;
 
     if (!net->card.ifindex)
         return attach_guard(net->device, net->ifindex, &net->peers, fds[0], ret_guard, error);

@@ -53,7 +53,7 @@ struct peer_net {
     int ifindex;
     char arrival[IF_NAMESIZE]; /* the device by which packets arrive: the wire's, else ours */
     int arrival_ifindex;
-    struct wire wire;
+    struct wire_hold wire;
     struct wire_card card; /* ifindex 0: no wire */
     struct guard guard; /* fd -1: none */
     uint32_t mtu;
@@ -153,7 +153,7 @@ void meters_close(struct meters *meters);
 uint64_t meters_resident_bytes(const struct meters *meters);
 
 /* flow.c */
-struct flow *flow_accept(void *user, struct stack_listener *listener,
+struct flow *net_flow_accept(void *user, struct stack_listener *listener,
                          const struct stack_tuple *tuple);
 
 /* manner.c */

@@ -145,7 +145,7 @@ static int make_engine(struct peer_net *net, const struct attach_plan *plan,
         .frugal = config->frugal,
         .ecn = config->ecn,
         .links = {plan->links[LINK_UPLINK], plan->links[LINK_DOWNLINK]},
-        .accept = flow_accept,
+        .accept = net_flow_accept,
         .ping = ping_result,
         .user = net,
     };

@@ -287,7 +287,7 @@ static int refuse_without_guard(const struct wire_job *job, int status, struct p
                      error_text(-status));
 }
 
-static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, struct wire *wire,
+static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, struct wire_hold *wire,
                      struct peer_error *error)
 {
     struct wire_tc tc;
@@ -305,7 +305,7 @@ static int attach_tc(struct rtnl *rtnl, const struct wire_job *job, struct wire 
     return wire_tc_filters(rtnl, job, &tc, error);
 }
 
-static int attach_tc_locked(struct rtnl *rtnl, const struct wire_job *job, struct wire *wire,
+static int attach_tc_locked(struct rtnl *rtnl, const struct wire_job *job, struct wire_hold *wire,
                             struct peer_error *error)
 {
     const int lock = wire_tc_lock(job->card->ifindex, error);
@@ -317,7 +317,7 @@ static int attach_tc_locked(struct rtnl *rtnl, const struct wire_job *job, struc
     return status;
 }
 
-static int join(struct rtnl *rtnl, const struct wire_job *job, struct wire *wire,
+static int join(struct rtnl *rtnl, const struct wire_job *job, struct wire_hold *wire,
                 struct peer_error *error)
 {
     const struct wire_tc none = {0};
@@ -403,7 +403,7 @@ static int start_guard(const struct wire_card *card, const struct addr_set *peer
 
 /* Takes the first peer's name before. */
 static int reserve_and_guard(const struct wire_card *card, const struct addr_set *peers,
-                             struct peer_mac first_mac, struct wire *wire,
+                             struct peer_mac first_mac, struct wire_hold *wire,
                              struct peer_error *error)
 {
     int name = reserve(card, peers, error);
@@ -414,7 +414,7 @@ static int reserve_and_guard(const struct wire_card *card, const struct addr_set
     return start_guard(card, peers, first_mac, name, &wire->guard, error);
 }
 
-int wire_guard_again(const struct wire *wire, const struct wire_card *card,
+int wire_guard_again(const struct wire_hold *wire, const struct wire_card *card,
                      const struct addr_set *peers, struct peer_mac first_mac,
                      struct guard *ret_guard, struct peer_error *error)
 {
@@ -434,11 +434,11 @@ int wire_guard_again(const struct wire *wire, const struct wire_card *card,
 }
 
 int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
-                const struct addr_set *peers, struct peer_mac first_mac, struct wire *ret_wire,
+                const struct addr_set *peers, struct peer_mac first_mac, struct wire_hold *ret_wire,
                 struct peer_error *error)
 {
     struct wire_job job = {.card = card, .tap_ifindex = tap_ifindex, .family = peers->family};
-    struct wire wire = {.guard = {.fd = -1}};
+    struct wire_hold wire = {.guard = {.fd = -1}};
     struct addr_prefix *prefixes;
 
     job.prefix_count = exact_prefixes(peers, &prefixes, error);
@@ -492,11 +492,11 @@ int wire_try(struct peer_error *error)
                      error_text(code));
 }
 
-void wire_detach(struct wire *wire)
+void wire_detach(struct wire_hold *wire)
 {
     for (int i = wire->fd_count - 1; i >= 0; i--)
         (void)close(wire->fds[i]);
     if (wire->fd_count > 0)
         guard_end(&wire->guard);
-    *wire = (struct wire){0};
+    *wire = (struct wire_hold){0};
 }

@@ -39,9 +39,6 @@ int wire_card(struct rtnl *rtnl, const char *name, struct wire_card *ret_card,
 int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const struct addr_set *peers,
                      bool *ret_on_link, struct peer_error *error);
 
-/** What holds the wire. Descriptors, which may be passed to another process one by one: those in
- *  `fds` and that of `guard`. */
-enum { WIRE_FDS = 3 };
 enum wire_variant {
     WIRE_TCX = 1, /* eBPF programs that are gone with the last copies of their links */
     WIRE_TC,      /* filters of tc, which a guardian process removes */
@@ -51,7 +48,10 @@ enum wire_variant {
  */
 int wire_try(struct peer_error *error);
 
-struct wire {
+/** What holds the wire. Descriptors, which may be passed to another process one by one: those in
+ *  `fds` and that of `guard`. */
+enum { WIRE_FDS = 3 };
+struct wire_hold {
     int fds[WIRE_FDS]; /* owned; a reservation, then the links */
     int fd_count;      /* 0: nothing is held, then the rest means nothing */
     struct guard guard;
@@ -72,15 +72,15 @@ struct wire {
  * -EADDRINUSE: somebody else's first peer on this card has that address.
  */
 int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
-                const struct addr_set *peers, struct peer_mac first_mac, struct wire *ret_wire,
+                const struct addr_set *peers, struct peer_mac first_mac, struct wire_hold *ret_wire,
                 struct peer_error *error);
 /** Another guardian, after somebody killed the first one: in the namespace of the calling thread. Its
  *  descriptor and process. 0 or -errno with text. */
-int wire_guard_again(const struct wire *wire, const struct wire_card *card,
+int wire_guard_again(const struct wire_hold *wire, const struct wire_card *card,
                      const struct addr_set *peers, struct peer_mac first_mac,
                      struct guard *ret_guard, struct peer_error *error);
 /** Takes all away, and waits until the guardian has done its part (2 s at the most). Close the TAP
  *  device first: until then what it sends must arrive. Takes a zeroed one, and leaves one. */
-void wire_detach(struct wire *wire);
+void wire_detach(struct wire_hold *wire);
 
 #endif
