@@ -156,7 +156,7 @@ uint64_t meters_resident_bytes(const struct meters *meters);
 struct flow *net_flow_accept(void *user, struct stack_listener *listener,
                          const struct stack_tuple *tuple);
 
-/* manner.c */
+/* flow_manners.c */
 int manners_read(const struct peer_net *net, const char *manners, bool udp,
                  enum peer_manner_use use, struct manner_spec specs[MANNERS_MAX],
                  struct peer_error *error);

@@ -51,7 +51,7 @@ enum {
     CONN_ACK_WAITS = 1 << 6,  /* a delayed acknowledgement, since ack_tick */
     CONN_PERSISTS = 1 << 7,   /* the persist timer runs, since probe_tick */
     CONN_ACK_HELD = 1 << 8,   /* see output.c */
-    CONN_MANNERED = 1 << 9,   /* conn->manners has a say: see manners.c */
+    CONN_MANNERED = 1 << 9,   /* conn->manners has a say: see misbehave.c */
     CONN_VANISHED = 1 << 10,  /* nothing goes out, nothing comes in */
     CONN_UNPLUGGED = 1 << 11, /* and its machine answers nothing else either */
     CONN_RESENT = 1 << 12,    /* something was sent again, until resent_end is acknowledged */
@@ -84,7 +84,7 @@ struct stack_listener {
     uint64_t unheard;                   /* calls not answered: see siege.c */
 };
 
-/* What a connection does wrong. See manners.c. */
+/* What a connection does wrong. See misbehave.c. */
 struct manners {
     unsigned mangle;        /* STACK_MANGLE_* */
     uint32_t window_most;   /* UINT32_MAX: no limit */
@@ -171,7 +171,7 @@ struct stack {
 
     struct list listeners, ready, time_wait;
     uint16_t listener_turn;
-    struct list ghosts;              /* of connections that vanished: see manners.c */
+    struct list ghosts;              /* of connections that vanished: see misbehave.c */
     uint64_t ghost_count, unplugged; /* the latter: connections and ghosts with CONN_UNPLUGGED */
     bool floods;                     /* stack_syn was called */
 
@@ -389,7 +389,7 @@ bool neighbour_input(struct stack *stack, struct frame *frame, const struct pack
 /** Whether the frame, which is for no peer, was a datagram for everybody and somebody listens. */
 bool broadcast_input(struct stack *stack, const struct frame *frame, const struct packet *packet);
 
-/* manners.c */
+/* misbehave.c */
 /** Whether a connection that is about to be freed must stay silent; its tuple. */
 bool manners_remember(struct stack_conn *conn, struct stack_tuple *ret_tuple);
 /** It was freed: a ghost takes its place. */
