@@ -13,7 +13,22 @@ struct rng {
 };
 
 void rng_seed(struct rng *rng, uint64_t seed);
-/** A generator of its own for `purpose` (any number), independent of how often others were used. */
+/**
+ * What is drawn from the seed of a run. The numbers mean nothing, but a run is repeated by them: none
+ * changes, and none is used twice.
+ */
+enum rng_purpose {
+    RNG_WIRES = 0x319E5,      /* the key of the table of links */
+    RNG_MACS = 0x4D4143,      /* the first peer's */
+    RNG_STACK = 0x5354ACC,    /* its secrets: sequence numbers, ports, cookies */
+    RNG_MANNERS = 0x4D414E4E, /* who misbehaves */
+    RNG_TRACE = 0x54524143,   /* the port of the traced packet */
+    RNG_LINKS = 0x6C696E6B,   /* their keys, of which each peer's direction has one */
+};
+/**
+ * A generator of its own for `purpose`, an enum rng_purpose or, below one of those, any number;
+ * independent of how often others were used.
+ */
 void rng_derive(struct rng *rng, uint64_t seed, uint64_t purpose);
 uint64_t rng_next(struct rng *rng);
 /** Uniform in [0, bound), without modulo bias; bound > 0. */

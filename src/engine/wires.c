@@ -72,7 +72,7 @@ int wires_new(const struct wires_config *config, struct wires **ret_wires)
     wires->ops = config->ops;
     wires->user = config->user;
     wires->seed = config->seed;
-    rng_derive(&rng, config->seed, 0x319E5);
+    rng_derive(&rng, config->seed, RNG_WIRES);
     wires->key[0] = rng_next(&rng);
     wires->key[1] = rng_next(&rng);
     wires->comments = config->comments;

@@ -132,7 +132,7 @@ static int plan_mac(struct attach_plan *plan, struct peer_error *error)
     if (text)
         return 0;
     /* Locally administered, "PE", and 24 bits of the seed to count up from. */
-    rng_derive(&rng, plan->seed, 0x4D4143);
+    rng_derive(&rng, plan->seed, RNG_MACS);
     uint64_t low = rng_next(&rng);
     plan->first_mac = (struct peer_mac){
         {0x02, 0x50, 0x45, (uint8_t)low, (uint8_t)(low >> 8), (uint8_t)(low >> 16)}};

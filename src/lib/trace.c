@@ -467,7 +467,7 @@ static int set_up(struct tracing *tracing, struct peer_error *error)
 {
     struct rng rng;
 
-    rng_derive(&rng, tracing->net->seed, 0x5452414345);
+    rng_derive(&rng, tracing->net->seed, RNG_TRACE);
     tracing->peer_port = (uint16_t)(PORT_FIRST + rng_next(&rng) % PORT_RANGE);
     tracing->events = calloc(TRACE_EVENTS, sizeof(*tracing->events));
     tracing->event_ns = calloc(TRACE_EVENTS, sizeof(*tracing->event_ns));

@@ -402,7 +402,7 @@ void link_init(struct link *link, const struct link_host *host, const struct lin
 
     *link = (struct link){.host = host, .spec = spec, .counters = counters};
     timer_init(&link->timer, fire);
-    rng_derive(&rng, seed, UINT64_C(0x6C696E6B)); /* "link": apart from other uses of the seed */
+    rng_derive(&rng, seed, RNG_LINKS);
     rng_derive(&rng, rng_next(&rng), peer_index * 2 + (direction == LINK_DOWNLINK));
     link->key = rng_next(&rng);
     link->last_delay = rng_next(&rng);

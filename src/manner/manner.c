@@ -343,7 +343,7 @@ int manner_draw(const struct manner_spec *specs, int count, uint64_t seed, uint6
     struct rng rng;
     double sum = 0;
 
-    rng_derive(&rng, seed, 0x4D414E4E);
+    rng_derive(&rng, seed, RNG_MANNERS);
     double at = rng_unit(&rng) + (double)n * golden;
     at -= (double)(uint64_t)at;
     for (int i = 0; i < count; i++) {

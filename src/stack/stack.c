@@ -49,7 +49,7 @@ static void derive_keys(struct stack *stack, uint64_t seed)
 {
     struct rng rng;
 
-    rng_derive(&rng, seed, 0x5354ACC);
+    rng_derive(&rng, seed, RNG_STACK);
     for (int i = 0; i < 2; i++) {
         stack->isn_key[i] = rng_next(&rng);
         stack->table_key[i] = rng_next(&rng);

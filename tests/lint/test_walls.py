@@ -50,6 +50,7 @@ BREACHES = [
     ("flow", "static void f(void) { printf(\"x\"); }", "prints"),
     ("stack", "static void f(void) { usleep(1); }", "sleeps"),
     ("soak", "static int f(void) { return rand(); }", "draws"),
+    ("link", "static void f(void) { rng_derive(&rng, seed, 0x123); }", "purpose without a name"),
     ("link", "static void f(void) { clock_gettime(CLOCK_MONOTONIC, &now); }", "reads the clock"),
     ("lib", "static void f(void) { exit(1); }", "exits"),
     ("lib", "static size_t f(void) { return flow->flow.conn.rx_bytes; }", "takes hold of"),
