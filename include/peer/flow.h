@@ -119,7 +119,7 @@ struct peer_ping_config {
     struct peer_addr from; /* one of the peers, or family 0 for the first */
     struct peer_addr to;
     uint16_t id, sequence;
-    uint16_t size; /* payload bytes, at most 65 507, over IPv6 65 487 */
+    uint16_t size; /* payload bytes, at most PEER_DATAGRAM_MAX_V4 or _V6 */
     uint8_t ttl;   /* 0: 64 */
 };
 /** Sends one ICMP or ICMPv6 echo request; the answer is a PEER_EVENT_PING. */

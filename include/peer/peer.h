@@ -29,6 +29,7 @@
 #include <peer/addr.h>
 #include <peer/error.h>
 #include <peer/export.h>
+#include <peer/limits.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus

@@ -29,7 +29,7 @@ static int set_quit(void *options, const struct option_def *option, const char *
 
 static const struct option_def connect_table[] = {
     {'p', "port", "PORT", "source port (chosen per source and destination)", option_set_number,
-     .offset = offsetof(struct connect_options, port), .min = 1, .max = 65535},
+     .offset = offsetof(struct connect_options, port), .min = 1, .max = PEER_PORT_MAX},
     {'q', "quit", "TIME", "end so long after the end of standard input", set_quit,
      .offset = offsetof(struct connect_options, quit_ns)},
     {0, "raw", NULL, "at a terminal: show control characters of the application as they are",

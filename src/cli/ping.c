@@ -32,7 +32,7 @@ static const struct option_def ping_table[] = {
     {'i', "interval", "TIME", "between two requests (1s)", option_set_time,
      .offset = offsetof(struct ping_options, interval_ns), .min = CLI_NS_PER_MS},
     {0, "size", "BYTES", "of payload (56)", set_size, .offset = offsetof(struct ping_options, size),
-     .min = 0, .max = 65507},
+     .min = 0, .max = PEER_DATAGRAM_MAX_V4},
     {'t', "ttl", "N", "time to live of the requests (64)", option_set_number,
      .offset = offsetof(struct ping_options, ttl), .min = 1, .max = 255},
     {'q', "quiet", NULL, "only the summary", option_set_count,

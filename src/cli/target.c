@@ -16,8 +16,8 @@ int parse_port(const struct command *command, const char *text)
     char *end;
 
     unsigned long port = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || port < 1 || port > 65535) {
-        usage_error(command, "\"%s\" is no port: 1 to 65535", text);
+    if (*text < '0' || *text > '9' || *end || port < 1 || port > PEER_PORT_MAX) {
+        usage_error(command, "\"%s\" is no port: 1 to %d", text, PEER_PORT_MAX);
         return -1;
     }
     return (int)port;

@@ -127,8 +127,8 @@ enum { FLOW_WRITE_STABLE = STACK_WRITE_STABLE, FLOW_WRITE_MORE = STACK_WRITE_MOR
  *  -ENOTCONN, -EMSGSIZE, -ENOMEM. */
 ssize_t flow_write(struct flow *flow, const void *data, size_t len, int flags);
 /** UDP: up to FLOW_BURST datagrams of `segment` bytes (the last may be shorter) that lie one behind
- *  the other, as one frame where the device cuts them; 65 000 bytes at most. */
-enum { FLOW_BURST = STACK_UDP_BURST };
+ *  the other, as one frame where the device cuts them; FLOW_BURST_BYTES at the most. */
+enum { FLOW_BURST = STACK_UDP_BURST, FLOW_BURST_BYTES = STACK_SUPER_BYTES };
 ssize_t flow_write_burst(struct flow *flow, const void *data, size_t len, size_t segment);
 size_t flow_write_room(const struct flow *flow);
 int flow_peek(const struct flow *flow, struct iovec *iov, int count);

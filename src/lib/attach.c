@@ -36,7 +36,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TX_QUEUE_LEN = 20000, CANDIDATES = 4096, TAP_MTU_MAX = 65521 };
+enum { TX_QUEUE_LEN = 20000, CANDIDATES = 4096 };
 enum { DEVICE_NAME_TEXT = 32 };
 /* The kernel's neighbour table holds 1024 by default, for all namespaces together. */
 enum { NEIGHBOURS_ASKED = 512, NEIGHBOURS_PERMANENT = 131072 };
@@ -561,7 +561,7 @@ static int find_card(struct attach *attach, struct peer_error *error)
     int status = wire_card(attach->rtnl, wire, card, error);
     if (status < 0)
         return status;
-    attach->out.mtu = mtu ? mtu : MIN(card->mtu, (uint32_t)TAP_MTU_MAX);
+    attach->out.mtu = mtu ? mtu : MIN(card->mtu, (uint32_t)PEER_MTU_MAX_TAP);
     if (mtu > card->mtu)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "MTU %u is more than the %u of %s, on whose wire the peers are", mtu,

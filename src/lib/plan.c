@@ -12,14 +12,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum {
-    MTU_MIN_V4 = 68,
-    MTU_MIN_V6 = 1280,
-    MTU_MAX_TUN = 65535,
-    MTU_MAX_TAP = 65521,
-    MTU_DEFAULT = 1500
-};
-
 static int plan_wire(struct attach_plan *plan, struct peer_error *error)
 {
     const struct peer_net_config *config = plan->config;
@@ -102,10 +94,10 @@ static int plan_family(struct attach_plan *plan, struct peer_error *error)
 
 static int plan_mtu(struct attach_plan *plan, struct peer_error *error)
 {
-    uint32_t most = plan->kind == PEER_TAP ? MTU_MAX_TAP : MTU_MAX_TUN;
-    uint32_t least = plan->family == 6 ? MTU_MIN_V6 : MTU_MIN_V4;
+    uint32_t most = plan->kind == PEER_TAP ? PEER_MTU_MAX_TAP : PEER_MTU_MAX_TUN;
+    uint32_t least = plan->family == 6 ? PEER_MTU_MIN_V6 : PEER_MTU_MIN_V4;
 
-    plan->mtu = plan->config->mtu ? plan->config->mtu : MTU_DEFAULT;
+    plan->mtu = plan->config->mtu ? plan->config->mtu : PEER_MTU_DEFAULT;
     if (plan->config->wire && !plan->config->mtu) {
         plan->mtu = 0;
         return 0;

@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-enum { IPV6_MTU_MIN = 1280 };
-
 /*
  * The kernel tells of a link before its IPv6 has seen the change, both under one lock, and newer
  * kernels make IPv6 routes without that lock: one that is made in between is refused, since IPv6 is
@@ -61,7 +59,7 @@ static void see_mtu(struct peer_net *net, const struct rtnl_link *link, uint32_t
     else
         notice_add(net, "the MTU of %s is %u now; the peers' is %u, it was %u", link->name,
                    link->mtu, mtu, before);
-    if (net->peers.family == 6 && before < IPV6_MTU_MIN && mtu >= IPV6_MTU_MIN)
+    if (net->peers.family == 6 && before < PEER_MTU_MIN_V6 && mtu >= PEER_MTU_MIN_V6)
         restore(net, NULL, link);
 }
 
@@ -152,7 +150,7 @@ static void see_route_gone(struct peer_net *net)
     unsigned length = net->route_gone.length;
 
     net->route_gone = (struct addr_prefix){.length = 0};
-    if (!net->device_up || net->route_told || (*six && net->mtu < IPV6_MTU_MIN) ||
+    if (!net->device_up || net->route_told || (*six && net->mtu < PEER_MTU_MIN_V6) ||
         (rtnl_route_lookup(net->rtnl, &lookup, &route, NULL) == 0 && route.oif == net->ifindex))
         return;
     net->route_told = true;

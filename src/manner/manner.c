@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <peer/limits.h>
 #include <stdlib.h>
 
 enum { READER_STEPS_PER_S = 4, WRITER_STEPS_PER_S = 10 };
@@ -199,8 +200,9 @@ static const struct manner table[] = {
     {"roam", "goes on from another peer's address, as a phone does", .udp = true, .moves = true,
      .when = MANNER_AT_REQUEST, .earliest = MANNER_AT_CONNECTED, .begin = begin_roam},
     {"pmtu", "a router on the way says that packets of more than so many bytes do not fit",
-     .udp = true, .unit = MANNER_BYTES, .value = 1280, .min = 68, .max = 65535,
-     .when = MANNER_AT_REQUEST, .earliest = MANNER_AT_CONNECTED, .begin = begin_pmtu},
+     .udp = true, .unit = MANNER_BYTES, .value = PEER_MTU_MIN_V6, .min = PEER_MTU_MIN_V4,
+     .max = PEER_MTU_MAX_TUN, .when = MANNER_AT_REQUEST, .earliest = MANNER_AT_CONNECTED,
+     .begin = begin_pmtu},
 };
 
 const struct manner *manner_at(size_t index)

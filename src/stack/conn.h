@@ -6,6 +6,7 @@
 #include "base/timer.h"
 
 #include <peer/event.h>
+#include <peer/limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -94,15 +95,16 @@ enum {
     STACK_WRITE_MORE = 2,   /* more follows at once: nothing leaves yet */
 };
 
-/** Payload of the longest datagram, and of the longest ping: lwIP counts a packet, the IPv6 header
- *  too, in 16 bits. */
-enum { STACK_DATAGRAM_MAX_V4 = 65507, STACK_DATAGRAM_MAX_V6 = 65487 };
+/** Payload of the longest datagram, and of the longest ping. */
 static inline size_t stack_datagram_max(uint8_t family)
 {
-    return family == 6 ? STACK_DATAGRAM_MAX_V6 : STACK_DATAGRAM_MAX_V4;
+    return family == 6 ? PEER_DATAGRAM_MAX_V6 : PEER_DATAGRAM_MAX_V4;
 }
-/** Datagrams that may be sent at once. */
-enum { STACK_UDP_BURST = 64 };
+/**
+ * What one frame carries that the device, or its kernel, cuts: bytes of payload, which with headers
+ * stay below 65 536, and datagrams (Linux's UDP_MAX_SEGMENTS of old).
+ */
+enum { STACK_SUPER_BYTES = 65000, STACK_UDP_BURST = 64 };
 
 struct stack_ping {
     struct peer_addr from, to;

@@ -159,7 +159,8 @@ void forge_icmp(struct stack *stack, const struct forged_icmp *message)
 static uint16_t port_of_nobody(const struct stack *stack, struct stack_tuple tuple)
 {
     do {
-        tuple.local_port = (uint16_t)(tuple.local_port < 65535 ? tuple.local_port + 1 : 1024);
+        tuple.local_port = (uint16_t)(tuple.local_port < PEER_PORT_MAX ? tuple.local_port + 1
+                                                                       : PEER_PORT_ANY_USER);
     } while (table_find(stack, IPPROTO_TCP, &tuple));
     return tuple.local_port;
 }

@@ -41,8 +41,6 @@
 
 enum { ARP_REQUEST_CODE = 1 };
 
-enum { SUPER_SEGMENT_MAX = 65000 };
-
 static void put16(uint8_t *bytes, uint32_t value)
 {
     bytes[0] = (uint8_t)(value >> 8);
@@ -279,7 +277,7 @@ void output_apply_segment_size(struct stack *stack, struct stack_conn *conn)
     if (!stack->super_segments || conn->flags & CONN_REAL_SIZE)
         return;
     uint32_t options = pcb->flags & TF_TIMESTAMP ? 12 : 0;
-    uint32_t most = MIN(pcb->snd_wnd_max / 4, (uint32_t)SUPER_SEGMENT_MAX);
+    uint32_t most = MIN(pcb->snd_wnd_max / 4, (uint32_t)STACK_SUPER_BYTES);
     uint32_t payload = most - most % conn->segment_bytes;
     if (payload > conn->segment_bytes && payload + options > pcb->mss)
         pcb->mss = (u16_t)(payload + options);

@@ -16,11 +16,11 @@
 #include "stack/recovery.h"
 
 /* Linux's net.ipv4.route.min_pmtu: below that routers may cut what we send. */
-enum { V4_MTU_MIN = 552, V6_MTU_MIN = 1280 };
+enum { V4_PATH_MIN = 552 };
 
 static uint16_t path_mtu(const struct stack *stack, uint8_t family, uint32_t said)
 {
-    uint32_t least = family == 6 ? V6_MTU_MIN : V4_MTU_MIN;
+    uint32_t least = family == 6 ? PEER_MTU_MIN_V6 : V4_PATH_MIN;
 
     return (uint16_t)MIN(MAX(said, least), (uint32_t)stack->mtu);
 }
@@ -49,7 +49,7 @@ static void tcp_too_big(struct stack *stack, struct stack_conn *conn, uint8_t fa
                       (pcb->flags & TF_TIMESTAMP ? 12u : 0u);
     uint16_t segment = (uint16_t)(path_mtu(stack, family, said) - header);
 
-    if (family == 4 && said < V4_MTU_MIN)
+    if (family == 4 && said < V4_PATH_MIN)
         conn->flags |= CONN_MAY_FRAGMENT;
     if (conn->manners && conn->manners->segment_whole > segment)
         conn->manners->segment_whole = segment;

@@ -19,9 +19,9 @@
 enum {
     EPHEMERAL_FIRST = 32768, /* net.ipv4.ip_local_port_range */
     EPHEMERAL_COUNT = 28232,
-    LOWER_FIRST = 1024,
-    REST_FIRST = EPHEMERAL_FIRST + EPHEMERAL_COUNT, /* on to 65535, and from LOWER_FIRST */
-    REST_COUNT = 65536 - LOWER_FIRST - EPHEMERAL_COUNT,
+    /* on to the last, and from the first that needs no privilege */
+    REST_FIRST = EPHEMERAL_FIRST + EPHEMERAL_COUNT,
+    REST_COUNT = PEER_PORTS - EPHEMERAL_COUNT,
     TCP_STEP_MOST = 8,
 };
 
@@ -66,7 +66,9 @@ static uint16_t port_at(const struct port_range *range, uint32_t position)
 {
     uint32_t port = range->first + range->stride * position;
 
-    return (uint16_t)(port < 65536 ? port : LOWER_FIRST + (port - 65536));
+    if (port > PEER_PORT_MAX)
+        port = PEER_PORT_ANY_USER + (port - PEER_PORT_MAX - 1);
+    return (uint16_t)port;
 }
 
 static bool port_free(struct stack *stack, uint8_t protocol, const struct stack_tuple *tuple)

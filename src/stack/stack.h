@@ -115,7 +115,7 @@ int stack_udp_send(struct stack *stack, struct stack_conn *conn, const void *dat
 /**
  * Datagrams of `segment` bytes each (the last may be shorter) that lie one behind the other: as one
  * frame where the device cuts them (USO), else one by one. At most STACK_UDP_BURST datagrams and
- * 65 000 bytes. 0, -EMSGSIZE, -ENOMEM, -EPIPE.
+ * STACK_SUPER_BYTES. 0, -EMSGSIZE, -ENOMEM, -EPIPE.
  */
 int stack_udp_send_burst(struct stack *stack, struct stack_conn *conn, const void *data, size_t len,
                          size_t segment);

@@ -167,7 +167,7 @@ int stack_udp_send_burst(struct stack *stack, struct stack_conn *conn, const voi
     ip_header = IP_IS_V6_VAL(conn_udp(conn)->local_ip) ? 40 : IP_HLEN;
     bool cut = stack->udp_segments && !(conn->flags & CONN_REAL_SIZE) && len > segment &&
                segment + UDP_HLEN + ip_header <= udp_path_mtu(stack, conn);
-    if (!segment || len > 65000 || len > segment * STACK_UDP_BURST)
+    if (!segment || len > STACK_SUPER_BYTES || len > segment * STACK_UDP_BURST)
         return -EMSGSIZE;
     if (cut)
         return udp_send_packet(stack, conn, data, len, segment);
