@@ -4,7 +4,8 @@
 
 #include "link/spec.h"
 
-/* Shared within link/ alone: the values of the grammar, between text and integer. */
+/* Shared within link/ alone, and with what writes a spec for tests: the values of the grammar, between
+ * text and integer. */
 
 /** A part of the text; not zero-terminated. */
 struct word {
@@ -30,8 +31,11 @@ enum value_fault value_count(struct word word, uint32_t max, uint32_t *ret_count
 /** Canonical texts. Room 24 is enough for each. */
 enum { VALUE_TEXT = 24 };
 const char *value_format_time(uint64_t ns, char buf[VALUE_TEXT]);
-const char *value_format_rate(uint64_t bit, char buf[VALUE_TEXT]);
 const char *value_format_percent(uint32_t share, char buf[VALUE_TEXT]);
+
+/** fate.c: what the spec says of loss, in its own words ("loss 2% 25%"), "" when it says nothing. */
+enum { LOSS_TEXT = 96 };
+const char *loss_format(const struct link_spec *spec, char buf[LOSS_TEXT]);
 
 bool word_is(struct word word, const char *text);
 /** The one of `names` (ended by NULL) that `word` was perhaps meant to be, or NULL. */

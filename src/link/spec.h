@@ -67,15 +67,6 @@ struct link_spec {
 int link_spec_parse(const char *text, enum link_direction direction, struct link_spec *ret_spec,
                     struct peer_error *error);
 
-/** Room for the longest canonical text, with the terminating zero. */
-enum { LINK_SPEC_TEXT = 384 };
-
-/** The canonical text, which parses to the same spec again; "none" for no fault. Returns `buf`. */
-const char *link_spec_format(const struct link_spec *spec, char buf[LINK_SPEC_TEXT]);
-
-/** Of "loss" alone, as the canonical text has it ("loss 2% 25%"), "" when there is none. */
-const char *link_spec_format_loss(const struct link_spec *spec, char buf[LINK_SPEC_TEXT]);
-
 /** A wire without a fault: what "none" means. */
 void link_spec_clear(struct link_spec *spec);
 

@@ -191,16 +191,6 @@ const char *value_format_time(uint64_t ns, char buf[VALUE_TEXT])
     return format_decimal(ns, 1, "ns", buf);
 }
 
-const char *value_format_rate(uint64_t bit, char buf[VALUE_TEXT])
-{
-    static const char *const names[] = {"bit", "kbit", "mbit", "gbit"};
-    size_t i = 0;
-
-    for (; i + 1 < ARRAY_SIZE(names) && bit % 1000 == 0; i++)
-        bit /= 1000;
-    return format_decimal(bit, 1, names[i], buf);
-}
-
 const char *value_format_percent(uint32_t share, char buf[VALUE_TEXT])
 {
     return format_decimal(share, LINK_WHOLE / 100, "%", buf);

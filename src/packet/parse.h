@@ -43,11 +43,4 @@ struct packet {
 
 int packet_parse(const void *data, size_t len, enum frame_layer layer, struct packet *ret);
 
-/**
- * One line such as tcpdump prints: "198.18.0.2.40000 > 192.0.2.1.80: Flags [S], seq 1, win 64240,
- * length 0". Cut to `room`. Returns `buf`, or "" when there is no room at all.
- */
-const char *packet_format(const void *data, size_t len, enum frame_layer layer, char *buf,
-                          size_t room);
-
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "link/spec.h"
+#include "support/link_spec_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -11,6 +11,7 @@
 
 #include "base/macro.h"
 #include "base/rng.h"
+#include "support/packet_format.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -14,6 +14,7 @@
 #include "base/macro.h"
 #include "base/rng.h"
 #include "link/spec.h"
+#include "support/link_spec_format.h"
 
 #define PERCENT (LINK_WHOLE / 100)
 

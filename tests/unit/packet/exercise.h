@@ -5,6 +5,7 @@
 #include "packet/checksum.h"
 #include "packet/parse.h"
 #include "packet/segment.h"
+#include "support/packet_format.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "packets.h"
+#include "support/packet_format.h"
 
 #include <string.h>
 

@@ -3,9 +3,13 @@
  * A spec as text: the words in one order, the values in the largest unit that is exact, and nothing
  * that is so anyway. Parsing that text gives the same spec.
  */
+#include "support/link_spec_format.h"
+
+#include "base/macro.h"
 #include "link/internal.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -75,28 +79,24 @@ static void put_delay(struct text *text, const struct link_spec *spec)
 
 static void put_loss(struct text *text, const struct link_spec *spec)
 {
-    put_chance(text, "loss", &spec->loss);
-    if (!spec->gemodel)
-        return;
-    put_word(text, "loss gemodel");
-    put_percent(text, spec->gilbert.to_bad);
-    bool bad = spec->gilbert.bad_loss != LINK_WHOLE, good = spec->gilbert.good_loss != 0;
-    if (bad || good || spec->gilbert.to_good != LINK_WHOLE - spec->gilbert.to_bad)
-        put_percent(text, spec->gilbert.to_good);
-    if (bad || good)
-        put_percent(text, spec->gilbert.bad_loss);
-    if (good)
-        put_percent(text, spec->gilbert.good_loss);
+    char buf[LOSS_TEXT];
+
+    if (*loss_format(spec, buf))
+        put_word(text, buf);
 }
 
 static void put_rate(struct text *text, const struct link_spec *spec)
 {
-    char buf[VALUE_TEXT];
+    static const char *const names[] = {"bit", "kbit", "mbit", "gbit"};
+    uint64_t bit = spec->rate_bit;
+    size_t i = 0;
 
-    if (spec->rate_bit == 0)
+    if (bit == 0)
         return;
+    for (; i + 1 < ARRAY_SIZE(names) && bit % 1000 == 0; i++)
+        bit /= 1000;
     put_word(text, "rate");
-    put(text, " %s", value_format_rate(spec->rate_bit, buf));
+    put(text, " %" PRIu64 "%s", bit, names[i]);
 }
 
 const char *link_spec_format(const struct link_spec *spec, char buf[LINK_SPEC_TEXT])
@@ -118,14 +118,5 @@ const char *link_spec_format(const struct link_spec *spec, char buf[LINK_SPEC_TE
     }
     if (text.len == 0)
         put(&text, "none");
-    return buf;
-}
-
-const char *link_spec_format_loss(const struct link_spec *spec, char buf[LINK_SPEC_TEXT])
-{
-    struct text text = {buf, 0};
-
-    buf[0] = '\0';
-    put_loss(&text, spec);
     return buf;
 }

@@ -4,7 +4,7 @@
  * sequence numbers. Text that does not fit is cut. Everything is printed from the frame within the
  * bounds that packet_parse found, so a broken frame prints as far as it was understood.
  */
-#include "packet/parse.h"
+#include "support/packet_format.h"
 
 #include "packet/internal.h"
 
