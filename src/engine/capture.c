@@ -42,12 +42,10 @@ void capture_set_wall(struct capture *capture, uint64_t now_ns)
 }
 
 void capture_frame(struct capture *capture, uint64_t at_ns, enum pcapng_direction direction,
-                   const struct iovec *iov, int count, const struct frame_offload *offload,
-                   const char *comment)
+                   const struct frame_parts *parts, const char *comment)
 {
     if (capture->pcapng)
-        pcapng_write(capture->pcapng, at_ns + (uint64_t)capture->wall_ns, direction, iov, count,
-                     offload, comment);
+        pcapng_write(capture->pcapng, at_ns + (uint64_t)capture->wall_ns, direction, parts, comment);
 }
 
 uint64_t capture_next_ns(const struct capture *capture, uint64_t now_ns)

@@ -15,8 +15,7 @@ struct capture {
 void capture_set_wall(struct capture *capture, uint64_t now_ns);
 /** A frame at `at_ns` of the engine's time; the rest as pcapng_write. */
 void capture_frame(struct capture *capture, uint64_t at_ns, enum pcapng_direction direction,
-                   const struct iovec *iov, int count, const struct frame_offload *offload,
-                   const char *comment);
+                   const struct frame_parts *parts, const char *comment);
 /** When it should be flushed again, since its reader was not ready; UINT64_MAX: all is written. */
 uint64_t capture_next_ns(const struct capture *capture, uint64_t now_ns);
 /**

@@ -88,23 +88,23 @@ static void refresh_now(struct engine *engine)
         set_now(engine, clock_ns(CLOCK_MONOTONIC));
 }
 
-static void send_frame(struct engine *engine, const struct iovec *iov, int count,
-                       const struct frame_offload *offload, const char *comment)
+static void send_frame(struct engine *engine, const struct frame_parts *parts, const char *comment)
 {
     refresh_now(engine);
     if (!engine->flows.sent_ns)
         engine->flows.sent_ns = engine->now_ns;
-    capture_frame(&engine->capture, engine->now_ns, PCAPNG_INBOUND, iov, count, offload, comment);
+    capture_frame(&engine->capture, engine->now_ns, PCAPNG_INBOUND, parts, comment);
     engine->stats.frames_sent++;
-    engine->stats.bytes_sent += iov_total(iov, count);
-    (void)device_send(engine->device, iov, count, offload);
+    engine->stats.bytes_sent += iov_total(parts->iov, parts->count);
+    (void)device_send(engine->device, parts->iov, parts->count, parts->offload);
 }
 
 static void send_real_size(void *user, struct frame *frame)
 {
-    struct iovec iov = {frame->data, frame->len};
+    struct iovec part;
+    const struct frame_parts parts = frame_whole(frame, &part);
 
-    send_frame(user, &iov, 1, &frame->offload, NULL);
+    send_frame(user, &parts, NULL);
     frame_put(frame);
 }
 
@@ -119,13 +119,14 @@ static void on_output(void *user, uint64_t peer, const struct iovec *iov, int co
                       const struct frame_offload *offload)
 {
     struct engine *engine = user;
+    const struct frame_parts parts = {iov, count, offload};
 
     if (engine->wires || engine->real_size) {
         engine->sender = peer;
-        (void)segment_split(iov, count, offload, engine->device->layer, &engine->frames,
+        (void)segment_split(&parts, engine->device->layer, &engine->frames,
                             engine->wires ? send_by_wire : send_real_size, engine);
     } else {
-        send_frame(engine, iov, count, offload, NULL);
+        send_frame(engine, &parts, NULL);
     }
 }
 
@@ -135,15 +136,15 @@ static void on_arrive(void *user, enum link_direction direction, struct frame *f
                       const char *comment)
 {
     struct engine *engine = user;
-    struct iovec iov = {frame->data, frame->len};
+    struct iovec part;
+    const struct frame_parts parts = frame_whole(frame, &part);
 
     if (direction == LINK_UPLINK) {
-        send_frame(engine, &iov, 1, &frame->offload, comment);
+        send_frame(engine, &parts, comment);
         frame_put(frame);
         return;
     }
-    capture_frame(&engine->capture, engine->now_ns, PCAPNG_OUTBOUND, &iov, 1, &frame->offload,
-                  comment);
+    capture_frame(&engine->capture, engine->now_ns, PCAPNG_OUTBOUND, &parts, comment);
     stack_input(engine->stack, frame, engine->now_ns);
 }
 
@@ -151,13 +152,12 @@ static void on_arrive(void *user, enum link_direction direction, struct frame *f
 static void on_lost(void *user, enum link_direction direction, const struct frame *frame,
                     const char *comment)
 {
-    struct iovec iov = {frame->data, frame->len};
-
     struct engine *engine = user;
+    struct iovec part;
+    const struct frame_parts parts = frame_whole(frame, &part);
 
     capture_frame(&engine->capture, engine->now_ns,
-                  direction == LINK_UPLINK ? PCAPNG_INBOUND : PCAPNG_OUTBOUND, &iov, 1,
-                  &frame->offload, comment);
+                  direction == LINK_UPLINK ? PCAPNG_INBOUND : PCAPNG_OUTBOUND, &parts, comment);
 }
 
 static int make_wires(struct engine *engine, const struct link_spec specs[2])
@@ -385,20 +385,21 @@ static void count_frame(struct engine *engine, const struct frame *frame)
 /* A frame that goes to the stack as it is. */
 static void note_frame(struct engine *engine, const struct frame *frame, uint64_t read_ns)
 {
-    struct iovec iov = {frame->data, frame->len};
+    struct iovec part;
+    const struct frame_parts parts = frame_whole(frame, &part);
 
     count_frame(engine, frame);
-    capture_frame(&engine->capture, read_ns, PCAPNG_OUTBOUND, &iov, 1, &frame->offload, NULL);
+    capture_frame(&engine->capture, read_ns, PCAPNG_OUTBOUND, &parts, NULL);
 }
 
 static void take_frame(struct engine *engine, struct frame *frame, uint64_t read_ns)
 {
-    struct iovec iov = {frame->data, frame->len};
-
     if (goes_by_wire(engine, frame)) {
+        struct iovec part;
+        const struct frame_parts parts = frame_whole(frame, &part);
+
         count_frame(engine, frame);
-        (void)segment_split(&iov, 1, &frame->offload, engine->device->layer, &engine->frames,
-                            receive_by_wire, engine);
+        (void)segment_split(&parts, engine->device->layer, &engine->frames, receive_by_wire, engine);
         frame_put(frame);
         return;
     }

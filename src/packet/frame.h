@@ -59,6 +59,19 @@ struct frame {
     uint8_t bytes[];
 };
 
+/** A whole frame, wherever its parts lie. */
+struct frame_parts {
+    const struct iovec *iov;
+    int count;
+    const struct frame_offload *offload;
+};
+/** Of a frame in memory; `part` is to be kept as long as what it returns. */
+static inline struct frame_parts frame_whole(const struct frame *frame, struct iovec *part)
+{
+    *part = (struct iovec){frame->data, frame->len};
+    return (struct frame_parts){part, 1, &frame->offload};
+}
+
 /** Recycled frames of two sizes, last in first out so that warm ones come first. */
 struct frame_pool {
     struct frame *free_small, *free_large;

@@ -161,13 +161,12 @@ static size_t comment_len(const char *text)
     return len;
 }
 
-static void put_frame(struct pcapng *pcapng, const struct iovec *iov, int iov_count, size_t len,
-                      const struct frame_offload *offload)
+static void put_frame(struct pcapng *pcapng, const struct frame_parts *parts, size_t len)
 {
-    struct frame_offload rest = *offload;
+    struct frame_offload rest = *parts->offload;
     uint8_t *copy = pcapng->buffer + pcapng->len;
 
-    iov_gather(iov, iov_count, copy);
+    iov_gather(parts->iov, parts->count, copy);
     (void)checksum_complete(copy, len, &rest); /* a broken one is shown as it is */
     pcapng->len += len;
     pad(pcapng, len);
@@ -351,10 +350,9 @@ static bool take(struct pcapng *pcapng)
 }
 
 void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction direction,
-                  const struct iovec *iov, int iov_count, const struct frame_offload *offload,
-                  const char *comment)
+                  const struct frame_parts *parts, const char *comment)
 {
-    size_t len = iov_total(iov, iov_count);
+    size_t len = iov_total(parts->iov, parts->count);
     uint32_t flags = direction;
 
     if (!take(pcapng))
@@ -366,7 +364,7 @@ void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction
     put_u32(pcapng, (uint32_t)wall_ns);
     put_u32(pcapng, (uint32_t)len); /* captured */
     put_u32(pcapng, (uint32_t)len); /* on the wire */
-    put_frame(pcapng, iov, iov_count, len, offload);
+    put_frame(pcapng, parts, len);
     put_option(pcapng, OPTION_FLAGS, &flags, sizeof(flags));
     if (pcapng->gap)
         put_option(pcapng, OPTION_DROPCOUNT, &pcapng->gap, sizeof(pcapng->gap));

@@ -37,8 +37,7 @@ struct pcapng *pcapng_free(struct pcapng *pcapng);
  * `comment` may be NULL; what is over 1024 bytes of it is cut. At most FRAME_LARGE_BYTES in all.
  */
 void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction direction,
-                  const struct iovec *iov, int iov_count, const struct frame_offload *offload,
-                  const char *comment);
+                  const struct frame_parts *parts, const char *comment);
 /** Writes out what a reader of the pipe takes now. */
 void pcapng_flush(struct pcapng *pcapng);
 /** Something is left that he has not taken: flush again, soon. */

@@ -156,19 +156,19 @@ static int pass_on(struct frame *frame, const struct frame_offload *offload, emi
     return 1;
 }
 
-int segment_split(const struct iovec *iov, int iov_count, const struct frame_offload *offload,
-                  enum frame_layer layer, struct frame_pool *pool,
+int segment_split(const struct frame_parts *parts, enum frame_layer layer, struct frame_pool *pool,
                   void (*emit)(void *user, struct frame *frame), void *user)
 {
     struct split split = {.pool = pool, .emit = emit, .user = user};
-    size_t len = iov_total(iov, iov_count);
+    const struct frame_offload *offload = parts->offload;
+    size_t len = iov_total(parts->iov, parts->count);
 
     if (len == 0 || len > FRAME_LARGE_BYTES)
         return -EBADMSG;
-    if (offload->gso_type != FRAME_GSO_NONE && iov_count == 1)
-        return split_super(iov[0].iov_base, len, offload, layer, &split);
+    if (offload->gso_type != FRAME_GSO_NONE && parts->count == 1)
+        return split_super(parts->iov[0].iov_base, len, offload, layer, &split);
 
-    struct frame *whole = gather(iov, iov_count, len, pool);
+    struct frame *whole = gather(parts->iov, parts->count, len, pool);
     if (!whole)
         return -ENOMEM;
     if (offload->gso_type == FRAME_GSO_NONE)

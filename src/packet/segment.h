@@ -9,12 +9,11 @@
  * IPv4 ids counting up, sequence numbers, FIN and PSH only on the last, CWR only on the first.
  * A frame without gso_type yields one frame with complete checksums.
  *
- * `iov` is the whole frame. Each frame is taken from `pool` and handed to `emit`, which owns it.
+ * Each frame is taken from `pool` and handed to `emit`, which owns it.
  * Returns the number of frames, -EBADMSG (headers do not fit gso_type or lengths) or -ENOMEM
  * (frames handed over so far stay handed over).
  */
-int segment_split(const struct iovec *iov, int iov_count, const struct frame_offload *offload,
-                  enum frame_layer layer, struct frame_pool *pool,
+int segment_split(const struct frame_parts *parts, enum frame_layer layer, struct frame_pool *pool,
                   void (*emit)(void *user, struct frame *frame), void *user);
 
 #endif

@@ -556,9 +556,9 @@ void stack_input(struct stack *stack, struct frame *frame, uint64_t at_ns)
         frame_input(stack, frame);
         return;
     }
-    struct iovec iov = {frame->data, frame->len};
-    if (segment_split(&iov, 1, &frame->offload, stack->layer, stack->frames, segment_input, stack) <
-        0)
+    struct iovec part;
+    const struct frame_parts parts = frame_whole(frame, &part);
+    if (segment_split(&parts, stack->layer, stack->frames, segment_input, stack) < 0)
         stack->stats.bad++;
     frame_put(frame);
 }

@@ -170,8 +170,9 @@ bool manners_output(struct stack *stack, const struct pbuf *p, uint64_t peer,
         return true;
     pbuf_copy_partial(p, whole->data, p->tot_len, 0);
     struct mangling mangling = {.stack = stack, .peer = peer, .modes = manners->mangle};
-    struct iovec iov = {whole->data, whole->len};
-    (void)segment_split(&iov, 1, offload, stack->layer, stack->frames, mangle_frame, &mangling);
+    struct iovec part = {whole->data, whole->len};
+    const struct frame_parts parts = {&part, 1, offload};
+    (void)segment_split(&parts, stack->layer, stack->frames, mangle_frame, &mangling);
     frame_put(whole);
     return true;
 }

@@ -519,8 +519,8 @@ static void emit(struct stack *stack, struct pbuf *p, uint64_t peer,
     if (offload->gso_type == FRAME_GSO_NONE || stack->super_segments || stack->udp_segments)
         stack->ops->output(stack->user, peer, iov, count, offload);
     else /* queued before the path shrank, for a device that cuts nothing */
-        (void)segment_split(iov, count, offload, stack->layer, stack->frames, emit_piece,
-                            &(struct piece_of){stack, peer});
+        (void)segment_split(&(struct frame_parts){iov, count, offload}, stack->layer, stack->frames,
+                            emit_piece, &(struct piece_of){stack, peer});
     frame_put(flat);
 }
 

@@ -90,7 +90,8 @@ static inline void exercise_packet(const uint8_t *data, size_t len, enum frame_l
         {(void *)(uintptr_t)data, cut}, {NULL, 0}, {(void *)(uintptr_t)(data + cut), len - cut}};
     struct exercise_split split = {layer, offload->gso_type != FRAME_GSO_NONE, 0, 0};
     frame_pool_init(&pool);
-    int count = segment_split(iov, 3, offload, layer, &pool, exercise_emit, &split);
+    const struct frame_parts parts = {iov, 3, offload};
+    int count = segment_split(&parts, layer, &pool, exercise_emit, &split);
     EXERCISE_CHECK(count < 0 ? split.frames == 0 : split.frames == count);
     if (count > 0 && split.super)
         EXERCISE_CHECK(status == 0 && split.payload == packet.payload_len);

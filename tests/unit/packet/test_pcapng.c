@@ -178,7 +178,7 @@ static void write_sample(struct pcapng *pcapng, const struct sample *sample, uin
                            {NULL, 0},
                            {(void *)(uintptr_t)(sample->bytes + 7), sample->len - 7}};
 
-    pcapng_write(pcapng, wall_ns, direction, iov, 3, &none, comment);
+    pcapng_write(pcapng, wall_ns, direction, &(struct frame_parts){iov, 3, &none}, comment);
 }
 
 static void writes_what_a_reader_expects(void **state)
@@ -215,6 +215,7 @@ static void completes_the_checksum_of_a_super_segment_in_its_copy_only(void **st
     struct built *built = build(&super);
     struct built *complete = build(&super);
     struct iovec iov[2] = {{built->bytes, 33}, {built->bytes + 33, built->len - 33}};
+    const struct frame_parts parts = {iov, 2, &built->offload};
     struct pcapng *pcapng;
     char path[64];
 
@@ -222,7 +223,7 @@ static void completes_the_checksum_of_a_super_segment_in_its_copy_only(void **st
     temporary(path);
     assert_int_equal(pcapng_open(path, "peer0", FRAME_IP, &pcapng, NULL), 0);
     for (int i = 0; i < 5; i++)
-        pcapng_write(pcapng, 1, PCAPNG_OUTBOUND, iov, 2, &built->offload, NULL);
+        pcapng_write(pcapng, 1, PCAPNG_OUTBOUND, &parts, NULL);
     assert_memory_equal(built->bytes, complete->bytes, built->len);
     assert_int_equal(built->offload.flags, FRAME_NEEDS_CSUM);
     pcapng_free(pcapng);
@@ -286,6 +287,7 @@ static void write_through_pipe(bool non_blocking)
     struct super super = {.ip_version = 4, .protocol = IPPROTO_TCP, .payload_len = 60000};
     struct built *built = build(&super);
     struct iovec iov = {built->bytes, built->len};
+    const struct frame_parts parts = {&iov, 1, &built->offload};
     struct pcapng *pcapng;
     struct drain drain = {0};
     pthread_t thread;
@@ -307,7 +309,7 @@ static void write_through_pipe(bool non_blocking)
     close(fds[1]);
     assert_int_equal(status, 0);
     for (int i = 0; i < 20; i++)
-        pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, "piped");
+        pcapng_write(pcapng, 7, PCAPNG_INBOUND, &parts, "piped");
     while (pcapng_drain(pcapng, 1000) > 0)
         ;
     assert_int_equal(pcapng_error(pcapng), 0);
@@ -374,10 +376,11 @@ static void a_reader_who_pauses_finds_how_many_are_missing(void **state)
     for (int shared = 0; shared < 2; shared++) {
         struct built *built = build(&super);
         struct iovec iov = {built->bytes, built->len};
+        const struct frame_parts parts = {&iov, 1, &built->offload};
         struct reader reader = {.bytes = malloc(8 << 20)};
         int fd = open_pipe(shared, &pcapng);
         for (int i = 0; i < 100; i++)
-            pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, NULL);
+            pcapng_write(pcapng, 7, PCAPNG_INBOUND, &parts, NULL);
         pcapng_get_counts(pcapng, &frames, &dropped);
         assert_int_equal(frames, 100);
         assert_in_range(dropped, 40, 70); /* of 6 MB about 3 MiB are in the pipe or kept */
@@ -415,6 +418,7 @@ static void a_reader_who_takes_little_gets_whole_frames(void **state)
     struct super super = {.ip_version = 4, .protocol = IPPROTO_TCP, .payload_len = 1400};
     struct built *built = build(&super);
     struct iovec iov = {built->bytes, built->len};
+    const struct frame_parts parts = {&iov, 1, &built->offload};
     struct reader reader = {.bytes = malloc(16 << 20)};
     uint64_t frames, dropped, seen = 0;
     struct pcapng *pcapng;
@@ -423,7 +427,7 @@ static void a_reader_who_takes_little_gets_whole_frames(void **state)
     (void)state;
     int fd = open_pipe(false, &pcapng);
     for (int i = 0; i < 20000; i++) {
-        pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, NULL);
+        pcapng_write(pcapng, 7, PCAPNG_INBOUND, &parts, NULL);
         if (i % 4 == 0 && (len = read(fd, reader.bytes + reader.len, 1000)) > 0)
             reader.len += (size_t)len;
     }
@@ -449,6 +453,7 @@ static void what_nobody_took_is_counted_at_the_end(void **state)
     struct super super = {.ip_version = 4, .protocol = IPPROTO_TCP, .payload_len = 60000};
     struct built *built = build(&super);
     struct iovec iov = {built->bytes, built->len};
+    const struct frame_parts parts = {&iov, 1, &built->offload};
     struct reader reader = {.bytes = malloc(8 << 20)};
     uint64_t frames, dropped, whole = 0;
     struct pcapng *pcapng;
@@ -456,10 +461,10 @@ static void what_nobody_took_is_counted_at_the_end(void **state)
     (void)state;
     int fd = open_pipe(false, &pcapng);
     for (int i = 0; i < 60; i++)
-        pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, NULL);
+        pcapng_write(pcapng, 7, PCAPNG_INBOUND, &parts, NULL);
     assert_true(pcapng_drain(pcapng, 0) > 0);
     pcapng_finish(pcapng);
-    pcapng_write(pcapng, 7, PCAPNG_INBOUND, &iov, 1, &built->offload, NULL);
+    pcapng_write(pcapng, 7, PCAPNG_INBOUND, &parts, NULL);
     assert_int_equal(pcapng_drain(pcapng, 0), 0);
     pcapng_get_counts(pcapng, &frames, &dropped);
     pcapng_free(pcapng);

@@ -93,14 +93,13 @@ static void check_split(const struct super *super, int pieces)
     struct collect collect = {super, built, 0, 0};
     struct frame_pool pool;
     struct iovec iov[64];
-    int count = cut(built, pieces, iov);
+    const struct frame_parts parts = {iov, cut(built, pieces, iov), &built->offload};
     uint32_t expected =
         super->gso_size ? (super->payload_len + super->gso_size - 1) / super->gso_size : 1;
 
     frame_pool_init(&pool);
-    assert_int_equal(
-        segment_split(iov, count, &built->offload, super->layer, &pool, take, &collect),
-        expected ? expected : 1);
+    assert_int_equal(segment_split(&parts, super->layer, &pool, take, &collect),
+                     expected ? expected : 1);
     assert_int_equal(collect.payload, super->payload_len);
     assert_int_equal(collect.count, expected ? expected : 1);
     frame_pool_done(&pool);
@@ -161,11 +160,12 @@ static void carries_the_ecn_mark_as_plain_gso(void **state)
     struct collect collect = {&super, built, 0, 0};
     struct frame_pool pool;
     struct iovec iov = {built->bytes, built->len};
+    const struct frame_parts parts = {&iov, 1, &built->offload};
 
     (void)state;
     built->offload.gso_type |= FRAME_GSO_ECN;
     frame_pool_init(&pool);
-    assert_int_equal(segment_split(&iov, 1, &built->offload, FRAME_IP, &pool, take, &collect), 4);
+    assert_int_equal(segment_split(&parts, FRAME_IP, &pool, take, &collect), 4);
     frame_pool_done(&pool);
     free(built);
 }
@@ -181,11 +181,12 @@ static int split_sample(const uint8_t *bytes, size_t len, enum frame_layer layer
                         struct frame_offload offload)
 {
     struct iovec iov = {(void *)(uintptr_t)bytes, len};
+    const struct frame_parts parts = {&iov, 1, &offload};
     struct frame_pool pool;
     int emitted = 0;
 
     frame_pool_init(&pool);
-    int status = segment_split(&iov, 1, &offload, layer, &pool, leave, &emitted);
+    int status = segment_split(&parts, layer, &pool, leave, &emitted);
     assert_int_equal(emitted, status < 0 ? 0 : status);
     frame_pool_done(&pool);
     return status;
