@@ -149,10 +149,30 @@ static void a_64_is_capped_but_covered_whole(void **state)
     addr_set_done(&set);
 }
 
+struct refusal {
+    const char *text, *begins;
+};
+
+static void expect_refusals(const struct refusal *refusals, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct refusal *refusal = &refusals[i];
+        struct addr_set set = {.count = 77};
+        struct peer_error error = {0};
+        assert_int_equal(addr_set_parse(refusal->text, &set, &error), -EINVAL);
+        if (strncmp(error.text, refusal->begins, strlen(refusal->begins)) != 0)
+            fail_msg("%s -> %s, not %s", refusal->text, error.text, refusal->begins);
+        assert_int_equal(error.code, EINVAL);
+        assert_int_equal(error.kind, PEER_ERROR_USAGE);
+        assert_int_equal(set.count, 77);
+        assert_int_equal(addr_set_parse(refusal->text, &set, NULL), -EINVAL);
+    }
+}
+
 static void refusals_name_the_part_and_what_is_allowed(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {
+    static const struct refusal refusals[] = {
         {"198.18.0.300", "\"198.18.0.300\" is no IPv4 address; it takes four numbers of 0 to 255"},
         {"198.18.0.1,198.18.0", "\"198.18.0\" is no IPv4 address; "},
         {"198.18.0.1-9", "\"9\" is no IPv4 address; "},
@@ -176,6 +196,23 @@ static void refusals_name_the_part_and_what_is_allowed(void **state)
         {"198.18.0.7,198.18.9.9,198.18.0.0/24", "\"198.18.0.0/24\" overlaps \"198.18.0.7\"; "},
         {"198.18.0.7,198.18.0.7", "\"198.18.0.7\" overlaps \"198.18.0.7\"; "},
         {"2001:2::/32,2001:2:0:1::/64", "\"2001:2:0:1::/64\" overlaps \"2001:2::/32\"; "},
+        {"", "no address given; give ADDR"},
+        {" \t", "no address given; "},
+        {",", "part 1 of the list \",\" is empty; give ADDR"},
+        {"198.18.0.1,,198.18.0.2", "part 2 of the list \"198.18.0.1,,198.18.0.2\" is empty; "},
+        {"198.18.0.1, ", "part 2 of the list \"198.18.0.1, \" is empty; "},
+        {"2001:2::/64,2001:3::1",
+         "\"2001:3::1\": the parts before it have 2^32 addresses, the most a set can hold"},
+        {"198.18.0.1\n", "\"198.18.0.1?\" is no IP address; "},
+    };
+
+    expect_refusals(refusals, ARRAY_SIZE(refusals));
+}
+
+static void addresses_that_no_peer_can_have_are_refused(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
         {"224.0.0.1", "\"224.0.0.1\": 224.0.0.0/4 is multicast, so no peer can have it"},
         {"223.0.0.0-225.0.0.0", "\"223.0.0.0-225.0.0.0\": 224.0.0.0/4 is multicast"},
         {"ff02::1", "\"ff02::1\": ff00::/8 is multicast, "},
@@ -188,26 +225,9 @@ static void refusals_name_the_part_and_what_is_allowed(void **state)
         {"::/0", "\"::/0\": ::1 is loopback, "},
         {"::ffff:198.18.0.1", "\"::ffff:198.18.0.1\": ::ffff:0:0/96 stands for IPv4 addresses; "},
         {"255.255.255.255", "\"255.255.255.255\": 255.255.255.255 is broadcast, "},
-        {"", "no address given; give ADDR"},
-        {" \t", "no address given; "},
-        {",", "part 1 of the list \",\" is empty; give ADDR"},
-        {"198.18.0.1,,198.18.0.2", "part 2 of the list \"198.18.0.1,,198.18.0.2\" is empty; "},
-        {"198.18.0.1, ", "part 2 of the list \"198.18.0.1, \" is empty; "},
-        {"2001:2::/64,2001:3::1",
-         "\"2001:3::1\": the parts before it have 2^32 addresses, the most a set can hold"},
-        {"198.18.0.1\n", "\"198.18.0.1?\" is no IP address; "},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct addr_set set = {.count = 77};
-        struct peer_error error = {0};
-        assert_int_equal(addr_set_parse(cases[i][0], &set, &error), -EINVAL);
-        if (strncmp(error.text, cases[i][1], strlen(cases[i][1])) != 0)
-            fail_msg("%s -> %s, not %s", cases[i][0], error.text, cases[i][1]);
-        assert_int_equal(error.code, EINVAL);
-        assert_int_equal(error.kind, PEER_ERROR_USAGE);
-        assert_int_equal(set.count, 77);
-        assert_int_equal(addr_set_parse(cases[i][0], &set, NULL), -EINVAL);
-    }
+
+    expect_refusals(refusals, ARRAY_SIZE(refusals));
 }
 
 static void a_set_can_be_ended_twice(void **state)
@@ -548,6 +568,7 @@ int main(void)
         cmocka_unit_test(a_left_out_address_may_be_given_on_its_own),
         cmocka_unit_test(a_64_is_capped_but_covered_whole),
         cmocka_unit_test(refusals_name_the_part_and_what_is_allowed),
+        cmocka_unit_test(addresses_that_no_peer_can_have_are_refused),
         cmocka_unit_test(a_set_can_be_ended_twice),
         cmocka_unit_test(prefixes_are_the_shortest_list),
         cmocka_unit_test(too_many_prefixes_are_refused),

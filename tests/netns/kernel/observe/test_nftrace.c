@@ -271,57 +271,50 @@ static void redirected_packets_show_their_new_port(void **state)
     assert_true(renumbered);
 }
 
+/* Behind the next handle that `nft -a list` has written. */
+static const char *after_handle(const char *listing)
+{
+    listing = strstr(listing, "# handle ");
+    assert_non_null(listing);
+    return listing + strlen("# handle ");
+}
+
 static void rules_are_put_into_nfts_words(void **state)
 {
     (void)state;
-    static const char *const rules[] = {
-        "iifname { \"lo\", \"peer0\" } counter",
-        "ct state established,related accept",
-        "ip saddr 198.18.0.0/15 tcp dport != 80 limit rate 10/second accept",
-        "meta mark 0x7 accept",
-        "ip ttl < 10 drop",
-        "tcp dport 100-200 log prefix \"x\" drop",
-        "tcp dport vmap { 80 : accept, 443 : drop }",
-        "fib saddr . iif oif 0 drop",
-        "ip6 saddr 2001:db8::/32 accept",
-        "meta l4proto tcp reject with tcp reset",
-    };
-    static const char *const words[] = {
-        "iifname { \"lo\", \"peer0\" } counter",
-        "ct state established,related accept",
-        "ip saddr 198.18.0.0/15 tcp dport != 80 limit rate 10/second accept",
-        "meta mark 7 accept",
-        "ip ttl < 10 drop",
-        "tcp dport >= 100 tcp dport <= 200 log prefix \"x\" drop",
-        "tcp dport vmap { 80 : accept, 443 : drop }",
-        "fib saddr . iif oif 0 drop",
-        "ip6 saddr 2001:db8::/32 accept",
-        "meta l4proto tcp reject with tcp reset",
+    static const struct {
+        const char *rule, *words; /* NULL: the same */
+    } rows[] = {
+        {"iifname { \"lo\", \"peer0\" } counter", NULL},
+        {"ct state established,related accept", NULL},
+        {"ip saddr 198.18.0.0/15 tcp dport != 80 limit rate 10/second accept", NULL},
+        {"meta mark 0x7 accept", "meta mark 7 accept"},
+        {"ip ttl < 10 drop", NULL},
+        {"tcp dport 100-200 log prefix \"x\" drop",
+         "tcp dport >= 100 tcp dport <= 200 log prefix \"x\" drop"},
+        {"tcp dport vmap { 80 : accept, 443 : drop }", NULL},
+        {"fib saddr . iif oif 0 drop", NULL},
+        {"ip6 saddr 2001:db8::/32 accept", NULL},
+        {"meta l4proto tcp reject with tcp reset", NULL},
     };
     struct nftrace_chain chain = {.family = 1 /* inet */, .table = "w", .name = "c"};
     char text[8192] = "table inet w { chain c {\n", buf[NFTRACE_TEXT];
+    const size_t row_count = sizeof(rows) / sizeof(rows[0]);
 
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s\n", rules[i]);
+    for (size_t i = 0; i < row_count; i++)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s\n", rows[i].rule);
     (void)strcat(text, "} }\n");
     assert_int_equal(nft(text), 0);
     follow(9);
-    const char *listing = output("nft -a list chain inet w c");
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-        listing = strstr(listing, "# handle ");
-        assert_non_null(listing);
-        listing += 9;
-        if (i == 0) { /* that of the chain */
-            listing = strstr(listing, "# handle ");
-            assert_non_null(listing);
-            listing += 9;
-        }
+    const char *listing = after_handle(output("nft -a list chain inet w c")); /* the chain's */
+    for (size_t i = 0; i < row_count; i++) {
+        listing = after_handle(listing);
         assert_int_equal(
             nftrace_rule_text(nftrace, &chain, strtoull(listing, NULL, 10), buf, sizeof(buf), NULL),
             0);
         /* nft 1.1 has the kernel compare a range at once; before it was two comparisons. */
         if (strcmp(buf, "tcp dport 100-200 log prefix \"x\" drop") != 0)
-            assert_string_equal(buf, words[i]);
+            assert_string_equal(buf, rows[i].words ? rows[i].words : rows[i].rule);
     }
 }
 
