@@ -128,7 +128,8 @@ static const char *failure_text(const struct peer_event *event, const char *trac
 }
 
 /* Of a name with several addresses: no flow is left when this one will not do. */
-static int try_handshake(struct attempt *attempt, struct session_config *session)
+static int try_handshake(struct attempt *attempt, const struct session_config *session,
+                         struct peer_flow **flow, bool *ret_connected)
 {
     struct peer_event event;
     char buf[TRACE_COMMAND + 64];
@@ -142,15 +143,26 @@ static int try_handshake(struct attempt *attempt, struct session_config *session
         say("the device is gone: %s", strerror(-status));
     if (status < 0)
         return status == -EINTR ? STATUS_REMOTE : STATUS_MACHINE;
-    session->connected = status == 1;
+    *ret_connected = status == 1;
     if (status == 0) {
         note_failure(attempt, STATUS_REMOTE, failure_text(&event, session->trace, buf));
-        session->flow = peer_flow_free(session->flow);
+        *flow = peer_flow_free(*flow);
     }
     return 0;
 }
 
-static int talk(struct attempt *attempt, struct session_config *session, bool *ret_next)
+static int run_session(const struct session_config *config, struct peer_flow *flow, bool connected)
+{
+    struct session *session = session_new(config);
+    if (!session)
+        return STATUS_MACHINE;
+    session_add(session, flow, connected);
+    int status = session_run(session);
+    session_free(session);
+    return status;
+}
+
+static int talk(struct attempt *attempt, const struct session_config *session, bool *ret_next)
 {
     const struct connect_options *options = attempt->options;
     struct peer_connect_config config = {
@@ -162,15 +174,18 @@ static int talk(struct attempt *attempt, struct session_config *session, bool *r
         .manners = options->common.manners,
     };
 
-    int status = peer_connect(session->net, &config, &session->flow);
+    struct peer_flow *flow;
+    bool connected = options->common.udp;
+
+    int status = peer_connect(session->net, &config, &flow);
     if (status < 0)
         return start_error(options, status);
-    status = try_handshake(attempt, session);
+    status = try_handshake(attempt, session, &flow, &connected);
     if (status != 0)
         return status;
-    if (session->flow) {
+    if (flow) {
         status = confine(attempt, session->net);
-        return status != 0 ? status : session_run(session, NULL);
+        return status != 0 ? status : run_session(session, flow, connected);
     }
     *ret_next = has_other(attempt);
     if (!*ret_next)
@@ -182,7 +197,7 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
 {
     const struct connect_options *options = attempt->options;
     char trace[TRACE_COMMAND];
-    struct output_place place;
+    struct sink place;
     bool hurried = false;
     struct session_config session = {
         .hurried = &hurried,
@@ -196,11 +211,10 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
         .quit_ns = options->quit_ns,
         .zero = options->zero,
         .raw = options->raw,
-        .connected = options->common.udp,
     };
 
     int status = check_manners(net, &options->common, PEER_MANNER_CONNECT);
-    output_place_open(&place);
+    sink_open(&place, STDOUT_FILENO);
     session.editor = options->zero ? NULL : editor_open();
     if (status == 0 && !has_other(attempt))
         status = confine(attempt, net);
@@ -217,7 +231,7 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
         close(session.signal_fd);
     }
     editor_close(session.editor);
-    output_place_close(&place);
+    sink_close(&place);
     return status;
 }
 

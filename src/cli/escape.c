@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * "~" and a key at the start of a line: what a person may do to the remote machine while the
- * session lives. The table is all there is to add to.
+ * session lives, to all its connections where there are several. The table is all there is to add
+ * to.
  */
-#include "session.h"
+#include "talk.h"
 
 #include <errno.h>
 #include <peer/manner.h>
@@ -13,52 +14,71 @@
 
 static void act_help(struct session *session, const char *text);
 
-static void act_info(struct session *session, const char *text)
+static void note_facts(struct talk *talk)
 {
     struct peer_flow_info info;
-    (void)text;
     char from[PEER_ENDPOINT_TEXT], to[PEER_ENDPOINT_TEXT], rtt[32], rto[32];
 
-    peer_flow_get_info(session_flow(session), &info);
-    session_note(session, "%s -> %s  %s", peer_endpoint_format(&info.from, info.from_port, from),
+    peer_flow_get_info(talk->flow, &info);
+    session_note(talk->session, "%s -> %s  %s",
+                 peer_endpoint_format(&info.from, info.from_port, from),
                  peer_endpoint_format(&info.to, info.to_port, to), info.state);
     if (!info.udp) {
-        session_note(session, "RTT %s, RTO %s, MSS %u, window scale %d sent %d received%s%s%s",
+        session_note(talk->session,
+                     "RTT %s, RTO %s, MSS %u, window scale %d sent %d received%s%s%s",
                      info.rtt_ns ? format_time(info.rtt_ns, rtt) : "not measured",
                      format_time(info.rto_ns, rto), info.mss, info.receive_scale, info.send_scale,
                      info.timestamps ? ", timestamps" : "", info.sack ? ", SACK" : "",
                      info.ecn ? ", ECN" : "");
-        session_note(session, "window theirs %u, ours %u; cwnd %u, in flight %u, retransmits %llu",
+        session_note(talk->session,
+                     "window theirs %u, ours %u; cwnd %u, in flight %u, retransmits %llu",
                      info.send_window, info.receive_window, info.cwnd, info.in_flight,
                      (unsigned long long)info.retransmits);
     }
-    session_note(session, "bytes: %llu sent, %llu received, %llu queued, %llu unread",
+    session_note(talk->session, "bytes: %llu sent, %llu received, %llu queued, %llu unread",
                  (unsigned long long)info.bytes_sent, (unsigned long long)info.bytes_received,
                  (unsigned long long)info.queued, (unsigned long long)info.unread);
 }
 
+static void act_info(struct session *session, const char *text)
+{
+    struct talk *talk;
+
+    (void)text;
+    TAILQ_FOREACH(talk, &session->talks, in_talks)
+        note_facts(talk);
+}
+
 static void act_reset(struct session *session, const char *text)
 {
+    struct talk *talk;
+
     (void)text;
-    session_reset(session);
+    TAILQ_FOREACH(talk, &session->talks, in_talks)
+        talk_reset(talk);
 }
 
 static void act_half_close(struct session *session, const char *text)
 {
     (void)text;
-    session_half_close(session);
+    session_end_in(session);
     session_note(session, "half-closed: no more is sent (FIN); what comes is shown");
 }
 
+/* All cables go the way of the first: several may be at one peer. */
 static void act_cable(struct session *session, const char *text)
 {
-    struct peer_net *net = session_net(session);
+    struct talk *talk = TAILQ_FIRST(&session->talks);
     struct peer_flow_info info;
+    int status = 0;
 
     (void)text;
-    peer_flow_get_info(session_flow(session), &info);
-    bool pulled = !peer_net_is_unplugged(net, &info.from);
-    int status = peer_net_unplug(net, &info.from, pulled);
+    peer_flow_get_info(talk->flow, &info);
+    bool pulled = !peer_net_is_unplugged(session->net, &info.from);
+    for (; talk && status == 0; talk = TAILQ_NEXT(talk, in_talks)) {
+        peer_flow_get_info(talk->flow, &info);
+        status = peer_net_unplug(session->net, &info.from, pulled);
+    }
     if (status < 0)
         session_note(session, "the cable stays as it is: %s", strerror(-status));
     else
@@ -89,39 +109,61 @@ static void act_link(struct session *session, const char *text)
 
     if (strcmp(text, "help") == 0)
         note_help(session, link_print_help);
-    else if (peer_net_set_link(session_net(session), text, text, &error) < 0)
+    else if (peer_net_set_link(session->net, text, text, &error) < 0)
         session_note(session, "%s", error.text);
     else
         session_note(session, "the link is \"%s\" both ways now", text);
 }
 
-static void act_manner(struct session *session, const char *text)
+static bool set_manner(struct talk *talk, const char *text)
 {
     struct peer_error error;
+    bool done = peer_flow_set_manners(talk->flow, text, &error) == 0;
 
-    if (strcmp(text, "help") == 0)
-        note_help(session, manner_print_help);
-    else if (peer_flow_set_manners(session_flow(session), text, &error) < 0)
-        session_note(session, "%s", error.text);
+    if (done)
+        talk_note(talk, "it has the manner \"%s\" now", text);
     else
-        session_note(session, "it has the manner \"%s\" now", text);
+        talk_note(talk, "%s", error.text);
+    return done;
+}
+
+static void act_manner(struct session *session, const char *text)
+{
+    struct talk *talk;
+
+    if (strcmp(text, "help") == 0) {
+        note_help(session, manner_print_help);
+        return;
+    }
+    TAILQ_FOREACH(talk, &session->talks, in_talks) {
+        if (!set_manner(talk, text))
+            return; /* once is enough */
+    }
+}
+
+static void roam(struct talk *talk, const struct peer_addr *to, const char *text)
+{
+    int status = peer_flow_roam(talk->flow, to);
+
+    if (status == -EADDRNOTAVAIL)
+        talk_note(talk, "%s is none of the peers' addresses (--from)", text);
+    else if (status < 0)
+        talk_note(talk, "it stays where it is: %s", strerror(-status));
+    else
+        talk_note(talk, "it goes on from %s", text);
 }
 
 static void act_roam(struct session *session, const char *text)
 {
     struct peer_addr to;
+    struct talk *talk;
 
     if (peer_addr_parse(text, &to) < 0) {
         session_note(session, "\"%s\" is no address", text);
         return;
     }
-    int status = peer_flow_roam(session_flow(session), &to);
-    if (status == -EADDRNOTAVAIL)
-        session_note(session, "%s is none of the peers' addresses (--from)", text);
-    else if (status < 0)
-        session_note(session, "it stays where it is: %s", strerror(-status));
-    else
-        session_note(session, "it goes on from %s", text);
+    TAILQ_FOREACH(talk, &session->talks, in_talks)
+        roam(talk, &to, text);
 }
 
 static void act_pause(struct session *session, const char *text)
@@ -134,17 +176,17 @@ static void act_pause(struct session *session, const char *text)
 }
 
 static const struct escape escapes[] = {
-    {'?', NULL, "this help", NULL, act_help},
-    {'i', NULL, "the connection's facts now", NULL, act_info},
-    {'.', NULL, "reset the connection (RST) and end", NULL, act_reset},
-    {'h', NULL, "half-close: send FIN, go on reading", NULL, act_half_close},
-    {'p', NULL, "stop reading, or go on: the window closes and opens", NULL, act_pause},
-    {'v', NULL, "pull the cable, or plug it in again", NULL, act_cable},
-    {'l', "SPEC", "change the link, such as \"delay 50ms loss 1%\", or help",
+    {'?', true, NULL, "this help", NULL, act_help},
+    {'i', false, NULL, "the connection's facts now", NULL, act_info},
+    {'.', false, NULL, "reset the connection (RST) and end", NULL, act_reset},
+    {'h', false, NULL, "half-close: send FIN, go on reading", NULL, act_half_close},
+    {'p', true, NULL, "stop reading, or go on: the window closes and opens", NULL, act_pause},
+    {'v', false, NULL, "pull the cable, or plug it in again", NULL, act_cable},
+    {'l', true, "SPEC", "change the link, such as \"delay 50ms loss 1%\", or help",
      " (\"help\" lists what a link can be)", act_link},
-    {'m', "NAME", "start a manner, such as \"stall\", or help",
+    {'m', false, "NAME", "start a manner, such as \"stall\", or help",
      " (\"help\" lists the manners)", act_manner},
-    {'r', "ADDR", "roam: go on from another of the peers' addresses", "", act_roam},
+    {'r', false, "ADDR", "roam: go on from another of the peers' addresses", "", act_roam},
 };
 
 static void act_help(struct session *session, const char *text)

@@ -16,7 +16,7 @@ struct listen_options {
 };
 
 static const struct option_def listen_table[] = {
-    {'k', "keep", NULL, "go on listening after a caller has gone", option_set_flag,
+    {'k', "keep", NULL, "go on listening; several callers at once", option_set_flag,
      .offset = offsetof(struct listen_options, keep)},
     {0, "raw", NULL, "at a terminal: show control characters of the caller as they are",
      option_set_flag, .offset = offsetof(struct listen_options, raw)},
@@ -27,25 +27,14 @@ static const struct option_def listen_table[] = {
 
 #define PROGRAM_LOOK_NS (100 * CLI_NS_PER_MS)
 
-/* One who called while another is talked to. */
-struct caller {
-    struct peer_flow *flow;
-    bool eof, over;
-    struct peer_event end; /* when `over` */
-};
-
-enum { WAITING_MAX = 64 };
-
 struct listening {
     const struct listen_options *options;
     struct peer_net *net;
     struct peer_listener *listener;
     uint16_t port;
     int signal_fd;
-    struct output_place place;
+    struct sink place;
     struct editor *editor;
-    struct caller waiting[WAITING_MAX]; /* with -k: in the order of their calls */
-    size_t waiting_count;
 };
 
 static int listen_error(const struct listening *listening, int status)
@@ -105,58 +94,19 @@ static int serve_callers(struct listening *listening)
     return STATUS_DONE;
 }
 
-static void add_waiting(struct listening *listening, struct peer_flow *flow)
-{
-    if (listening->options->keep && listening->waiting_count < WAITING_MAX)
-        listening->waiting[listening->waiting_count++] = (struct caller){.flow = flow};
-    else
-        peer_flow_free(flow); /* busy */
-}
-
-static void on_other(void *user, const struct peer_event *event)
-{
-    struct listening *listening = user;
-
-    if (event->type == PEER_EVENT_ACCEPTED) {
-        add_waiting(listening, event->flow);
-        return;
-    }
-    for (size_t i = 0; i < listening->waiting_count; i++) {
-        struct caller *caller = &listening->waiting[i];
-        if (caller->flow != event->flow)
-            continue;
-        caller->eof |= event->type == PEER_EVENT_EOF;
-        if (event->type == PEER_EVENT_CLOSED) {
-            caller->over = true;
-            caller->end = *event;
-        }
-    }
-}
-
-static bool take_waiting(struct listening *listening, struct caller *ret_caller)
-{
-    if (!listening->waiting_count)
-        return false;
-    *ret_caller = listening->waiting[0];
-    memmove(listening->waiting, listening->waiting + 1,
-            --listening->waiting_count * sizeof(*listening->waiting));
-    return true;
-}
-
 /* 1 with a caller, 0 after a signal or -errno. -w bounds the wait. */
-static int wait_for_caller(struct listening *listening, struct caller *ret_caller)
+static int wait_for_caller(struct listening *listening, struct peer_flow **ret_caller)
 {
     uint64_t timeout_ns = listening->options->common.timeout_ns;
     uint64_t start_ns = peer_net_now_ns(listening->net), delay_ns = PROGRAM_LOOK_NS;
     struct peer_event event;
 
-    while (!take_waiting(listening, ret_caller)) {
+    for (;;) {
         if (peer_net_pop_event(listening->net, &event)) {
-            if (event.type == PEER_EVENT_ACCEPTED) {
-                *ret_caller = (struct caller){.flow = event.flow};
-                return 1;
-            }
-            continue;
+            if (event.type != PEER_EVENT_ACCEPTED)
+                continue;
+            *ret_caller = event.flow;
+            return 1;
         }
         if (timeout_ns) {
             uint64_t waited_ns = peer_net_now_ns(listening->net) - start_ns;
@@ -169,44 +119,57 @@ static int wait_for_caller(struct listening *listening, struct caller *ret_calle
         if (status != 0 || program_ended(listening))
             return status < 0 ? status : 0;
     }
-    return 1;
 }
 
+/* -1: go on; else the exit status. */
+static int await_first(struct listening *listening, struct peer_flow **ret_caller)
+{
+    int got = wait_for_caller(listening, ret_caller);
+
+    if (got == 1)
+        return -1;
+    if (got == 0)
+        return STATUS_DONE;
+    if (got != -ETIMEDOUT)
+        return say_gone(listening->net, got);
+    say("timed out: nobody called");
+    return STATUS_REMOTE;
+}
+
+static bool is_end(void *user)
+{
+    return program_ended(user);
+}
+
+/* With -k all who call, else the first. */
 static int talk_to_callers(struct listening *listening)
 {
     const struct listen_options *options = listening->options;
-    bool interrupted = false;
-    int status;
+    struct session_config config = {
+        .net = listening->net,
+        .signal_fd = listening->signal_fd,
+        .udp = options->common.udp,
+        .verbose = options->common.verbose,
+        .raw = options->raw,
+        .idle_ns = options->common.timeout_ns,
+        .keeps = options->keep,
+        .is_end = options->common.program ? is_end : NULL,
+        .user = listening,
+        .place = &listening->place,
+        .editor = listening->editor,
+    };
+    struct peer_flow *first = NULL;
 
-    do {
-        struct session_config session = {
-            .net = listening->net,
-            .signal_fd = listening->signal_fd,
-            .udp = options->common.udp,
-            .verbose = options->common.verbose,
-            .raw = options->raw,
-            .idle_ns = options->common.timeout_ns,
-            .connected = true,
-            .place = &listening->place,
-            .editor = listening->editor,
-            .other = on_other,
-            .user = listening,
-        };
-        struct caller caller;
-        int got = wait_for_caller(listening, &caller);
-        if (got == -ETIMEDOUT) {
-            say("timed out: nobody called");
-            return STATUS_REMOTE;
-        }
-        if (got < 0)
-            return say_gone(listening->net, got);
-        if (got == 0)
-            return STATUS_DONE;
-        session.flow = caller.flow;
-        session.eof = caller.eof;
-        session.closed = caller.over ? &caller.end : NULL;
-        status = session_run(&session, &interrupted);
-    } while (options->keep && !interrupted && status != STATUS_MACHINE);
+    int status = options->keep ? -1 : await_first(listening, &first);
+    if (status >= 0)
+        return status;
+    struct session *session = session_new(&config);
+    if (!session)
+        return STATUS_MACHINE;
+    if (first)
+        session_add(session, first, true);
+    status = session_run(session);
+    session_free(session);
     return status;
 }
 
@@ -263,11 +226,11 @@ static int run_listen(void *options, int argc, char **argv)
     status = open_net(&listen->common, NULL, true, &listening.net);
     if (status != 0)
         return status;
-    output_place_open(&listening.place);
+    sink_open(&listening.place, STDOUT_FILENO);
     listening.editor = listen->serve ? NULL : editor_open();
     status = listen_in(&listening);
     editor_close(listening.editor);
-    output_place_close(&listening.place);
+    sink_close(&listening.place);
     if (listening.signal_fd >= 0)
         close(listening.signal_fd);
     return close_net(listening.net, &listen->common, status);
@@ -282,7 +245,8 @@ const struct command command_listen = {
     .summary = "a peer is the server: applications here connect to it",
     .about =
         "A remote machine accepts connections (datagrams with -u) at PORT from applications on\n"
-        "this host, and joins the first caller to standard input and output, or serves all.",
+        "this host, and joins the first caller to standard input and output (all of them with -k),\n"
+        "or serves all.",
     .tables = tables,
     .options_size = sizeof(struct listen_options),
     .run = run_listen,

@@ -110,9 +110,9 @@ void screen_erase(struct screen *screen)
     screen->moved = true;
 }
 
-void screen_finish(struct screen *screen)
+void screen_finish(struct screen *screen, bool finished)
 {
-    screen->finished = true;
+    screen->finished = finished;
 }
 
 static void put_tail(const struct screen *screen)

@@ -35,7 +35,7 @@ void screen_show(struct screen *screen);
 void screen_begin_note(struct screen *screen);
 void screen_end_note(struct screen *screen);
 void screen_wrote(struct screen *screen, const char *text, size_t len);
-void screen_finish(struct screen *screen);
+void screen_finish(struct screen *screen, bool finished);
 
 /** What libedit is to draw before the line. */
 char *screen_prompt(struct screen *screen);

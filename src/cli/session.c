@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * See session.h. One loop (step) over the net, signals, stdin and stdout. Without a terminal
- * run_loop calls it, at one the editor does while it waits for keys (terminal.c).
+ * session_run calls it, at one the editor does while it waits for keys (terminal.c).
  *
- * stdin is read only while the flow has room; stdout see output.c.
+ * A turn costs what happened in it, not what there is: events put flows on a list of those that are
+ * to be seen to, and no flow is looked at for the sake of time before the earliest deadline.
+ *
+ * stdin is read when all who are there have taken what was read before, so the slowest sets the
+ * pace as long as he takes anything (talk.c gives up one who does not); who comes later gets what is
+ * read later. stdout has one writer at a time, and those it makes wait take turns.
  */
-#include "session.h"
+#include "talk.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,41 +18,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-enum { IN_BYTES = 256 * 1024, UDP_CHUNK = 16384, OUT_VECTORS = 16 };
-#define CLOSE_WAIT_NS (1 * CLI_NS_PER_S)
-#define UDP_LINGER_NS (1 * CLI_NS_PER_S)
-#define AWAY_LOOK_NS  (200 * CLI_NS_PER_MS)
+enum { IN_BYTES = 256 * 1024, UDP_CHUNK = 16384, UDP_CALLERS_MAX = 4096 };
+#define AWAY_LOOK_NS (200 * CLI_NS_PER_MS)
+#define END_LOOK_NS  (100 * CLI_NS_PER_MS)
 
-struct session {
-    const struct session_config *config;
-    struct peer_net *net;
-    struct peer_flow *flow;
-    struct terminal *terminal;
-    struct output *output;
-    bool out_blocked, out_failed;
-    bool shut_told; /* that the window is shut, since the pause */
-    bool heard;     /* something came */
-    bool connected, paused, remote_eof, in_eof, shut, closing, over, interrupted;
-    enum peer_end end;
-    int status;
-    uint64_t opened_ns, active_ns, in_eof_ns;
-    uint64_t closing_ns; /* when waiting for the application's close ends */
-    size_t in_len, in_at;
-    char in[IN_BYTES];
-};
-
-struct peer_flow *session_flow(struct session *session)
-{
-    return session->flow;
-}
-
-struct peer_net *session_net(struct session *session)
-{
-    return session->net;
-}
+/* ---- words ---- */
 
 void session_note(struct session *session, const char *format, ...)
 {
@@ -64,11 +41,9 @@ void session_note(struct session *session, const char *format, ...)
         terminal_end_note(session->terminal);
 }
 
-/* "peer: ..." beside a line that may be being edited. */
-__attribute__((format(printf, 2, 3))) static void tell(struct session *session, const char *format,
-                                                       ...)
+void session_tell(struct session *session, const char *format, ...)
 {
-    char text[512];
+    char text[1280]; /* room for a command of trace */
     va_list arguments;
 
     va_start(arguments, format);
@@ -81,144 +56,280 @@ __attribute__((format(printf, 2, 3))) static void tell(struct session *session, 
         terminal_end_note(session->terminal);
 }
 
-static void print_facts(struct session *session)
+static void tell_notices(struct session *session)
 {
-    struct peer_flow_info info;
-    char from[PEER_ENDPOINT_TEXT], to[PEER_ENDPOINT_TEXT], time[32];
+    const char *line;
 
-    peer_flow_get_info(session->flow, &info);
-    peer_endpoint_format(&info.from, info.from_port, from);
-    peer_endpoint_format(&info.to, info.to_port, to);
-    if (info.udp)
-        tell(session, "%s -> %s (UDP)", from, to);
-    else
-        tell(session, "%s -> %s connected in %s, MSS %u, window scale %d sent %d received%s%s%s",
-             from, to, format_time(info.handshake_ns, time), info.mss, info.receive_scale,
-             info.send_scale, info.timestamps ? ", timestamps" : "", info.sack ? ", SACK" : "",
-             info.ecn ? ", ECN" : "");
+    while ((line = peer_net_pop_notice(session->net)))
+        session_tell(session, "%s", line);
 }
 
-static void session_over(struct session *session, int status)
+/* ---- who is there ---- */
+
+void session_attend(struct session *session, struct talk *talk)
 {
-    session->over = true;
-    if (session->status == STATUS_DONE)
-        session->status = status;
-}
-
-/* ---- what a person or an end of input asks for ---- */
-
-void session_reset(struct session *session)
-{
-    if (session->flow)
-        peer_flow_reset(session->flow);
-}
-
-void session_half_close(struct session *session)
-{
-    session->in_eof = true;
-    session->in_eof_ns = peer_net_now_ns(session->net);
-}
-
-bool session_pause(struct session *session)
-{
-    session->paused = !session->paused;
-    session->shut_told = false;
-    return session->paused;
-}
-
-/*
- * A FIN, and a little time for the application's: what it still sends is taken meanwhile, as a
- * closed flow would answer it with a reset.
- */
-static void session_close(struct session *session)
-{
-    struct peer_flow_info info;
-
-    if (session->closing)
+    if (talk->is_busy)
         return;
-    peer_flow_get_info(session->flow, &info);
-    session->closing = true;
-    session->closing_ns = peer_net_now_ns(session->net) + CLOSE_WAIT_NS + 4 * info.rtt_ns;
-    session->paused = false;
-    session->in_eof = true;
-    session->in_at = session->in_len;
-    if (session->config->udp)
-        peer_flow_close(session->flow);
-    else if (session->connected)
-        peer_flow_shutdown(session->flow);
-    else
-        session_reset(session);
+    talk->is_busy = true;
+    TAILQ_INSERT_TAIL(&session->busy, talk, in_busy);
 }
 
-/* ---- stdin to the flow ---- */
+static void attend_all(struct session *session)
+{
+    struct talk *talk;
+
+    TAILQ_FOREACH(talk, &session->talks, in_talks)
+        session_attend(session, talk);
+}
+
+static void set_taker(struct talk *talk, bool takes)
+{
+    if (talk->is_taker == takes)
+        return;
+    talk->is_taker = takes;
+    if (takes)
+        talk->session->takers++;
+    else
+        talk->session->takers--;
+}
+
+static void set_blocked(struct talk *talk, bool blocked)
+{
+    struct session *session = talk->session;
+
+    if (talk->is_blocked == blocked)
+        return;
+    talk->is_blocked = blocked;
+    if (blocked)
+        TAILQ_INSERT_TAIL(&session->blocked, talk, in_blocked);
+    else
+        TAILQ_REMOVE(&session->blocked, talk, in_blocked);
+}
+
+void session_add(struct session *session, struct peer_flow *flow, bool connected)
+{
+    struct talk *talk = talk_new(session, flow, connected);
+    if (!talk) {
+        session_tell(session, "out of memory for a connection");
+        if (!session->config->keeps) {
+            session->status = STATUS_MACHINE;
+            session->over = true;
+        }
+        return;
+    }
+    if (session->config->udp && session->count >= UDP_CALLERS_MAX)
+        talk_close(TAILQ_FIRST(&session->talks));
+    TAILQ_INSERT_TAIL(&session->talks, talk, in_talks);
+    session->count++;
+    if (session->terminal)
+        terminal_finish(session->terminal, false);
+    session_attend(session, talk);
+    if (connected)
+        talk_take(talk, &(struct peer_event){.type = PEER_EVENT_ACCEPTED, .flow = flow});
+    if (session->in->eof)
+        talk_end_in(talk);
+}
+
+static void drop(struct session *session, struct talk *talk)
+{
+    set_taker(talk, false);
+    set_blocked(talk, false);
+    if (talk->is_busy)
+        TAILQ_REMOVE(&session->busy, talk, in_busy);
+    TAILQ_REMOVE(&session->talks, talk, in_talks);
+    session->count--;
+    session->alone_ns = peer_net_now_ns(session->net);
+    if (!session->config->keeps && session->status == STATUS_DONE)
+        session->status = talk->status;
+    bool last = !session->config->keeps || session->interrupted || session->out_failed;
+    session->over |= last && session->count == 0;
+    talk_free(talk);
+}
+
+void session_fail_out(struct session *session, int status)
+{
+    struct talk *talk;
+
+    if (session->out_failed)
+        return;
+    session_tell(session, "cannot write to standard output: %s", strerror(-status));
+    session->out_failed = true;
+    session->status = STATUS_MACHINE;
+    TAILQ_FOREACH(talk, &session->talks, in_talks)
+        talk_reset(talk);
+}
+
+/* ---- events ---- */
+
+static void on_caller(struct session *session, struct peer_flow *flow)
+{
+    if (session->config->keeps && !session->interrupted && !session->out_failed)
+        session_add(session, flow, true);
+    else
+        peer_flow_free(flow); /* busy */
+}
+
+/* The one that was silent for longest stands first. */
+static void move_to_tail(struct session *session, struct talk *talk)
+{
+    TAILQ_REMOVE(&session->talks, talk, in_talks);
+    TAILQ_INSERT_TAIL(&session->talks, talk, in_talks);
+}
+
+static bool take_events(struct session *session)
+{
+    struct peer_event event;
+    bool any = false;
+
+    while (peer_net_pop_event(session->net, &event)) {
+        any = true;
+        struct talk *talk = event.flow ? peer_flow_user(event.flow) : NULL;
+        if (event.type == PEER_EVENT_ACCEPTED)
+            on_caller(session, event.flow);
+        else if (!talk)
+            peer_flow_free(event.flow);
+        else
+            talk_take(talk, &event);
+        if (talk && session->config->udp && event.type == PEER_EVENT_READABLE)
+            move_to_tail(session, talk);
+    }
+    return any;
+}
+
+static void settle_busy(struct session *session)
+{
+    struct talk *talk;
+
+    while ((talk = TAILQ_FIRST(&session->busy))) {
+        TAILQ_REMOVE(&session->busy, talk, in_busy);
+        talk->is_busy = false;
+        talk_settle(talk);
+        if (talk->over) {
+            drop(session, talk);
+            continue;
+        }
+        const struct relay_state *state = talk->state;
+        set_taker(talk, state->connected && !state->ended);
+        set_blocked(talk, state->blocked);
+        uint64_t deadline = talk_deadline(talk);
+        if (deadline < session->deadline_ns)
+            session->deadline_ns = deadline;
+    }
+}
+
+/* Until nothing is left to be done now. */
+static void settle_all(struct session *session)
+{
+    do
+        settle_busy(session);
+    while (!session->over && take_events(session));
+}
+
+/* ---- stdin ---- */
 
 static bool in_wanted(const struct session *session)
 {
-    return session->connected && !session->in_eof && !session->closing && !session->over &&
-           session->in_at == session->in_len;
+    return session->takers > 0 && session->in->behind == 0 && !session->in->eof && !session->over;
 }
 
-/* Sends what was read; afterwards the FIN when stdin is at its end. */
-static void in_flush(struct session *session)
+void session_end_in(struct session *session)
 {
-    while (session->in_at < session->in_len) {
-        ssize_t done = peer_flow_write(session->flow, session->in + session->in_at,
-                                       session->in_len - session->in_at);
-        if (done <= 0) {
-            if (done == -EPIPE) /* the end is on its way as an event */
-                session->in_at = session->in_len;
-            return;
-        }
-        session->in_at += (size_t)done;
-        session->active_ns = peer_net_now_ns(session->net);
-    }
-    if (session->in_eof && !session->shut && session->connected) {
-        session->shut = true;
-        peer_flow_shutdown(session->flow);
-    }
-}
+    struct talk *talk;
 
-static void in_append(void *user, const char *text, size_t len)
-{
-    struct session *session = user;
-
-    if (session->in_eof) {
-        session_note(session, "not sent: our side of the connection is closed");
-        return;
-    }
-    if (session->in_at == session->in_len)
-        session->in_at = session->in_len = 0;
-    if (len > sizeof(session->in) - session->in_len) {
-        session_note(session,
-                     "not sent: the application does not read, and too much waits already");
-        return;
-    }
-    memcpy(session->in + session->in_len, text, len);
-    session->in_len += len;
-    in_flush(session);
+    TAILQ_FOREACH(talk, &session->talks, in_talks)
+        talk_end_in(talk);
 }
 
 static void in_read(struct session *session)
 {
-    size_t most = session->config->udp ? UDP_CHUNK : sizeof(session->in);
-    ssize_t len = read(STDIN_FILENO, session->in, most);
+    int len = source_read(session->in);
 
-    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+    if (len == 0)
+        session_end_in(session);
+    else if (len > 0)
+        attend_all(session);
+}
+
+bool session_pause(struct session *session)
+{
+    struct talk *talk;
+
+    session->paused = !session->paused;
+    TAILQ_FOREACH(talk, &session->talks, in_talks) {
+        talk->shut_told = false;
+        relay_pause(talk->relay, session->paused);
+        session_attend(session, talk);
+    }
+    return session->paused;
+}
+
+/* ---- the terminal ---- */
+
+static bool is_heard(const struct session *session)
+{
+    const struct talk *talk;
+
+    TAILQ_FOREACH(talk, &session->talks, in_talks) {
+        if (!talk->state->ended)
+            return true;
+    }
+    return false;
+}
+
+/* Those for whom a line has no room, though others have taken what was there. */
+static void give_up_stalled(struct session *session)
+{
+    struct talk *talk;
+
+    if (session->in->behind == session->takers)
         return;
-    session->in_at = 0;
-    session->in_len = len > 0 ? (size_t)len : 0;
-    if (len <= 0)
-        session_half_close(session);
-    in_flush(session);
+    TAILQ_FOREACH(talk, &session->talks, in_talks) {
+        if (!talk->state->behind)
+            continue;
+        talk_tell(talk, "it does not read, and others wait: connection reset by this peer");
+        talk->status = STATUS_REMOTE;
+        relay_close(talk->relay);
+        talk_reset(talk);
+    }
+}
+
+static void on_terminal_line(void *user, const char *text, size_t len)
+{
+    struct session *session = user;
+
+    if (!is_heard(session)) {
+        session_note(session, session->count ? "not sent: our side of the connection is closed"
+                                             : "not sent: nobody is connected");
+        return;
+    }
+    if (source_append(session->in, text, len) < 0) {
+        give_up_stalled(session);
+        if (source_append(session->in, text, len) < 0) {
+            session_note(session,
+                         "not sent: the application does not read, and too much waits already");
+            return;
+        }
+    }
+    attend_all(session);
+    settle_all(session); /* before the next line */
 }
 
 static void on_terminal_eof(void *user)
 {
     struct session *session = user;
 
-    if (!session->in_eof)
-        session_half_close(session);
-    in_flush(session);
+    session_end_in(session);
+}
+
+/* Is there something for the escape to act upon? */
+static bool may_act(struct session *session, const struct escape *escape)
+{
+    if (session->over)
+        return false;
+    if (session->count > 0 || escape->alone)
+        return true;
+    session_note(session, "nobody is connected");
+    return false;
 }
 
 static enum terminal_escape on_terminal_escape(void *user, char key)
@@ -230,7 +341,7 @@ static enum terminal_escape on_terminal_escape(void *user, char key)
         return TERMINAL_NO_ESCAPE;
     if (escape->argument)
         return TERMINAL_ESCAPE_LINE;
-    if (session->flow && !session->over)
+    if (may_act(session, escape))
         escape->act(session, NULL);
     return TERMINAL_ESCAPE_DONE;
 }
@@ -238,304 +349,161 @@ static enum terminal_escape on_terminal_escape(void *user, char key)
 static void on_terminal_command(void *user, char key, const char *text)
 {
     struct session *session = user;
+    const struct escape *escape = escape_find(key);
 
     text += strspn(text, " \t");
     if (!*text)
-        session_note(session, "nothing changed%s", escape_find(key)->hint);
-    else if (session->flow && !session->over)
-        escape_find(key)->act(session, text);
-}
-
-/* ---- the flow to stdout ---- */
-
-static void out_failed(struct session *session, int status)
-{
-    tell(session, "cannot write to standard output: %s", strerror(-status));
-    session->out_failed = true;
-    session->status = STATUS_MACHINE;
-    session_reset(session);
-}
-
-/* Nobody wants to see it any more. */
-static void out_discard(struct session *session)
-{
-    struct iovec iov[OUT_VECTORS];
-    int count;
-
-    while ((count = peer_flow_peek(session->flow, iov, OUT_VECTORS)) > 0) {
-        size_t len = 0;
-        for (int i = 0; i < count; i++)
-            len += iov[i].iov_len;
-        peer_flow_consume(session->flow, len);
-    }
-}
-
-/* Moves received bytes on; true when all of them went. */
-static bool out_flush(struct session *session)
-{
-    session->out_blocked = false;
-    if (session->paused || session->over || session->out_failed)
-        return !session->paused;
-    if (session->closing && (session->interrupted || session->config->zero)) {
-        out_discard(session);
-        return true;
-    }
-    int status = output_move(session->output, session->flow);
-    if (status == 1) {
-        session->heard = true;
-        session->active_ns = peer_net_now_ns(session->net);
-    }
-    session->out_blocked = status == -EAGAIN;
-    if (status < 0 && status != -EAGAIN)
-        out_failed(session, status);
-    return status >= 0;
-}
-
-/* ---- events ---- */
-
-static void on_connected(struct session *session)
-{
-    session->connected = true;
-    session->active_ns = peer_net_now_ns(session->net);
-    if (session->config->verbose)
-        print_facts(session);
-    if (session->config->zero)
-        session_close(session);
-}
-
-static void print_end(struct session *session, const struct peer_event *event)
-{
-    struct peer_flow_info info;
-    char buf[64], sent[32], received[32], time[32];
-
-    peer_flow_get_info(session->flow, &info);
-    const char *trace = session->config->trace;
-    if (event->end == PEER_END_TIMEOUT && !session->connected && trace)
-        tell(session, "connection timed out: no answer to the handshake; to see why: %s", trace);
-    else if (event->end == PEER_END_UNREACHABLE)
-        tell(session, "%s", icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf));
-    else if (event->end != PEER_END_CLOSED &&
-             !(event->end == PEER_END_LOCAL && (session->status || session->closing)))
-        tell(session, "%s",
-             event->end == PEER_END_TIMEOUT && !session->connected
-                 ? "connection timed out: no answer to the handshake"
-                 : end_text(event->end));
-    if (session->config->verbose && session->connected)
-        tell(session, "%s sent, %s received, %llu retransmits, %s",
-             format_bytes(info.bytes_sent, sent), format_bytes(info.bytes_received, received),
-             (unsigned long long)info.retransmits,
-             format_time(peer_net_now_ns(session->net) - session->opened_ns, time));
-}
-
-static void on_closed(struct session *session, const struct peer_event *event)
-{
-    bool fine =
-        session->connected && (event->end == PEER_END_CLOSED || event->end == PEER_END_LOCAL);
-
-    (void)out_flush(session);
-    if (session->terminal)
-        terminal_finish(session->terminal);
-    print_end(session, event);
-    session->end = event->end;
-    if (!fine && session->status == STATUS_DONE)
-        session->status = STATUS_REMOTE;
-}
-
-static void on_unreachable(struct session *session, const struct peer_event *event)
-{
-    char buf[64];
-
-    tell(session, "%s", icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf));
-    if (session->config->udp) /* else the handshake goes on */
-        session_over(session, STATUS_REMOTE);
-}
-
-static void handle_event(struct session *session, const struct peer_event *event)
-{
-    switch (event->type) {
-    case PEER_EVENT_CONNECTED:
-        on_connected(session);
-        break;
-    case PEER_EVENT_EOF:
-        session->remote_eof = true;
-        break;
-    case PEER_EVENT_CLOSED:
-        on_closed(session, event);
-        break;
-    case PEER_EVENT_UNREACHABLE:
-        on_unreachable(session, event);
-        break;
-    default:
-        break;
-    }
-}
-
-static void take_events(struct session *session)
-{
-    struct peer_event event;
-
-    while (peer_net_pop_event(session->net, &event)) {
-        if (event.flow == session->flow)
-            handle_event(session, &event);
-        else if (session->config->other)
-            session->config->other(session->config->user, &event);
-        else
-            peer_flow_free(event.flow);
-    }
-}
-
-/* ---- time ---- */
-
-/* The earliest of the times at which something is to be given up, UINT64_MAX: none. */
-static uint64_t next_deadline(const struct session *session)
-{
-    const struct session_config *config = session->config;
-    uint64_t next = UINT64_MAX;
-    const struct {
-        bool runs;
-        uint64_t at;
-    } deadlines[] = {
-        {config->idle_ns && session->connected, session->active_ns + config->idle_ns},
-        {config->quit_given && session->in_eof, session->in_eof_ns + config->quit_ns},
-        {config->udp && session->in_eof && !config->quit_given && !config->idle_ns,
-         (session->active_ns > session->in_eof_ns ? session->active_ns : session->in_eof_ns) +
-             UDP_LINGER_NS},
-        {session->closing, session->closing_ns},
-    };
-
-    for (size_t i = 0; i < CLI_ARRAY_SIZE(deadlines); i++) {
-        if (deadlines[i].runs && deadlines[i].at < next)
-            next = deadlines[i].at;
-    }
-    return next;
-}
-
-/* The application's FIN has not come: ours was one too many, or it is in no hurry. */
-static void give_up_closing(struct session *session, const char *why)
-{
-    if (session->terminal || session->interrupted || session->config->verbose)
-        tell(session, "%s: connection reset by this peer", why);
-    session_reset(session);
-    take_events(session);
-    session_over(session, STATUS_DONE);
-}
-
-static void on_deadline(struct session *session)
-{
-    const struct session_config *config = session->config;
-    uint64_t now_ns = peer_net_now_ns(session->net);
-    char time[32];
-
-    if (session->closing) {
-        give_up_closing(session, "the application did not close");
-    } else if (config->idle_ns && now_ns >= session->active_ns + config->idle_ns) {
-        tell(session, "timed out: nothing came for %s", format_time(config->idle_ns, time));
-        if (!config->udp || !session->in_eof || !session->heard)
-            session->status = STATUS_REMOTE;
-        session_close(session);
-    } else {
-        session_close(session);
-    }
+        session_note(session, "nothing changed%s", escape->hint);
+    else if (may_act(session, escape))
+        escape->act(session, text);
 }
 
 /* ---- the loop ---- */
 
+/* When something is due, UINT64_MAX: never. */
+static uint64_t next_deadline(const struct session *session)
+{
+    const struct session_config *config = session->config;
+    uint64_t next = session->deadline_ns;
+
+    if (config->keeps && !session->count && config->idle_ns) {
+        uint64_t alone = session->alone_ns + config->idle_ns;
+        next = alone < next ? alone : next;
+    }
+    return next;
+}
+
+static uint64_t delay_until_next(const struct session *session)
+{
+    uint64_t next = next_deadline(session), now_ns = peer_net_now_ns(session->net);
+    uint64_t delay = next == UINT64_MAX ? next : next > now_ns ? next - now_ns : 0;
+
+    if (session->config->is_end && !session->count && delay > END_LOOK_NS)
+        delay = END_LOOK_NS;
+    if (session->terminal && terminal_is_away(session->terminal) && delay > AWAY_LOOK_NS)
+        delay = AWAY_LOOK_NS;
+    return delay;
+}
+
+/* The first of those that wait, and after him the next, until it takes no more. */
+static void unblock(struct session *session)
+{
+    struct talk *talk = TAILQ_FIRST(&session->blocked);
+
+    if (!talk)
+        return;
+    set_blocked(talk, false);
+    session_attend(session, talk);
+}
+
 static int wait_for_something(struct session *session)
 {
-    bool in = in_wanted(session), out = session->out_blocked && !session->paused;
-    int terminal[TERMINAL_FDS] = {in ? STDIN_FILENO : -1, -1};
+    bool out = !TAILQ_EMPTY(&session->blocked) && !session->paused;
+    int terminal[TERMINAL_FDS] = {in_wanted(session) ? session->in->fd : -1, -1};
     if (session->terminal)
         terminal_fds(session->terminal, terminal);
     struct pollfd fds[] = {
         {.fd = session->config->signal_fd, .events = POLLIN},
         {.fd = terminal[0], .events = POLLIN},
         {.fd = terminal[1], .events = POLLIN},
-        {.fd = out ? output_fd(session->output) : -1, .events = POLLOUT},
+        {.fd = out ? output_sink(session->output)->fd : -1, .events = POLLOUT},
     };
-    uint64_t deadline = next_deadline(session), now_ns = peer_net_now_ns(session->net);
-    uint64_t delay = deadline > now_ns ? deadline - now_ns : 0;
-    bool away = session->terminal && terminal_is_away(session->terminal);
-    if (deadline == UINT64_MAX)
-        delay = deadline;
-    if (away && delay > AWAY_LOOK_NS)
-        delay = AWAY_LOOK_NS;
-    int status = peer_net_poll(session->net, fds, CLI_ARRAY_SIZE(fds), delay);
+    int status = peer_net_poll(session->net, fds, CLI_ARRAY_SIZE(fds), delay_until_next(session));
     if (status < 0 && status != -EINTR)
         return status;
+    bool away = session->terminal && terminal_is_away(session->terminal);
     if (session->terminal && (fds[1].revents || fds[2].revents || away))
         terminal_take(session->terminal);
     else if (fds[1].revents)
         in_read(session);
+    if (fds[3].revents)
+        unblock(session);
     return 0;
+}
+
+static void interrupt_talk(struct talk *talk, bool *ret_closes)
+{
+    struct session *session = talk->session;
+
+    if (!talk->state->connected) {
+        talk_tell(talk, "interrupted before the connection was open");
+        talk->status = STATUS_REMOTE;
+        talk_reset(talk);
+        talk->over = true;
+    } else if (talk->closing) { /* the second one */
+        if (session->config->hurried)
+            *session->config->hurried = true;
+        talk_give_up(talk, "interrupted again");
+    } else {
+        talk_close(talk);
+        *ret_closes = true;
+    }
 }
 
 static void take_signal(struct session *session)
 {
+    struct talk *talk;
+    bool closes = false;
+
     if (!signals_take(session->config->signal_fd))
         return;
     session->interrupted = true;
-    if (!session->connected) {
-        tell(session, "interrupted before the connection was open");
-        session_reset(session);
-        session_over(session, STATUS_REMOTE);
-    } else if (session->closing) { /* the second one */
-        if (session->config->hurried)
-            *session->config->hurried = true;
-        give_up_closing(session, "interrupted again");
-    } else {
-        session_close(session);
-        if (!session->config->udp && session->terminal)
-            session_note(session, "closing: FIN sent, the application's is awaited "
-                                  "(Ctrl-C again resets)");
+    session->over |= session->count == 0;
+    TAILQ_FOREACH(talk, &session->talks, in_talks)
+        interrupt_talk(talk, &closes);
+    if (closes && session->terminal && !session->config->udp)
+        session_note(session, "closing: FIN sent, the application's is awaited "
+                              "(Ctrl-C again resets)");
+}
+
+/* What is due of the flows: was there anything? */
+static bool look_at_deadlines(struct session *session)
+{
+    uint64_t now_ns = peer_net_now_ns(session->net);
+    struct talk *talk;
+    bool any = false;
+
+    if (now_ns < session->deadline_ns)
+        return false;
+    session->deadline_ns = UINT64_MAX;
+    TAILQ_FOREACH(talk, &session->talks, in_talks) {
+        if (!talk->over && talk_deadline(talk) <= now_ns) {
+            talk_on_deadline(talk);
+            any = true;
+        }
+        uint64_t deadline = talk_deadline(talk);
+        if (!talk->over && deadline < session->deadline_ns)
+            session->deadline_ns = deadline;
+    }
+    return any;
+}
+
+/* Nobody is there: is that the end? */
+static void look_at_loneliness(struct session *session)
+{
+    const struct session_config *config = session->config;
+
+    if (!config->keeps || session->count || session->over)
+        return;
+    if (config->is_end && config->is_end(config->user)) {
+        session->over = true;
+    } else if (next_deadline(session) <= peer_net_now_ns(session->net)) {
+        session_tell(session, "timed out: nobody called");
+        session->status = STATUS_REMOTE;
+        session->over = true;
     }
 }
 
-/* Says when the pause has had its effect. */
-static void watch_window(struct session *session)
-{
-    struct peer_flow_info info;
-
-    if (!session->paused || session->shut_told || session->config->udp)
-        return;
-    peer_flow_get_info(session->flow, &info);
-    if (info.receive_window >> info.receive_scale > 0) /* what the other side is told */
-        return;
-    session->shut_told = true;
-    session_note(session, "the window is shut: %llu bytes wait unread",
-                 (unsigned long long)info.unread);
-}
-
-/* After whatever happened: moves bytes, and sees whether it is the end. */
+/* After whatever happened. What is due twice (a FIN, and giving up) is not done at once. */
 static void settle(struct session *session)
 {
-    if (session->over)
-        return;
-    bool drained = out_flush(session);
-    in_flush(session);
     take_events(session);
-    watch_window(session);
-    if (session->end != PEER_END_NONE) {
-        if (drained || session->end == PEER_END_LOCAL || session->status == STATUS_MACHINE)
-            session_over(session, STATUS_DONE);
-        return;
+    settle_all(session);
+    if (!session->over && look_at_deadlines(session)) {
+        take_events(session);
+        settle_all(session);
     }
-    if (session->remote_eof && drained && session->terminal && !session->closing) {
-        terminal_finish(session->terminal);
-        if (!session->in_eof)
-            session_note(session, "the application closed the connection");
-        session_close(session);
-    }
-    uint64_t deadline = next_deadline(session);
-    if (deadline <= peer_net_now_ns(session->net))
-        on_deadline(session);
-}
-
-static void tell_notices(struct session *session)
-{
-    const char *line;
-
-    while ((line = peer_net_pop_notice(session->net)))
-        tell(session, "%s", line);
+    look_at_loneliness(session);
 }
 
 /* One turn of the loop; false when it was the last. */
@@ -548,11 +516,13 @@ static bool step(void *user)
     tell_notices(session);
     if (status < 0) {
         if (gone_text(session->net, status, text))
-            tell(session, "%s", text);
+            session_tell(session, "%s", text);
         session->over = true;
         session->status = STATUS_MACHINE;
         return false;
     }
+    if (session->config->udp && session->in->behind > 0)
+        attend_all(session); /* no event says that a datagram would go now */
     take_events(session);
     take_signal(session);
     settle(session);
@@ -568,7 +538,7 @@ static bool step_after_keys(void *user)
     return !session->over && step(session);
 }
 
-static int run_loop(struct session *session)
+int session_run(struct session *session)
 {
     settle(session); /* an accepted flow may have brought bytes */
     if (session->terminal && !session->over)
@@ -578,44 +548,52 @@ static int run_loop(struct session *session)
     return session->status;
 }
 
-int session_run(const struct session_config *config, bool *ret_interrupted)
+/* ---- birth and end ---- */
+
+struct session *session_new(const struct session_config *config)
 {
     static const struct terminal_ops ops = {
         .wait = step_after_keys,
-        .line = in_append,
+        .line = on_terminal_line,
         .escape = on_terminal_escape,
         .command = on_terminal_command,
         .eof = on_terminal_eof,
     };
     struct session *session = calloc(1, sizeof(*session));
-    struct output *output = output_new(config->place, config->raw);
-    if (!session || !output) {
+    if (!session) {
         say("out of memory");
-        output_free(output);
-        free(session);
-        return STATUS_MACHINE;
+        return NULL;
     }
     session->config = config;
     session->net = config->net;
-    session->flow = config->flow;
-    session->opened_ns = session->active_ns = peer_net_now_ns(config->net);
-    session->output = output;
+    session->alone_ns = peer_net_now_ns(config->net);
+    session->deadline_ns = UINT64_MAX;
+    TAILQ_INIT(&session->talks);
+    TAILQ_INIT(&session->busy);
+    TAILQ_INIT(&session->blocked);
+    session->output = output_new(config->place, config->raw);
+    session->in = source_new(STDIN_FILENO, IN_BYTES, config->udp ? UDP_CHUNK : IN_BYTES);
+    if (!session->output || !session->in) {
+        say("out of memory");
+        return session_free(session);
+    }
     if (!config->zero)
         session->terminal = terminal_new(config->editor, &ops, session);
-    output_set_terminal(output, session->terminal);
-    if (config->connected)
-        on_connected(session);
-    session->remote_eof = config->eof;
-    if (config->closed)
-        on_closed(session, config->closed);
+    output_set_terminal(session->output, session->terminal);
+    return session;
+}
 
-    int status = run_loop(session);
-    if (ret_interrupted)
-        *ret_interrupted = session->interrupted;
-    output_end(output);
+struct session *session_free(struct session *session)
+{
+    struct talk *talk;
+
+    if (session->output)
+        output_end(session->output);
     terminal_free(session->terminal);
-    output_free(output);
-    peer_flow_free(session->flow);
+    output_free(session->output);
+    while ((talk = TAILQ_FIRST(&session->talks)))
+        drop(session, talk);
+    source_free(session->in);
     free(session);
-    return status;
+    return NULL;
 }

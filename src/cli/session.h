@@ -3,87 +3,57 @@
 #define CLI_SESSION_H
 
 #include "cli.h"
+#include "relay/sink.h"
 
 /**
- * One flow joined to standard input and output, as in nc: what is read from stdin goes to the
- * application, what comes from it goes to stdout. End of stdin half-closes; the session lasts until
- * the application has closed too. Used by connect and listen.
+ * Flows joined to standard input and output, as in nc: what is read from stdin goes to the
+ * application, what comes from it goes to stdout. End of stdin half-closes; a flow lasts until the
+ * application has closed too. `connect` has one flow, `listen -k` one for each caller: what is read
+ * goes to all who are there, what comes from them goes to stdout as it comes.
  */
 struct session;
 
 struct session_config {
     struct peer_net *net;
-    struct peer_flow *flow;
     int signal_fd;
     bool udp;
     int verbose;
     uint64_t idle_ns; /* give up after so long without a byte, 0: never */
     bool quit_given;  /* -q: end so long after the end of stdin */
     uint64_t quit_ns;
-    bool zero;                       /* connect, tell, close: no bytes */
-    bool raw;                        /* control characters go to the terminal as they are */
-    const char *trace;               /* the command that tells why there is no answer, or NULL */
-    bool connected;                  /* the flow is open already */
-    bool eof;                        /* and the application's FIN has come */
-    const struct peer_event *closed; /* and it is over, but for bytes to read; or NULL */
-    /** Gets the events of other flows. NULL: such flows are freed. */
-    void (*other)(void *user, const struct peer_event *event);
+    bool zero;         /* connect, tell, close: no bytes */
+    bool raw;          /* control characters go to the terminal as they are */
+    const char *trace; /* the command that tells why there is no answer, or NULL */
+    /** Any number of flows: those that others open are joined, words about a flow name it, and the
+     *  end is a signal's (or `idle_ns` without a flow). Otherwise there is one, whose end it is. */
+    bool keeps;
+    /** Asked now and then while there is no flow: is it the end? May be NULL. */
+    bool (*is_end)(void *user);
     void *user;
-    const struct output_place *place; /* standard output */
-    struct editor *editor;            /* of lines at a terminal, or NULL */
-    bool *hurried; /* set when a second signal came; or NULL */
+    const struct sink *place; /* standard output */
+    struct editor *editor;    /* of lines at a terminal, or NULL */
+    bool *hurried;            /* set when a second signal came; or NULL */
 };
-/** Standard output as sessions write to it, one after the other. */
-struct output_place {
-    int fd;
-    bool waits; /* would wait if it might block */
-};
-/** Before privileges go. */
-void output_place_open(struct output_place *ret_place);
-void output_place_close(struct output_place *place);
 
-/** Runs until the end. Frees the flow. Returns the exit status; `*ret_interrupted` when a signal
- *  ended it. */
-int session_run(const struct session_config *config, bool *ret_interrupted);
-
-/* ---- escapes: what a person at the terminal may do to the remote machine (escape.c) ---- */
-
-struct escape {
-    char key;
-    const char *argument; /* what the rest of the line says, or NULL: the key is all */
-    const char *help;
-    const char *hint; /* after an empty line */
-    void (*act)(struct session *session, const char *text);
-};
-/** The escape of a key, or NULL. */
-const struct escape *escape_find(char key);
-
-/* What escapes may do (session.c). */
-struct peer_flow *session_flow(struct session *session);
-struct peer_net *session_net(struct session *session);
-void session_reset(struct session *session);
-void session_half_close(struct session *session);
-/** Stops or goes on reading. Returns whether it is stopped now. */
-bool session_pause(struct session *session);
-/** To the person, not disturbing the line being edited. */
-void session_note(struct session *session, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/** NULL after a message. `config` is the caller's, and lives longer. */
+struct session *session_new(const struct session_config *config);
+struct session *session_free(struct session *session);
+/** Joins a flow, which is the session's from now on; is it open already? */
+void session_add(struct session *session, struct peer_flow *flow, bool connected);
+/** Runs until the end: the exit status. */
+int session_run(struct session *session);
 
 /* ---- standard output (output.c) ---- */
 
 struct output;
 struct terminal;
 /** Control characters are made visible at a terminal unless `raw`. NULL: out of memory. */
-struct output *output_new(const struct output_place *place, bool raw);
+struct output *output_new(const struct sink *place, bool raw);
 struct output *output_free(struct output *output);
 /** Lines are edited on the same screen. */
 void output_set_terminal(struct output *output, struct terminal *terminal);
-/** Moves received bytes on: 1 when some went, 0 when there were none, -EAGAIN when the rest waits
- *  for output_fd to be writable, or -errno. */
-int output_move(struct output *output, struct peer_flow *flow);
-/** Has all that was taken from the flow been written? */
-bool output_is_empty(const struct output *output);
-int output_fd(const struct output *output);
+/** For relays. */
+struct sink *output_sink(struct output *output);
 /** No more will come. */
 void output_end(struct output *output);
 
@@ -125,7 +95,7 @@ void terminal_begin_note(struct terminal *terminal);
 void terminal_end_note(struct terminal *terminal);
 /** This was (or will be) put on the screen in between: the end of it may be a prompt. */
 void terminal_wrote(struct terminal *terminal, const char *text, size_t len);
-/** No more will be. */
-void terminal_finish(struct terminal *terminal);
+/** The end of it is no prompt, as nobody will read an answer; or may be one again. */
+void terminal_finish(struct terminal *terminal, bool finished);
 
 #endif

@@ -12,8 +12,8 @@
  * rest anew). Text between the marks of a bracketed paste is never an escape or an editing key.
  * Ctrl-D in an empty line does not reach libedit at all.
  *
- * The editor reads its files (the terminal's description, ~/.editrc) when it is opened, and lives
- * longer than a terminal: callers of "listen -k" have one after the other.
+ * The editor reads its files (the terminal's description, ~/.editrc) when it is opened, before
+ * privileges go; the terminal is taken when there is somebody to talk to.
  *
  * Signals of the terminal (stop, continue, size) come by a descriptor, like keys. A shell may have
  * changed the terminal's modes while we were stopped, so they are set again.
@@ -106,9 +106,9 @@ void terminal_wrote(struct terminal *terminal, const char *text, size_t len)
     screen_wrote(&terminal->screen, text, len);
 }
 
-void terminal_finish(struct terminal *terminal)
+void terminal_finish(struct terminal *terminal, bool finished)
 {
-    screen_finish(&terminal->screen);
+    screen_finish(&terminal->screen, finished);
 }
 
 /* ---- keys ---- */

@@ -95,8 +95,7 @@ def test_keep_survives_a_caller_who_resets():
     connection = connect(where)
     connection.sendall(b"x")
     started.wait_out(b"x")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, harness.struct.pack("ii", 1, 0))
-    connection.close()
+    reset(connection)
     with connect(where) as connection:
         connection.sendall(b"still there")
         connection.shutdown(socket.SHUT_WR)
@@ -118,6 +117,282 @@ def test_keep_lets_callers_wait():
     started.wait_out(b"caller 9")
     result = started.stop().expect(0)
     assert result.out == b"".join(b"caller %d\n" % i for i in range(10)), result
+
+
+def reset(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, harness.struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def name_of(connection):
+    addr, port = connection.getsockname()[:2]
+    return re.escape(f"[{addr}]:{port}" if ":" in addr else f"{addr}:{port}")
+
+
+def test_keep_talks_to_several_at_once():
+    """stdin goes to all who are there, what comes from them goes to stdout."""
+    for _, addr, more in KINDS:
+        started, where = listen("-k", *more, "--from", addr, 8080)
+        callers = [connect(where) for _ in range(3)]
+        for i, connection in enumerate(callers):
+            connection.sendall(b"I am %d\n" % i)
+            started.wait_out(b"I am %d\n" % i)
+        started.send(b"to all\n", close=False)
+        for connection in callers:
+            assert harness.receive_count(connection, 7) == b"to all\n"
+        callers[0].close()
+        callers[1].sendall(b"still here\n")
+        started.wait_out(b"still here\n")
+        late = connect(where)
+        late.sendall(b"hello\n")
+        started.wait_out(b"hello\n")
+        started.send(b"bye\n", close=False)
+        for connection in (callers[1], callers[2], late):
+            assert harness.receive_count(connection, 4) == b"bye\n"
+        started.close_stdin()
+        for connection in (callers[1], callers[2], late):
+            assert harness.receive_all(connection) == b""
+            connection.close()
+        started.stop().expect(0)
+        no_sockets_left()
+
+
+def test_keep_half_closes_each_way():
+    started, where = listen("-k", 8080)
+    with connect(where) as done_sending, connect(where) as other:
+        done_sending.sendall(b"that is all")
+        done_sending.shutdown(socket.SHUT_WR)
+        started.wait_out(b"that is all")
+        other.sendall(b"I come later")
+        started.wait_out(b"I come later")
+        started.send(b"for both")  # and the end
+        assert harness.receive_all(done_sending) == b"for both"
+        assert harness.receive_all(other) == b"for both"
+        other.sendall(b" and go on")
+        started.wait_out(b"I come later and go on")
+        other.shutdown(socket.SHUT_WR)
+    with connect(where) as after_the_end:
+        assert harness.receive_all(after_the_end) == b""
+        after_the_end.sendall(b"!")
+        started.wait_out(b"go on!")
+    started.stop().expect(0, lines=1)
+    no_sockets_left()
+
+
+def test_keep_gives_up_one_who_does_not_read_when_others_wait():
+    started, where = listen("-k", 8080)
+    total = 32 << 20
+    stuck, reader = connect(where), connect(where)
+    for connection in (stuck, reader):
+        connection.sendall(b".")
+    started.wait_out(rb"\.\.")
+    digest = []
+    writer = harness.threading.Thread(target=lambda: digest.append(
+        harness.send_stream(started.stdin.write, total, "keep")) or started.close_stdin())
+    writer.start()
+    assert harness.hash_of(lambda: reader.recv(1 << 20))[0] == total
+    writer.join()
+    started.wait_err(name_of(stuck) + r": it has taken nothing for 2.00 s, and others wait: connection reset by this peer")
+    try:
+        while stuck.recv(1 << 20):
+            pass
+        raise AssertionError("it ended as if that had been all")
+    except ConnectionResetError:
+        pass
+    stuck.close()
+    reader.close()
+    started.stop().expect(0)
+
+
+def test_keep_waits_for_one_who_is_alone():
+    """He keeps nobody waiting, and gets every byte."""
+    started, where = listen("-k", 8080)
+    total, sent = 32 << 20, []
+    connection = connect(where)
+    writer = harness.threading.Thread(target=lambda: sent.append(
+        harness.send_stream(started.stdin.write, total, "alone")) or started.close_stdin())
+    writer.start()
+    harness.until("a full buffer", lambda: (before := unread(where)) > 0 and unread(where) == before)
+    count, digest = harness.hash_of(lambda: connection.recv(1 << 20))
+    writer.join()
+    assert (count, digest) == (total, sent[0])
+    connection.close()
+    started.stop().expect(0, lines=1)
+
+
+def unread(where):
+    """Bytes that wait in the sockets of the callers."""
+    lines = run("ss", "-Htn", "state", "established", "dst", f"{where[0]}:{where[1]}").splitlines()
+    return max((int(line.split()[0]) for line in lines), default=0)
+
+
+def test_keep_names_who_resets():
+    started, where = listen("-k", "-v", 8080, stdin=subprocess.DEVNULL)
+    first, second = connect(where), connect(where)
+    for connection in (first, second):
+        connection.sendall(b".")
+    started.wait_out(rb"\.\.")
+    name = name_of(first)
+    reset(first)
+    started.wait_err(name + ": connection reset by the application's side")
+    second.sendall(b"and I stay")
+    started.wait_out(b"and I stay")
+    second.shutdown(socket.SHUT_WR)
+    harness.receive_all(second)
+    started.wait_err(name_of(second) + r": 0 B sent, 11 B received, 0 retransmits")
+    second.close()
+    started.stop().expect(0)
+
+
+def test_keep_with_a_hundred_at_once():
+    count, size = 100, 20_000
+    started, where = listen("-k", 8080)
+    callers = [connect(where) for _ in range(count)]
+    for i, connection in enumerate(callers):
+        connection.sendall(bytes([i]) * size)
+    harness.until("all bytes", lambda: len(started.out()) == count * size)
+    out = started.out()
+    assert all(out.count(i) == size for i in range(count))
+    started.send(b"x" * 300_000)
+    for connection in callers:
+        assert harness.receive_all(connection) == b"x" * 300_000
+        connection.close()
+    started.stop().expect(0, lines=1)
+    no_sockets_left()
+
+
+def test_keep_with_programs_that_call():
+    harness.need("nc", "curl")
+    started, where = listen("-k", 8080)
+    ncs = [subprocess.Popen(["nc", "-N", where[0], str(where[1])], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+           for _ in range(2)]
+    curl = subprocess.Popen(["curl", "-sS", "--max-time", "60", f"http://{where[0]}:{where[1]}/"],
+                            stdout=subprocess.PIPE)
+    started.wait_out(rb"GET / HTTP/1.1\r\n(.*\r\n)+\r\n")
+    for i, nc in enumerate(ncs):
+        nc.stdin.write(b"nc %d\n" % i)
+        nc.stdin.flush()
+        started.wait_out(b"nc %d\n" % i)
+    answer = b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nyes"
+    started.send(answer)
+    assert curl.communicate(timeout=harness.LIMIT_S)[0] == b"yes"
+    for nc in ncs:
+        assert nc.communicate(timeout=harness.LIMIT_S)[0] == answer
+    started.stop().expect(0)
+
+
+def test_keep_and_a_reader_of_stdout_who_stops():
+    """All callers wait, and none loses a byte."""
+    read_end, write_end = os.pipe()
+    started, where = listen("-k", 8080, stdout=write_end, stdin=subprocess.DEVNULL)
+    os.close(write_end)
+    callers = [connect(where) for _ in range(3)]
+    total = 8 << 20
+
+    def send(connection, letter):
+        connection.sendall(letter * total)
+        connection.shutdown(socket.SHUT_WR)
+
+    senders = [harness.threading.Thread(target=send, args=(connection, bytes([65 + i])))
+               for i, connection in enumerate(callers)]
+    for sender in senders:
+        sender.start()
+    harness.until("three windows that are shut", lambda: run("ss", "-Htno").count("timer:(persist") == 3)
+    counts = [0, 0, 0]
+    with open(read_end, "rb", buffering=0) as reader:
+        while sum(counts) < 3 * total:
+            part = reader.read(1 << 20)
+            for i in range(3):
+                counts[i] += part.count(65 + i)
+    assert counts == [total] * 3, counts
+    for sender, connection in zip(senders, callers):
+        sender.join()
+        connection.close()
+    started.stop().expect(0, lines=1)
+
+
+def test_keep_and_a_stdout_that_fails():
+    read_end, write_end = os.pipe()
+    started, where = listen("-k", 8080, stdout=write_end)
+    os.close(write_end)
+    callers = [connect(where) for _ in range(3)]
+    os.close(read_end)
+    callers[1].sendall(b"x")
+    started.wait().expect(3, "cannot write to standard output")
+    for connection in callers:
+        try:
+            connection.recv(1)
+        except ConnectionResetError:
+            pass
+        connection.close()
+    started.close_stdin()
+
+
+def test_keep_and_ctrl_c_ends_all_in_order():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        started, where = listen("-k", 8080)
+        callers = [connect(where) for _ in range(5)]
+        for connection in callers:
+            connection.sendall(b"x")
+        harness.until("all of them", lambda: len(started.out()) == 5)
+        started.signal(number)
+        for connection in callers:
+            assert harness.receive_all(connection) == b""
+            connection.close()
+        started.wait().expect(0, lines=1)
+        started.close_stdin()
+        no_sockets_left()
+
+
+def test_keep_and_a_second_ctrl_c_with_callers_who_stay():
+    started, where = listen("-k", 8080)
+    callers = [connect(where) for _ in range(3)]
+    for connection in callers:
+        connection.sendall(b"x")
+    harness.until("all of them", lambda: len(started.out()) == 3)
+    started.signal(signal.SIGINT)
+    for connection in callers:
+        assert harness.receive_all(connection) == b""  # and he does not close
+    started.signal(signal.SIGINT)
+    started.wait().expect(0)
+    started.close_stdin()
+    for connection in callers:
+        connection.close()
+    no_sockets_left()
+
+
+def test_keep_and_idle_callers():
+    """-w is each caller's, and that of waiting for one."""
+    started, where = listen("-k", "-w", "0.5", 8080)
+    with connect(where) as idle:
+        idle.sendall(b"x")
+        name = name_of(idle)
+        try:
+            assert harness.receive_all(idle) == b""
+        except ConnectionResetError:
+            pass
+    started.wait_err(name + ": timed out: nothing came for 500 ms")
+    started.wait().expect(1, "timed out: nobody called")
+    started.close_stdin()
+
+
+def test_keep_udp():
+    for _, addr, more in KINDS:
+        started, where = listen("-k", "-u", *more, "--from", addr, 8080)
+        socks = []
+        for i in range(3):
+            sock = socket.socket(harness.family_of(addr), socket.SOCK_DGRAM)
+            sock.settimeout(harness.LIMIT_S)
+            sock.connect(where)
+            sock.send(b"caller %d\n" % i)
+            started.wait_out(b"caller %d\n" % i)
+            socks.append(sock)
+        started.send(b"to all", close=False)
+        for sock in socks:
+            assert sock.recv(100) == b"to all"
+            sock.close()
+        started.stop().expect(0)
+        started.close_stdin()
 
 
 def test_one_caller_only_without_keep():

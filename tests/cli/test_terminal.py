@@ -113,6 +113,47 @@ def test_callers_of_one_who_keeps_listening_find_the_same_editor():
     terminal.end(0)
 
 
+def test_escapes_are_for_all_callers():
+    terminal = Terminal(command=("listen", "-k", "--from", PEER4, 7000), begins=rb"listening at")
+    terminal.type("too early\n~i")
+    terminal.see(rb"not sent: nobody is connected")
+    terminal.see(rb"~ nobody is connected")
+    callers = [socket.create_connection((PEER4, 7000), harness.LIMIT_S) for _ in range(2)]
+    ports = [connection.getsockname()[1] for connection in callers]
+    for i, connection in enumerate(callers):
+        connection.sendall(b"caller %d\n" % i)
+        terminal.see(b"caller %d" % i)
+    terminal.type("to all\n")
+    for connection in callers:
+        assert harness.receive_count(connection, 7) == b"to all\n"
+    terminal.type("~i")
+    for port in ports:
+        terminal.see(rb"-> \S+:%d  ESTAB" % port)
+    terminal.type("~h")
+    terminal.see(rb"half-closed")
+    for connection in callers:
+        assert harness.receive_all(connection) == b""
+    terminal.type("too late\n")
+    terminal.see(rb"not sent: our side of the connection is closed")
+    with socket.create_connection((PEER4, 7000), harness.LIMIT_S) as later:
+        later.sendall(b"I am new\n")
+        terminal.see(rb"I am new")
+        terminal.type("welcome\n")  # what was closed is closed for those who were there
+        assert harness.receive_count(later, 8) == b"welcome\n"
+        terminal.type("~.")
+        for port in (*ports, later.getsockname()[1]):
+            terminal.see(rb":%d: reset by this peer" % port)
+        try:
+            later.recv(1)
+            raise AssertionError("it was not reset")
+        except ConnectionResetError:
+            pass
+    for connection in callers:
+        connection.close()
+    terminal.type("\x03")
+    terminal.end(0)
+
+
 def test_history_and_utf8():
     terminal = Terminal()
     terminal.type("première\n")
