@@ -59,8 +59,8 @@ PEER_EXPORT int peer_flow_roam(struct peer_flow *flow, const struct peer_addr *t
 
 /** What the flows with one manner came to in a soak. */
 struct peer_soak_manner {
-    const char *name;
-    const char *spec;               /* as it was given; lives as long as the soak */
+    const char *name;               /* this and `spec` live as long as the result */
+    const char *spec;               /* as it was given */
     double share;                   /* of all flows, 0 to 1; 0: no flows (syn-flood) */
     uint64_t flows;                 /* at once */
     uint64_t open;                  /* now */
@@ -70,9 +70,10 @@ struct peer_soak_manner {
     uint64_t given_up;      /* connections that the peer gave up after the timeout */
     struct peer_latency handshake, first_byte, request;
 };
-/** The `index`-th manner of a soak, in the order given: 1, or 0 when there are no more. */
-PEER_EXPORT int peer_soak_get_manner(const struct peer_soak *soak, size_t index,
-                                     struct peer_soak_manner *ret_manner);
+/** The `index`-th manner of a soak's result, in the order given: 1, or 0 when there are no more. */
+struct peer_result;
+PEER_EXPORT int peer_result_get_manner(const struct peer_result *result, size_t index,
+                                       struct peer_soak_manner *ret_manner);
 
 #ifdef __cplusplus
 }

@@ -16,13 +16,13 @@ extern "C" {
 /** What the peers may speak. Strings live as long as the program. */
 struct peer_protocol {
     const char *name, *about;
-    const char *scheme;    /* of a URL; NULL: asked for by its name, over TCP or UDP */
-    uint16_t port;         /* of a target without one; 0: it must be given */
-    bool tcp, udp;         /* over which it runs */
-    bool asks;             /* over TCP: requests that have answers */
-    bool has_path;         /* `path` */
-    bool has_headers;      /* `method`, `headers` and `expect` */
-    bool has_body;         /* `body` */
+    const char *scheme; /* of a URL; NULL: asked for by its name, over TCP or UDP */
+    uint16_t port;      /* of a target without one; 0: it must be given */
+    bool tcp, udp;      /* over which it runs */
+    bool asks;          /* over TCP: requests that have answers */
+    bool has_path;      /* `path` */
+    bool has_headers;   /* `method`, `headers` and `expect` */
+    bool has_body;      /* `body` */
 };
 /** The protocol at `index`, from 0: 1, or 0 past the end. */
 PEER_EXPORT int peer_protocol(size_t index, struct peer_protocol *ret_protocol);
@@ -46,6 +46,7 @@ struct peer_soak_config {
     uint64_t requests_per_connection; /* 0: no limit */
     uint64_t timeout_ns;              /* for a handshake, and for an answer; default 10 s */
     uint64_t interval_ns;             /* of the series; default 1 s */
+    bool keep_intervals;              /* they are in the result too */
     bool close_with_reset;            /* RST instead of FIN */
     uint64_t message_bytes;           /* echo, UDP send and `touch`; default 64 */
     uint64_t touch;     /* idle: once all are open, a message on so many of them; done when the
@@ -125,13 +126,13 @@ struct peer_soak_interval {
  * peer-soak(1) for their names in nstat(8). */
 struct peer_soak_local {
     uint64_t listen_overflows, listen_drops; /* packets, each repetition again */
-    uint64_t listener_drops;     /* packets, by the sockets at the target's port, for want of room */
-    uint64_t udp_receive_errors; /* receive buffers that were full */
-    uint64_t retransmits;        /* segments the kernel sent again, without SYN-ACKs */
-    uint64_t syn_cookies;        /* SYN-ACKs that carried one */
-    uint64_t request_queue_drops; /* SYNs: the queue of half-open connections was full */
-    uint64_t overflow_aborts;     /* connections reset since the accept queue was full */
-    uint64_t device_drops;        /* the device's queue was full */
+    uint64_t listener_drops; /* packets, by the sockets at the target's port, for want of room */
+    uint64_t udp_receive_errors;             /* receive buffers that were full */
+    uint64_t retransmits;                    /* segments the kernel sent again, without SYN-ACKs */
+    uint64_t syn_cookies;                    /* SYN-ACKs that carried one */
+    uint64_t request_queue_drops;            /* SYNs: the queue of half-open connections was full */
+    uint64_t overflow_aborts;                /* connections reset since the accept queue was full */
+    uint64_t device_drops;                   /* the device's queue was full */
     uint64_t conntrack_count, conntrack_max; /* now; 0: not loaded */
 };
 
@@ -167,12 +168,39 @@ struct peer_soak_report {
 /** Cheap, for a line of progress: counts since the start of the measured time, and what is open. */
 PEER_EXPORT void peer_soak_get_counts(const struct peer_soak *soak,
                                       struct peer_soak_counts *ret_counts, uint64_t *ret_open);
-PEER_EXPORT void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_report);
-/** How many answers had this status, 1 to 999; 0: a status beyond these. */
-PEER_EXPORT uint64_t peer_soak_get_status(const struct peer_soak *soak, unsigned status);
 /** Takes the next complete interval of the series: 1, or 0 when there is none yet. */
 PEER_EXPORT int peer_soak_pop_interval(struct peer_soak *soak,
                                        struct peer_soak_interval *ret_interval);
+
+/**
+ * What a soak found, as a value: it lives on when the soak and its net are gone, can be written, sent
+ * and read, and be added to what others found. Nothing is lost by adding: percentiles are those of
+ * all samples, never means of percentiles.
+ */
+struct peer_result;
+/** What was found so far. With `config.keep_intervals` the intervals that were taken are in it. -ENOMEM.
+ */
+PEER_EXPORT int peer_soak_get_result(struct peer_soak *soak, struct peer_result **ret_result);
+/** One of nothing, to add to. NULL without memory. */
+PEER_EXPORT struct peer_result *peer_result_new(void);
+/** Takes NULL, returns NULL. */
+PEER_EXPORT struct peer_result *peer_result_free(struct peer_result *result);
+/** Adds what another soak found at the same time, on this machine or another: counts, rates, costs
+ *  and `open_most` add up; `duration_ns` is the longer one; manners are matched by their
+ *  specification, intervals by when they began. -ENOMEM leaves `into` as nothing to rely on. */
+PEER_EXPORT int peer_result_add(struct peer_result *into, const struct peer_result *from);
+/** As bytes, the same on every machine. 0 or -errno. */
+PEER_EXPORT int peer_result_write(const struct peer_result *result, int fd);
+/** Up to the end of the file. -EINVAL with text for what is no result, or not all of one. */
+PEER_EXPORT int peer_result_read(int fd, struct peer_result **ret_result, struct peer_error *error);
+/** Strings of the report live as long as the result. */
+PEER_EXPORT void peer_result_get_report(const struct peer_result *result,
+                                        struct peer_soak_report *ret_report);
+/** How many answers had this status, 1 to 999; 0: a status beyond these. */
+PEER_EXPORT uint64_t peer_result_get_status(const struct peer_result *result, unsigned status);
+/** The `index`-th interval, by their start: 1, or 0 when there are no more. */
+PEER_EXPORT int peer_result_get_interval(const struct peer_result *result, size_t index,
+                                         struct peer_soak_interval *ret_interval);
 
 enum peer_soak_histogram {
     PEER_HISTOGRAM_HANDSHAKE,
@@ -180,8 +208,8 @@ enum peer_soak_histogram {
     PEER_HISTOGRAM_REQUEST
 };
 /** Writes a histogram in HdrHistogram's text format (microseconds). 0 or -errno. */
-PEER_EXPORT int peer_soak_print_histogram(const struct peer_soak *soak,
-                                          enum peer_soak_histogram which, int fd);
+PEER_EXPORT int peer_result_print_histogram(const struct peer_result *result,
+                                            enum peer_soak_histogram which, int fd);
 
 #ifdef __cplusplus
 }

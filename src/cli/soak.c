@@ -416,7 +416,7 @@ static int write_hdr(struct soak_run *run)
 {
     if (run->hdr_fd < 0)
         return STATUS_DONE;
-    int status = peer_soak_print_histogram(run->soak, PEER_HISTOGRAM_REQUEST, run->hdr_fd);
+    int status = peer_result_print_histogram(run->result, PEER_HISTOGRAM_REQUEST, run->hdr_fd);
     if (status < 0)
         say("cannot write \"%s\": %s", run->options->hdr, strerror(-status));
     return status < 0 ? STATUS_MACHINE : STATUS_DONE;
@@ -430,6 +430,7 @@ static int soak_in(struct soak_run *run)
 
     options->soak.to = options->target.addr;
     options->soak.to_port = options->target.port;
+    options->soak.keep_intervals = options->common.json && !options->json_stream;
     int status = give_up_privileges(&command_soak, &options->common, run->net);
     if (status == 0)
         status = start_program(run->net, &options->common, &options->target);
@@ -443,7 +444,12 @@ static int soak_in(struct soak_run *run)
     status = soak_loop(run);
     if (status < 0)
         return say_gone(run->net, status);
-    peer_soak_get_report(run->soak, &report);
+    status = peer_soak_get_result(run->soak, &run->result);
+    if (status < 0) {
+        say("cannot report: %s", strerror(-status));
+        return STATUS_MACHINE;
+    }
+    peer_result_get_report(run->result, &report);
     status = write_hdr(run);
     if (peer_soak_errors(&report.counts) && !options->tolerate && status == STATUS_DONE)
         status = STATUS_REMOTE;
@@ -483,8 +489,8 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
     }
     run.progress = isatty(STDERR_FILENO) && !options->json_stream;
     status = soak_in(&run);
+    peer_result_free(run.result);
     peer_soak_free(run.soak);
-    json_decref(run.series);
     if (run.signal_fd >= 0)
         close(run.signal_fd);
     if (run.hdr_fd >= 0)

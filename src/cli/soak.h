@@ -23,10 +23,10 @@ struct soak_run {
     struct soak_options *options;
     struct peer_net *net;
     struct peer_soak *soak;
+    struct peer_result *result; /* once it is over */
     int signal_fd, hdr_fd;
     bool progress, reader_left;
     uint64_t start_ns, progress_ns;
-    json_t *series; /* of --json, NULL until the first interval */
 };
 
 /* soak_url.c */

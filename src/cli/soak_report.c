@@ -223,7 +223,7 @@ static void json_add_manners(json_t *document, const struct soak_run *run, uint6
     struct peer_soak_manner manner;
     json_t *manners = json_array();
 
-    for (size_t i = 0; peer_soak_get_manner(run->soak, i, &manner); i++)
+    for (size_t i = 0; peer_result_get_manner(run->result, i, &manner); i++)
         json_array_append_new(manners, json_manner(&manner, duration_ns));
     json_object_set_new(document, "manners", manners);
 }
@@ -240,7 +240,7 @@ static void json_add_requests(json_t *document, const struct soak_run *run,
     json_t *requests = json_object_get(document, "requests");
     json_object_set_new(requests, "after_end", json_integer(integer(after_end(report))));
     for (unsigned status = 1; status < PEER_STATUS_CODES; status++) {
-        uint64_t count = peer_soak_get_status(run->soak, status);
+        uint64_t count = peer_result_get_status(run->result, status);
         snprintf(name, sizeof(name), "%u", status);
         if (count)
             json_object_set_new(codes, name, json_integer(integer(count)));
@@ -316,15 +316,21 @@ static void print_line(json_t *entry)
 
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval)
 {
-    if (run->options->json_stream) {
-        json_t *entry = json_interval(interval);
-        json_object_set_new(entry, "type", json_string("interval"));
-        print_line(entry);
-    } else if (run->options->common.json) {
-        if (!run->series)
-            run->series = json_array();
-        json_array_append_new(run->series, json_interval(interval));
-    }
+    if (!run->options->json_stream)
+        return;
+    json_t *entry = json_interval(interval);
+    json_object_set_new(entry, "type", json_string("interval"));
+    print_line(entry);
+}
+
+static json_t *json_series(const struct peer_result *result)
+{
+    struct peer_soak_interval interval;
+    json_t *series = json_array();
+
+    for (size_t i = 0; peer_result_get_interval(result, i, &interval); i++)
+        json_array_append_new(series, json_interval(&interval));
+    return series;
 }
 
 /* ---- text ---- */
@@ -361,13 +367,13 @@ static void print_latencies(const struct peer_soak_report *report, bool more)
 static void print_statuses(const struct soak_run *run)
 {
     for (unsigned status = 1; status < PEER_STATUS_CODES; status++) {
-        uint64_t count = peer_soak_get_status(run->soak, status);
+        uint64_t count = peer_result_get_status(run->result, status);
         if (count && status / 100 != 2)
             printf("  answers with status %u: %llu\n", status, (unsigned long long)count);
     }
-    if (peer_soak_get_status(run->soak, 0))
+    if (peer_result_get_status(run->result, 0))
         printf("  answers with a status beyond 999: %llu\n",
-               (unsigned long long)peer_soak_get_status(run->soak, 0));
+               (unsigned long long)peer_result_get_status(run->result, 0));
 }
 
 static void print_errors(const struct soak_run *run, const struct peer_soak_report *report)
@@ -565,7 +571,7 @@ static void print_manners(const struct soak_run *run)
 {
     struct peer_soak_manner manner;
 
-    for (size_t i = 0; peer_soak_get_manner(run->soak, i, &manner); i++) {
+    for (size_t i = 0; peer_result_get_manner(run->result, i, &manner); i++) {
         if (i == 0)
             printf("All of the above is of the healthy flows alone. The others:\n"
                    "  %-24s %8s %8s %8s %8s %8s %8s %8s %9s %9s\n",
@@ -623,6 +629,6 @@ int report_soak(struct soak_run *run, const struct peer_soak_report *report, int
         print_line(document);
         return flush_output(status);
     }
-    json_object_set(document, "intervals", run->series ? run->series : json_array());
+    json_object_set_new(document, "intervals", json_series(run->result));
     return json_print(document, status);
 }

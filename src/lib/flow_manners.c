@@ -7,9 +7,6 @@
  */
 #include "lib/internal.h"
 
-#include "soak/measure.h"
-#include "soak/run.h"
-
 #include <linux/rtnetlink.h>
 #include <peer/manner.h>
 #include <stdio.h>
@@ -131,33 +128,4 @@ int peer_flow_roam(struct peer_flow *flow, const struct peer_addr *to)
 {
     engine_now_fresh_ns(flow->net->engine);
     return flow_roam(&flow->flow, to);
-}
-
-/* ---- what a soak's came to ---- */
-
-int peer_soak_get_manner(const struct peer_soak *handle, size_t index,
-                         struct peer_soak_manner *ret_manner)
-{
-    const struct soak *soak = soak_run_of(handle);
-    if (index + 1 >= soak->run_count)
-        return 0;
-    const struct run *share = soak->runs[index + 1];
-    const struct measure *measure = &share->measure;
-
-    *ret_manner = (struct peer_soak_manner){
-        .name = share->manner.manner->name,
-        .spec = share->manner.text,
-        .share = share->manner.share,
-        .flows = share->config.flows,
-        .open = share->open,
-        .begun = share->begun,
-        .counts = measure->counts,
-        .closed = share->ends_closed,
-        .reset = share->ends_reset,
-        .given_up = share->ends_given_up + measure->counts.timeout,
-    };
-    measure_summary(measure, PEER_HISTOGRAM_HANDSHAKE, &ret_manner->handshake);
-    measure_summary(measure, PEER_HISTOGRAM_FIRST_BYTE, &ret_manner->first_byte);
-    measure_summary(measure, PEER_HISTOGRAM_REQUEST, &ret_manner->request);
-    return 1;
 }

@@ -16,6 +16,7 @@
 #include "lib/attach.h"
 #include "manner/manner.h"
 #include "serve/serve.h"
+#include "soak/result.h"
 
 #include <peer/manner.h>
 #include <peer/peer.h>
@@ -166,8 +167,10 @@ int manners_check_target(struct peer_net *net, const struct manner_spec *specs, 
 int manners_dress(struct flow *flow, const struct manner_spec *specs, int count);
 void manners_dress_caller(struct peer_listener *listener, struct flow *flow);
 
-/* soak.c */
-const struct soak *soak_run_of(const struct peer_soak *soak);
+/* result.c */
+struct peer_result {
+    struct result value;
+};
 
 /* ping.c */
 void ping_result(void *user, const struct stack_icmp *icmp);

@@ -7,9 +7,8 @@
 
 #include "base/macro.h"
 #include "protocol/table.h"
-#include "soak/run.h"
+#include "soak/soak.h"
 
-#include <hdr/hdr_histogram.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +37,8 @@ struct peer_soak {
     struct peer_addr to;
     uint16_t port;
     bool udp;
+    bool keeps; /* the intervals that were taken, in */
+    struct result series;
 };
 
 /* ---- what there is ---- */
@@ -165,32 +166,32 @@ static void read_cost(const struct peer_net *net, struct cost *cost)
     cost->spun_ns = spun_ns(net);
 }
 
-static void report_cost(const struct peer_soak *soak, struct peer_soak_report *report)
+static void report_cost(const struct peer_soak *soak, struct result *result)
 {
     const struct cost *before = &soak->cost_before;
     struct cost now = soak->cost_after;
 
     if (!soak_is_measured(soak->run))
         read_cost(soak->net, &now);
-    report->cpu_user_s = seconds(&now.usage.ru_utime) - seconds(&before->usage.ru_utime);
-    report->cpu_sys_s = seconds(&now.usage.ru_stime) - seconds(&before->usage.ru_stime);
-    report->cpu_spin_s = (double)(now.spun_ns - before->spun_ns) / 1e9;
-    report->cpu_waited_s = (double)since(now.wait.waited_ns, before->wait.waited_ns) / 1e9;
-    report->cpu_throttled_s = (double)since(now.wait.throttled_ns, before->wait.throttled_ns) / 1e9;
-    report->rss_bytes = meters_resident_bytes(&soak->net->meters);
+    result->cpu_user_s = seconds(&now.usage.ru_utime) - seconds(&before->usage.ru_utime);
+    result->cpu_sys_s = seconds(&now.usage.ru_stime) - seconds(&before->usage.ru_stime);
+    result->cpu_spin_s = (double)(now.spun_ns - before->spun_ns) / 1e9;
+    result->cpu_waited_s = (double)since(now.wait.waited_ns, before->wait.waited_ns) / 1e9;
+    result->cpu_throttled_s = (double)since(now.wait.throttled_ns, before->wait.throttled_ns) / 1e9;
+    result->rss_bytes = meters_resident_bytes(&soak->net->meters);
 }
 
-static void report_sent(const struct peer_soak *soak, struct peer_soak_report *report)
+static void report_sent(const struct peer_soak *soak, struct result *result)
 {
     struct stack_stats now;
 
     flows_get_stats(engine_flows(soak->net->engine), &now);
-    report->syn_retransmits = now.syn_retransmits - soak->sent_before.syn_retransmits;
-    report->syn_repeated = now.syn_repeated - soak->sent_before.syn_repeated;
-    report->ecn_connections = now.ecn - soak->sent_before.ecn;
-    report->ecn_marked = now.ecn_marked - soak->sent_before.ecn_marked;
-    report->ecn_reduced = now.ecn_reduced - soak->sent_before.ecn_reduced;
-    report->retransmits = now.retransmits - soak->sent_before.retransmits - report->syn_retransmits;
+    result->syn_retransmits = now.syn_retransmits - soak->sent_before.syn_retransmits;
+    result->syn_repeated = now.syn_repeated - soak->sent_before.syn_repeated;
+    result->ecn_connections = now.ecn - soak->sent_before.ecn;
+    result->ecn_marked = now.ecn_marked - soak->sent_before.ecn_marked;
+    result->ecn_reduced = now.ecn_reduced - soak->sent_before.ecn_reduced;
+    result->retransmits = now.retransmits - soak->sent_before.retransmits - result->syn_retransmits;
 }
 
 static void begin_measuring(struct peer_soak *soak)
@@ -223,11 +224,6 @@ static int check_manners(struct peer_net *net, const struct peer_soak_config *co
     return count < 0 ? count : manners_check_target(net, specs, count, &config->to, error);
 }
 
-const struct soak *soak_run_of(const struct peer_soak *soak)
-{
-    return soak->run;
-}
-
 int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
                     struct peer_soak **ret_soak, struct peer_error *error)
 {
@@ -238,6 +234,7 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     soak->to = config->to;
     soak->port = config->to_port;
     soak->udp = config->udp;
+    soak->keeps = config->keep_intervals;
     meters_open(net);
     begin_measuring(soak);
     engine_now_fresh_ns(net->engine);
@@ -275,6 +272,7 @@ struct peer_soak *peer_soak_free(struct peer_soak *soak)
         return NULL;
     engine_now_fresh_ns(soak->net->engine);
     soak_free(soak->run);
+    result_done(&soak->series);
     free(soak);
     return NULL;
 }
@@ -285,64 +283,40 @@ void peer_soak_get_counts(const struct peer_soak *soak, struct peer_soak_counts 
     *ret_counts = *soak_counts(soak->run, ret_open);
 }
 
-void peer_soak_get_report(struct peer_soak *soak, struct peer_soak_report *ret_report)
-{
-    const struct run *run = soak_healthy(soak->run);
-    const struct measure *measure = &run->measure;
-    uint64_t end_ns = measure->closed ? measure->end_ns : engine_now_ns(soak->net->engine);
-
-    *ret_report = (struct peer_soak_report){
-        .counts = measure->counts,
-        .in_time = measure->closed ? measure->in_time : measure->counts,
-        .carried = measure->carried,
-        .duration_ns = end_ns - measure->start_ns,
-        .open = run->open,
-        .open_most = run->open_most,
-        .asked_rate = run->config.rate,
-        .corrected = run->config.rate > 0,
-        .behind = run->stopping ? run->behind : run_behind(run),
-        .warmed = measure->warmed,
-        .first_error = measure->first_error,
-        .cannot_open = measure->cannot_open[0] ? measure->cannot_open : NULL,
-    };
-    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
-        if (measure->first_errors[i][0])
-            ret_report->first_errors[i] = measure->first_errors[i];
-    }
-    if (!ret_report->first_error)
-        ret_report->first_error = ret_report->cannot_open;
-    measure_summary(measure, PEER_HISTOGRAM_HANDSHAKE, &ret_report->handshake);
-    measure_summary(measure, PEER_HISTOGRAM_FIRST_BYTE, &ret_report->first_byte);
-    measure_summary(measure, PEER_HISTOGRAM_REQUEST, &ret_report->request);
-    report_sent(soak, ret_report);
-    report_local(soak, &ret_report->local);
-    report_cost(soak, ret_report);
-}
-
-uint64_t peer_soak_get_status(const struct peer_soak *soak, unsigned status)
-{
-    return status < PEER_STATUS_CODES ? soak_healthy(soak->run)->measure.codes[status] : 0;
-}
-
 int peer_soak_pop_interval(struct peer_soak *soak, struct peer_soak_interval *ret_interval)
 {
-    return soak_pop_interval(soak->run, ret_interval);
+    struct result_interval interval;
+
+    if (!soak_pop_interval(soak->run, &interval))
+        return 0;
+    result_interval_get(&interval, ret_interval);
+    if (!soak->keeps || result_take_interval(&soak->series, &interval) < 0)
+        result_interval_done(&interval);
+    return 1;
 }
 
-int peer_soak_print_histogram(const struct peer_soak *soak, enum peer_soak_histogram which, int fd)
+static int fill_result(struct peer_soak *soak, struct result *result)
 {
-    int copy = dup(fd);
-    FILE *file = copy < 0 ? NULL : fdopen(copy, "w");
+    int status = soak_get_result(soak->run, engine_now_ns(soak->net->engine), result);
 
-    if (!file) {
-        int code = errno;
-        if (copy >= 0)
-            close(copy);
-        return -code;
-    }
-    int status =
-        hdr_percentiles_print(soak_healthy(soak->run)->measure.histograms[which], file, 5, 1000.0, CLASSIC);
-    if (fclose(file) != 0 || status != 0)
-        return errno ? -errno : -EIO;
-    return 0;
+    report_sent(soak, result);
+    report_local(soak, &result->local);
+    report_cost(soak, result);
+    for (size_t i = 0; i < soak->series.interval_count && status == 0; i++)
+        status = result_add_interval(result, &soak->series.intervals[i]);
+    return status;
+}
+
+int peer_soak_get_result(struct peer_soak *soak, struct peer_result **ret_result)
+{
+    struct peer_result *result = peer_result_new();
+
+    if (!result)
+        return -ENOMEM;
+    int status = fill_result(soak, &result->value);
+    if (status < 0)
+        peer_result_free(result);
+    else
+        *ret_result = result;
+    return status;
 }

@@ -57,7 +57,7 @@ void client_let_go(struct client *client)
     if (client->flow.orphan)
         list_add_tail(&run->closing, &client->node); /* until its end has crossed */
     else
-        run->measure.counts.closed++;
+        run->measure.found.counts.closed++;
 }
 
 void client_close(struct client *client)
@@ -117,7 +117,7 @@ uint8_t *client_scratch(const struct client *client)
 
 struct peer_soak_counts *client_counts(struct client *client)
 {
-    return &client->run->measure.counts;
+    return &client->run->measure.found.counts;
 }
 
 bool client_is_over(const struct client *client)
@@ -136,7 +136,8 @@ struct request *client_request_numbered(const struct client *client, uint32_t nu
 {
     struct list *node;
 
-    list_each(node, &client->requests) {
+    list_each(node, &client->requests)
+    {
         struct request *request = list_entry(node, struct request, sibling);
         if (request->number == number)
             return request;
@@ -173,7 +174,7 @@ ssize_t client_write(struct client *client, const void *data, size_t len, int fl
     ssize_t done = flow_write(&client->flow, data, len, flags);
 
     if (done > 0)
-        client->run->measure.counts.bytes_sent += (uint64_t)done;
+        client->run->measure.found.counts.bytes_sent += (uint64_t)done;
     return done;
 }
 
@@ -240,7 +241,7 @@ static void hold(struct client *client)
     }
     uint64_t wanted_ns = run_take(run); /* -n counts them */
     client_set_state(client, CLIENT_HELD);
-    run->measure.counts.requests += run_counts(run, wanted_ns);
+    run->measure.found.counts.requests += run_counts(run, wanted_ns);
     hold_connected(run);
 }
 
@@ -249,7 +250,7 @@ void client_connected(struct client *client)
     struct run *run = client->run;
     bool measured = run_counts(run, client->flow.opened_ns);
 
-    run->measure.counts.established += measured;
+    run->measure.found.counts.established += measured;
     if (measured && !flow_is_udp(&client->flow))
         measure_latency(&run->measure, PEER_HISTOGRAM_HANDSHAKE,
                         (uint64_t)client->flow.handshake_us * NS_PER_US);
@@ -370,7 +371,7 @@ static bool receive_some(struct client *client)
     enum taken taken = read_some(client, request, iov, count, &used);
     if (taken == TAKEN_WRONG || client_is_over(client))
         return false;
-    client->run->measure.counts.bytes_received += used;
+    client->run->measure.found.counts.bytes_received += used;
     bool alone = request && client->under_way == 1 && !ops->unasked;
     if (taken == TAKEN_ANSWER && alone && used < iov_total(iov, count)) {
         client_fail(client, PEER_SOAK_BAD_ANSWER, "bytes follow the end of the answer");
@@ -399,7 +400,7 @@ static void receive_datagrams(struct client *client)
     while (!client_is_over(client) && (count = flow_peek(&client->flow, iov, PEEK_VECTORS)) > 0) {
         size_t len = iov_gather(iov, count, datagram);
         flow_consume(&client->flow, len);
-        client->run->measure.counts.bytes_received += len;
+        client->run->measure.found.counts.bytes_received += len;
         if (client->run->ops->datagram)
             client->run->ops->datagram(client, client_request(client), datagram, len);
     }
@@ -497,7 +498,7 @@ static void client_release(struct flow *flow)
 
     list_remove(&client->node);
     if (flow->orphan && client->run)
-        client->run->measure.counts.closed++;
+        client->run->measure.found.counts.closed++;
     arena_put(client);
 }
 

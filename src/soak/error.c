@@ -15,7 +15,7 @@
 
 static void count_error(struct run *run, enum peer_soak_error kind)
 {
-    struct peer_soak_counts *counts = &run->measure.counts;
+    struct peer_soak_counts *counts = &run->measure.found.counts;
     uint64_t *const counters[] = {[PEER_SOAK_REFUSED] = &counts->refused,
                                   [PEER_SOAK_RESET] = &counts->reset,
                                   [PEER_SOAK_TIMEOUT] = &counts->timeout,
@@ -41,14 +41,14 @@ __attribute__((format(printf, 4, 0))) static void note_first(struct run *run,
                                                              const char *format, va_list arguments)
 {
     struct measure *measure = &run->measure;
-    char *text = measure->first_errors[kind];
-    const size_t room = sizeof(measure->first_errors[kind]);
+    char *text = measure->found.first_errors[kind];
+    const size_t room = sizeof(measure->found.first_errors[kind]);
 
     if (text[0])
         return;
     vsnprintf(text, room, format, arguments);
-    if (!measure->first_error)
-        measure->first_error = text;
+    if (!measure->found.first_error)
+        measure->found.first_error = (uint8_t)(kind + 1);
     const struct said *said = &run->soak->said[client->id % SAID_CLIENTS];
     bool gave_up =
         kind == PEER_SOAK_CLOSED_EARLY || kind == PEER_SOAK_RESET || kind == PEER_SOAK_TIMEOUT;

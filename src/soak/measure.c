@@ -8,52 +8,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIGITS = 3 };
-#define HIGHEST_NS (3600 * (int64_t)NS_PER_S)
-
 int measure_init(struct measure *measure, uint64_t now_ns)
 {
     memset(measure, 0, sizeof(*measure));
     measure->start_ns = measure->interval_start_ns = now_ns;
-    for (size_t i = 0; i < ARRAY_SIZE(measure->histograms); i++) {
-        if (hdr_init(1, HIGHEST_NS, DIGITS, &measure->histograms[i]) != 0)
-            return -ENOMEM;
-    }
-    return hdr_init(1, HIGHEST_NS, DIGITS, &measure->interval_request) == 0 ? 0 : -ENOMEM;
+    int status = figures_init(&measure->found);
+    return status < 0 ? status : histogram_new(&measure->interval_request);
 }
 
 void measure_done(struct measure *measure)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(measure->histograms); i++) {
-        if (measure->histograms[i])
-            hdr_close(measure->histograms[i]);
-    }
+    figures_done(&measure->found);
     if (measure->interval_request)
         hdr_close(measure->interval_request);
+    for (size_t i = measure->interval_taken; i < measure->interval_count; i++)
+        result_interval_done(&measure->intervals[i]);
     free(measure->intervals);
     memset(measure, 0, sizeof(*measure));
 }
 
 void measure_restart(struct measure *measure, uint64_t start_ns)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(measure->histograms); i++)
-        hdr_reset(measure->histograms[i]);
+    uint64_t warmed = measure->found.counts.completed;
+
+    figures_clear(&measure->found);
     hdr_reset(measure->interval_request);
-    measure->warmed = measure->counts.completed;
-    measure->counts = measure->before = (struct peer_soak_counts){0};
-    memset(measure->codes, 0, sizeof(measure->codes));
-    memset(measure->first_errors, 0, sizeof(measure->first_errors));
-    measure->first_error = NULL;
-    measure->carried = 0;
+    measure->found.warmed = warmed;
+    measure->before = (struct peer_soak_counts){0};
     measure->start_ns = measure->interval_start_ns = start_ns;
+    for (size_t i = measure->interval_taken; i < measure->interval_count; i++)
+        result_interval_done(&measure->intervals[i]);
     measure->interval_count = measure->interval_taken = 0;
 }
 
 void measure_latency(struct measure *measure, enum peer_soak_histogram which, uint64_t ns)
 {
-    int64_t value = (int64_t)MIN(ns, (uint64_t)HIGHEST_NS);
+    int64_t value = (int64_t)MIN(ns, (uint64_t)RESULT_HIGHEST_NS);
 
-    hdr_record_value(measure->histograms[which], value);
+    hdr_record_value(measure->found.histograms[which], value);
     if (which == PEER_HISTOGRAM_REQUEST)
         hdr_record_value(measure->interval_request, value);
 }
@@ -97,26 +89,21 @@ static bool make_room(struct measure *measure)
     return true;
 }
 
-static double percentile_us(const struct hdr_histogram *histogram, double percentile)
-{
-    return (double)hdr_value_at_percentile(histogram, percentile) / 1e3;
-}
-
+/* Without memory its latencies are lost from the series, or all of it. */
 void measure_interval(struct measure *measure, uint64_t now_ns, uint64_t open)
 {
-    const struct hdr_histogram *histogram = measure->interval_request;
+    struct result_interval interval = {
+        .start_ns = measure->interval_start_ns - measure->start_ns,
+        .length_ns = now_ns - measure->interval_start_ns,
+        .counts = combine(&measure->found.counts, &measure->before, -1),
+        .open = open,
+    };
 
     if (make_room(measure)) {
-        measure->intervals[measure->interval_count++] = (struct peer_soak_interval){
-            .start_ns = measure->interval_start_ns - measure->start_ns,
-            .length_ns = now_ns - measure->interval_start_ns,
-            .counts = combine(&measure->counts, &measure->before, -1),
-            .open = open,
-            .p50_us = histogram->total_count ? percentile_us(histogram, 50) : 0,
-            .p99_us = histogram->total_count ? percentile_us(histogram, 99) : 0,
-        };
+        (void)packed_from(measure->interval_request, &interval.request);
+        measure->intervals[measure->interval_count++] = interval;
     }
-    measure->before = measure->counts;
+    measure->before = measure->found.counts;
     measure->interval_start_ns = now_ns;
     hdr_reset(measure->interval_request);
 }
@@ -127,7 +114,7 @@ void measure_close(struct measure *measure, uint64_t now_ns, uint64_t open)
         return;
     if (now_ns > measure->interval_start_ns)
         measure_interval(measure, now_ns, open);
-    measure->in_time = measure->counts;
+    measure->found.in_time = measure->found.counts;
     measure->end_ns = now_ns;
     measure->closed = true;
 }
@@ -141,7 +128,7 @@ static bool is_work(const struct peer_soak_counts *counts)
 
 void measure_end(struct measure *measure, uint64_t now_ns, uint64_t open)
 {
-    struct peer_soak_counts late = combine(&measure->counts, &measure->before, -1);
+    struct peer_soak_counts late = combine(&measure->found.counts, &measure->before, -1);
 
     if (now_ns > measure->interval_start_ns && is_work(&late)) {
         measure_interval(measure, now_ns, open);
@@ -151,32 +138,15 @@ void measure_end(struct measure *measure, uint64_t now_ns, uint64_t open)
     }
     if (measure->interval_count == measure->interval_taken)
         return;
-    struct peer_soak_interval *last = &measure->intervals[measure->interval_count - 1];
+    struct result_interval *last = &measure->intervals[measure->interval_count - 1];
     last->counts = combine(&last->counts, &late, 1);
-    measure->before = measure->counts;
+    measure->before = measure->found.counts;
 }
 
-int measure_pop_interval(struct measure *measure, struct peer_soak_interval *ret_interval)
+int measure_pop_interval(struct measure *measure, struct result_interval *ret_interval)
 {
     if (measure->interval_taken == measure->interval_count)
         return 0;
     *ret_interval = measure->intervals[measure->interval_taken++];
     return 1;
-}
-
-void measure_summary(const struct measure *measure, enum peer_soak_histogram which,
-                     struct peer_latency *ret_latency)
-{
-    const struct hdr_histogram *histogram = measure->histograms[which];
-
-    *ret_latency = (struct peer_latency){.count = (uint64_t)histogram->total_count};
-    if (!ret_latency->count)
-        return;
-    ret_latency->min = (double)hdr_min(histogram) / 1e3;
-    ret_latency->mean = hdr_mean(histogram) / 1e3;
-    ret_latency->p50 = percentile_us(histogram, 50);
-    ret_latency->p90 = percentile_us(histogram, 90);
-    ret_latency->p99 = percentile_us(histogram, 99);
-    ret_latency->p999 = percentile_us(histogram, 99.9);
-    ret_latency->max = (double)hdr_max(histogram) / 1e3;
 }

@@ -2,29 +2,19 @@
 #ifndef SOAK_MEASURE_H
 #define SOAK_MEASURE_H
 
-#include <peer/soak.h>
-
-struct hdr_histogram;
+#include "soak/result.h"
 
 /**
- * Counts and latencies of a run, and their series by intervals. Latencies are kept in nanoseconds,
- * up to an hour, with three significant digits.
+ * The figures of a run while it goes on: what was found so far, and its series by intervals. Latencies
+ * as in result.h.
  */
 struct measure {
-    struct peer_soak_counts counts;
-    struct hdr_histogram *histograms[3]; /* by enum peer_soak_histogram */
+    struct figures found;
     struct hdr_histogram *interval_request;
-    struct peer_soak_counts before;    /* counts at the start of this interval */
-    struct peer_soak_counts in_time;   /* counts when the measured time ended */
-    uint64_t codes[PEER_STATUS_CODES]; /* answers by status; [0]: none of these */
-    uint64_t carried;                  /* completed in the measured time, and wanted before it */
-    uint64_t warmed;                   /* completed before measuring began */
-    const char *first_error;           /* one of these, NULL: none */
-    char first_errors[PEER_SOAK_ERROR_KINDS][240]; /* the first of each kind, in words */
-    char cannot_open[160];                         /* why connections were not opened */
-    bool closed; /* the measured time is over; stragglers still count */
+    struct peer_soak_counts before; /* counts at the start of this interval */
+    bool closed;                    /* the measured time is over; stragglers still count */
     uint64_t start_ns, interval_start_ns, end_ns;
-    struct peer_soak_interval *intervals; /* complete and not taken yet */
+    struct result_interval *intervals; /* complete and not taken yet */
     size_t interval_count, interval_room, interval_taken;
 };
 
@@ -43,8 +33,7 @@ void measure_close(struct measure *measure, uint64_t now_ns, uint64_t open);
 /** All is over. What was done after the end is an interval of its own; connections that were only
  *  closed since are the last one's. */
 void measure_end(struct measure *measure, uint64_t now_ns, uint64_t open);
-int measure_pop_interval(struct measure *measure, struct peer_soak_interval *ret_interval);
-void measure_summary(const struct measure *measure, enum peer_soak_histogram which,
-                     struct peer_latency *ret_latency);
+/** 1, and the interval is the caller's; 0 when there is none. */
+int measure_pop_interval(struct measure *measure, struct result_interval *ret_interval);
 
 #endif

@@ -62,7 +62,7 @@ static int note_opened(struct client *client)
     run->schedule.opened++;
     run->open++;
     run->open_most = MAX(run->open_most, run->open);
-    run->measure.counts.opened++;
+    run->measure.found.counts.opened++;
     client_set_state(client, parks ? CLIENT_ENDING : CLIENT_CONNECTING);
     if (!run->schedule.by_opening)
         return 0;
@@ -88,10 +88,10 @@ static int open_one(struct run *run, struct client **ret_client)
 
 static void opening_failed(struct run *run, int status)
 {
-    char *text = run->measure.cannot_open;
+    char *text = run->measure.found.cannot_open;
 
     if (!text[0])
-        snprintf(text, sizeof(run->measure.cannot_open), "cannot open more flows: %s",
+        snprintf(text, sizeof(run->measure.found.cannot_open), "cannot open more flows: %s",
                  status == -EADDRINUSE ? "every port of every peer is in use"
                                        : error_text(-status));
     run->ports_exhausted = true;

@@ -63,7 +63,7 @@ void request_start(struct request *request)
     const struct peer_soak_config *config = &run->config;
 
     request_begin(request);
-    run->measure.counts.requests += run_counts(run, request->intended_ns);
+    run->measure.found.counts.requests += run_counts(run, request->intended_ns);
     client->last |=
         config->requests_per_connection && client->asked >= config->requests_per_connection;
     bool more = client->under_way < client->slots && run->schedule.rate > 0 && !client->last;
@@ -181,10 +181,10 @@ void request_count(struct request *request, uint64_t at_ns)
     struct measure *measure = &request->client->run->measure;
 
     if (!run_counts(request->client->run, request->intended_ns)) {
-        measure->carried += !measure->closed;
+        measure->found.carried += !measure->closed;
         return;
     }
-    measure->counts.completed++;
+    measure->found.counts.completed++;
     measure_since(measure, PEER_HISTOGRAM_REQUEST, request->intended_ns, at_ns);
 }
 
@@ -205,8 +205,8 @@ void request_answered(struct request *request, unsigned status, bool right)
     unsigned class = code / 100 < PEER_STATUS_CLASSES ? code / 100 : 0;
     bool counts = run_counts(request->client->run, request->intended_ns);
 
-    measure->counts.statuses[class] += counts;
-    measure->codes[code] += counts;
+    measure->found.counts.statuses[class] += counts;
+    measure->found.codes[code] += counts;
     if (!right)
         request_lose(request, PEER_SOAK_STATUS, "status %u", status);
     else
@@ -234,8 +234,8 @@ void client_also(struct client *client, uint64_t count)
         if (!run_counts(run, wanted_ns))
             continue;
         measure_since(&run->measure, PEER_HISTOGRAM_REQUEST, wanted_ns, run_now(run));
-        run->measure.counts.requests++;
-        run->measure.counts.completed++;
+        run->measure.found.counts.requests++;
+        run->measure.found.counts.completed++;
     }
 }
 
@@ -251,12 +251,12 @@ void request_repeat(struct request *lost)
     client = run_open_one(run);
     struct request *request = client ? request_new(client, intended_ns) : NULL;
     if (request) {
-        run->measure.counts.asked_again += counts;
+        run->measure.found.counts.asked_again += counts;
         client->again = true;
         request_begin(request);
         client_set_state(client, CLIENT_BUSY);
     } else {
-        run->measure.counts.closed_idle += counts;
+        run->measure.found.counts.closed_idle += counts;
     }
     run_after_end(run);
 }

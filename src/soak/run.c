@@ -283,10 +283,10 @@ static void nudge_fire(struct timer *timer, uint64_t now_ns)
 
     while (node != &run->asked) {
         struct request *request = list_entry(node, struct request, node);
-        uint64_t open = run->open, completed = run->measure.counts.completed;
+        uint64_t open = run->open, completed = run->measure.found.counts.completed;
         if (!run->ops->nudge(request->client, request, now_ns))
             return;
-        bool same = run->open == open && run->measure.counts.completed == completed;
+        bool same = run->open == open && run->measure.found.counts.completed == completed;
         node = same ? node->next : run->asked.next;
     }
 }

@@ -100,7 +100,7 @@ static void flood_some(struct run *run)
         tuple.local = addr_set_at(run->soak->peers, k % peers);
         tuple.local_port = (uint16_t)(1 + k / peers % FLOOD_PORTS);
         if (flows_syn(run->flows, &tuple) == 0)
-            run->measure.counts.opened++;
+            run->measure.found.counts.opened++;
     }
 }
 

@@ -11,6 +11,7 @@
 #include "soak/run.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,12 +160,48 @@ bool soak_is_measured(const struct soak *soak)
 const struct peer_soak_counts *soak_counts(const struct soak *soak, uint64_t *ret_open)
 {
     *ret_open = soak_healthy(soak)->open;
-    return &soak_healthy(soak)->measure.counts;
+    return &soak_healthy(soak)->measure.found.counts;
 }
 
-int soak_pop_interval(struct soak *soak, struct peer_soak_interval *ret_interval)
+int soak_pop_interval(struct soak *soak, struct result_interval *ret_interval)
 {
     return measure_pop_interval(&soak_healthy(soak)->measure, ret_interval);
+}
+
+static int get_share(const struct run *run, struct result *result)
+{
+    struct result_share *share = result_new_share(result);
+
+    if (!share)
+        return -ENOMEM;
+    snprintf(share->name, sizeof(share->name), "%s", run->manner.manner->name);
+    snprintf(share->spec, sizeof(share->spec), "%s", run->manner.text);
+    share->share = run->manner.share;
+    share->flows = run->config.flows;
+    share->open = run->open;
+    share->begun = run->begun;
+    share->closed = run->ends_closed;
+    share->reset = run->ends_reset;
+    share->given_up = run->ends_given_up + run->measure.found.counts.timeout;
+    return figures_add(&share->found, &run->measure.found);
+}
+
+int soak_get_result(const struct soak *soak, uint64_t now_ns, struct result *ret_result)
+{
+    const struct run *run = soak_healthy(soak);
+    const struct measure *measure = &run->measure;
+    int status = figures_add(&ret_result->found, &measure->found);
+
+    if (!measure->closed)
+        ret_result->found.in_time = measure->found.counts;
+    ret_result->duration_ns = (measure->closed ? measure->end_ns : now_ns) - measure->start_ns;
+    ret_result->open = run->open;
+    ret_result->open_most = run->open_most;
+    ret_result->asked_rate = run->config.rate;
+    ret_result->behind = run->stopping ? run->behind : run_behind(run);
+    for (size_t i = 1; i < soak->run_count && status == 0; i++)
+        status = get_share(soak->runs[i], ret_result);
+    return status;
 }
 
 struct soak *soak_free(struct soak *soak)

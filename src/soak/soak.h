@@ -5,6 +5,7 @@
 #include "base/addr_set.h"
 #include "flow/flow.h"
 #include "soak/protocol.h"
+#include "soak/result.h"
 
 #include <peer/soak.h>
 
@@ -31,7 +32,10 @@ bool soak_is_measured(const struct soak *soak);
 struct soak *soak_free(struct soak *soak);
 /** Cheap: counts and open connections of the healthy run. */
 const struct peer_soak_counts *soak_counts(const struct soak *soak, uint64_t *ret_open);
-/** The next complete interval: 1, or 0 when there is none yet. */
-int soak_pop_interval(struct soak *soak, struct peer_soak_interval *ret_interval);
+/** What it found so far, without the intervals: those are taken one by one. `ret_result` is
+ *  initialised; -ENOMEM. */
+int soak_get_result(const struct soak *soak, uint64_t now_ns, struct result *ret_result);
+/** The next complete interval, the caller's then: 1, or 0 when there is none yet. */
+int soak_pop_interval(struct soak *soak, struct result_interval *ret_interval);
 
 #endif

@@ -68,7 +68,9 @@ static bool is_over(void *user)
 
 void soaking_look(struct soaking *soaking)
 {
-    peer_soak_get_report(soaking->soak, &soaking->report);
+    peer_result_free(soaking->result);
+    assert_int_equal(peer_soak_get_result(soaking->soak, &soaking->result), 0);
+    peer_result_get_report(soaking->result, &soaking->report);
     soaking->counts = soaking->report.counts;
 }
 
@@ -92,6 +94,7 @@ void soaking_run(struct soaking *soaking, const struct simnet_config *net,
 
 void soaking_end(struct soaking *soaking)
 {
+    soaking->result = peer_result_free(soaking->result);
     soaking->soak = peer_soak_free(soaking->soak);
     simnet_run_for(soaking->net, 60 * NS_PER_S);
     simnet_end(soaking->net);

@@ -22,7 +22,8 @@ struct soaking {
     struct peer_net *peers;
     struct peer_soak *soak; /* NULL: freed */
     uint64_t start_ns;
-    struct peer_soak_report report; /* when it was over */
+    struct peer_result *result;     /* what was found, when it was over */
+    struct peer_soak_report report; /* the result's */
     struct peer_soak_counts counts; /* the report's */
 };
 

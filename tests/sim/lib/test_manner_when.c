@@ -290,12 +290,12 @@ static void run_soak(const char *manners, uint64_t flows, uint64_t seed, struct 
                    &peers, seed, NULL, NULL, &soak, &error) < 0)
         fail_msg("%s", error.text);
     assert_true(simnet_run(net, is_over, soak, simnet_now_ns(net) + 20 * NS_PER_S));
-    outcome->healthy = soak_healthy(soak)->measure.counts;
+    outcome->healthy = soak_healthy(soak)->measure.found.counts;
     for (size_t i = 0; i < soak->run_count - 1; i++) {
-        outcome->shares[i] = soak->runs[i + 1]->measure.counts;
+        outcome->shares[i] = soak->runs[i + 1]->measure.found.counts;
         outcome->closed[i] = soak->runs[i + 1]->ends_closed;
         outcome->given_up[i] =
-            soak->runs[i + 1]->ends_given_up + soak->runs[i + 1]->measure.counts.timeout;
+            soak->runs[i + 1]->ends_given_up + soak->runs[i + 1]->measure.found.counts.timeout;
     }
     outcome->frames = simnet_frames(net);
     outcome->hash = simnet_hash(net);

@@ -200,7 +200,7 @@ static void requests_belong_to_when_they_were_wanted(void **state)
     assert_accounted(scene, 6, 6, 0);
     assert_int_equal(report_of(scene)->in_time.completed, 5);
     assert_int_equal(report_of(scene)->carried, 1);
-    assert_int_equal(peer_soak_get_status(scene->soaking.soak, 200), 6);
+    assert_int_equal(peer_result_get_status(scene->soaking.result, 200), 6);
     soak_over(scene);
 }
 
@@ -529,7 +529,7 @@ static void statuses_that_are_not_expected_are_errors(void **state)
         struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
         assert_accounted(scene, 10, 10 - rows[i].errors, rows[i].errors);
         assert_int_equal(counts_of(scene)->unexpected_status, rows[i].errors);
-        assert_int_equal(peer_soak_get_status(scene->soaking.soak, 404), 10);
+        assert_int_equal(peer_result_get_status(scene->soaking.result, 404), 10);
         assert_int_equal(counts_of(scene)->statuses[4], 10);
         assert_int_equal(counts_of(scene)->established, 1); /* the connection goes on */
         if (rows[i].errors)

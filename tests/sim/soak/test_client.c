@@ -298,10 +298,10 @@ static const struct measure *measure_of(const struct scene *scene)
 static void assert_counts(const struct scene *scene, uint64_t requests, uint64_t completed,
                           uint64_t errors)
 {
-    const struct peer_soak_counts *counts = &measure_of(scene)->counts;
+    const struct peer_soak_counts *counts = &measure_of(scene)->found.counts;
 
-    if (peer_soak_errors(counts) != errors && measure_of(scene)->first_error)
-        fail_msg("%s", measure_of(scene)->first_error);
+    if (peer_soak_errors(counts) != errors && figures_first_error(&measure_of(scene)->found))
+        fail_msg("%s", figures_first_error(&measure_of(scene)->found));
     assert_int_equal(counts->requests, requests);
     assert_int_equal(counts->completed, completed);
     assert_int_equal(peer_soak_errors(counts), errors);
@@ -311,7 +311,7 @@ static double p50_us(const struct scene *scene)
 {
     struct peer_latency latency;
 
-    measure_summary(measure_of(scene), PEER_HISTOGRAM_REQUEST, &latency);
+    histogram_summary(measure_of(scene)->found.histograms[PEER_HISTOGRAM_REQUEST], &latency);
     return latency.p50;
 }
 
@@ -331,7 +331,7 @@ static void requests_wait_for_the_greeting(void **state)
             (struct peer_soak_config){.total = 10});
     assert_counts(scene, 10, 10, 0);
     assert_near(p50_us(scene), RTT_MS * 1000); /* the greeting is in no request's time */
-    assert_int_equal(measure_of(scene)->counts.established, 1);
+    assert_int_equal(measure_of(scene)->found.counts.established, 1);
     done(scene);
 }
 
@@ -353,8 +353,8 @@ static void a_greeting_that_does_not_come_or_is_wrong(void **state)
         struct scene *scene = run(&greeted, rows[i].service,
                                   (struct peer_soak_config){.total = 3, .timeout_ns = NS_PER_S});
         assert_counts(scene, 0, 0, 3); /* each is lost with its connection */
-        assert_string_equal(measure_of(scene)->first_errors[rows[i].kind], rows[i].text);
-        assert_int_equal(measure_of(scene)->counts.opened, 3);
+        assert_string_equal(measure_of(scene)->found.first_errors[rows[i].kind], rows[i].text);
+        assert_int_equal(measure_of(scene)->found.counts.opened, 3);
         done(scene);
     }
 }
@@ -369,7 +369,7 @@ static void requests_wait_for_the_login(void **state)
     scene =
         run(&with_login, (struct service){.login = "you"}, (struct peer_soak_config){.total = 2});
     assert_counts(scene, 0, 0, 2);
-    assert_string_equal(measure_of(scene)->first_error, "the login was refused");
+    assert_string_equal(figures_first_error(&measure_of(scene)->found), "the login was refused");
     done(scene);
 }
 
@@ -387,11 +387,11 @@ static void a_round_trip_carries_as_many_as_there_are_slots(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct scene *scene = run(rows[i].protocol, (struct service){.batch = rows[i].batch},
                                   (struct peer_soak_config){.duration_ns = NS_PER_S});
-        uint64_t completed = measure_of(scene)->counts.completed;
+        uint64_t completed = measure_of(scene)->found.counts.completed;
         assert_near((double)completed, rows[i].slots * 1000.0 / RTT_MS);
         assert_counts(scene, completed, completed, 0);
         assert_near(p50_us(scene), RTT_MS * 1000);
-        assert_int_equal(measure_of(scene)->counts.opened, 1);
+        assert_int_equal(measure_of(scene)->found.counts.opened, 1);
         done(scene);
     }
 }
@@ -424,7 +424,7 @@ static void a_rate_uses_the_slots(void **state)
     done(scene);
     scene = run(&one_by_one, (struct service){.batch = 0},
                 (struct peer_soak_config){.rate = 1500, .duration_ns = NS_PER_S});
-    assert_near((double)measure_of(scene)->in_time.completed, 500);
+    assert_near((double)measure_of(scene)->found.in_time.completed, 500);
     assert_true(soak_healthy(scene->soak)->behind > 900);
     done(scene);
 }
@@ -435,7 +435,7 @@ static void who_thinks_does_so_when_all_is_answered(void **state)
     struct scene *scene =
         run(&pipelined, (struct service){.batch = 0},
             (struct peer_soak_config){.think_ns = 8 * MS, .duration_ns = NS_PER_S});
-    uint64_t completed = measure_of(scene)->counts.completed;
+    uint64_t completed = measure_of(scene)->found.counts.completed;
     assert_near((double)completed, SLOTS * 1000.0 / (RTT_MS + 8));
     assert_counts(scene, completed, completed, 0);
     done(scene);
@@ -447,7 +447,7 @@ static void a_reset_loses_what_was_under_way(void **state)
     (void)state;
     struct scene *scene = run(&pipelined, (struct service){.resets_after = SLOTS + 1},
                               (struct peer_soak_config){.total = 4 * SLOTS});
-    const struct peer_soak_counts *counts = &measure_of(scene)->counts;
+    const struct peer_soak_counts *counts = &measure_of(scene)->found.counts;
     assert_int_equal(counts->requests, 4 * SLOTS);
     assert_int_equal(counts->completed + counts->reset, 4 * SLOTS);
     assert_true(counts->reset >= SLOTS);
@@ -460,8 +460,8 @@ static void one_that_is_late_is_lost_alone(void **state)
     struct scene *scene = run(&multiplexed, (struct service){.silent = 2},
                               (struct peer_soak_config){.total = 40, .timeout_ns = 100 * MS});
     assert_counts(scene, 40, 39, 1);
-    assert_int_equal(measure_of(scene)->counts.timeout, 1);
-    assert_int_equal(measure_of(scene)->counts.opened, 1);
+    assert_int_equal(measure_of(scene)->found.counts.timeout, 1);
+    assert_int_equal(measure_of(scene)->found.counts.opened, 1);
     done(scene);
 }
 
@@ -472,7 +472,7 @@ static void what_nobody_asked_for_is_an_error(void **state)
     struct scene *scene =
         run(&one_by_one, (struct service){.more = "7\n"}, (struct peer_soak_config){.total = 2});
     assert_counts(scene, 2, 0, 2);
-    assert_int_equal(measure_of(scene)->counts.bad_answer, 2);
+    assert_int_equal(measure_of(scene)->found.counts.bad_answer, 2);
     done(scene);
 }
 

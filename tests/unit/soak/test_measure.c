@@ -13,18 +13,20 @@
 
 static uint64_t completed_in_series(struct measure *measure)
 {
-    struct peer_soak_interval interval;
+    struct result_interval interval;
     uint64_t completed = 0;
 
-    while (measure_pop_interval(measure, &interval))
+    while (measure_pop_interval(measure, &interval)) {
         completed += interval.counts.completed;
+        result_interval_done(&interval);
+    }
     return completed;
 }
 
 static void count(struct measure *measure, uint64_t requests)
 {
     for (; requests; requests--) {
-        measure->counts.completed++;
+        measure->found.counts.completed++;
         measure_latency(measure, PEER_HISTOGRAM_REQUEST, 1000);
     }
 }
@@ -53,10 +55,11 @@ static void what_is_counted_at_the_end_of_the_last_interval_is_in_it(void **stat
     measure_interval(&measure, NS_PER_S, 1);
     count(&measure, 4);
     measure_end(&measure, NS_PER_S, 0);
-    struct peer_soak_interval interval;
+    struct result_interval interval;
     assert_int_equal(measure_pop_interval(&measure, &interval), 1);
     assert_int_equal(interval.counts.completed, 7);
     assert_true(interval.length_ns == NS_PER_S);
+    result_interval_done(&interval);
     assert_int_equal(measure_pop_interval(&measure, &interval), 0);
     measure_done(&measure);
 }
@@ -72,7 +75,7 @@ static void a_restart_forgets(void **state)
     measure_restart(&measure, 2 * NS_PER_S);
     count(&measure, 5);
     measure_end(&measure, 3 * NS_PER_S, 0);
-    measure_summary(&measure, PEER_HISTOGRAM_REQUEST, &latency);
+    histogram_summary(measure.found.histograms[PEER_HISTOGRAM_REQUEST], &latency);
     assert_int_equal(latency.count, 5);
     assert_int_equal(completed_in_series(&measure), 5);
     measure_done(&measure);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What soaks found, as callers of the library hold it: the value itself is src/soak/result.h.
+ */
+#include "lib/internal.h"
+
+#include <hdr/hdr_histogram.h>
+#include <peer/soak.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct peer_result *peer_result_new(void)
+{
+    struct peer_result *result = calloc(1, sizeof(*result));
+
+    if (result && result_init(&result->value) < 0)
+        return peer_result_free(result);
+    return result;
+}
+
+struct peer_result *peer_result_free(struct peer_result *result)
+{
+    if (result)
+        result_done(&result->value);
+    free(result);
+    return NULL;
+}
+
+int peer_result_add(struct peer_result *into, const struct peer_result *from)
+{
+    return result_add(&into->value, &from->value);
+}
+
+int peer_result_write(const struct peer_result *result, int fd)
+{
+    return result_write(&result->value, fd);
+}
+
+int peer_result_read(int fd, struct peer_result **ret_result, struct peer_error *error)
+{
+    struct peer_result *result = calloc(1, sizeof(*result));
+
+    if (!result)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    int status = result_read(fd, &result->value, error);
+    if (status < 0)
+        free(result);
+    else
+        *ret_result = result;
+    return status;
+}
+
+static void get_summaries(const struct figures *found, struct peer_latency *ret_handshake,
+                          struct peer_latency *ret_first_byte, struct peer_latency *ret_request)
+{
+    histogram_summary(found->histograms[PEER_HISTOGRAM_HANDSHAKE], ret_handshake);
+    histogram_summary(found->histograms[PEER_HISTOGRAM_FIRST_BYTE], ret_first_byte);
+    histogram_summary(found->histograms[PEER_HISTOGRAM_REQUEST], ret_request);
+}
+
+void peer_result_get_report(const struct peer_result *result, struct peer_soak_report *ret_report)
+{
+    const struct result *value = &result->value;
+    const struct figures *found = &value->found;
+
+    *ret_report = (struct peer_soak_report){
+        .counts = found->counts,
+        .in_time = found->in_time,
+        .carried = found->carried,
+        .duration_ns = value->duration_ns,
+        .open = value->open,
+        .open_most = value->open_most,
+        .asked_rate = value->asked_rate,
+        .corrected = value->asked_rate > 0,
+        .behind = value->behind,
+        .local = value->local,
+        .retransmits = value->retransmits,
+        .syn_retransmits = value->syn_retransmits,
+        .syn_repeated = value->syn_repeated,
+        .ecn_connections = value->ecn_connections,
+        .ecn_marked = value->ecn_marked,
+        .ecn_reduced = value->ecn_reduced,
+        .warmed = found->warmed,
+        .cpu_waited_s = value->cpu_waited_s,
+        .cpu_throttled_s = value->cpu_throttled_s,
+        .cpu_user_s = value->cpu_user_s,
+        .cpu_sys_s = value->cpu_sys_s,
+        .cpu_spin_s = value->cpu_spin_s,
+        .rss_bytes = value->rss_bytes,
+        .first_error = figures_first_error(found),
+        .cannot_open = found->cannot_open[0] ? found->cannot_open : NULL,
+    };
+    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
+        if (found->first_errors[i][0])
+            ret_report->first_errors[i] = found->first_errors[i];
+    }
+    get_summaries(found, &ret_report->handshake, &ret_report->first_byte, &ret_report->request);
+}
+
+uint64_t peer_result_get_status(const struct peer_result *result, unsigned status)
+{
+    return status < PEER_STATUS_CODES ? result->value.found.codes[status] : 0;
+}
+
+int peer_result_get_interval(const struct peer_result *result, size_t index,
+                             struct peer_soak_interval *ret_interval)
+{
+    if (index >= result->value.interval_count)
+        return 0;
+    result_interval_get(&result->value.intervals[index], ret_interval);
+    return 1;
+}
+
+int peer_result_get_manner(const struct peer_result *result, size_t index,
+                           struct peer_soak_manner *ret_manner)
+{
+    if (index >= result->value.share_count)
+        return 0;
+    const struct result_share *share = &result->value.shares[index];
+    *ret_manner = (struct peer_soak_manner){
+        .name = share->name,
+        .spec = share->spec,
+        .share = share->share,
+        .flows = share->flows,
+        .open = share->open,
+        .begun = share->begun,
+        .counts = share->found.counts,
+        .closed = share->closed,
+        .reset = share->reset,
+        .given_up = share->given_up,
+    };
+    get_summaries(&share->found, &ret_manner->handshake, &ret_manner->first_byte,
+                  &ret_manner->request);
+    return 1;
+}
+
+int peer_result_print_histogram(const struct peer_result *result, enum peer_soak_histogram which,
+                                int fd)
+{
+    int copy = dup(fd);
+    FILE *file = copy < 0 ? NULL : fdopen(copy, "w");
+
+    if (!file) {
+        int code = errno;
+        if (copy >= 0)
+            close(copy);
+        return -code;
+    }
+    int status =
+        hdr_percentiles_print(result->value.found.histograms[which], file, 5, 1000.0, CLASSIC);
+    if (fclose(file) != 0 || status != 0)
+        return errno ? -errno : -EIO;
+    return 0;
+}

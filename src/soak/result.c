@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "soak/result_internal.h"
+
+#include "base/macro.h"
+
+#include <errno.h>
+#include <hdr/hdr_histogram.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DIGITS = 3 };
+
+/* ---- histograms ---- */
+
+int histogram_new(struct hdr_histogram **ret_histogram)
+{
+    return hdr_init(1, RESULT_HIGHEST_NS, DIGITS, ret_histogram) == 0 ? 0 : -ENOMEM;
+}
+
+static double percentile_us(const struct hdr_histogram *histogram, double percentile)
+{
+    return (double)hdr_value_at_percentile(histogram, percentile) / 1e3;
+}
+
+void histogram_summary(const struct hdr_histogram *histogram, struct peer_latency *ret_latency)
+{
+    *ret_latency = (struct peer_latency){.count = (uint64_t)histogram->total_count};
+    if (!ret_latency->count)
+        return;
+    ret_latency->min = (double)hdr_min(histogram) / 1e3;
+    ret_latency->mean = hdr_mean(histogram) / 1e3;
+    ret_latency->p50 = percentile_us(histogram, 50);
+    ret_latency->p90 = percentile_us(histogram, 90);
+    ret_latency->p99 = percentile_us(histogram, 99);
+    ret_latency->p999 = percentile_us(histogram, 99.9);
+    ret_latency->max = (double)hdr_max(histogram) / 1e3;
+}
+
+/* ---- figures ---- */
+
+int figures_init(struct figures *figures)
+{
+    memset(figures, 0, sizeof(*figures));
+    for (size_t i = 0; i < RESULT_HISTOGRAMS; i++) {
+        if (histogram_new(&figures->histograms[i]) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+void figures_done(struct figures *figures)
+{
+    for (size_t i = 0; i < RESULT_HISTOGRAMS; i++) {
+        if (figures->histograms[i])
+            hdr_close(figures->histograms[i]);
+        figures->histograms[i] = NULL;
+    }
+}
+
+void figures_clear(struct figures *figures)
+{
+    struct hdr_histogram *histograms[RESULT_HISTOGRAMS];
+
+    memcpy(histograms, figures->histograms, sizeof(histograms));
+    for (size_t i = 0; i < RESULT_HISTOGRAMS; i++)
+        hdr_reset(histograms[i]);
+    memset(figures, 0, sizeof(*figures));
+    memcpy(figures->histograms, histograms, sizeof(histograms));
+}
+
+void counts_add(struct peer_soak_counts *into, const struct peer_soak_counts *from)
+{
+    const uint64_t *add = (const uint64_t *)from;
+    uint64_t *to = (uint64_t *)into;
+
+    for (size_t i = 0; i < COUNTS; i++)
+        to[i] += add[i];
+}
+
+static void keep_first_errors(struct figures *into, const struct figures *from)
+{
+    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
+        if (!into->first_errors[i][0])
+            memcpy(into->first_errors[i], from->first_errors[i], RESULT_ERROR_TEXT);
+    }
+    if (!into->first_error)
+        into->first_error = from->first_error;
+    if (!into->cannot_open[0])
+        memcpy(into->cannot_open, from->cannot_open, RESULT_OPEN_TEXT);
+}
+
+int figures_add(struct figures *into, const struct figures *from)
+{
+    counts_add(&into->counts, &from->counts);
+    counts_add(&into->in_time, &from->in_time);
+    for (size_t i = 0; i < PEER_STATUS_CODES; i++)
+        into->codes[i] += from->codes[i];
+    into->carried += from->carried;
+    into->warmed += from->warmed;
+    for (size_t i = 0; i < RESULT_HISTOGRAMS; i++)
+        hdr_add(into->histograms[i], from->histograms[i]);
+    keep_first_errors(into, from);
+    return 0;
+}
+
+const char *figures_first_error(const struct figures *figures)
+{
+    if (figures->first_error)
+        return figures->first_errors[figures->first_error - 1];
+    return figures->cannot_open[0] ? figures->cannot_open : NULL;
+}
+
+/* ---- intervals ---- */
+
+void result_interval_done(struct result_interval *interval)
+{
+    free(interval->request.bytes);
+    interval->request = (struct packed){0};
+}
+
+void result_interval_get(const struct result_interval *interval,
+                         struct peer_soak_interval *ret_interval)
+{
+    struct hdr_histogram *histogram;
+    struct peer_latency latency = {0};
+
+    if (interval->request.len && histogram_new(&histogram) == 0) {
+        if (packed_add_to(&interval->request, histogram) == 0)
+            histogram_summary(histogram, &latency);
+        hdr_close(histogram);
+    }
+    *ret_interval = (struct peer_soak_interval){.start_ns = interval->start_ns,
+                                                .length_ns = interval->length_ns,
+                                                .counts = interval->counts,
+                                                .open = interval->open,
+                                                .p50_us = latency.p50,
+                                                .p99_us = latency.p99,
+                                                .after_end = interval->after_end};
+}
+
+static int interval_copy(const struct result_interval *from, struct result_interval *ret_interval)
+{
+    uint8_t *bytes = NULL;
+
+    if (from->request.len) {
+        bytes = malloc(from->request.len);
+        if (!bytes)
+            return -ENOMEM;
+        memcpy(bytes, from->request.bytes, from->request.len);
+    }
+    *ret_interval = *from;
+    ret_interval->request.bytes = bytes;
+    return 0;
+}
+
+static int interval_add(struct result_interval *into, const struct result_interval *from)
+{
+    struct hdr_histogram *histogram;
+    struct packed sum;
+
+    if (histogram_new(&histogram) < 0)
+        return -ENOMEM;
+    int status = packed_add_to(&into->request, histogram);
+    if (status == 0)
+        status = packed_add_to(&from->request, histogram);
+    if (status == 0)
+        status = packed_from(histogram, &sum);
+    hdr_close(histogram);
+    if (status < 0)
+        return status;
+    free(into->request.bytes);
+    into->request = sum;
+    counts_add(&into->counts, &from->counts);
+    into->open += from->open;
+    into->length_ns = MAX(into->length_ns, from->length_ns);
+    return 0;
+}
+
+/* Intervals of two runs that began together begin nearly together. */
+static bool is_same_time(const struct result_interval *a, const struct result_interval *b)
+{
+    uint64_t apart =
+        a->start_ns > b->start_ns ? a->start_ns - b->start_ns : b->start_ns - a->start_ns;
+
+    return a->after_end == b->after_end && 2 * apart < MAX(a->length_ns, b->length_ns);
+}
+
+int result_take_interval(struct result *result, struct result_interval *interval)
+{
+    size_t count = result->interval_count, at = count;
+
+    if ((count & (count - 1)) == 0) { /* as many as it has room for */
+        size_t room = count ? 2 * count : 1;
+        void *larger = realloc(result->intervals, room * sizeof(*result->intervals));
+        if (!larger)
+            return -ENOMEM;
+        result->intervals = larger;
+    }
+    while (at > 0 && result->intervals[at - 1].start_ns > interval->start_ns)
+        at--;
+    memmove(&result->intervals[at + 1], &result->intervals[at],
+            (count - at) * sizeof(*result->intervals));
+    result->intervals[at] = *interval;
+    result->interval_count++;
+    return 0;
+}
+
+int result_add_interval(struct result *into, const struct result_interval *from)
+{
+    struct result_interval copy;
+
+    for (size_t i = 0; i < into->interval_count; i++) {
+        if (is_same_time(&into->intervals[i], from))
+            return interval_add(&into->intervals[i], from);
+    }
+    int status = interval_copy(from, &copy);
+    if (status == 0)
+        status = result_take_interval(into, &copy);
+    return status;
+}
+
+/* ---- shares ---- */
+
+struct result_share *result_new_share(struct result *result)
+{
+    size_t size = (result->share_count + 1) * sizeof(*result->shares);
+    struct result_share *larger = realloc(result->shares, size);
+
+    if (!larger)
+        return NULL;
+    result->shares = larger;
+    struct result_share *share = &larger[result->share_count];
+    memset(share, 0, sizeof(*share));
+    if (figures_init(&share->found) < 0) {
+        figures_done(&share->found);
+        return NULL;
+    }
+    result->share_count++;
+    return share;
+}
+
+static int add_share(struct result *into, const struct result_share *from)
+{
+    struct result_share *share = NULL;
+
+    for (size_t i = 0; i < into->share_count; i++) {
+        if (strcmp(into->shares[i].spec, from->spec) == 0)
+            share = &into->shares[i];
+    }
+    if (!share) {
+        share = result_new_share(into);
+        if (!share)
+            return -ENOMEM;
+        memcpy(share->name, from->name, sizeof(share->name));
+        memcpy(share->spec, from->spec, sizeof(share->spec));
+        share->share = from->share;
+    }
+    share->flows += from->flows;
+    share->open += from->open;
+    share->begun += from->begun;
+    share->closed += from->closed;
+    share->reset += from->reset;
+    share->given_up += from->given_up;
+    return figures_add(&share->found, &from->found);
+}
+
+/* ---- the whole ---- */
+
+#define SUM(member)                                                                                \
+    {                                                                                              \
+        offsetof(struct result, member), RESULT_SUM                                                \
+    }
+#define MOST(member)                                                                               \
+    {                                                                                              \
+        offsetof(struct result, member), RESULT_MOST                                               \
+    }
+#define REAL(member)                                                                               \
+    {                                                                                              \
+        offsetof(struct result, member), RESULT_REAL                                               \
+    }
+/* Their places in the bytes of a result: only ever add at the end. */
+const struct result_field result_fields[] = {
+    MOST(duration_ns),
+    SUM(open),
+    SUM(open_most),
+    SUM(behind),
+    REAL(asked_rate),
+    SUM(local.listen_overflows),
+    SUM(local.listen_drops),
+    SUM(local.listener_drops),
+    SUM(local.udp_receive_errors),
+    SUM(local.retransmits),
+    SUM(local.syn_cookies),
+    SUM(local.request_queue_drops),
+    SUM(local.overflow_aborts),
+    SUM(local.device_drops),
+    MOST(local.conntrack_count),
+    MOST(local.conntrack_max),
+    SUM(retransmits),
+    SUM(syn_retransmits),
+    SUM(syn_repeated),
+    SUM(ecn_connections),
+    SUM(ecn_marked),
+    SUM(ecn_reduced),
+    REAL(cpu_user_s),
+    REAL(cpu_sys_s),
+    REAL(cpu_spin_s),
+    REAL(cpu_waited_s),
+    REAL(cpu_throttled_s),
+    SUM(rss_bytes),
+};
+const size_t result_field_count = ARRAY_SIZE(result_fields);
+
+static void add_fields(struct result *into, const struct result *from)
+{
+    for (size_t i = 0; i < result_field_count; i++) {
+        void *to = (char *)into + result_fields[i].at;
+        const void *add = (const char *)from + result_fields[i].at;
+        if (result_fields[i].rule == RESULT_REAL)
+            *(double *)to += *(const double *)add;
+        else if (result_fields[i].rule == RESULT_SUM)
+            *(uint64_t *)to += *(const uint64_t *)add;
+        else
+            *(uint64_t *)to = MAX(*(uint64_t *)to, *(const uint64_t *)add);
+    }
+}
+
+int result_init(struct result *result)
+{
+    memset(result, 0, sizeof(*result));
+    return figures_init(&result->found);
+}
+
+void result_done(struct result *result)
+{
+    figures_done(&result->found);
+    for (size_t i = 0; i < result->share_count; i++)
+        figures_done(&result->shares[i].found);
+    free(result->shares);
+    for (size_t i = 0; i < result->interval_count; i++)
+        result_interval_done(&result->intervals[i]);
+    free(result->intervals);
+    memset(result, 0, sizeof(*result));
+}
+
+int result_add(struct result *into, const struct result *from)
+{
+    int status = figures_add(&into->found, &from->found);
+
+    add_fields(into, from);
+    for (size_t i = 0; i < from->share_count && status == 0; i++)
+        status = add_share(into, &from->shares[i]);
+    for (size_t i = 0; i < from->interval_count && status == 0; i++)
+        status = result_add_interval(into, &from->intervals[i]);
+    return status;
+}

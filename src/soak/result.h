@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SOAK_RESULT_H
+#define SOAK_RESULT_H
+
+#include <peer/error.h>
+#include <peer/soak.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hdr_histogram;
+
+/**
+ * What a soak found, as a value: no pointer into a run, a net or the kernel. Reports read nothing
+ * else, whether it comes from this process, from another one, or from several that are added up.
+ * Adding loses nothing: the histograms of the parts make the histogram of the whole.
+ *
+ * Latencies are kept in nanoseconds, up to an hour, with three significant digits. x_init, x_done
+ * and x_add return 0 or -ENOMEM; after -ENOMEM a value is still one to call x_done with.
+ */
+
+enum { RESULT_HISTOGRAMS = 3, RESULT_ERROR_TEXT = 240, RESULT_OPEN_TEXT = 160 };
+#define RESULT_HIGHEST_NS (INT64_C(3600) * 1000000000)
+
+/** An empty histogram as all here are; -ENOMEM. */
+int histogram_new(struct hdr_histogram **ret_histogram);
+/** Microseconds. */
+void histogram_summary(const struct hdr_histogram *histogram, struct peer_latency *ret_latency);
+
+/** What the clients of one run did. */
+struct figures {
+    struct peer_soak_counts counts;    /* wanted in the measured time */
+    struct peer_soak_counts in_time;   /* of these, what was done by its end */
+    uint64_t codes[PEER_STATUS_CODES]; /* answers by status; [0]: none of these */
+    uint64_t carried;                  /* completed in the measured time, and wanted before it */
+    uint64_t warmed;                   /* completed before measuring began */
+    struct hdr_histogram *histograms[RESULT_HISTOGRAMS];         /* by enum peer_soak_histogram */
+    char first_errors[PEER_SOAK_ERROR_KINDS][RESULT_ERROR_TEXT]; /* of each kind, in words */
+    uint8_t first_error;                /* the first of all: its kind + 1; 0: none */
+    char cannot_open[RESULT_OPEN_TEXT]; /* why connections were not opened */
+};
+int figures_init(struct figures *figures);
+void figures_done(struct figures *figures);
+/** Adds; the first errors stay those of `into`, if it has any. */
+int figures_add(struct figures *into, const struct figures *from);
+/** The first error in words, or why connections were not opened; NULL: none. */
+const char *figures_first_error(const struct figures *figures);
+/** Back to nothing. */
+void figures_clear(struct figures *figures);
+
+/** A histogram that is only kept, packed: most counters of one are 0. */
+struct packed {
+    uint8_t *bytes;
+    size_t len;
+};
+int packed_from(const struct hdr_histogram *histogram, struct packed *ret_packed);
+/** Adds it to `into`; -EBADMSG for bytes that are none. */
+int packed_add_to(const struct packed *packed, struct hdr_histogram *into);
+
+/** One interval of the series. */
+struct result_interval {
+    uint64_t start_ns, length_ns; /* since the start of the measured time */
+    uint64_t open;                /* connections at its end */
+    bool after_end;               /* what came when the measured time was over */
+    struct peer_soak_counts counts;
+    struct packed request; /* latencies */
+};
+void result_interval_done(struct result_interval *interval);
+void result_interval_get(const struct result_interval *interval,
+                         struct peer_soak_interval *ret_interval);
+
+/** Clients with one manner. */
+struct result_share {
+    char name[32], spec[96];
+    double share;
+    uint64_t flows, open, begun, closed, reset, given_up;
+    struct figures found;
+};
+
+struct result {
+    struct figures found; /* by the healthy clients */
+    uint64_t duration_ns, open, open_most, behind;
+    double asked_rate; /* 0: none */
+    struct peer_soak_local local;
+    uint64_t retransmits, syn_retransmits, syn_repeated;
+    uint64_t ecn_connections, ecn_marked, ecn_reduced;
+    double cpu_user_s, cpu_sys_s, cpu_spin_s, cpu_waited_s, cpu_throttled_s;
+    uint64_t rss_bytes;
+    struct result_share *shares;
+    size_t share_count;
+    struct result_interval *intervals; /* by their start */
+    size_t interval_count;
+};
+int result_init(struct result *result);
+void result_done(struct result *result);
+/** Adds what another found at the same time: counts, rates and costs add up, times do not. `open_most`
+ *  is the sum too, the most that there can have been. Shares are matched by what was asked for,
+ *  intervals by when they began. */
+int result_add(struct result *into, const struct result *from);
+/** Room for one more, zeroed; NULL without memory. */
+struct result_share *result_new_share(struct result *result);
+/** Adds a copy, to the one of its time if there is one. */
+int result_add_interval(struct result *into, const struct result_interval *from);
+/** The interval is the result's from then on; kept in order. */
+int result_take_interval(struct result *result, struct result_interval *interval);
+
+/** As bytes, the same on every machine. -errno of write(2), -ENOMEM. */
+int result_write(const struct result *result, int fd);
+/** `ret_result` is made by it. -EINVAL with text for bytes that are no result, or only a part of one;
+ *  -ENOMEM, or -errno of read(2). */
+int result_read(int fd, struct result *ret_result, struct peer_error *error);
+/** The same from memory. */
+int result_parse(const void *data, size_t len, struct result *ret_result, struct peer_error *error);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef SOAK_RESULT_INTERNAL_H
+#define SOAK_RESULT_INTERNAL_H
+
+#include "soak/result.h"
+
+/* All members of counts are counters of 64 bits. */
+enum { COUNTS = sizeof(struct peer_soak_counts) / sizeof(uint64_t) };
+void counts_add(struct peer_soak_counts *into, const struct peer_soak_counts *from);
+
+/* What becomes of a number when two results are added. */
+enum result_rule { RESULT_SUM, RESULT_MOST, RESULT_REAL /* a double, summed */ };
+struct result_field {
+    size_t at;
+    enum result_rule rule;
+};
+extern const struct result_field result_fields[];
+extern const size_t result_field_count;
+
+#endif

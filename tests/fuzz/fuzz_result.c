@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The input is the records of a result, behind its first line. What is accepted can be added to
+ * another, and reads the same when it is written again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "soak/result.h"
+
+#include <stdio.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void check_again(const struct result *result)
+{
+    struct peer_error error = {0};
+    struct result again, sum;
+    FILE *file = tmpfile();
+
+    if (!file || result_write(result, fileno(file)) < 0 || fseek(file, 0, SEEK_SET) != 0)
+        abort();
+    if (result_read(fileno(file), &again, &error) < 0)
+        abort();
+    fclose(file);
+    if (memcmp(&again.found.counts, &result->found.counts, sizeof(again.found.counts)) != 0 ||
+        again.interval_count != result->interval_count)
+        abort();
+    if (result_init(&sum) < 0 || result_add(&sum, result) < 0 || result_add(&sum, &again) < 0)
+        abort();
+    result_done(&sum);
+    result_done(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    static const char head[] = "peer result 1\n";
+    const size_t head_len = strlen(head);
+    struct peer_error error = {0};
+    struct result result;
+
+    char *bytes = malloc(head_len + len + 1);
+    if (!bytes)
+        abort();
+    memcpy(bytes, head, head_len);
+    if (len)
+        memcpy(bytes + head_len, data, len);
+    if (result_parse(bytes, head_len + len, &result, &error) == 0) {
+        check_again(&result);
+        result_done(&result);
+    } else if (!error.text[0] || strchr(error.text, '\n')) {
+        abort();
+    }
+    free(bytes);
+    return 0;
+}

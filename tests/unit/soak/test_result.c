@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Results add up without a loss: whatever the way in which one stream of samples is cut into parts,
+ * their sum is the result of all, bit for bit, written and read in between or not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/macro.h"
+#include "base/rng.h"
+#include "soak/measure.h"
+
+#include <hdr/hdr_histogram.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PARTS_MOST = 7, INTERVALS = 5 };
+
+/* ---- results of drawn samples ---- */
+
+static uint64_t draw_latency(struct rng *rng)
+{
+    uint64_t magnitude = rng_next(rng) % 42; /* up to an hour and beyond */
+
+    return rng_next(rng) >> (63 - magnitude);
+}
+
+static void count(struct figures *found, struct rng *rng)
+{
+    static const char *const words[] = {"refused", "reset by somebody", "late"};
+    uint64_t drawn = rng_next(rng);
+    size_t kind = drawn % PEER_SOAK_ERROR_KINDS;
+
+    found->counts.completed++;
+    found->counts.bytes_received += drawn >> 40;
+    found->in_time.completed += drawn & 1;
+    found->codes[drawn % PEER_STATUS_CODES]++;
+    if (drawn % 1000 == 0 && !found->first_errors[kind][0]) {
+        snprintf(found->first_errors[kind], RESULT_ERROR_TEXT, "%s", words[drawn % 3]);
+        if (!found->first_error)
+            found->first_error = (uint8_t)(kind + 1);
+    }
+}
+
+/* One sample, counted in `a` and in `b`. */
+static void sample(struct measure *a, struct measure *b, struct rng *rng)
+{
+    struct rng same = *rng;
+    uint64_t ns = draw_latency(rng);
+    enum peer_soak_histogram which = (enum peer_soak_histogram)(rng_next(rng) % RESULT_HISTOGRAMS);
+
+    measure_latency(a, which, ns);
+    measure_latency(b, which, ns);
+    same = *rng;
+    count(&a->found, rng);
+    count(&b->found, &same);
+}
+
+static void end_interval(struct measure *measure, unsigned number, uint64_t late_ns)
+{
+    measure_interval(measure, (number + 1) * NS_PER_S + late_ns, number);
+}
+
+/* What a run of `measure` found. */
+static void to_result(struct measure *measure, struct result *ret_result)
+{
+    struct result_interval interval;
+
+    assert_int_equal(result_init(ret_result), 0);
+    assert_int_equal(figures_add(&ret_result->found, &measure->found), 0);
+    ret_result->duration_ns = INTERVALS * NS_PER_S;
+    ret_result->cpu_user_s = 0.25;
+    ret_result->local.syn_cookies = measure->found.counts.completed / 3;
+    struct result_share *share = result_new_share(ret_result);
+    assert_non_null(share);
+    strcpy(share->name, "vanish");
+    strcpy(share->spec, "vanish:2%");
+    share->begun = 3;
+    assert_int_equal(figures_add(&share->found, &measure->found), 0);
+    while (measure_pop_interval(measure, &interval))
+        assert_int_equal(result_take_interval(ret_result, &interval), 0);
+}
+
+/* ---- equality ---- */
+
+static void assert_histograms(const struct hdr_histogram *a, const struct hdr_histogram *b)
+{
+    struct peer_latency one, other;
+
+    assert_int_equal(a->counts_len, b->counts_len);
+    assert_memory_equal(a->counts, b->counts, (size_t)a->counts_len * sizeof(*a->counts));
+    assert_int_equal(a->total_count, b->total_count);
+    histogram_summary(a, &one);
+    histogram_summary(b, &other);
+    assert_memory_equal(&one, &other, sizeof(one));
+}
+
+static void assert_figures(const struct figures *a, const struct figures *b, bool words)
+{
+    assert_memory_equal(&a->counts, &b->counts, sizeof(a->counts));
+    assert_memory_equal(&a->in_time, &b->in_time, sizeof(a->in_time));
+    assert_memory_equal(a->codes, b->codes, sizeof(a->codes));
+    for (size_t i = 0; i < RESULT_HISTOGRAMS; i++)
+        assert_histograms(a->histograms[i], b->histograms[i]);
+    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
+        assert_true(!a->first_errors[i][0] == !b->first_errors[i][0]);
+        if (words)
+            assert_string_equal(a->first_errors[i], b->first_errors[i]);
+    }
+    if (words)
+        assert_int_equal(a->first_error, b->first_error);
+}
+
+static void assert_intervals(const struct result *a, const struct result *b)
+{
+    assert_int_equal(a->interval_count, b->interval_count);
+    for (size_t i = 0; i < a->interval_count; i++) {
+        const struct result_interval *one = &a->intervals[i], *other = &b->intervals[i];
+        assert_memory_equal(&one->counts, &other->counts, sizeof(one->counts));
+        assert_int_equal(one->request.len, other->request.len);
+        assert_memory_equal(one->request.bytes, other->request.bytes, one->request.len);
+    }
+}
+
+static void pass_through_bytes(struct result *result)
+{
+    struct peer_error error = {0};
+    struct result again;
+    FILE *file = tmpfile();
+
+    assert_non_null(file);
+    assert_int_equal(result_write(result, fileno(file)), 0);
+    assert_int_equal(lseek(fileno(file), 0, SEEK_SET), 0);
+    if (result_read(fileno(file), &again, &error) < 0)
+        fail_msg("%s", error.text);
+    fclose(file);
+    assert_figures(&result->found, &again.found, true);
+    assert_intervals(result, &again);
+    result_done(result);
+    *result = again;
+}
+
+/* ---- tests ---- */
+
+static void the_sum_of_the_parts_is_the_whole(uint64_t seed, size_t parts, bool written)
+{
+    struct measure all, part[PARTS_MOST];
+    struct result whole, sum, one;
+    struct rng rng;
+
+    rng_seed(&rng, seed);
+    assert_int_equal(measure_init(&all, 0), 0);
+    for (size_t i = 0; i < parts; i++)
+        assert_int_equal(measure_init(&part[i], 0), 0);
+    for (unsigned number = 0; number < INTERVALS; number++) {
+        for (uint64_t left = rng_next(&rng) % 3000; left; left--)
+            sample(&part[rng_next(&rng) % parts], &all, &rng);
+        end_interval(&all, number, 0);
+        for (size_t i = 0; i < parts; i++)
+            end_interval(&part[i], number, rng_next(&rng) % (NS_PER_S / 3));
+    }
+    to_result(&all, &whole);
+    assert_int_equal(result_init(&sum), 0);
+    for (size_t i = 0; i < parts; i++) {
+        to_result(&part[i], &one);
+        if (written)
+            pass_through_bytes(&one);
+        assert_int_equal(result_add(&sum, &one), 0);
+        result_done(&one);
+        measure_done(&part[i]);
+    }
+    assert_figures(&whole.found, &sum.found, false);
+    assert_intervals(&whole, &sum);
+    assert_int_equal(sum.share_count, 1);
+    assert_figures(&whole.shares[0].found, &sum.shares[0].found, false);
+    assert_int_equal(sum.shares[0].begun, 3 * parts);
+    assert_true(sum.cpu_user_s == 0.25 * (double)parts);
+    assert_int_equal(sum.duration_ns, INTERVALS * NS_PER_S);
+    result_done(&sum);
+    result_done(&whole);
+    measure_done(&all);
+}
+
+static void parts_add_up(void **state)
+{
+    (void)state;
+    for (size_t parts = 1; parts <= PARTS_MOST; parts++) {
+        the_sum_of_the_parts_is_the_whole(parts, parts, false);
+        the_sum_of_the_parts_is_the_whole(100 + parts, parts, true);
+    }
+}
+
+static size_t write_one(uint8_t **ret_bytes)
+{
+    struct measure measure;
+    struct result result;
+    FILE *file = tmpfile();
+    struct rng rng;
+
+    assert_non_null(file);
+    rng_seed(&rng, 7);
+    assert_int_equal(measure_init(&measure, 0), 0);
+    for (int i = 0; i < 300; i++) {
+        measure_latency(&measure, PEER_HISTOGRAM_REQUEST, draw_latency(&rng));
+        count(&measure.found, &rng);
+    }
+    end_interval(&measure, 0, 0);
+    to_result(&measure, &result);
+    measure_done(&measure);
+    assert_int_equal(result_write(&result, fileno(file)), 0);
+    result_done(&result);
+    off_t len = lseek(fileno(file), 0, SEEK_END);
+    *ret_bytes = malloc((size_t)len);
+    assert_non_null(*ret_bytes);
+    assert_int_equal(pread(fileno(file), *ret_bytes, (size_t)len, 0), len);
+    fclose(file);
+    return (size_t)len;
+}
+
+/* Never taken for a whole one, wherever it was cut. */
+static void a_part_of_a_result_is_refused(void **state)
+{
+    (void)state;
+    struct peer_error error;
+    struct result result;
+    uint8_t *bytes;
+    size_t len = write_one(&bytes);
+
+    for (size_t cut = 0; cut < len; cut++) {
+        error = (struct peer_error){0};
+        uint8_t *part = malloc(cut + 1); /* so that a sanitizer sees what reads beyond */
+        assert_non_null(part);
+        memcpy(part, bytes, cut);
+        assert_int_equal(result_parse(part, cut, &result, &error), -EINVAL);
+        assert_true(error.text[0]);
+        free(part);
+    }
+    assert_int_equal(result_parse(bytes, len, &result, &error), 0);
+    result_done(&result);
+    free(bytes);
+}
+
+/* A later version may have written more. */
+static void what_is_not_known_is_passed_over(void **state)
+{
+    (void)state;
+    static const uint8_t unknown[] = {77, 3, 1, 2, 3};
+    const size_t head = strlen("peer result 1\n");
+    struct peer_error error = {0};
+    struct result result;
+    uint8_t *bytes;
+    size_t len = write_one(&bytes);
+
+    uint8_t *more = malloc(len + sizeof(unknown));
+    assert_non_null(more);
+    memcpy(more, bytes, head);
+    memcpy(more + head, unknown, sizeof(unknown));
+    memcpy(more + head + sizeof(unknown), bytes + head, len - head);
+    assert_int_equal(result_parse(more, len + sizeof(unknown), &result, &error), 0);
+    assert_int_equal(result.found.counts.completed, 300);
+    result_done(&result);
+    free(more);
+    free(bytes);
+}
+
+static void bytes_that_were_changed_do_no_harm(void **state)
+{
+    (void)state;
+    struct peer_error error;
+    struct result result;
+    struct rng rng;
+    uint8_t *bytes;
+    size_t len = write_one(&bytes);
+
+    rng_seed(&rng, 3);
+    for (int i = 0; i < 300; i++) {
+        size_t at = (size_t)(rng_next(&rng) % len);
+        uint8_t before = bytes[at];
+        bytes[at] ^= (uint8_t)(1 + rng_next(&rng) % 255);
+        if (result_parse(bytes, len, &result, &error) == 0)
+            result_done(&result);
+        bytes[at] = before;
+    }
+    free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_add_up),
+        cmocka_unit_test(a_part_of_a_result_is_refused),
+        cmocka_unit_test(what_is_not_known_is_passed_over),
+        cmocka_unit_test(bytes_that_were_changed_do_no_harm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
