@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { PARTS_MOST = 7, INTERVALS = 5 };
+enum { PARTS_MOST = 7, INTERVALS = 5, SAMPLES = 60 };
 
 /* ---- results of drawn samples ---- */
 
@@ -207,7 +207,7 @@ static size_t write_one(uint8_t **ret_bytes)
     assert_non_null(file);
     rng_seed(&rng, 7);
     assert_int_equal(measure_init(&measure, 0), 0);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < SAMPLES; i++) {
         measure_latency(&measure, PEER_HISTOGRAM_REQUEST, draw_latency(&rng));
         count(&measure.found, &rng);
     }
@@ -264,7 +264,7 @@ static void what_is_not_known_is_passed_over(void **state)
     memcpy(more + head, unknown, sizeof(unknown));
     memcpy(more + head + sizeof(unknown), bytes + head, len - head);
     assert_int_equal(result_parse(more, len + sizeof(unknown), &result, &error), 0);
-    assert_int_equal(result.found.counts.completed, 300);
+    assert_int_equal(result.found.counts.completed, SAMPLES);
     result_done(&result);
     free(more);
     free(bytes);
@@ -280,7 +280,7 @@ static void bytes_that_were_changed_do_no_harm(void **state)
     size_t len = write_one(&bytes);
 
     rng_seed(&rng, 3);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < SAMPLES; i++) {
         size_t at = (size_t)(rng_next(&rng) % len);
         uint8_t before = bytes[at];
         bytes[at] ^= (uint8_t)(1 + rng_next(&rng) % 255);
