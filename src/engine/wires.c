@@ -160,8 +160,12 @@ static struct wires_pair *find_or_make(struct wires *wires, uint64_t peer)
         return NULL;
     wire->peer = peer;
     for (int i = 0; i < 2; i++)
-        link_init(&wire->links[i], &wires->hosts[i], &wires->specs[i], &wires->counters[i],
-                  wires->seed, peer, (enum link_direction)i);
+        link_init(&wire->links[i], &(struct link_config){.host = &wires->hosts[i],
+                                                         .spec = &wires->specs[i],
+                                                         .counters = &wires->counters[i],
+                                                         .seed = wires->seed,
+                                                         .peer_index = peer,
+                                                         .direction = (enum link_direction)i});
     struct wires_pair **link = bucket(wires, peer);
     wire->next = *link;
     *link = wire;

@@ -479,11 +479,13 @@ static int add_routes_or_choose_again(struct attach *attach, uint32_t *turn,
 static int join_wire_or_choose_again(struct attach *attach, uint32_t *turn,
                                      struct peer_error *error)
 {
+    const struct wire_join join = {.card = &attach->out.card,
+                                   .tap_ifindex = attach->out.tun.ifindex,
+                                   .peers = &attach->peers,
+                                   .first_mac = attach->plan->first_mac};
     int status;
 
-    while ((status = wire_attach(attach->rtnl, &attach->out.card, attach->out.tun.ifindex,
-                                 &attach->peers, attach->plan->first_mac, &attach->out.wire,
-                                 error)) == -EADDRINUSE &&
+    while ((status = wire_attach(attach->rtnl, &join, &attach->out.wire, error)) == -EADDRINUSE &&
            attach->peers_chosen) {
         addr_set_done(&attach->peers);
         attach->peers_chosen = false;

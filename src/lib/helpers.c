@@ -53,15 +53,17 @@ int helpers_guard_fds(const struct peer_net *net, int ret_fds[CHILD_FDS_MAX])
 int helpers_guard_here(struct peer_net *net, const int *fds, struct guard *ret_guard,
                        struct peer_error *error)
 {
+    const struct wire_join join = {
+        .card = &net->card, .peers = &net->peers, .first_mac = net->first_mac};
     struct wire_hold wire = net->wire;
 
     if (!net->card.ifindex)
         return attach_guard(net->device, net->ifindex, &net->peers, fds[0], ret_guard, error);
     memcpy(wire.fds, fds, sizeof(*fds) * (size_t)wire.fd_count);
-    return wire_guard_again(&wire, &net->card, &net->peers, net->first_mac, ret_guard, error);
+    return wire_guard_again(&wire, &join, ret_guard, error);
 }
 
-struct errand {
+struct start {
     struct peer_net *net;
     struct guard guard;
 };
@@ -69,33 +71,37 @@ struct errand {
 /* In a helper process. */
 static int guard_there(void *arg, struct netns_result *result)
 {
-    struct errand *errand = arg;
+    struct start *start = arg;
     int fds[CHILD_FDS_MAX];
 
-    (void)helpers_guard_fds(errand->net, fds);
-    int status = helpers_guard_here(errand->net, fds, &errand->guard, &result->error);
+    (void)helpers_guard_fds(start->net, fds);
+    int status = helpers_guard_here(start->net, fds, &start->guard, &result->error);
 
     if (status == 0)
-        result->fds[result->fd_count++] = errand->guard.fd;
+        result->fds[result->fd_count++] = start->guard.fd;
     return status;
 }
 
 static int guard_again(struct peer_net *net, struct guard *ret_guard, struct peer_error *error)
 {
-    struct errand errand = {.net = net};
+    struct start start = {.net = net};
+    const struct netns_errand errand = {.place = net->netns,
+                                        .work = guard_there,
+                                        .arg = &start,
+                                        .data = &start,
+                                        .data_len = sizeof(start)};
     struct netns_result result = {0};
     int fds[CHILD_FDS_MAX];
 
     if (net->confined)
         return monitor_guard(net, ret_guard, error);
-    if (net->netns_fd < 0) {
+    if (net->netns.fd < 0) {
         (void)helpers_guard_fds(net, fds);
         return helpers_guard_here(net, fds, ret_guard, error);
     }
-    int status = netns_run(net->netns_fd, net->netns_owner, guard_there, &errand, &errand,
-                           sizeof(errand), &result, error);
+    int status = netns_run(&errand, &result, error);
     if (status == 0)
-        *ret_guard = (struct guard){.fd = result.fds[0], .pid = errand.guard.pid};
+        *ret_guard = (struct guard){.fd = result.fds[0], .pid = start.guard.pid};
     return status;
 }
 

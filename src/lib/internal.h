@@ -65,8 +65,7 @@ struct peer_net {
     bool offload;
     struct rtnl *rtnl; /* of the device's namespace */
     struct diag *diag;
-    int netns_fd; /* of the namespace the device is in, -1: our own */
-    pid_t netns_owner;
+    struct netns_place netns; /* that the device is in; fd -1: our own */
     bool isolate;
     struct netns_isolated isolated;
     bool has_program, program_started;

@@ -30,13 +30,17 @@ static int open_there(void *arg, struct netns_result *result)
 static void open_counters(struct peer_net *net)
 {
     struct counters counters = {.fds = {-1, -1, -1, -1}};
+    const struct netns_errand errand = {.place = net->netns,
+                                        .work = open_there,
+                                        .arg = &counters,
+                                        .data = &counters,
+                                        .data_len = sizeof(counters)};
     struct netns_result result = {0};
     int taken = 0;
 
-    if (net->netns_fd < 0)
+    if (net->netns.fd < 0)
         counters_open(&counters);
-    else if (netns_run(net->netns_fd, net->netns_owner, open_there, &counters, &counters,
-                       sizeof(counters), &result, NULL) == 0)
+    else if (netns_run(&errand, &result, NULL) == 0)
         for (int i = 0; i < COUNTERS_FILES; i++) {
             if (counters.fds[i] >= 0)
                 counters.fds[i] = result.fds[taken++];

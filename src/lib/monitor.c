@@ -146,7 +146,7 @@ static int start_here(struct peer_net *net, struct guard *ret_child, struct peer
     return 0;
 }
 
-struct errand {
+struct start {
     struct peer_net *net;
     struct guard child;
 };
@@ -154,25 +154,29 @@ struct errand {
 /* In a helper process. */
 static int start_there(void *arg, struct netns_result *result)
 {
-    struct errand *errand = arg;
-    int status = start_here(errand->net, &errand->child, &result->error);
+    struct start *start = arg;
+    int status = start_here(start->net, &start->child, &result->error);
 
     if (status == 0)
-        result->fds[result->fd_count++] = errand->child.fd;
+        result->fds[result->fd_count++] = start->child.fd;
     return status;
 }
 
 int monitor_start(struct peer_net *net, struct peer_error *error)
 {
-    struct errand errand = {.net = net};
+    struct start start = {.net = net};
+    const struct netns_errand errand = {.place = net->netns,
+                                        .work = start_there,
+                                        .arg = &start,
+                                        .data = &start,
+                                        .data_len = sizeof(start)};
     struct netns_result result = {0};
 
-    if (net->netns_fd < 0)
+    if (net->netns.fd < 0)
         return start_here(net, &net->monitor, error);
-    int status = netns_run(net->netns_fd, net->netns_owner, start_there, &errand, &errand,
-                           sizeof(errand), &result, error);
+    int status = netns_run(&errand, &result, error);
     if (status == 0)
-        net->monitor = (struct guard){.fd = result.fds[0], .pid = errand.child.pid};
+        net->monitor = (struct guard){.fd = result.fds[0], .pid = start.child.pid};
     return status;
 }
 

@@ -23,38 +23,42 @@ const char *peer_version(void)
 
 /* ---- the way to the namespace ---- */
 
-struct errand {
+struct attaching {
     const struct attach_plan *plan;
     struct attach_outcome outcome;
 };
 
 /* In the helper process. */
-static int errand_work(void *arg, struct netns_result *result)
+static int attach_there(void *arg, struct netns_result *result)
 {
-    struct errand *errand = arg;
-    int status = attach_run(errand->plan, &errand->outcome, &result->error);
-
+    struct attaching *attaching = arg;
     int *places[ATTACH_FDS_MAX];
+    int status = attach_run(attaching->plan, &attaching->outcome, &result->error);
 
     if (status == 0) {
-        result->fd_count = attach_list_fds(&errand->outcome, places);
+        result->fd_count = attach_list_fds(&attaching->outcome, places);
         for (int i = 0; i < result->fd_count; i++)
             result->fds[i] = *places[i];
     }
     return status;
 }
 
-static int attach_in_namespace(int netns_fd, pid_t owner, const struct attach_plan *plan,
+static int attach_in_namespace(struct netns_place place, const struct attach_plan *plan,
                                struct attach_outcome *ret_outcome, struct peer_error *error)
 {
-    struct errand errand = {.plan = plan};
+    struct attaching attaching = {.plan = plan};
+    const struct netns_errand errand = {.place = place,
+                                        .work = attach_there,
+                                        .arg = &attaching,
+                                        .data = &attaching.outcome,
+                                        .data_len = sizeof(attaching.outcome)};
     struct netns_result result = {0};
-    int status = netns_run(netns_fd, owner, errand_work, &errand, &errand.outcome,
-                           sizeof(errand.outcome), &result, error);
+    int *places[ATTACH_FDS_MAX];
+
+    int status = netns_run(&errand, &result, error);
     if (status < 0)
         return status;
-    *ret_outcome = errand.outcome;
-    int *places[ATTACH_FDS_MAX];
+    *ret_outcome = attaching.outcome;
     const int count = attach_list_fds(ret_outcome, places);
     for (int i = 0; i < count; i++)
         *places[i] = result.fds[i];
@@ -64,10 +68,10 @@ static int attach_in_namespace(int netns_fd, pid_t owner, const struct attach_pl
 static int attach_by_name(struct peer_net *net, const struct attach_plan *plan,
                           struct attach_outcome *ret_outcome, struct peer_error *error)
 {
-    net->netns_fd = netns_open(plan->config->netns, &net->netns_owner, error);
-    if (net->netns_fd < 0)
-        return net->netns_fd;
-    return attach_in_namespace(net->netns_fd, net->netns_owner, plan, ret_outcome, error);
+    net->netns.fd = netns_open(plan->config->netns, &net->netns.owner, error);
+    if (net->netns.fd < 0)
+        return net->netns.fd;
+    return attach_in_namespace(net->netns, plan, ret_outcome, error);
 }
 
 static int attach_isolated(struct peer_net *net, const struct attach_plan *plan,
@@ -79,9 +83,8 @@ static int attach_isolated(struct peer_net *net, const struct attach_plan *plan,
         return status;
     net->isolate = true;
     net->has_program = plan->config->isolate_argv != NULL;
-    net->netns_fd = dup(net->isolated.netns_fd);
-    net->netns_owner = net->isolated.holder;
-    return attach_in_namespace(net->netns_fd, net->netns_owner, plan, ret_outcome, error);
+    net->netns = (struct netns_place){dup(net->isolated.netns_fd), net->isolated.holder};
+    return attach_in_namespace(net->netns, plan, ret_outcome, error);
 }
 
 static int attach_anywhere(struct peer_net *net, const struct attach_plan *plan,
@@ -229,7 +232,7 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     list_init(&net->sent_pings);
     list_init(&net->listeners);
     list_init(&net->handles);
-    net->netns_fd = -1;
+    net->netns.fd = -1;
     net->guard.fd = -1;
     net->monitor.fd = -1;
     net->watch_fd = -1;
@@ -270,8 +273,8 @@ struct peer_net *peer_net_free(struct peer_net *net)
     if (net->isolate)
         end_isolation(net);
     guard_end(&net->monitor);
-    if (net->netns_fd >= 0)
-        close(net->netns_fd);
+    if (net->netns.fd >= 0)
+        close(net->netns.fd);
     if (net->peers.family)
         addr_set_done(&net->peers);
     free(net);
@@ -335,10 +338,14 @@ int peer_net_program_ended(struct peer_net *net, int *ret_status)
 int peer_net_has_listener(struct peer_net *net, int protocol, const struct peer_addr *addr,
                           uint16_t port)
 {
-    struct peer_addr peer = addr_set_at(&net->peers, 0);
+    const struct diag_packet packet = {.protocol = (uint8_t)protocol,
+                                       .local = *addr,
+                                       .port = port,
+                                       .peer = addr_set_at(&net->peers, 0),
+                                       .peer_port = 1,
+                                       .ifindex = net->arrival_ifindex};
     struct diag_socket socket;
-    int status = diag_lookup(net->diag, (uint8_t)protocol, addr, port, &peer, 1,
-                             net->arrival_ifindex, &socket, NULL);
+    int status = diag_lookup(net->diag, &packet, &socket, NULL);
     if (status == -ENOENT)
         return 0;
     return status < 0 ? status : 1;

@@ -192,7 +192,7 @@ static int observe(struct tracing *tracing, struct peer_error *error)
             ? -ECANCELED
             : dropreason_open(tracing->peer.family, tracing->net->device, &tracing->dropreason);
     return ingress_survey(tracing->net->rtnl, tracing->net->arrival_ifindex,
-                          tracing->net->netns_fd < 0, &tracing->ingress, error);
+                          tracing->net->netns.fd < 0, &tracing->ingress, error);
 }
 
 /* ---- the answer ---- */

@@ -102,8 +102,14 @@ static void look_up_route(struct tracing *tracing)
 
 static int find_socket(struct tracing *tracing, uint16_t peer_port, struct diag_socket *ret_socket)
 {
-    return diag_lookup(tracing->net->diag, tracing->protocol, &tracing->dst, tracing->dst_port,
-                       &tracing->peer, peer_port, tracing->net->arrival_ifindex, ret_socket, NULL);
+    const struct diag_packet packet = {.protocol = tracing->protocol,
+                                       .local = tracing->dst,
+                                       .port = tracing->dst_port,
+                                       .peer = tracing->peer,
+                                       .peer_port = peer_port,
+                                       .ifindex = tracing->net->arrival_ifindex};
+
+    return diag_lookup(tracing->net->diag, &packet, ret_socket, NULL);
 }
 
 void trace_look_up_listener(struct tracing *tracing)

@@ -107,14 +107,15 @@ int trace_survey(struct peer_net *net, struct trace_survey *ret_survey, int *fds
                  struct peer_error *error)
 {
     struct survey_work work = {.device = net->arrival, .wants_fds = fds != NULL};
+    const struct netns_errand errand = {.place = net->netns,
+                                        .work = survey_work,
+                                        .arg = &work,
+                                        .data = &work.found,
+                                        .data_len = sizeof(work.found)};
     struct netns_result result = {0};
-    int status;
 
-    if (net->netns_fd < 0)
-        status = survey_work(&work, &result);
-    else
-        status = netns_run(net->netns_fd, net->netns_owner, survey_work, &work, &work.found,
-                           sizeof(work.found), &result, error);
+    int status =
+        net->netns.fd < 0 ? survey_work(&work, &result) : netns_run(&errand, &result, error);
     if (status < 0)
         return status;
     *ret_survey = work.found.survey;

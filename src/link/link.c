@@ -394,16 +394,15 @@ static void fire(struct timer *timer, uint64_t now_ns)
 
 /* ---- life ---- */
 
-void link_init(struct link *link, const struct link_host *host, const struct link_spec *spec,
-               struct link_counters *counters, uint64_t seed, uint64_t peer_index,
-               enum link_direction direction)
+void link_init(struct link *link, const struct link_config *config)
 {
+    const uint64_t number = config->peer_index * 2 + (config->direction == LINK_DOWNLINK);
     struct rng rng;
 
-    *link = (struct link){.host = host, .spec = spec, .counters = counters};
+    *link = (struct link){.host = config->host, .spec = config->spec, .counters = config->counters};
     timer_init(&link->timer, fire);
-    rng_derive(&rng, seed, RNG_LINKS);
-    rng_derive(&rng, rng_next(&rng), peer_index * 2 + (direction == LINK_DOWNLINK));
+    rng_derive(&rng, config->seed, RNG_LINKS);
+    rng_derive(&rng, rng_next(&rng), number);
     link->key = rng_next(&rng);
     link->last_delay = rng_next(&rng);
     link->last_loss = high(rng_next(&rng));

@@ -99,13 +99,16 @@ struct link {
     bool bad;               /* the state of gemodel */
 };
 
-/**
- * `spec` and `counters` outlive the link and may be shared. `peer_index` and `direction` make its
- * random numbers its own.
- */
-void link_init(struct link *link, const struct link_host *host, const struct link_spec *spec,
-               struct link_counters *counters, uint64_t seed, uint64_t peer_index,
-               enum link_direction direction);
+struct link_config {
+    /* These outlive the link and may be shared. */
+    const struct link_host *host;
+    const struct link_spec *spec;
+    struct link_counters *counters;
+    /* These make its random numbers its own. */
+    uint64_t seed, peer_index;
+    enum link_direction direction;
+};
+void link_init(struct link *link, const struct link_config *config);
 /** Discards what is under way. A second time is harmless. */
 void link_done(struct link *link);
 /** Discards what is under way and goes on: the cable was pulled. */

@@ -29,28 +29,34 @@ static uint32_t ip_header_bytes(uint8_t family)
     return family == 6 ? IP6_HLEN : IP_HLEN;
 }
 
-/* An IP header for `payload` bytes that follow; `ip` is zeroed. */
-static void put_ip(uint8_t *ip, const struct peer_addr *src, const struct peer_addr *dst,
-                   uint8_t protocol, uint32_t payload, uint8_t ttl, uint8_t tos)
+/* What stands in an IP header. */
+struct ip_header {
+    const struct peer_addr *src, *dst;
+    uint8_t protocol, ttl, tos;
+    uint32_t payload; /* bytes that follow */
+};
+
+/* `ip` is zeroed. */
+static void put_ip(uint8_t *ip, const struct ip_header *header)
 {
-    if (src->family == 6) {
-        ip[0] = (uint8_t)(0x60 | tos >> 4);
-        ip[1] = (uint8_t)(tos << 4);
-        put16(ip + 4, payload);
-        ip[6] = protocol;
-        ip[7] = ttl;
-        memcpy(ip + 8, src->bytes, 16);
-        memcpy(ip + 24, dst->bytes, 16);
+    if (header->src->family == 6) {
+        ip[0] = (uint8_t)(0x60 | header->tos >> 4);
+        ip[1] = (uint8_t)(header->tos << 4);
+        put16(ip + 4, header->payload);
+        ip[6] = header->protocol;
+        ip[7] = header->ttl;
+        memcpy(ip + 8, header->src->bytes, 16);
+        memcpy(ip + 24, header->dst->bytes, 16);
         return;
     }
     ip[0] = 0x45;
-    ip[1] = tos;
-    put16(ip + 2, IP_HLEN + payload);
+    ip[1] = header->tos;
+    put16(ip + 2, IP_HLEN + header->payload);
     ip[6] = 0x40; /* don't fragment */
-    ip[8] = ttl;
-    ip[9] = protocol;
-    memcpy(ip + 12, src->bytes, 4);
-    memcpy(ip + 16, dst->bytes, 4);
+    ip[8] = header->ttl;
+    ip[9] = header->protocol;
+    memcpy(ip + 12, header->src->bytes, 4);
+    memcpy(ip + 16, header->dst->bytes, 4);
     uint16_t sum = checksum_finish(checksum_add(0, ip, IP_HLEN));
     memcpy(ip + 10, &sum, sizeof(sum));
 }
@@ -100,7 +106,12 @@ void forge_tcp(struct stack *stack, const struct forged_segment *segment)
     if (!frame)
         return;
     uint8_t *tcp = ip + at;
-    put_ip(ip, &tuple->local, &tuple->remote, IPPROTO_TCP, tcp_len, TCP_TTL, segment->tos);
+    put_ip(ip, &(struct ip_header){.src = &tuple->local,
+                                   .dst = &tuple->remote,
+                                   .protocol = IPPROTO_TCP,
+                                   .payload = tcp_len,
+                                   .ttl = TCP_TTL,
+                                   .tos = segment->tos});
     put16(tcp, tuple->local_port);
     put16(tcp + 2, tuple->remote_port);
     put32(tcp + 4, segment->seq);
@@ -139,8 +150,12 @@ void forge_icmp(struct stack *stack, const struct forged_icmp *message)
     uint64_t sum = v6 ? checksum_pseudo(&message->from, &message->to, protocol, len) : 0;
     uint16_t checksum = checksum_finish(checksum_add(sum, icmp, len));
     memcpy(icmp + 2, &checksum, sizeof(checksum));
-    put_ip(ip, &message->from, &message->to, protocol, len,
-           message->hops ? message->hops : ICMP_TTL, message->tos);
+    put_ip(ip, &(struct ip_header){.src = &message->from,
+                                   .dst = &message->to,
+                                   .protocol = protocol,
+                                   .payload = len,
+                                   .ttl = message->hops ? message->hops : ICMP_TTL,
+                                   .tos = message->tos});
     if (v6) {
         output_flow_label(stack, ip);
     } else {
@@ -206,7 +221,11 @@ static void put_quote(uint8_t *ip, const struct stack_conn *conn, const struct s
     uint32_t at = ip_header_bytes(tuple->local.family);
     uint8_t *transport = ip + at;
 
-    put_ip(ip, &tuple->remote, &tuple->local, conn->protocol, len - at, 63, 0);
+    put_ip(ip, &(struct ip_header){.src = &tuple->remote,
+                                   .dst = &tuple->local,
+                                   .protocol = conn->protocol,
+                                   .payload = len - at,
+                                   .ttl = 63});
     put16(transport, tuple->remote_port);
     put16(transport + 2, tuple->local_port);
     if (conn->protocol == IPPROTO_UDP) {
@@ -236,7 +255,11 @@ int stack_pmtu(struct stack *stack, struct stack_conn *conn, uint16_t mtu)
 
     uint8_t *icmp = ip + at;
     uint8_t protocol = v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-    put_ip(ip, &router, &tuple.remote, protocol, icmp_len, ICMP_TTL, 0);
+    put_ip(ip, &(struct ip_header){.src = &router,
+                                   .dst = &tuple.remote,
+                                   .protocol = protocol,
+                                   .payload = icmp_len,
+                                   .ttl = ICMP_TTL});
     icmp[0] = v6 ? V6_TOO_BIG : V4_UNREACHABLE;
     icmp[1] = v6 ? 0 : V4_FRAGMENTATION_NEEDED;
     put32(icmp + 4, mtu);

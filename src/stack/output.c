@@ -397,11 +397,10 @@ static uint16_t fold(uint64_t sum)
 }
 
 /* Leaves the pseudo-header's sum in the checksum field at `offset` of the transport header. */
-static void request_checksum(uint8_t *frame, uint8_t *transport, uint16_t offset,
-                             const struct peer_addr *src, const struct peer_addr *dst,
-                             uint8_t protocol, uint32_t len, struct frame_offload *offload)
+static void request_checksum(uint8_t *frame, uint8_t *transport, uint16_t offset, uint64_t pseudo,
+                             struct frame_offload *offload)
 {
-    uint16_t sum = fold(checksum_pseudo(src, dst, protocol, len));
+    uint16_t sum = fold(pseudo);
 
     memcpy(transport + offset, &sum, sizeof(sum));
     offload->flags = FRAME_NEEDS_CSUM;
@@ -460,10 +459,12 @@ static int64_t finish_ip(struct stack *stack, uint8_t *frame, uint8_t *ip, uint3
         if (transport[13] & TCP_RST)
             shape_reset(stack, transport);
         offload_tcp(stack, ip, transport, len - header, offload);
-        request_checksum(frame, transport, 16, &src, &dst, protocol, len - header, offload);
+        request_checksum(frame, transport, 16, checksum_pseudo(&src, &dst, protocol, len - header),
+                         offload);
     } else if (protocol == IPPROTO_UDP && !fragment && !transport[6] && !transport[7]) {
         offload_udp(stack, len - header, offload);
-        request_checksum(frame, transport, 6, &src, &dst, protocol, len - header, offload);
+        request_checksum(frame, transport, 6, checksum_pseudo(&src, &dst, protocol, len - header),
+                         offload);
     }
     if (src.family == 4) {
         const uint8_t *tcp = protocol == IPPROTO_TCP ? transport : NULL;

@@ -225,8 +225,9 @@ static void ask_for_set(struct nl *nl)
     if (!buf)
         return;
     buf[0] = '\0';
-    (void)nft_set_format(nl, NFPROTO_INET, "f", "__set0", (enum nft_kind)nft_pick(KIND_FIB_TYPE + 1),
-                         buf, room);
+    const struct nft_set set = {NFPROTO_INET, "f", "__set0",
+                                (enum nft_kind)nft_pick(KIND_FIB_TYPE + 1)};
+    (void)nft_set_format(nl, &set, buf, room);
     if (!memchr(buf, '\0', room))
         abort();
     free(buf);

@@ -16,7 +16,7 @@ static struct peer_net *make_net(struct simnet *net, const char *peers)
     assert_non_null(made);
     made->engine = simnet_engine(net);
     made->seed = simnet_seed(net);
-    made->netns_fd = -1;
+    made->netns.fd = -1;
     made->ifindex = 1; /* lo: there is one, whose drops are read */
     assert_int_equal(addr_set_parse(peers, &made->peers, NULL), 0);
     assert_int_equal(rtnl_open(&made->rtnl, NULL), 0);

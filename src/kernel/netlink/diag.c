@@ -219,23 +219,22 @@ int diag_listeners(struct diag *diag, uint8_t protocol, uint16_t port,
     return r;
 }
 
-static void build_lookup(struct nl_request *request, uint8_t protocol,
-                         const struct peer_addr *local, uint16_t port, const struct peer_addr *peer,
-                         uint16_t peer_port, int ifindex)
+static void build_lookup(struct nl_request *request, const struct diag_packet *packet)
 {
     /* For TCP "source" is the socket's side. For UDP it is the packet's: history, not design. */
-    const bool swap = protocol == IPPROTO_UDP;
-    const struct peer_addr *src = swap ? peer : local, *dst = swap ? local : peer;
+    const bool swap = packet->protocol == IPPROTO_UDP;
+    const struct peer_addr *src = swap ? &packet->peer : &packet->local;
+    const struct peer_addr *dst = swap ? &packet->local : &packet->peer;
     struct inet_diag_req_v2 info = {
-        .sdiag_family = (uint8_t)nl_family(local->family),
-        .sdiag_protocol = protocol,
+        .sdiag_family = (uint8_t)nl_family(packet->local.family),
+        .sdiag_protocol = packet->protocol,
         .idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1),
         .idiag_states = UINT32_MAX,
         .id =
             {
-                .idiag_sport = htons(swap ? peer_port : port),
-                .idiag_dport = htons(swap ? port : peer_port),
-                .idiag_if = (uint32_t)ifindex,
+                .idiag_sport = htons(swap ? packet->peer_port : packet->port),
+                .idiag_dport = htons(swap ? packet->port : packet->peer_port),
+                .idiag_if = (uint32_t)packet->ifindex,
                 .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE},
             },
     };
@@ -245,18 +244,17 @@ static void build_lookup(struct nl_request *request, uint8_t protocol,
     nl_begin(request, SOCK_DIAG_BY_FAMILY, 0, &info, sizeof(info));
 }
 
-int diag_lookup(struct diag *diag, uint8_t protocol, const struct peer_addr *local, uint16_t port,
-                const struct peer_addr *peer, uint16_t peer_port, int ifindex,
-                struct diag_socket *ret_socket, struct peer_error *error)
+int diag_lookup(struct diag *diag, const struct diag_packet *packet, struct diag_socket *ret_socket,
+                struct peer_error *error)
 {
     char text[PEER_ENDPOINT_TEXT];
     struct nl_answers answers = {0};
     struct nl_request request;
     struct diag_socket found;
 
-    assert(protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
-    assert(local->family == peer->family);
-    build_lookup(&request, protocol, local, port, peer, peer_port, ifindex);
+    assert(packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP);
+    assert(packet->local.family == packet->peer.family);
+    build_lookup(&request, packet);
     int r = nl_call(&diag->nl, &request, &answers);
     if (r == 0) {
         const struct nlmsghdr *m = nl_next(&answers, NULL);
@@ -265,13 +263,13 @@ int diag_lookup(struct diag *diag, uint8_t protocol, const struct peer_addr *loc
         r = m ? 0 : -ENOENT;
     }
     nl_answers_done(&answers);
-    (void)peer_endpoint_format(local, port, text);
+    (void)peer_endpoint_format(&packet->local, packet->port, text);
     if (r == -ENOENT)
         return error_set(error, PEER_ERROR_REMOTE, ENOENT, "no program listens on %s port %s",
-                         protocol_text(protocol), text);
+                         protocol_text(packet->protocol), text);
     if (r < 0)
         return nl_fail(&diag->nl, r, error, "look up the socket on %s port %s",
-                       protocol_text(protocol), text);
+                       protocol_text(packet->protocol), text);
     *ret_socket = found;
     return 0;
 }

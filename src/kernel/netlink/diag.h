@@ -33,13 +33,16 @@ struct diag_socket {
 int diag_listeners(struct diag *diag, uint8_t protocol, uint16_t port,
                    int (*each)(void *user, const struct diag_socket *socket), void *user,
                    struct peer_error *error);
-/**
- * The kernel's own look-up: who gets a packet from (peer, peer_port) to (local, port) that arrives
- * on `ifindex`? 0 with the socket, -ENOENT when nobody.
- */
-int diag_lookup(struct diag *diag, uint8_t protocol, const struct peer_addr *local, uint16_t port,
-                const struct peer_addr *peer, uint16_t peer_port, int ifindex,
-                struct diag_socket *ret_socket, struct peer_error *error);
+/** A packet from (peer, peer_port) to (local, port) that arrives on `ifindex`. */
+struct diag_packet {
+    uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+    struct peer_addr local, peer;
+    uint16_t port, peer_port;
+    int ifindex;
+};
+/** The kernel's own look-up: who gets it? 0 with the socket, -ENOENT when nobody. */
+int diag_lookup(struct diag *diag, const struct diag_packet *packet, struct diag_socket *ret_socket,
+                struct peer_error *error);
 
 /**
  * Has this machine TCP connections to addresses of `peers` that are not over yet (time-wait is) and

@@ -217,25 +217,16 @@ static int refuse_entry(int code, pid_t owner_pid, struct peer_error *error)
                      of, error_text(code));
 }
 
-struct errand {
-    int netns_fd;
-    pid_t owner_pid;
-    int (*work)(void *arg, struct netns_result *result);
-    void *arg;
-    void *data;
-    size_t data_len;
-};
-
-static _Noreturn void help(const struct errand *errand, int end, pid_t parent)
+static _Noreturn void help(const struct netns_errand *errand, int end, pid_t parent)
 {
     struct netns_result result = {0};
 
     child_watch_parent(parent, SIGKILL);
-    result.status = enter(errand->netns_fd, errand->owner_pid);
+    result.status = enter(errand->place.fd, errand->place.owner);
     if (child_watch_parent(parent, SIGKILL) < 0) /* again: new credentials undo it */
         _exit(EXIT_FAILURE);
     if (result.status < 0)
-        refuse_entry(-result.status, errand->owner_pid, &result.error);
+        refuse_entry(-result.status, errand->place.owner, &result.error);
     else
         result.status = errand->work(errand->arg, &result);
 
@@ -294,7 +285,7 @@ static int unpack(struct netns_result *result, int fd_count, struct peer_error *
     return result->status;
 }
 
-static int receive_result(int end, pid_t helper, const struct errand *errand,
+static int receive_result(int end, pid_t helper, const struct netns_errand *errand,
                           struct netns_result *ret_result, struct peer_error *error)
 {
     struct netns_result result;
@@ -324,15 +315,13 @@ static int receive_result(int end, pid_t helper, const struct errand *errand,
     return status;
 }
 
-int netns_run(int netns_fd, pid_t owner_pid, int (*work)(void *arg, struct netns_result *result),
-              void *arg, void *data, size_t data_len, struct netns_result *ret_result,
+int netns_run(const struct netns_errand *errand, struct netns_result *ret_result,
               struct peer_error *error)
 {
-    assert(data_len <= NETNS_DATA_MAX);
-    const struct errand errand = {netns_fd, owner_pid, work, arg, data, data_len};
     int ends[2];
     pid_t self = getpid();
 
+    assert(errand->data_len <= NETNS_DATA_MAX);
     int status = child_pair(ends);
     if (status < 0)
         return error_set(error, PEER_ERROR_MACHINE, -status, "cannot talk to a helper process: %s",
@@ -340,14 +329,14 @@ int netns_run(int netns_fd, pid_t owner_pid, int (*work)(void *arg, struct netns
     pid_t helper = child_fork();
     if (helper == 0) {
         close(ends[0]);
-        help(&errand, ends[1], self);
+        help(errand, ends[1], self);
     }
     close(ends[1]);
     if (helper < 0)
         status = error_set(error, PEER_ERROR_MACHINE, -helper, "cannot start a helper process: %s",
                            error_text(-helper));
     else
-        status = receive_result(ends[0], helper, &errand, ret_result, error);
+        status = receive_result(ends[0], helper, errand, ret_result, error);
     close(ends[0]);
     return status;
 }

@@ -38,26 +38,39 @@ struct netns_result {
     int status;              /* what `work` returned */
 };
 
+/** A namespace: its descriptor, and a process inside, 0 when not known. Where it is
+ *  said so, fd < 0 is our own. */
+struct netns_place {
+    int fd;
+    pid_t owner;
+};
+/** What is to be done there. */
+struct netns_errand {
+    struct netns_place place;
+    int (*work)(void *arg, struct netns_result *result);
+    void *arg;
+    void *data;      /* what `work` fills in the helper; it is copied back into the caller's */
+    size_t data_len; /* <= NETNS_DATA_MAX */
+};
+
 /**
- * Runs `work(arg, result)` in a forked helper inside the namespace `netns_fd` and waits for it.
+ * Runs `work(arg, result)` in a forked helper inside the namespace and waits for it.
  *
  * The helper has a copy of the caller's memory and descriptors, all signals blocked, and dies with
  * the calling thread. It ends by _exit: no atexit handler, no flush of stdio. `work` must not print
- * and must not wait for long. `data`/`data_len` (<= NETNS_DATA_MAX) is a buffer that `work` fills
- * in the helper and that is copied back into the caller's.
+ * and must not wait for long.
  *
  * Rootless: where we may not enter the namespace, the helper first enters the user namespace that
  * owns it, which the kernel allows to the user who made that (a rootless container's, an isolated
- * one's). `owner_pid` > 0 is a process inside, and is asked for its user namespace where the kernel
- * does not tell the owner; 0 when not known.
+ * one's). The process inside is asked for its user namespace where the kernel does not tell the
+ * owner.
  *
  * Returns what `work` returned (>= 0), with `ret_result` and `data` filled. Otherwise -errno, with
  * both untouched, no descriptor kept, and the text of `work`'s own error in `error`. EPERM: may not
  * enter. EIO: the helper died before it answered. EMFILE: no room for its descriptors.
  * `ret_result` may be NULL; descriptors are then closed.
  */
-int netns_run(int netns_fd, pid_t owner_pid, int (*work)(void *arg, struct netns_result *result),
-              void *arg, void *data, size_t data_len, struct netns_result *ret_result,
+int netns_run(const struct netns_errand *errand, struct netns_result *ret_result,
               struct peer_error *error);
 
 /**

@@ -94,9 +94,14 @@ const char *nft_protocol_text(uint8_t protocol);
 size_t nft_data_value(const struct nlattr *nest, uint8_t data[16]);
 /** The verdict within `nest` (NFTA_DATA_VERDICT), in words; false when there is none. */
 bool nft_verdict_format(const struct nlattr *nest, char *buf, size_t room);
+/** A set by its name, and how its elements are written. */
+struct nft_set {
+    uint8_t family;
+    const char *table, *name;
+    enum nft_kind kind;
+};
 /** "{ 80, 443 }": the elements of a set. 0 or -errno, then `buf` is untouched. */
-int nft_set_format(struct nl *nl, uint8_t family, const char *table, const char *set,
-                   enum nft_kind kind, char *buf, size_t room);
+int nft_set_format(struct nl *nl, const struct nft_set *set, char *buf, size_t room);
 
 /** nftrace_rule.c: the text of the expressions of a rule's message. Sets are asked for on `nl`
  * (NULL: they stay names). */

@@ -391,9 +391,9 @@ static void run_lookup(struct machine *machine, const struct nlattr *const *tabl
 
     (void)nl_get_text(table[NFTA_LOOKUP_SET], set, sizeof(set));
     /* A set without a name is of this rule alone: its elements are the rule's words. */
+    const struct nft_set wanted = {machine->family, machine->table, set, slot.kind};
     if (strncmp(set, "__", 2) != 0 || !machine->nl ||
-        nft_set_format(machine->nl, machine->family, machine->table, set, slot.kind, text,
-                       sizeof(text)) < 0)
+        nft_set_format(machine->nl, &wanted, text, sizeof(text)) < 0)
         (void)snprintf(text, sizeof(text), "@%s", set);
     say_pending(machine);
     const bool map = table[NFTA_LOOKUP_DREG];

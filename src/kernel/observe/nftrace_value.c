@@ -212,18 +212,17 @@ static bool parse_element(const struct nlattr *attribute, struct element *elemen
 }
 
 /** The elements of a set, sorted; -errno. */
-static int read_set(struct nl *nl, uint8_t family, const char *table_name, const char *set,
-                    struct element *elements)
+static int read_set(struct nl *nl, const struct nft_set *set, struct element *elements)
 {
     struct nl_answers answers = {0};
     struct nl_request request;
     int count = 0;
 
-    if (strlen(table_name) + strlen(set) > NL_REQUEST_BYTES - 64)
+    if (strlen(set->table) + strlen(set->name) > NL_REQUEST_BYTES - 64)
         return -ENAMETOOLONG;
-    nftrace_ask(&request, NFT_MSG_GETSETELEM, family);
-    nl_put(&request, NFTA_SET_ELEM_LIST_TABLE, table_name, strlen(table_name) + 1);
-    nl_put(&request, NFTA_SET_ELEM_LIST_SET, set, strlen(set) + 1);
+    nftrace_ask(&request, NFT_MSG_GETSETELEM, set->family);
+    nl_put(&request, NFTA_SET_ELEM_LIST_TABLE, set->table, strlen(set->table) + 1);
+    nl_put(&request, NFTA_SET_ELEM_LIST_SET, set->name, strlen(set->name) + 1);
     int status = nl_dump(nl, &request, &answers);
     for (const struct nlmsghdr *m = nl_next(&answers, NULL); m && status == 0;
          m = nl_next(&answers, m)) {
@@ -278,15 +277,14 @@ static void format_set(enum nft_kind kind, struct element *elements, int count, 
         (void)snprintf(buf + len, room - len, " }");
 }
 
-int nft_set_format(struct nl *nl, uint8_t family, const char *table, const char *set,
-                   enum nft_kind kind, char *buf, size_t room)
+int nft_set_format(struct nl *nl, const struct nft_set *set, char *buf, size_t room)
 {
     struct element *elements = calloc(ELEMENTS_MAX, sizeof(*elements));
     if (!elements)
         return -ENOMEM;
-    const int count = read_set(nl, family, table, set, elements);
+    const int count = read_set(nl, set, elements);
     if (count > 0)
-        format_set(kind, elements, count, buf, room);
+        format_set(set->kind, elements, count, buf, room);
     free(elements);
     return count > 0 ? 0 : -ENOENT;
 }

@@ -317,8 +317,8 @@ static int attach_tc_locked(struct rtnl *rtnl, const struct wire_job *job, struc
     return status;
 }
 
-static int join(struct rtnl *rtnl, const struct wire_job *job, struct wire_hold *wire,
-                struct peer_error *error)
+static int join_card(struct rtnl *rtnl, const struct wire_job *job, struct wire_hold *wire,
+                     struct peer_error *error)
 {
     const struct wire_tc none = {0};
     int *links = wire->fds + wire->fd_count;
@@ -382,44 +382,41 @@ static void undo_last(const struct guard_job *job, struct rtnl *rtnl, const void
 }
 
 /* `name` is of the first peer; the guardian has a copy. */
-static int start_guard(const struct wire_card *card, const struct addr_set *peers,
-                       struct peer_mac first_mac, int name, struct guard *ret_guard,
+static int start_guard(const struct wire_join *join, int name, struct guard *ret_guard,
                        struct peer_error *error)
 {
-    struct wire_guard guard = {.job = {.what = card->name,
+    struct wire_guard guard = {.job = {.what = join->card->name,
                                        .process_name = "peer-wire",
-                                       .peers = peers,
-                                       .ifindex = card->ifindex,
-                                       .vrf = card->vrf,
+                                       .peers = join->peers,
+                                       .ifindex = join->card->ifindex,
+                                       .vrf = join->card->vrf,
                                        .name = name,
                                        .undo_first = undo_first,
                                        .undo_last = undo_last,
                                        .user = &guard},
-                               .first_mac = first_mac};
+                               .first_mac = join->first_mac};
 
     _Static_assert(sizeof(struct wire_tc) <= GUARD_ORDER_MAX, "an order is one message");
     return guard_start(&guard.job, ret_guard, error);
 }
 
 /* Takes the first peer's name before. */
-static int reserve_and_guard(const struct wire_card *card, const struct addr_set *peers,
-                             struct peer_mac first_mac, struct wire_hold *wire,
+static int reserve_and_guard(const struct wire_join *join, struct wire_hold *wire,
                              struct peer_error *error)
 {
-    int name = reserve(card, peers, error);
+    int name = reserve(join->card, join->peers, error);
 
     if (name < 0)
         return name;
     wire->fds[wire->fd_count++] = name;
-    return start_guard(card, peers, first_mac, name, &wire->guard, error);
+    return start_guard(join, name, &wire->guard, error);
 }
 
-int wire_guard_again(const struct wire_hold *wire, const struct wire_card *card,
-                     const struct addr_set *peers, struct peer_mac first_mac,
+int wire_guard_again(const struct wire_hold *wire, const struct wire_join *join,
                      struct guard *ret_guard, struct peer_error *error)
 {
     struct guard guard;
-    int status = start_guard(card, peers, first_mac, wire->fds[0], &guard, error);
+    int status = start_guard(join, wire->fds[0], &guard, error);
 
     if (status < 0)
         return status;
@@ -433,21 +430,21 @@ int wire_guard_again(const struct wire_hold *wire, const struct wire_card *card,
     return 0;
 }
 
-int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
-                const struct addr_set *peers, struct peer_mac first_mac, struct wire_hold *ret_wire,
+int wire_attach(struct rtnl *rtnl, const struct wire_join *join, struct wire_hold *ret_wire,
                 struct peer_error *error)
 {
-    struct wire_job job = {.card = card, .tap_ifindex = tap_ifindex, .family = peers->family};
+    struct wire_job job = {
+        .card = join->card, .tap_ifindex = join->tap_ifindex, .family = join->peers->family};
     struct wire_hold wire = {.guard = {.fd = -1}};
     struct addr_prefix *prefixes;
 
-    job.prefix_count = exact_prefixes(peers, &prefixes, error);
+    job.prefix_count = exact_prefixes(join->peers, &prefixes, error);
     if (job.prefix_count < 0)
         return job.prefix_count;
     job.prefixes = prefixes;
-    int status = reserve_and_guard(card, peers, first_mac, &wire, error);
+    int status = reserve_and_guard(join, &wire, error);
     if (status == 0)
-        status = join(rtnl, &job, &wire, error);
+        status = join_card(rtnl, &job, &wire, error);
     free(prefixes);
     if (status < 0) {
         wire_detach(&wire);

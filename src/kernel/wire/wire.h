@@ -58,6 +58,13 @@ struct wire_hold {
     enum wire_variant variant;
     _Alignas(8) uint8_t order[GUARD_ORDER_MAX]; /* what the guardian was told to undo */
 };
+/** Whose wire, and who is on it. */
+struct wire_join {
+    const struct wire_card *card;
+    int tap_ifindex;
+    const struct addr_set *peers; /* peer i has the MAC mac_add(first_mac, i) */
+    struct peer_mac first_mac;
+};
 /**
  * Joins card and TAP device. By tcx, else (bpf(2) is not permitted, or a kernel before 6.6) by u32
  * and mirred, for which the TAP device must have the card's MAC.
@@ -68,16 +75,14 @@ struct wire_hold {
  * filters and holds no other). Until then the peers' addresses stay taken, and frames for them are
  * dropped.
  *
- * `peers`: peer i has the MAC mac_add(first_mac, i). -errno with text, and nothing is left;
- * -EADDRINUSE: somebody else's first peer on this card has that address.
+ * -errno with text, and nothing is left; -EADDRINUSE: somebody else's first peer on this card has
+ * that address.
  */
-int wire_attach(struct rtnl *rtnl, const struct wire_card *card, int tap_ifindex,
-                const struct addr_set *peers, struct peer_mac first_mac, struct wire_hold *ret_wire,
+int wire_attach(struct rtnl *rtnl, const struct wire_join *join, struct wire_hold *ret_wire,
                 struct peer_error *error);
-/** Another guardian, after somebody killed the first one: in the namespace of the calling thread. Its
- *  descriptor and process. 0 or -errno with text. */
-int wire_guard_again(const struct wire_hold *wire, const struct wire_card *card,
-                     const struct addr_set *peers, struct peer_mac first_mac,
+/** Another guardian, after somebody killed the first one: in the namespace of the calling thread.
+ *  Its descriptor and process. `join` without its TAP device. 0 or -errno with text. */
+int wire_guard_again(const struct wire_hold *wire, const struct wire_join *join,
                      struct guard *ret_guard, struct peer_error *error);
 /** Takes all away, and waits until the guardian has done its part (2 s at the most). Close the TAP
  *  device first: until then what it sends must arrive. Takes a zeroed one, and leaves one. */

@@ -97,6 +97,17 @@ static inline void bench_spec(struct bench *bench, const char *text)
         fail_msg("%s: %s", text, error.text);
 }
 
+static inline void bench_link(struct bench *bench, struct link *link, uint64_t seed,
+                              uint64_t peer_index, enum link_direction direction)
+{
+    link_init(link, &(struct link_config){.host = &bench->host,
+                                          .spec = &bench->spec,
+                                          .counters = &bench->counters,
+                                          .seed = seed,
+                                          .peer_index = peer_index,
+                                          .direction = direction});
+}
+
 static inline void bench_init(struct bench *bench, const char *text, uint64_t seed)
 {
     *bench = (struct bench){.now_ns = NS_PER_S};
@@ -108,7 +119,7 @@ static inline void bench_init(struct bench *bench, const char *text, uint64_t se
                                      .deliver = on_deliver,
                                      .note = on_note};
     bench_spec(bench, text);
-    link_init(&bench->link, &bench->host, &bench->spec, &bench->counters, seed, 0, LINK_UPLINK);
+    bench_link(bench, &bench->link, seed, 0, LINK_UPLINK);
 }
 
 /* Ends the link with whatever is under way: pool and timers must be empty, and the books right. */

@@ -194,8 +194,7 @@ static void peers_and_directions_have_dice_of_their_own(void **state)
     uint8_t *patterns[4];
     for (int i = 0; i < 4; i++) {
         bench_init(&bench, "loss 50%", 1);
-        link_init(&bench.link, &bench.host, &bench.spec, &bench.counters, 1, (uint64_t)i / 2,
-                  i % 2 ? LINK_DOWNLINK : LINK_UPLINK);
+        bench_link(&bench, &bench.link, 1, (uint64_t)i / 2, i % 2 ? LINK_DOWNLINK : LINK_UPLINK);
         send_many(&bench, 10000, 0);
         patterns[i] = loss_pattern(&bench, 10000);
         bench_done(&bench);
@@ -354,7 +353,7 @@ static void ten_thousand_links_hold_ten_frames_each(void **state)
     assert_non_null(links);
     assert_true(sizeof(*links) < 200);
     for (uint32_t i = 0; i < LINKS; i++)
-        link_init(&links[i], &bench.host, &bench.spec, &bench.counters, 1, i, LINK_DOWNLINK);
+        bench_link(&bench, &links[i], 1, i, LINK_DOWNLINK);
     assert_int_equal(bench.timers.count, 0);
     for (uint32_t j = 0; j < FRAMES; j++) {
         for (uint32_t i = 0; i < LINKS; i++)

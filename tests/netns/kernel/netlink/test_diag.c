@@ -100,8 +100,13 @@ static uint32_t inode_of(int fd)
 
 static int who(uint8_t protocol, const char *local, uint16_t port, struct diag_socket *ret_socket)
 {
-    const struct peer_addr l = addr(local), p = addr(strchr(local, ':') ? "::1" : "127.0.0.9");
-    return diag_lookup(diag, protocol, &l, port, &p, 1234, 1, ret_socket, &error);
+    const struct diag_packet packet = {.protocol = protocol,
+                                       .local = addr(local),
+                                       .port = port,
+                                       .peer = addr(strchr(local, ':') ? "::1" : "127.0.0.9"),
+                                       .peer_port = 1234,
+                                       .ifindex = 1};
+    return diag_lookup(diag, &packet, ret_socket, &error);
 }
 
 static void listeners_of_a_port_are_listed(void **state)

@@ -27,7 +27,8 @@ static void namespace_is_fresh_with_loopback_up(void **state)
 
     (void)state;
     assert_int_equal(netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, &error), 0);
-    int seen = netns_run(isolated.netns_fd, isolated.holder, look_at_interfaces, NULL, NULL, 0,
+    int seen = netns_run(&(struct netns_errand){.place = {isolated.netns_fd, isolated.holder},
+                                                .work = look_at_interfaces},
                          NULL, &error);
     assert_string_equal(error.text, "");
     assert_int_equal(seen, 1);

@@ -301,8 +301,12 @@ static void run_brings_home_descriptors_of_the_namespace(void **state)
     int fds = count_fds();
     int home = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    assert_int_equal(netns_run(foreign(state), 0, open_two_sockets, &cookie, &cookie,
-                               sizeof(cookie), &result, NULL),
+    assert_int_equal(netns_run(&(struct netns_errand){.place = {foreign(state), 0},
+                                                      .work = open_two_sockets,
+                                                      .arg = &cookie,
+                                                      .data = &cookie,
+                                                      .data_len = sizeof(cookie)},
+                               &result, NULL),
                      17);
     assert_int_equal(result.fd_count, 2);
     assert_int_equal(result.status, 17);
@@ -321,7 +325,10 @@ static void run_closes_descriptors_nobody_asked_for(void **state)
     uint64_t cookie = 0;
     int fds = count_fds();
 
-    assert_int_equal(netns_run(foreign(state), 0, open_two_sockets, &cookie, NULL, 0, NULL, NULL),
+    assert_int_equal(netns_run(&(struct netns_errand){.place = {foreign(state), 0},
+                                                      .work = open_two_sockets,
+                                                      .arg = &cookie},
+                               NULL, NULL),
                      17);
     assert_int_equal(cookie, 0); /* not given as data: the helper's copy alone was written */
     assert_int_equal(count_fds(), fds);
@@ -339,7 +346,13 @@ static void run_brings_home_4_kib_of_data(void **state)
     char data[NETNS_DATA_MAX] = "", expect[NETNS_DATA_MAX];
 
     memset(expect, 'z', sizeof(expect));
-    assert_int_equal(netns_run(foreign(state), 0, fill, data, data, sizeof(data), NULL, NULL), 0);
+    assert_int_equal(netns_run(&(struct netns_errand){.place = {foreign(state), 0},
+                                                      .work = fill,
+                                                      .arg = data,
+                                                      .data = data,
+                                                      .data_len = sizeof(data)},
+                               NULL, NULL),
+                     0);
     assert_memory_equal(data, expect, sizeof(data));
 }
 
@@ -356,9 +369,13 @@ static void run_brings_home_the_error_of_the_work(void **state)
     struct peer_error error = {0};
     int data = 4, fds = count_fds();
 
-    assert_int_equal(
-        netns_run(foreign(state), 0, fail_with_text, &data, &data, sizeof(data), &result, &error),
-        -EBUSY);
+    assert_int_equal(netns_run(&(struct netns_errand){.place = {foreign(state), 0},
+                                                      .work = fail_with_text,
+                                                      .arg = &data,
+                                                      .data = &data,
+                                                      .data_len = sizeof(data)},
+                               &result, &error),
+                     -EBUSY);
     assert_string_equal(error.text, "the name is taken; mend it");
     assert_int_equal(error.code, EBUSY);
     assert_int_equal(error.kind, PEER_ERROR_USAGE);
@@ -394,7 +411,10 @@ static void run_fails(void **state, int (*work)(void *, struct netns_result *), 
     struct peer_error error = {0};
     int fds = count_fds();
 
-    assert_int_equal(netns_run(foreign(state), 0, work, arg, NULL, 0, NULL, &error), -code);
+    assert_int_equal(
+        netns_run(&(struct netns_errand){.place = {foreign(state), 0}, .work = work, .arg = arg},
+                  NULL, &error),
+        -code);
     assert_int_equal(error.code, code);
     if (!strstr(error.text, text))
         fail_msg("\"%s\" is not in \"%s\"", text, error.text);
@@ -439,7 +459,8 @@ static void run_keeps_no_descriptor_when_there_is_no_room_for_all(void **state)
     tight = before;
     tight.rlim_cur = (rlim_t)lowest + 4; /* the socketpair, and few others */
     setrlimit(RLIMIT_NOFILE, &tight);
-    int status = netns_run(foreign(state), 0, return_stdio, NULL, NULL, 0, NULL, NULL);
+    int status = netns_run(
+        &(struct netns_errand){.place = {foreign(state), 0}, .work = return_stdio}, NULL, NULL);
     setrlimit(RLIMIT_NOFILE, &before);
     assert_int_equal(status, -EMFILE);
     assert_int_equal(count_fds(), fds);
@@ -460,7 +481,10 @@ static void run_flushes_no_stdio_of_the_caller(void **state)
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     FILE *file = fdopen(ends[1], "w");
     fputs("pending", file);
-    assert_int_equal(netns_run(foreign(state), 0, nothing, NULL, NULL, 0, NULL, NULL), 0);
+    assert_int_equal(
+        netns_run(&(struct netns_errand){.place = {foreign(state), 0}, .work = nothing}, NULL,
+                  NULL),
+        0);
     readable.fd = ends[0];
     assert_int_equal(poll(&readable, 1, 0), 0);
     fclose(file);
@@ -474,7 +498,10 @@ static void run_leaves_mask_and_namespace_of_the_caller_alone(void **state)
 
     assert_true(readlink("/proc/self/ns/net", ours, sizeof(ours) - 1) > 0);
     sigprocmask(SIG_SETMASK, NULL, &before);
-    assert_int_equal(netns_run(foreign(state), 0, nothing, NULL, NULL, 0, NULL, NULL), 0);
+    assert_int_equal(
+        netns_run(&(struct netns_errand){.place = {foreign(state), 0}, .work = nothing}, NULL,
+                  NULL),
+        0);
     sigprocmask(SIG_SETMASK, NULL, &after);
     for (int number = 1; number < NSIG; number++)
         assert_int_equal(sigismember(&before, number), sigismember(&after, number));
@@ -487,7 +514,8 @@ static void run_works_where_sigchld_is_ignored(void **state)
     int kill_number = SIGKILL;
 
     signal(SIGCHLD, SIG_IGN);
-    int status = netns_run(foreign(state), 0, nothing, NULL, NULL, 0, NULL, NULL);
+    int status = netns_run(&(struct netns_errand){.place = {foreign(state), 0}, .work = nothing},
+                           NULL, NULL);
     run_fails(state, die, &kill_number, EIO, "ended before it answered");
     signal(SIGCHLD, SIG_DFL);
     assert_int_equal(status, 0);
@@ -500,7 +528,8 @@ static void run_tells_who_may_not_enter(void **state)
     (void)state;
     int fd = netns_open("mine", NULL, &error);
     assert_true(fd >= 0);
-    assert_int_equal(netns_run(fd, 0, nothing, NULL, NULL, 0, NULL, &error), -EPERM);
+    assert_int_equal(
+        netns_run(&(struct netns_errand){.place = {fd, 0}, .work = nothing}, NULL, &error), -EPERM);
     assert_non_null(strstr(error.text, "no permission to enter the network namespace: "));
     assert_non_null(strstr(error.text, "try with sudo"));
     close(fd);
@@ -512,7 +541,9 @@ static void run_refuses_what_is_no_namespace(void **state)
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     (void)state;
-    assert_int_equal(netns_run(fd, 0, nothing, NULL, NULL, 0, NULL, &error), -EINVAL);
+    assert_int_equal(
+        netns_run(&(struct netns_errand){.place = {fd, 0}, .work = nothing}, NULL, &error),
+        -EINVAL);
     assert_non_null(strstr(error.text, "cannot enter the network namespace: "));
     close(fd);
 }
