@@ -3,6 +3,7 @@
  * peer ping: echo requests from a peer, with a summary like ping's.
  */
 #include "cli.h"
+#include "printer.h"
 
 #include <errno.h>
 #include <math.h>
@@ -43,6 +44,7 @@ static const struct option_def ping_table[] = {
 struct pinging {
     const struct ping_options *options;
     struct peer_net *net;
+    struct printer *printer; /* standard output */
     struct target target;
     int signal_fd;
     uint16_t id;
@@ -53,9 +55,11 @@ struct pinging {
     uint8_t seen[LATE_SEQUENCES / 8]; /* answered sequence numbers */
 };
 
+/* A line for each answer, as long as somebody reads them. */
 static bool prints(const struct pinging *pinging)
 {
-    return !pinging->options->quiet && !pinging->options->common.json;
+    return !pinging->options->quiet && !pinging->options->common.json &&
+           printer_takes_line(pinging->printer);
 }
 
 static void note_rtt(struct pinging *pinging, double rtt_ns)
@@ -162,7 +166,9 @@ static int ping_loop(struct pinging *pinging)
             if (event.type == PEER_EVENT_PING)
                 on_ping(pinging, &event);
         }
-        fflush(stdout);
+        if (fflush(stdout) != 0)
+            return 0; /* nobody reads any more */
+        printer_push(pinging->printer);
     }
 }
 
@@ -245,7 +251,6 @@ static int ping_in(struct pinging *pinging)
                peer_addr_format(&pinging->target.addr, target),
                peer_addr_format(&info.first_peer, from), (unsigned long long)options->size);
     status = ping_loop(pinging);
-    close(pinging->signal_fd);
     if (status < 0) {
         say("cannot send: %s", strerror(-status));
         return STATUS_MACHINE;
@@ -256,6 +261,22 @@ static int ping_in(struct pinging *pinging)
     print_summary(pinging);
     print_limits(pinging->net);
     return flush_output(status);
+}
+
+/* The net is gone before its report is waited for. */
+static int ping_and_print(struct pinging *pinging)
+{
+    int status = STATUS_MACHINE;
+
+    pinging->signal_fd = -1;
+    pinging->printer = printer_open();
+    if (pinging->printer)
+        status = ping_in(pinging);
+    status = close_net(pinging->net, &pinging->options->common, status);
+    status = printer_close(pinging->printer, pinging->signal_fd, status);
+    if (pinging->signal_fd >= 0)
+        close(pinging->signal_fd);
+    return status;
 }
 
 static int run_ping(void *options, int argc, char **argv)
@@ -283,7 +304,7 @@ static int run_ping(void *options, int argc, char **argv)
     if (status == 0)
         status = open_net(&ping->common, &pinging->target, false, &pinging->net);
     if (status == 0)
-        status = close_net(pinging->net, &ping->common, ping_in(pinging));
+        status = ping_and_print(pinging);
     free(pinging);
     return status;
 }

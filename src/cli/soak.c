@@ -176,19 +176,6 @@ static int choose_protocol(struct soak_options *options)
     return 0;
 }
 
-/* The schemes of protocols that take what `takes` asks about, as "http:// and redis://". */
-static void list_takers(bool (*takes)(const struct peer_protocol *), char *out, size_t room)
-{
-    struct peer_protocol protocol;
-    size_t len = 0;
-
-    for (size_t i = 0; peer_protocol(i, &protocol) && len < room; i++) {
-        if (takes(&protocol) && protocol.scheme)
-            len += (size_t)snprintf(out + len, room - len, "%s%s://", len ? " and " : "",
-                                    protocol.scheme);
-    }
-}
-
 static bool takes_headers(const struct peer_protocol *protocol)
 {
     return protocol->has_headers;
@@ -219,7 +206,7 @@ static int check_protocol(const struct soak_options *options)
     for (size_t i = 0; i < CLI_ARRAY_SIZE(rows); i++) {
         if (!rows[i].given || rows[i].takes(&protocol))
             continue;
-        list_takers(rows[i].takes, all, sizeof(all));
+        list_takers(rows[i].takes, "://", all, sizeof(all));
         return usage_error(&command_soak, "%s with %s targets", rows[i].names, all);
     }
     return 0;
@@ -355,6 +342,7 @@ static int wait_soak(struct soak_run *run)
         return status == -EINTR ? 0 : status;
     if (fds[1].revents & (POLLERR | POLLHUP))
         run->reader_left = true;
+    printer_push(run->printer);
     return fds[0].revents ? signals_take(run->signal_fd) : 0;
 }
 
@@ -456,6 +444,25 @@ static int soak_in(struct soak_run *run)
     return report_soak(run, &report, status);
 }
 
+/* The net is gone before its report is waited for. */
+static int soak_and_print(struct soak_run *run)
+{
+    const struct soak_options *options = run->options;
+    int status = STATUS_MACHINE;
+
+    run->progress = isatty(STDERR_FILENO) && !options->json_stream;
+    run->printer = printer_open();
+    if (run->printer)
+        status = soak_in(run);
+    peer_result_free(run->result);
+    peer_soak_free(run->soak);
+    status = close_net(run->net, &options->common, status);
+    status = printer_close(run->printer, run->signal_fd, status);
+    if (run->signal_fd >= 0)
+        close(run->signal_fd);
+    return status;
+}
+
 static int soak_with(struct soak_options *options, int argc, char **argv)
 {
     struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1};
@@ -482,20 +489,11 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
         status = open_hdr(&run);
     if (status == 0)
         status = open_net_any(&options->common, &options->target, &run.net);
-    if (status != 0) {
-        if (run.hdr_fd >= 0)
-            close(run.hdr_fd);
-        return status;
-    }
-    run.progress = isatty(STDERR_FILENO) && !options->json_stream;
-    status = soak_in(&run);
-    peer_result_free(run.result);
-    peer_soak_free(run.soak);
-    if (run.signal_fd >= 0)
-        close(run.signal_fd);
+    if (status == 0)
+        status = soak_and_print(&run);
     if (run.hdr_fd >= 0)
         close(run.hdr_fd);
-    return close_net(run.net, &options->common, status);
+    return status;
 }
 
 static int run_soak(void *options, int argc, char **argv)

@@ -3,6 +3,7 @@
 #define CLI_SOAK_H
 
 #include "cli.h"
+#include "printer.h"
 
 #include <peer/soak.h>
 
@@ -24,6 +25,7 @@ struct soak_run {
     struct peer_net *net;
     struct peer_soak *soak;
     struct peer_result *result; /* once it is over */
+    struct printer *printer; /* standard output */
     int signal_fd, hdr_fd;
     bool progress, reader_left;
     uint64_t start_ns, progress_ns;
@@ -32,6 +34,11 @@ struct soak_run {
 /* soak_url.c */
 /** Fills in the target and what it asks for: 0, or an exit status after a message. */
 int parse_url(struct soak_options *options, const char *url);
+
+/** The schemes of protocols that take what `takes` asks about, with `behind` behind each: "http://,
+ *  x:// and redis://". */
+void list_takers(bool (*takes)(const struct peer_protocol *), const char *behind, char *out,
+                 size_t room);
 
 /* soak_report.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);

@@ -316,7 +316,7 @@ static void print_line(json_t *entry)
 
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval)
 {
-    if (!run->options->json_stream)
+    if (!run->options->json_stream || !printer_takes_line(run->printer))
         return;
     json_t *entry = json_interval(interval);
     json_object_set_new(entry, "type", json_string("interval"));
@@ -626,6 +626,8 @@ int report_soak(struct soak_run *run, const struct peer_soak_report *report, int
     json_t *document = json_soak(run, report);
     if (run->options->json_stream) {
         json_object_set_new(document, "type", json_string("report"));
+        json_object_set_new(document, "intervals_left_out",
+                            json_integer(integer(printer_left_out(run->printer))));
         print_line(document);
         return flush_output(status);
     }

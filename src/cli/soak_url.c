@@ -62,6 +62,38 @@ static void list_schemes(char *out, size_t room)
     }
 }
 
+void list_takers(bool (*takes)(const struct peer_protocol *), const char *behind, char *out,
+                 size_t room)
+{
+    struct peer_protocol protocol;
+    const char *last = NULL; /* is put when it is known whether another follows */
+    size_t len = 0;
+
+    *out = 0;
+    for (size_t i = 0; peer_protocol(i, &protocol) && len < room; i++) {
+        if (!protocol.scheme || !takes(&protocol))
+            continue;
+        if (last)
+            len += (size_t)snprintf(out + len, room - len, "%s%s%s", len ? ", " : "", last, behind);
+        last = protocol.scheme;
+    }
+    if (last && len < room)
+        snprintf(out + len, room - len, "%s%s%s", len ? " and " : "", last, behind);
+}
+
+static bool takes_path(const struct peer_protocol *protocol)
+{
+    return protocol->has_path;
+}
+
+static int refuse_path(const char *path)
+{
+    char all[256];
+
+    list_takers(takes_path, "", all, sizeof(all));
+    return usage_error(&command_soak, "only %s targets have a path: \"%s\"", all, path);
+}
+
 /* Cuts "HOST:PORT", "[V6]:PORT" or either without a port in two; NULL: there is no port. */
 static int split_authority(char *authority, char **ret_port)
 {
@@ -111,7 +143,7 @@ static int take_path(struct soak_options *options, const struct scheme *scheme, 
     char *path = NULL;
 
     if (*rest && !scheme->has_path)
-        return usage_error(&command_soak, "only http targets have a path: \"%s\"", rest);
+        return refuse_path(rest);
     rest[strcspn(rest, "#")] = 0;
     if (*rest && asprintf(&path, "%s%s", *rest == '?' ? "/" : "", rest) < 0)
         return STATUS_MACHINE;
