@@ -161,6 +161,8 @@ struct peer_soak_report {
     double cpu_user_s, cpu_sys_s; /* of this process in the measured time */
     double cpu_spin_s;            /* of both: looking for answers instead of sleeping */
     uint64_t rss_bytes;
+    struct peer_limit_stats limits;          /* of the net, since its start, */
+    struct peer_link_stats uplink, downlink; /* likewise */
     const char *first_error;                         /* what the first error was, or NULL */
     const char *first_errors[PEER_SOAK_ERROR_KINDS]; /* and the first of each kind */
     const char *cannot_open; /* why connections could not be opened, or NULL */

@@ -199,8 +199,8 @@ void leave_net(struct peer_net *net, int signal_fd);
 /** The document that all commands begin with: version, seed, command, target, from, device. */
 /** Bounds that were met, one line each: on standard error, on standard output, as "limits". */
 void say_limits(struct peer_net *net);
-void print_limits(struct peer_net *net);
-json_t *json_limits(struct peer_net *net);
+void print_limits(const struct peer_limit_stats *stats);
+json_t *json_limits(const struct peer_limit_stats *stats);
 json_t *json_report(const char *command, struct peer_net *net, const struct target *target);
 /** Prints and frees it. STATUS_MACHINE when stdout does not take it, else `status`. */
 int json_print(json_t *document, int status);

@@ -472,6 +472,7 @@ int flush_output(int status)
 json_t *json_report(const char *command, struct peer_net *net, const struct target *target)
 {
     char peer[PEER_ADDR_TEXT], endpoint[PEER_ENDPOINT_TEXT];
+    struct peer_net_stats stats;
     struct peer_net_info info;
     json_t *document = json_pack("{s:s, s:s}", "version", peer_version(), "command", command);
 
@@ -493,7 +494,8 @@ json_t *json_report(const char *command, struct peer_net *net, const struct targ
             json_object_update_new(json_object_get(document, "device"),
                                    json_pack("{s:s, s:s}", "wire", info.wire, "wire_by",
                                              info.wire_filters ? "tc" : "tcx"));
-        json_object_set_new(document, "limits", json_limits(net));
+        if (peer_net_get_stats(net, &stats) == 0)
+            json_object_set_new(document, "limits", json_limits(&stats.limits));
     }
     return document;
 }

@@ -10,7 +10,10 @@ static const struct {
     size_t at;
     const char *name, *text;
 } limits[] = {
-#define LIMIT(field, words) {offsetof(struct peer_limit_stats, field), #field, words}
+#define LIMIT(field, words)                                                                        \
+    {                                                                                              \
+        offsetof(struct peer_limit_stats, field), #field, words                                    \
+    }
     LIMIT(half_open, "calls met too many half-open ones and had a SYN cookie for an answer"),
     LIMIT(strangers, "calls of strangers had no answer: 20 in a millisecond have one then"),
     LIMIT(icmp_errors, "ICMP errors were not sent: one address has six at once, then one a second"),
@@ -28,15 +31,12 @@ static uint64_t value_of(const struct peer_limit_stats *stats, size_t i)
     return *(const uint64_t *)(const void *)((const char *)stats + limits[i].at);
 }
 
-static void each_limit(struct peer_net *net, void (*line)(uint64_t count, const char *text))
+static void each_limit(const struct peer_limit_stats *stats,
+                       void (*line)(uint64_t count, const char *text))
 {
-    struct peer_net_stats stats;
-
-    if (peer_net_get_stats(net, &stats) < 0)
-        return;
     for (size_t i = 0; i < CLI_ARRAY_SIZE(limits); i++) {
-        if (value_of(&stats.limits, i))
-            line(value_of(&stats.limits, i), limits[i].text);
+        if (value_of(stats, i))
+            line(value_of(stats, i), limits[i].text);
     }
 }
 
@@ -52,23 +52,22 @@ static void print_line(uint64_t count, const char *text)
 
 void say_limits(struct peer_net *net)
 {
-    each_limit(net, say_line);
-}
-
-void print_limits(struct peer_net *net)
-{
-    each_limit(net, print_line);
-}
-
-json_t *json_limits(struct peer_net *net)
-{
     struct peer_net_stats stats;
+
+    if (peer_net_get_stats(net, &stats) == 0)
+        each_limit(&stats.limits, say_line);
+}
+
+void print_limits(const struct peer_limit_stats *stats)
+{
+    each_limit(stats, print_line);
+}
+
+json_t *json_limits(const struct peer_limit_stats *stats)
+{
     json_t *object = json_object();
 
-    if (peer_net_get_stats(net, &stats) < 0)
-        return object;
     for (size_t i = 0; i < CLI_ARRAY_SIZE(limits); i++)
-        json_object_set_new(object, limits[i].name,
-                            json_integer((json_int_t)value_of(&stats.limits, i)));
+        json_object_set_new(object, limits[i].name, json_integer((json_int_t)value_of(stats, i)));
     return object;
 }

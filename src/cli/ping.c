@@ -233,6 +233,7 @@ static json_t *json_summary(const struct pinging *pinging)
 static int ping_in(struct pinging *pinging)
 {
     const struct ping_options *options = pinging->options;
+    struct peer_net_stats stats;
     struct peer_net_info info;
     char target[PEER_ADDR_TEXT], from[PEER_ADDR_TEXT];
 
@@ -259,7 +260,8 @@ static int ping_in(struct pinging *pinging)
     if (options->common.json)
         return json_print(json_summary(pinging), status);
     print_summary(pinging);
-    print_limits(pinging->net);
+    if (peer_net_get_stats(pinging->net, &stats) == 0)
+        print_limits(&stats.limits);
     return flush_output(status);
 }
 

@@ -189,15 +189,13 @@ static json_t *json_link(const struct peer_link_stats *link)
                      "queued_max", integer(link->queued_max));
 }
 
-static void json_add_links(json_t *document, const struct soak_run *run)
+static void json_add_links(json_t *document, const struct peer_soak_report *report)
 {
-    struct peer_net_stats stats;
-
-    if (peer_net_get_stats(run->net, &stats) < 0 || (!stats.uplink.sent && !stats.downlink.sent))
+    if (!report->uplink.sent && !report->downlink.sent)
         return;
     json_object_set_new(document, "link",
-                        json_pack("{s:o, s:o}", "uplink", json_link(&stats.uplink), "downlink",
-                                  json_link(&stats.downlink)));
+                        json_pack("{s:o, s:o}", "uplink", json_link(&report->uplink), "downlink",
+                                  json_link(&report->downlink)));
 }
 
 static json_t *json_manner(const struct peer_soak_manner *manner, uint64_t duration_ns)
@@ -280,16 +278,16 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                         json_pack("{s:o, s:o, s:o}", "handshake", json_latency(&report->handshake),
                                   "first_byte", json_latency(&report->first_byte), "request",
                                   json_latency(&report->request)));
-    json_object_set_new(document, "tcp",
-                        json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "retransmits",
-                                  integer(report->retransmits), "syn_retransmits",
-                                  integer(report->syn_retransmits), "syn_repeated",
-                                  integer(report->syn_repeated), "ecn", "connections",
-                                  integer(report->ecn_connections), "marked",
-                                  integer(report->ecn_marked), "reduced",
-                                  integer(report->ecn_reduced)));
+    json_object_set_new(
+        document, "tcp",
+        json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "retransmits", integer(report->retransmits),
+                  "syn_retransmits", integer(report->syn_retransmits), "syn_repeated",
+                  integer(report->syn_repeated), "ecn", "connections",
+                  integer(report->ecn_connections), "marked", integer(report->ecn_marked),
+                  "reduced", integer(report->ecn_reduced)));
     json_object_set_new(document, "local", json_local(&report->local));
-    json_add_links(document, run);
+    json_add_links(document, report);
+    json_object_set_new(document, "limits", json_limits(&report->limits));
     if (*run->options->common.manners)
         json_add_manners(document, run, report->duration_ns);
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
@@ -540,16 +538,6 @@ static void print_link(const char *name, const struct peer_link_stats *link)
     putchar('\n');
 }
 
-static void print_links(const struct soak_run *run)
-{
-    struct peer_net_stats stats;
-
-    if (peer_net_get_stats(run->net, &stats) < 0)
-        return;
-    print_link("uplink", &stats.uplink);
-    print_link("downlink", &stats.downlink);
-}
-
 static void print_manner(const struct peer_soak_manner *manner)
 {
     const struct peer_soak_counts *counts = &manner->counts;
@@ -599,8 +587,9 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
                (unsigned long long)after_end(report));
     print_errors(run, report);
     print_local(report);
-    print_limits(run->net);
-    print_links(run);
+    print_limits(&report->limits);
+    print_link("uplink", &report->uplink);
+    print_link("downlink", &report->downlink);
     print_rate(report);
     if (counts->completed)
         printf("Requests/sec:    %.2f\n", per_s(timed.completed, report->duration_ns));

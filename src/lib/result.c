@@ -88,6 +88,9 @@ void peer_result_get_report(const struct peer_result *result, struct peer_soak_r
         .cpu_sys_s = value->cpu_sys_s,
         .cpu_spin_s = value->cpu_spin_s,
         .rss_bytes = value->rss_bytes,
+        .limits = value->limits,
+        .uplink = value->uplink,
+        .downlink = value->downlink,
         .first_error = figures_first_error(found),
         .cannot_open = found->cannot_open[0] ? found->cannot_open : NULL,
     };

@@ -194,6 +194,17 @@ static void report_sent(const struct peer_soak *soak, struct result *result)
     result->retransmits = now.retransmits - soak->sent_before.retransmits - result->syn_retransmits;
 }
 
+static void report_net(const struct peer_soak *soak, struct result *result)
+{
+    struct peer_net_stats stats;
+
+    if (peer_net_get_stats(soak->net, &stats) < 0)
+        return;
+    result->limits = stats.limits;
+    result->uplink = stats.uplink;
+    result->downlink = stats.downlink;
+}
+
 static void begin_measuring(struct peer_soak *soak)
 {
     read_local(soak, &soak->before);
@@ -302,6 +313,7 @@ static int fill_result(struct peer_soak *soak, struct result *result)
     report_sent(soak, result);
     report_local(soak, &result->local);
     report_cost(soak, result);
+    report_net(soak, result);
     for (size_t i = 0; i < soak->series.interval_count && status == 0; i++)
         status = result_add_interval(result, &soak->series.intervals[i]);
     return status;

@@ -266,18 +266,18 @@ static int add_share(struct result *into, const struct result_share *from)
 
 /* ---- the whole ---- */
 
-#define SUM(member)                                                                                \
+#define FIELD(member, rule)                                                                        \
     {                                                                                              \
-        offsetof(struct result, member), RESULT_SUM                                                \
+        offsetof(struct result, member), RESULT_##rule                                             \
     }
-#define MOST(member)                                                                               \
-    {                                                                                              \
-        offsetof(struct result, member), RESULT_MOST                                               \
-    }
-#define REAL(member)                                                                               \
-    {                                                                                              \
-        offsetof(struct result, member), RESULT_REAL                                               \
-    }
+#define SUM(member)  FIELD(member, SUM)
+#define MOST(member) FIELD(member, MOST)
+#define REAL(member) FIELD(member, REAL)
+#define LINK(link)                                                                                 \
+    SUM(link.sent), SUM(link.delivered), SUM(link.lost), SUM(link.overflowed),                     \
+        SUM(link.discarded), SUM(link.duplicated), SUM(link.corrupted), SUM(link.reordered),       \
+        SUM(link.delayed), FIELD(link.delay_mean_ns, MEAN), MOST(link.delay_max_ns),               \
+        SUM(link.queued), MOST(link.queued_max)
 /* Their places in the bytes of a result: only ever add at the end. */
 const struct result_field result_fields[] = {
     MOST(duration_ns),
@@ -308,8 +308,30 @@ const struct result_field result_fields[] = {
     REAL(cpu_waited_s),
     REAL(cpu_throttled_s),
     SUM(rss_bytes),
+    SUM(limits.half_open),
+    SUM(limits.strangers),
+    SUM(limits.icmp_errors),
+    SUM(limits.challenges),
+    SUM(limits.fragments),
+    SUM(limits.unread),
+    SUM(limits.gaps),
+    SUM(limits.unacknowledged),
+    SUM(limits.neighbours),
+    LINK(uplink),
+    LINK(downlink),
 };
 const size_t result_field_count = ARRAY_SIZE(result_fields);
+
+/* Of all frames that were delayed. Before their numbers are added. */
+static void add_mean(struct peer_link_stats *into, const struct peer_link_stats *from)
+{
+    double delayed = (double)into->delayed + (double)from->delayed;
+    double sum = (double)into->delay_mean_ns * (double)into->delayed +
+                 (double)from->delay_mean_ns * (double)from->delayed;
+
+    if (delayed > 0)
+        into->delay_mean_ns = (uint64_t)(sum / delayed);
+}
 
 static void add_fields(struct result *into, const struct result *from)
 {
@@ -320,7 +342,7 @@ static void add_fields(struct result *into, const struct result *from)
             *(double *)to += *(const double *)add;
         else if (result_fields[i].rule == RESULT_SUM)
             *(uint64_t *)to += *(const uint64_t *)add;
-        else
+        else if (result_fields[i].rule == RESULT_MOST)
             *(uint64_t *)to = MAX(*(uint64_t *)to, *(const uint64_t *)add);
     }
 }
@@ -347,6 +369,8 @@ int result_add(struct result *into, const struct result *from)
 {
     int status = figures_add(&into->found, &from->found);
 
+    add_mean(&into->uplink, &from->uplink);
+    add_mean(&into->downlink, &from->downlink);
     add_fields(into, from);
     for (size_t i = 0; i < from->share_count && status == 0; i++)
         status = add_share(into, &from->shares[i]);

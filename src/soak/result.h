@@ -86,6 +86,8 @@ struct result {
     uint64_t ecn_connections, ecn_marked, ecn_reduced;
     double cpu_user_s, cpu_sys_s, cpu_spin_s, cpu_waited_s, cpu_throttled_s;
     uint64_t rss_bytes;
+    struct peer_limit_stats limits;
+    struct peer_link_stats uplink, downlink;
     struct result_share *shares;
     size_t share_count;
     struct result_interval *intervals; /* by their start */

@@ -9,7 +9,12 @@ enum { COUNTS = sizeof(struct peer_soak_counts) / sizeof(uint64_t) };
 void counts_add(struct peer_soak_counts *into, const struct peer_soak_counts *from);
 
 /* What becomes of a number when two results are added. */
-enum result_rule { RESULT_SUM, RESULT_MOST, RESULT_REAL /* a double, summed */ };
+enum result_rule {
+    RESULT_SUM,
+    RESULT_MOST,
+    RESULT_MEAN, /* not added by itself */
+    RESULT_REAL, /* a double, summed */
+};
 struct result_field {
     size_t at;
     enum result_rule rule;

@@ -77,6 +77,9 @@ static void to_result(struct measure *measure, struct result *ret_result)
     assert_int_equal(figures_add(&ret_result->found, &measure->found), 0);
     ret_result->duration_ns = INTERVALS * NS_PER_S;
     ret_result->cpu_user_s = 0.25;
+    ret_result->uplink.delayed = measure->found.counts.completed;
+    ret_result->uplink.delay_mean_ns = 1000 * (measure->found.counts.completed % 7);
+    ret_result->uplink.queued_max = measure->found.counts.completed;
     ret_result->local.syn_cookies = measure->found.counts.completed / 3;
     struct result_share *share = result_new_share(ret_result);
     assert_non_null(share);
@@ -181,6 +184,9 @@ static void the_sum_of_the_parts_is_the_whole(uint64_t seed, size_t parts, bool 
     assert_int_equal(sum.share_count, 1);
     assert_figures(&whole.shares[0].found, &sum.shares[0].found, false);
     assert_int_equal(sum.shares[0].begun, 3 * parts);
+    assert_int_equal(sum.uplink.delayed, whole.uplink.delayed);
+    assert_true(sum.uplink.delay_mean_ns <= 6000);
+    assert_true(sum.uplink.queued_max <= whole.uplink.queued_max);
     assert_true(sum.cpu_user_s == 0.25 * (double)parts);
     assert_int_equal(sum.duration_ns, INTERVALS * NS_PER_S);
     result_done(&sum);
