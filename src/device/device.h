@@ -58,14 +58,14 @@ static inline int device_fd(const struct device *device)
 {
     return device->ops->fd(device);
 }
-/** NULL is taken; returns NULL. The kernel removes the device with it. */
+/** NULL is taken; returns NULL. */
 struct device *device_free(struct device *device);
 
 enum { DEVICE_IOV_MAX = 64 };
 
 /** TUN or TAP: wraps a descriptor that kernel/netlink/tun.h opened. */
 struct device_tun_config {
-    int fd; /* owned from now on, also on error */
+    int fd; /* the caller's, who closes it when the device is freed */
     enum frame_layer layer;
     const char *name;
     uint32_t mtu;

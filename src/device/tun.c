@@ -134,7 +134,6 @@ static int tun_fd(const struct device *device)
 
 static void tun_free(struct device *device)
 {
-    close(tun_of(device)->fd);
     free(device);
 }
 
@@ -144,10 +143,8 @@ int device_tun_new(const struct device_tun_config *config, struct device **ret_d
         .send = tun_send, .recv = tun_recv, .fd = tun_fd, .free = tun_free};
     struct device_tun *tun = calloc(1, sizeof(*tun));
 
-    if (!tun) {
-        close(config->fd);
+    if (!tun)
         return -ENOMEM;
-    }
     assert(strlen(config->name) < sizeof(tun->device.name));
     tun->fd = config->fd;
     tun->device.ops = &ops;

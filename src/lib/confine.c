@@ -39,12 +39,9 @@ static int prepare(struct peer_net *net, const struct peer_confine_config *confi
                    struct peer_error *error)
 {
     if (config->soaks)
-        meters_open(net);
-    int status = monitor_start(net, error);
-    if (status < 0)
-        return status;
-    net->confined = true;
-    return helpers_watch_monitor(net);
+        attachment_open_meters(&net->attachment);
+    int status = attachment_confine(&net->attachment, error);
+    return status < 0 ? status : helpers_watch_monitor(net);
 }
 
 int peer_confine(struct peer_net *net, const struct peer_confine_config *config,
@@ -60,7 +57,7 @@ int peer_confine(struct peer_net *net, const struct peer_confine_config *config,
         .gid = config->gid,
     };
 
-    int status = net && !net->confined ? prepare(net, config, error) : 0;
+    int status = net && !net->attachment.confined ? prepare(net, config, error) : 0;
     return status < 0 ? status : confine_process(&confine, error);
 }
 

@@ -3,6 +3,7 @@
  * One function a check, in a table. Each looks and says; none changes anything. A namespace that is
  * made for a try is gone when the check returns.
  */
+#include "attachment/attach.h"
 #include "base/addr_set.h"
 #include "base/error.h"
 #include "base/macro.h"
@@ -10,7 +11,6 @@
 #include "kernel/netns/netns.h"
 #include "kernel/observe/sysctl.h"
 #include "kernel/wire/wire.h"
-#include "lib/attach.h"
 #include "lib/doctor_internal.h"
 
 #include <peer/doctor.h>

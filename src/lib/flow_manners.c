@@ -50,7 +50,7 @@ int manners_read(const struct peer_net *net, const char *manners, bool udp,
     const struct manner_context context = {.udp = udp,
                                            .accepts = use == PEER_MANNER_LISTEN,
                                            .shares = use != PEER_MANNER_CONNECT,
-                                           .peers = net ? net->peers.count : UINT64_MAX};
+                                           .peers = net ? net->attachment.peers.count : UINT64_MAX};
 
     return manners_parse(manners, &context, specs, error);
 }
@@ -73,7 +73,8 @@ int manners_check_target(struct peer_net *net, const struct manner_spec *specs, 
     for (int i = 0; i < count; i++) {
         if (!specs[i].manner->caller)
             continue;
-        if (rtnl_route_lookup(net->rtnl, &lookup, &route, NULL) == 0 && route.type == RTN_LOCAL)
+        if (rtnl_route_lookup(net->attachment.rtnl, &lookup, &route, NULL) == 0 &&
+            route.type == RTN_LOCAL)
             return 0;
         return error_set(error, PEER_ERROR_MACHINE, EPERM,
                          "\"%s\" goes to this machine's addresses only, and %s is none of them",
@@ -95,8 +96,8 @@ int manners_dress(struct flow *flow, const struct manner_spec *specs, int count)
 
 void manners_dress_caller(struct peer_listener *listener, struct flow *flow)
 {
-    int drawn = manner_draw(listener->manners, listener->manner_count, listener->net->seed,
-                            listener->callers++);
+    int drawn = manner_draw(listener->manners, listener->manner_count,
+                            listener->net->attachment.seed, listener->callers++);
 
     for (int i = 0; i < listener->manner_count; i++) {
         if (i == drawn || listener->manners[i].share < 0)

@@ -2,18 +2,10 @@
 #ifndef LIB_INTERNAL_H
 #define LIB_INTERNAL_H
 
-#include "base/addr_set.h"
+#include "attachment/attachment.h"
 #include "base/error.h"
 #include "base/macro.h"
 #include "engine/engine.h"
-#include "kernel/netlink/diag.h"
-#include "kernel/netlink/rtnl.h"
-#include "kernel/netlink/watch.h"
-#include "kernel/netns/child.h"
-#include "kernel/netns/netns.h"
-#include "kernel/observe/counters.h"
-#include "kernel/observe/cpu.h"
-#include "lib/attach.h"
 #include "manner/manner.h"
 #include "serve/serve.h"
 #include "soak/result.h"
@@ -38,46 +30,14 @@ struct leaving {
     uint64_t look_ns, look_delay_ns;
 };
 
-/* What soaks read besides: see meters.c. */
-struct meters {
-    bool open;
-    struct counters counters; /* of the device's namespace */
-    struct cpu_files cpu;     /* of this process, */
-    int statm;                /* likewise; -1: there is none */
-};
-
 struct peer_net {
-    struct addr_set peers;
-    struct peer_mac first_mac;
-    enum peer_device_kind kind;
-    char device[IF_NAMESIZE];
-    int ifindex;
-    char arrival[IF_NAMESIZE]; /* the device by which packets arrive: the wire's, else ours */
-    int arrival_ifindex;
-    struct wire_hold wire;
-    struct wire_card card; /* ifindex 0: no wire */
-    struct guard guard; /* fd -1: none */
-    uint32_t mtu;
-    uint32_t device_mtu; /* with a card's wire: as it was made, and no card makes it larger */
-    struct peer_addr local;
-    enum peer_neighbours neighbours;
-    uint64_t seed;
-    bool offload;
-    struct rtnl *rtnl; /* of the device's namespace */
-    struct diag *diag;
-    struct netns_place netns; /* that the device is in; fd -1: our own */
-    bool isolate;
-    struct netns_isolated isolated;
-    bool has_program, program_started;
-    struct engine *engine;
+    struct attachment attachment;
+    struct engine *engine; /* on the attachment's queue */
     struct leaving leaving;
+    bool offload;
     bool forwards; /* the targets may be other machines */
     struct notices notices;
-    struct meters meters;
-    struct guard monitor; /* see monitor.c; fd -1: none */
-    bool confined;        /* privileges are gone: what needs them is the monitor's */
-    int watch_fd; /* see watch.c, as for what follows */
-    struct standing standing;
+    /* see watch.c */
     bool device_up, device_told, card_up, card_told, card_gone, route_told;
     struct addr_prefix route_gone; /* family 0: none */
     struct list pending;    /* flows with events to take */
@@ -122,35 +82,17 @@ void notice_add(struct peer_net *net, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* watch.c */
-int watch_start(struct peer_net *net, const struct attach_outcome *outcome);
+int watch_start(struct peer_net *net);
 
 /* helpers.c */
 int helpers_watch(struct peer_net *net);
 /** Likewise the monitor, once there is one. */
 int helpers_watch_monitor(struct peer_net *net);
-/** What a guardian is to hold of this process's: how many. */
-int helpers_guard_fds(const struct peer_net *net, int ret_fds[CHILD_FDS_MAX]);
-/** Another guardian, in the namespace of the calling thread. `fds` as above. */
-int helpers_guard_here(struct peer_net *net, const int *fds, struct guard *ret_guard,
-                       struct peer_error *error);
 
-/* monitor.c: a child that does what a confined process may not; all wait for its answer */
-/** Forks it. 0 or -errno with text. */
-int monitor_start(struct peer_net *net, struct peer_error *error);
-/** What stands on the machine for the peers, again: see standing_restore. */
-int monitor_restore(struct peer_net *net, struct peer_error *error);
-/** The MAC of the device. */
-int monitor_set_mac(struct peer_net *net, const struct peer_mac *mac, struct peer_error *error);
-/** Another guardian. */
-int monitor_guard(struct peer_net *net, struct guard *ret_guard, struct peer_error *error);
-/** Kills what is left in an isolated namespace that nobody holds. */
-int monitor_clear(struct peer_net *net, struct peer_error *error);
-
-/* meters.c */
-/** Opens what is not open yet. */
-void meters_open(struct peer_net *net);
-void meters_close(struct meters *meters);
-uint64_t meters_resident_bytes(const struct meters *meters);
+/* link.c */
+/** Both directions, as a configuration has them. 0 or -errno with text. */
+int links_read(const char *uplink, const char *downlink, struct link_spec ret_specs[2],
+               struct peer_error *error);
 
 /* flow.c */
 struct flow *net_flow_accept(void *user, struct stack_listener *listener,

@@ -50,7 +50,7 @@ static bool is_heard(struct peer_net *net, uint64_t now_ns)
         return false;
     leaving->look_ns = now_ns + leaving->look_delay_ns;
     leaving->look_delay_ns = MIN(2 * leaving->look_delay_ns, LOOK_MOST);
-    return diag_has_connections(net->diag, &net->peers) <= 0;
+    return diag_has_connections(net->attachment.diag, &net->attachment.peers) <= 0;
 }
 
 /* All is quiet here. */

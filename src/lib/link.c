@@ -4,18 +4,30 @@
  */
 #include "lib/internal.h"
 
+int links_read(const char *uplink, const char *downlink, struct link_spec ret_specs[2],
+               struct peer_error *error)
+{
+    const char *const texts[2] = {[LINK_UPLINK] = uplink, [LINK_DOWNLINK] = downlink};
+
+    for (int i = 0; i < 2; i++) {
+        link_spec_clear(&ret_specs[i]);
+        int status =
+            texts[i] ? link_spec_parse(texts[i], (enum link_direction)i, &ret_specs[i], error) : 0;
+        if (status < 0)
+            return status;
+    }
+    return 0;
+}
+
 int peer_net_set_link(struct peer_net *net, const char *uplink, const char *downlink,
                       struct peer_error *error)
 {
     const char *const texts[2] = {[LINK_UPLINK] = uplink, [LINK_DOWNLINK] = downlink};
     struct link_spec specs[2];
 
-    for (int i = 0; i < 2; i++) {
-        int status =
-            texts[i] ? link_spec_parse(texts[i], (enum link_direction)i, &specs[i], error) : 0;
-        if (status < 0)
-            return status;
-    }
+    int status = links_read(uplink, downlink, specs, error);
+    if (status < 0)
+        return status;
     struct wires *wires = engine_wires(net->engine);
     if (!wires)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
@@ -28,7 +40,7 @@ int peer_net_set_link(struct peer_net *net, const char *uplink, const char *down
 
 int peer_net_unplug(struct peer_net *net, const struct peer_addr *peer, bool unplugged)
 {
-    int64_t index = addr_set_find(&net->peers, peer);
+    int64_t index = addr_set_find(&net->attachment.peers, peer);
     if (index < 0)
         return -EADDRNOTAVAIL;
     struct wires *wires = engine_wires(net->engine);
@@ -37,7 +49,7 @@ int peer_net_unplug(struct peer_net *net, const struct peer_addr *peer, bool unp
 
 bool peer_net_is_unplugged(struct peer_net *net, const struct peer_addr *peer)
 {
-    int64_t index = addr_set_find(&net->peers, peer);
+    int64_t index = addr_set_find(&net->attachment.peers, peer);
     struct wires *wires = engine_wires(net->engine);
 
     return index >= 0 && wires && wires_is_unplugged(wires, (uint64_t)index);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The life of a peer_net: plan, namespace, device, engine, in this order; and back.
- *
- * The device is made in the namespace it is wanted in. When that is not our own, a helper process
- * enters it, does the work and passes the descriptors home, so that this process never moves.
+ * The life of a peer_net: what stands on the machine (src/attachment), then the engine on it; and
+ * back.
  */
 #include "lib/internal.h"
 
@@ -21,96 +19,7 @@ const char *peer_version(void)
     return PEER_VERSION;
 }
 
-/* ---- the way to the namespace ---- */
-
-struct attaching {
-    const struct attach_plan *plan;
-    struct attach_outcome outcome;
-};
-
-/* In the helper process. */
-static int attach_there(void *arg, struct netns_result *result)
-{
-    struct attaching *attaching = arg;
-    int *places[ATTACH_FDS_MAX];
-    int status = attach_run(attaching->plan, &attaching->outcome, &result->error);
-
-    if (status == 0) {
-        result->fd_count = attach_list_fds(&attaching->outcome, places);
-        for (int i = 0; i < result->fd_count; i++)
-            result->fds[i] = *places[i];
-    }
-    return status;
-}
-
-static int attach_in_namespace(struct netns_place place, const struct attach_plan *plan,
-                               struct attach_outcome *ret_outcome, struct peer_error *error)
-{
-    struct attaching attaching = {.plan = plan};
-    const struct netns_errand errand = {.place = place,
-                                        .work = attach_there,
-                                        .arg = &attaching,
-                                        .data = &attaching.outcome,
-                                        .data_len = sizeof(attaching.outcome)};
-    struct netns_result result = {0};
-    int *places[ATTACH_FDS_MAX];
-
-    int status = netns_run(&errand, &result, error);
-    if (status < 0)
-        return status;
-    *ret_outcome = attaching.outcome;
-    const int count = attach_list_fds(ret_outcome, places);
-    for (int i = 0; i < count; i++)
-        *places[i] = result.fds[i];
-    return 0;
-}
-
-static int attach_by_name(struct peer_net *net, const struct attach_plan *plan,
-                          struct attach_outcome *ret_outcome, struct peer_error *error)
-{
-    net->netns.fd = netns_open(plan->config->netns, &net->netns.owner, error);
-    if (net->netns.fd < 0)
-        return net->netns.fd;
-    return attach_in_namespace(net->netns, plan, ret_outcome, error);
-}
-
-static int attach_isolated(struct peer_net *net, const struct attach_plan *plan,
-                           struct attach_outcome *ret_outcome, struct peer_error *error)
-{
-    int status =
-        netns_isolate(plan->config->isolate_argv, NETNS_STDIO_ASIDE, &net->isolated, error);
-    if (status < 0)
-        return status;
-    net->isolate = true;
-    net->has_program = plan->config->isolate_argv != NULL;
-    net->netns = (struct netns_place){dup(net->isolated.netns_fd), net->isolated.holder};
-    return attach_in_namespace(net->netns, plan, ret_outcome, error);
-}
-
-static int attach_anywhere(struct peer_net *net, const struct attach_plan *plan,
-                           struct attach_outcome *ret_outcome, struct peer_error *error)
-{
-    if (plan->config->isolate)
-        return attach_isolated(net, plan, ret_outcome, error);
-    if (plan->config->netns)
-        return attach_by_name(net, plan, ret_outcome, error);
-    return attach_run(plan, ret_outcome, error);
-}
-
 /* ---- birth ---- */
-
-/* The peers move from the plan (or from what was chosen) into the net. */
-static int take_peers(struct peer_net *net, struct attach_plan *plan,
-                      const struct attach_outcome *outcome, struct peer_error *error)
-{
-    char text[PEER_ADDR_TEXT];
-
-    if (!plan->peers.family)
-        return addr_set_parse(peer_addr_format(&outcome->chosen, text), &net->peers, error);
-    net->peers = plan->peers;
-    memset(&plan->peers, 0, sizeof(plan->peers));
-    return 0;
-}
 
 /* The last address of the prefix; family 0 when it has none. */
 static struct peer_addr broadcast_of(const struct addr_prefix *prefix)
@@ -124,45 +33,56 @@ static struct peer_addr broadcast_of(const struct addr_prefix *prefix)
     return last;
 }
 
-static int make_engine(struct peer_net *net, const struct attach_plan *plan,
-                       const struct attach_outcome *outcome, struct peer_error *error)
+static int open_device(const struct peer_net *net, const struct peer_net_config *config,
+                       struct engine_config *engine, struct peer_error *error)
 {
-    const struct peer_net_config *config = plan->config;
-    struct device_tun_config tun = {
-        .fd = outcome->tun.fd,
-        .layer = plan->kind == PEER_TAP ? FRAME_ETHERNET : FRAME_IP,
-        .name = outcome->tun.name,
-        .mtu = net->mtu,
-        .local_mac = outcome->tun.mac,
-        .offload_tcp = outcome->tun.offload_tcp,
-        .offload_udp = outcome->tun.offload_udp,
+    const struct attachment *attachment = &net->attachment;
+    const struct device_tun_config tun = {
+        .fd = attachment->queues[0],
+        .layer = attachment->kind == PEER_TAP ? FRAME_ETHERNET : FRAME_IP,
+        .name = attachment->device,
+        .mtu = attachment->mtu,
+        .local_mac = attachment->local_mac,
+        .offload_tcp = attachment->offload_tcp,
+        .offload_udp = attachment->offload_udp,
     };
+
+    int status = device_tun_new(&tun, &engine->device);
+    if (status < 0)
+        return error_set(error, PEER_ERROR_MACHINE, -status, "cannot start the stack: %s",
+                         error_text(-status));
+    if (!config->pcap)
+        return 0;
+    status = pcapng_open(config->pcap, tun.name, tun.layer, &engine->pcapng, error);
+    if (status < 0)
+        device_free(engine->device);
+    return status;
+}
+
+static int make_engine(struct peer_net *net, const struct peer_net_config *config,
+                       const struct link_spec links[2], struct peer_error *error)
+{
+    const struct attachment *attachment = &net->attachment;
     struct engine_config engine = {
-        .peers = &net->peers,
-        .first_mac = net->first_mac,
-        .broadcast = broadcast_of(&outcome->local),
-        .any_mac = net->wire.fd_count > 0,
-        .seed = net->seed,
+        .peers = &attachment->peers,
+        .first_mac = attachment->first_mac,
+        .broadcast = broadcast_of(&attachment->local),
+        .any_mac = attachment->wire.fd_count > 0,
+        .seed = attachment->seed,
         .max_flows = config->max_flows ? config->max_flows : 2000000,
         .real_size = config->no_offload,
         .frugal = config->frugal,
         .ecn = config->ecn,
-        .links = {plan->links[LINK_UPLINK], plan->links[LINK_DOWNLINK]},
+        .links = {links[LINK_UPLINK], links[LINK_DOWNLINK]},
         .accept = net_flow_accept,
         .ping = ping_result,
         .user = net,
     };
 
-    int status = device_tun_new(&tun, &engine.device);
-    if (status == 0 && config->pcap) {
-        status = pcapng_open(config->pcap, outcome->tun.name, tun.layer, &engine.pcapng, error);
-        if (status < 0) {
-            device_free(engine.device);
-            return status;
-        }
-    }
-    if (status == 0)
-        status = engine_new(&engine, &net->engine);
+    int status = open_device(net, config, &engine, error);
+    if (status < 0)
+        return status;
+    status = engine_new(&engine, &net->engine);
     if (status == -EBUSY)
         return error_set(error, PEER_ERROR_MACHINE, EBUSY,
                          "this process has a peer_net already; there can be one");
@@ -172,72 +92,49 @@ static int make_engine(struct peer_net *net, const struct attach_plan *plan,
     return 0;
 }
 
-static int net_start(struct peer_net *net, struct attach_plan *plan, struct peer_error *error)
+static int net_start(struct peer_net *net, struct attach_plan *plan,
+                     const struct link_spec links[2], struct peer_error *error)
 {
-    struct attach_outcome outcome;
-    int status = attach_anywhere(net, plan, &outcome, error);
-    if (status < 0)
-        return status;
+    const struct peer_net_config *config = plan->config;
 
-    net->wire = outcome.wire;
-    net->card = outcome.card;
-    net->guard = outcome.guard;
-    net->watch_fd = outcome.watch_fd;
-    net->kind = plan->kind;
-    net->mtu = outcome.mtu;
-    net->seed = plan->seed;
-    net->forwards = plan->config->allow_forward;
-    net->first_mac = plan->first_mac;
-    net->ifindex = outcome.tun.ifindex;
-    net->offload = outcome.tun.offload_tcp && !plan->config->no_offload;
-    net->local = outcome.local.addr;
-    net->neighbours = outcome.neighbours;
-    snprintf(net->device, sizeof(net->device), "%s", outcome.tun.name);
-    net->arrival_ifindex = outcome.card.ifindex ? outcome.card.ifindex : net->ifindex;
-    snprintf(net->arrival, sizeof(net->arrival), "%s",
-             outcome.card.ifindex ? outcome.card.name : net->device);
-    status = rtnl_adopt(outcome.rtnl_fd, &net->rtnl, error);
-    if (status < 0)
-        close(outcome.rtnl_fd);
-    int diag_status = diag_adopt(outcome.diag_fd, &net->diag, error);
-    if (diag_status < 0)
-        close(outcome.diag_fd);
-    status = status < 0 ? status : diag_status;
+    int status = attachment_make(&net->attachment, plan, error);
     if (status == 0)
-        status = take_peers(net, plan, &outcome, error);
-    if (status < 0) {
-        close(outcome.tun.fd);
+        status = make_engine(net, config, links, error);
+    if (status < 0)
         return status;
-    }
-    status = make_engine(net, plan, &outcome, error);
-    if (status == 0 && (watch_start(net, &outcome) < 0 || helpers_watch(net) < 0))
-        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "cannot watch %s", net->device);
-    return status;
+    net->offload = net->attachment.offload_tcp && !config->no_offload;
+    net->forwards = config->allow_forward;
+    if (watch_start(net) < 0 || helpers_watch(net) < 0)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "cannot watch %s",
+                         net->attachment.device);
+    return 0;
 }
 
 int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
                  struct peer_error *error)
 {
+    struct link_spec links[2];
     struct attach_plan plan;
+
     int status = attach_plan(config, &plan, error);
     if (status < 0)
         return status;
     struct peer_net *net = calloc(1, sizeof(*net));
-    if (!net) {
+    status = net ? links_read(config->uplink, config->downlink, links, error)
+                 : error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    if (status < 0) {
         attach_plan_done(&plan);
-        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+        free(net);
+        return status;
     }
+    attachment_init(&net->attachment);
     list_init(&net->pending);
     list_init(&net->pings);
     list_init(&net->sent_pings);
     list_init(&net->listeners);
     list_init(&net->handles);
-    net->netns.fd = -1;
-    net->guard.fd = -1;
-    net->monitor.fd = -1;
-    net->watch_fd = -1;
 
-    status = net_start(net, &plan, error);
+    status = net_start(net, &plan, links, error);
     attach_plan_done(&plan);
     if (status < 0) {
         peer_net_free(net);
@@ -245,14 +142,6 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     }
     *ret_net = net;
     return 0;
-}
-
-/* A holder that somebody killed can end nobody: then it is the monitor's. */
-static void end_isolation(struct peer_net *net)
-{
-    if (net->confined && netns_isolate_is_dead(&net->isolated))
-        net->isolated.cleared = monitor_clear(net, NULL) == 0;
-    netns_isolate_end(&net->isolated, 2000);
 }
 
 struct peer_net *peer_net_free(struct peer_net *net)
@@ -263,20 +152,7 @@ struct peer_net *peer_net_free(struct peer_net *net)
         peer_listener_free(list_entry(net->listeners.next, struct peer_listener, node));
     engine_free(net->engine); /* resets the flows, which gives back their memory */
     ping_done(net);
-    wire_detach(&net->wire); /* behind the resets, which it carries */
-    guard_end(&net->guard);
-    rtnl_free(net->rtnl);
-    diag_free(net->diag);
-    if (net->watch_fd >= 0)
-        close(net->watch_fd);
-    meters_close(&net->meters);
-    if (net->isolate)
-        end_isolation(net);
-    guard_end(&net->monitor);
-    if (net->netns.fd >= 0)
-        close(net->netns.fd);
-    if (net->peers.family)
-        addr_set_done(&net->peers);
+    attachment_done(&net->attachment);
     free(net);
     return NULL;
 }
@@ -314,64 +190,52 @@ int net_choose_peer(struct peer_net *net, const struct peer_addr *from, struct p
 {
     if (from->family) {
         *ret_peer = *from;
-        return addr_set_find(&net->peers, from) < 0 ? -EADDRNOTAVAIL : 0;
+        return addr_set_find(&net->attachment.peers, from) < 0 ? -EADDRNOTAVAIL : 0;
     }
-    *ret_peer = addr_set_at(&net->peers, net->peer_turn);
-    net->peer_turn = (net->peer_turn + 1) % net->peers.count;
+    *ret_peer = addr_set_at(&net->attachment.peers, net->peer_turn);
+    net->peer_turn = (net->peer_turn + 1) % net->attachment.peers.count;
     return 0;
 }
 
 int peer_net_start_program(struct peer_net *net, struct peer_error *error)
 {
-    if (!net->isolate || !net->has_program || net->program_started)
-        return error_set(error, PEER_ERROR_USAGE, EINVAL, "there is no program to start");
-    int status = netns_isolate_start(&net->isolated, error);
-    net->program_started = status == 0;
-    return status;
+    return attachment_start_program(&net->attachment, error);
 }
 
 int peer_net_program_ended(struct peer_net *net, int *ret_status)
 {
-    return net->program_started ? netns_isolate_ended(&net->isolated, ret_status) : 0;
+    return attachment_program_ended(&net->attachment, ret_status);
 }
 
 int peer_net_has_listener(struct peer_net *net, int protocol, const struct peer_addr *addr,
                           uint16_t port)
 {
-    const struct diag_packet packet = {.protocol = (uint8_t)protocol,
-                                       .local = *addr,
-                                       .port = port,
-                                       .peer = addr_set_at(&net->peers, 0),
-                                       .peer_port = 1,
-                                       .ifindex = net->arrival_ifindex};
-    struct diag_socket socket;
-    int status = diag_lookup(net->diag, &packet, &socket, NULL);
-    if (status == -ENOENT)
-        return 0;
-    return status < 0 ? status : 1;
+    return attachment_has_listener(&net->attachment, (uint8_t)protocol, addr, port);
 }
 
 void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info)
 {
+    const struct attachment *attachment = &net->attachment;
+
     *ret_info = (struct peer_net_info){
-        .device = net->device,
-        .kind = net->kind,
-        .mtu = net->mtu,
-        .first_peer = addr_set_at(&net->peers, 0),
-        .peers = net->peers.count,
-        .local = net->local,
-        .neighbours = net->neighbours,
-        .seed = net->seed,
+        .device = attachment->device,
+        .kind = attachment->kind,
+        .mtu = attachment->mtu,
+        .first_peer = addr_set_at(&attachment->peers, 0),
+        .peers = attachment->peers.count,
+        .local = attachment->local.addr,
+        .neighbours = attachment->neighbours,
+        .seed = attachment->seed,
         .offload = net->offload,
-        .program = net->program_started ? net->isolated.program : 0,
+        .program = attachment->program_started ? attachment->isolated.program : 0,
     };
-    if (net->wire.fd_count > 0) {
-        ret_info->wire = net->arrival;
-        ret_info->wire_filters = net->wire.variant == WIRE_TC;
+    if (attachment->wire.fd_count > 0) {
+        ret_info->wire = attachment->arrival;
+        ret_info->wire_filters = attachment->wire.variant == WIRE_TC;
     }
-    if (net->kind == PEER_TAP) {
-        ret_info->first_mac = net->first_mac;
-        ret_info->local_mac = engine_device(net->engine)->local_mac;
+    if (attachment->kind == PEER_TAP) {
+        ret_info->first_mac = attachment->first_mac;
+        ret_info->local_mac = attachment->local_mac;
     }
 }
 
@@ -415,7 +279,7 @@ int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
     struct stack_stats stack;
     struct rtnl_link link;
 
-    int status = rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL);
+    int status = rtnl_link_get(net->attachment.rtnl, net->attachment.ifindex, NULL, &link, NULL);
     if (status < 0)
         return status;
     engine_get_stats(net->engine, &engine);

@@ -33,7 +33,7 @@ int peer_ping(struct peer_net *net, const struct peer_ping_config *config)
         return -ENOMEM;
     ping.from = config->from;
     if (!config->from.family)
-        ping.from = addr_set_at(&net->peers, 0);
+        ping.from = addr_set_at(&net->attachment.peers, 0);
     *sent = (struct sent_ping){.from = ping.from,
                                .to = ping.to,
                                .id = ping.id,

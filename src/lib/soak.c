@@ -36,7 +36,7 @@ struct peer_soak {
     struct stack_stats sent_before;
     struct peer_addr to;
     uint16_t port;
-    bool udp;
+    uint8_t protocol;
     bool keeps; /* the intervals that were taken, in */
     struct result series;
 };
@@ -97,18 +97,14 @@ static int add_drops(void *user, const struct diag_socket *socket)
     return 0;
 }
 
-/* Totals as they are now; what cannot be read stays 0. */
-static void read_local(struct peer_soak *soak, struct counted *counted)
+/* Totals as they are now, of those who are called at a port; what cannot be read stays 0. */
+static void read_local(struct attachment *attachment, uint8_t protocol, uint16_t port,
+                       struct counted *counted)
 {
-    struct peer_net *net = soak->net;
-    struct rtnl_link link;
-
     memset(counted, 0, sizeof(*counted));
-    read_counters(&net->meters.counters, counted);
-    (void)diag_listeners(net->diag, soak->udp ? IPPROTO_UDP : IPPROTO_TCP, soak->port, add_drops,
-                         counted, NULL);
-    if (rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL) == 0)
-        counted->local.device_drops = link.tx_dropped;
+    read_counters(&attachment->meters.counters, counted);
+    (void)diag_listeners(attachment->diag, protocol, port, add_drops, counted, NULL);
+    counted->local.device_drops = attachment_drops(attachment);
 }
 
 static uint64_t since(uint64_t now, uint64_t before)
@@ -124,7 +120,7 @@ static void report_local(struct peer_soak *soak, struct peer_soak_local *ret_loc
     const struct peer_soak_local *before = &soak->before.local;
     struct counted counted;
 
-    read_local(soak, &counted);
+    read_local(&soak->net->attachment, soak->protocol, soak->port, &counted);
     const struct peer_soak_local *now = &counted.local;
     uint64_t dropped = since(now->listener_drops, before->listener_drops);
     uint64_t listen_drops = since(now->listen_drops, before->listen_drops);
@@ -132,7 +128,7 @@ static void report_local(struct peer_soak *soak, struct peer_soak_local *ret_loc
     *ret_local = (struct peer_soak_local){
         .listen_overflows = since(now->listen_overflows, before->listen_overflows),
         .listen_drops = listen_drops,
-        .listener_drops = soak->udp ? dropped : MIN(dropped, listen_drops),
+        .listener_drops = soak->protocol == IPPROTO_UDP ? dropped : MIN(dropped, listen_drops),
         .udp_receive_errors = since(now->udp_receive_errors, before->udp_receive_errors),
         .retransmits = since(since(now->retransmits, before->retransmits), syns),
         .syn_cookies = since(now->syn_cookies, before->syn_cookies),
@@ -162,7 +158,7 @@ static uint64_t spun_ns(const struct peer_net *net)
 static void read_cost(const struct peer_net *net, struct cost *cost)
 {
     getrusage(RUSAGE_SELF, &cost->usage);
-    cpu_wait_read(&net->meters.cpu, &cost->wait);
+    cpu_wait_read(&net->attachment.meters.cpu, &cost->wait);
     cost->spun_ns = spun_ns(net);
 }
 
@@ -178,7 +174,7 @@ static void report_cost(const struct peer_soak *soak, struct result *result)
     result->cpu_spin_s = (double)(now.spun_ns - before->spun_ns) / 1e9;
     result->cpu_waited_s = (double)since(now.wait.waited_ns, before->wait.waited_ns) / 1e9;
     result->cpu_throttled_s = (double)since(now.wait.throttled_ns, before->wait.throttled_ns) / 1e9;
-    result->rss_bytes = meters_resident_bytes(&soak->net->meters);
+    result->rss_bytes = meters_resident_bytes(&soak->net->attachment.meters);
 }
 
 static void report_sent(const struct peer_soak *soak, struct result *result)
@@ -207,7 +203,7 @@ static void report_net(const struct peer_soak *soak, struct result *result)
 
 static void begin_measuring(struct peer_soak *soak)
 {
-    read_local(soak, &soak->before);
+    read_local(&soak->net->attachment, soak->protocol, soak->port, &soak->before);
     flows_get_stats(engine_flows(soak->net->engine), &soak->sent_before);
     read_cost(soak->net, &soak->cost_before);
 }
@@ -244,9 +240,9 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     soak->net = net;
     soak->to = config->to;
     soak->port = config->to_port;
-    soak->udp = config->udp;
+    soak->protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP;
     soak->keeps = config->keep_intervals;
-    meters_open(net);
+    attachment_open_meters(&net->attachment);
     begin_measuring(soak);
     engine_now_fresh_ns(net->engine);
     const struct protocol *protocol = protocol_named(config->protocol);
@@ -254,8 +250,8 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
                           : error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no protocol",
                                       config->protocol);
     if (status >= 0)
-        status = soak_start(config, protocol, engine_flows(net->engine), &net->peers, net->seed,
-                            on_measured, soak, &soak->run, error);
+        status = soak_start(config, protocol, engine_flows(net->engine), &net->attachment.peers,
+                            net->attachment.seed, on_measured, soak, &soak->run, error);
     if (status < 0) {
         free(soak);
         return status;

@@ -9,6 +9,8 @@
  */
 #include "lib/internal.h"
 
+#include "kernel/netlink/watch.h"
+
 #include <string.h>
 
 /*
@@ -18,17 +20,17 @@
  */
 static void restore(struct peer_net *net, const char *what, const struct rtnl_link *link)
 {
+    struct attachment *attachment = &net->attachment;
     struct peer_error error = {0};
     struct rtnl_link now;
 
-    (void)rtnl_link_get(net->rtnl, link->ifindex, NULL, &now, NULL);
-    int status = net->confined ? monitor_restore(net, &error)
-                               : standing_restore(&net->standing, &error);
+    (void)rtnl_link_get(attachment->rtnl, link->ifindex, NULL, &now, NULL);
+    int status = attachment_restore(attachment, &error);
 
     if (status == 0 && what)
         notice_add(net, "%s %s; routes, addresses and neighbours of the peers are there again",
                    link->name, what);
-    else if (status < 0 && rtnl_link_get(net->rtnl, link->ifindex, NULL, &now, NULL) == 0 &&
+    else if (status < 0 && rtnl_link_get(attachment->rtnl, link->ifindex, NULL, &now, NULL) == 0 &&
              now.flags & IFF_UP) /* else of that we shall hear */
         notice_add(net, "%s%s%s, but: %s", link->name, what ? " " : "", what ? what : "",
                    error.text);
@@ -47,11 +49,12 @@ static void see_flags(struct peer_net *net, bool *up, const struct rtnl_link *li
 
 static void see_mtu(struct peer_net *net, const struct rtnl_link *link, uint32_t most)
 {
-    uint32_t before = net->mtu, mtu = MIN(link->mtu, most);
+    struct attachment *attachment = &net->attachment;
+    uint32_t before = attachment->mtu, mtu = MIN(link->mtu, most);
 
     if (mtu == before || !mtu)
         return;
-    net->mtu = mtu;
+    attachment->mtu = mtu;
     engine_set_mtu(net->engine, mtu);
     if (link->mtu == mtu)
         notice_add(net, "the MTU of %s is %u now, it was %u; so is the peers'", link->name, mtu,
@@ -59,43 +62,35 @@ static void see_mtu(struct peer_net *net, const struct rtnl_link *link, uint32_t
     else
         notice_add(net, "the MTU of %s is %u now; the peers' is %u, it was %u", link->name,
                    link->mtu, mtu, before);
-    if (net->peers.family == 6 && before < PEER_MTU_MIN_V6 && mtu >= PEER_MTU_MIN_V6)
+    if (attachment->peers.family == 6 && before < PEER_MTU_MIN_V6 && mtu >= PEER_MTU_MIN_V6)
         restore(net, NULL, link);
-}
-
-static void set_own_mac(struct peer_net *net, const struct peer_mac *mac)
-{
-    const struct rtnl_link_change change = {.mac = mac};
-
-    if (net->confined)
-        (void)monitor_set_mac(net, mac, NULL);
-    else
-        (void)rtnl_link_set(net->rtnl, net->ifindex, &change, NULL);
 }
 
 static void see_mac(struct peer_net *net, const struct rtnl_link *link)
 {
-    const struct device *device = engine_device(net->engine);
+    struct attachment *attachment = &net->attachment;
 
-    if (net->kind != PEER_TAP ||
-        memcmp(link->mac.bytes, device->local_mac.bytes, sizeof(link->mac.bytes)) == 0)
+    if (attachment->kind != PEER_TAP ||
+        memcmp(link->mac.bytes, attachment->local_mac.bytes, sizeof(link->mac.bytes)) == 0)
         return;
+    attachment->local_mac = link->mac;
     engine_set_local_mac(net->engine, &link->mac);
-    if (net->standing.by_wire) /* the filters of tc want the device to have it too */
-        set_own_mac(net, &link->mac);
-    if (net->neighbours == PEER_NEIGHBOURS_PERMANENT)
+    if (attachment->standing.by_wire) /* the filters of tc want the device to have it too */
+        (void)attachment_set_mac(attachment, &link->mac, NULL);
+    if (attachment->neighbours == PEER_NEIGHBOURS_PERMANENT)
         restore(net, NULL, link);
 }
 
 static void see_link(struct peer_net *net, const struct rtnl_link *link)
 {
-    bool wire = net->standing.by_wire;
+    struct attachment *attachment = &net->attachment;
+    bool wire = attachment->standing.by_wire;
 
-    if (wire && link->ifindex == net->arrival_ifindex) {
+    if (wire && link->ifindex == attachment->arrival_ifindex) {
         see_mac(net, link);
         see_flags(net, &net->card_up, link);
-        see_mtu(net, link, net->device_mtu);
-    } else if (link->ifindex == net->ifindex) {
+        see_mtu(net, link, attachment->device_mtu);
+    } else if (link->ifindex == attachment->ifindex) {
         if (!wire) {
             see_mac(net, link);
             see_mtu(net, link, UINT32_MAX);
@@ -106,11 +101,12 @@ static void see_link(struct peer_net *net, const struct rtnl_link *link)
 
 static void see_all(struct peer_net *net)
 {
-    const int indices[] = {net->ifindex, net->arrival_ifindex};
+    struct attachment *attachment = &net->attachment;
+    const int indices[] = {attachment->ifindex, attachment->arrival_ifindex};
     struct rtnl_link link;
 
     for (size_t i = 0; i < ARRAY_SIZE(indices); i++) {
-        if (rtnl_link_get(net->rtnl, indices[i], NULL, &link, NULL) < 0)
+        if (rtnl_link_get(attachment->rtnl, indices[i], NULL, &link, NULL) < 0)
             continue;
         see_link(net, &link);
         if (link.flags & IFF_UP) /* it may have been down and up */
@@ -121,17 +117,20 @@ static void see_all(struct peer_net *net)
 static void on_news(void *user, const struct watch_news *news)
 {
     struct peer_net *net = user;
+    const struct attachment *attachment = &net->attachment;
 
     switch (news->kind) {
     case WATCH_LINK:
         see_link(net, &news->link);
         break;
     case WATCH_LINK_GONE: /* that of the device itself tells who reads from it */
-        net->card_gone |= net->standing.by_wire && news->ifindex == net->arrival_ifindex;
+        net->card_gone |=
+            attachment->standing.by_wire && news->ifindex == attachment->arrival_ifindex;
         break;
     case WATCH_ROUTE_GONE:
-        if (news->ifindex == net->ifindex && net->device_up && !net->route_gone.addr.family &&
-            standing_has_route(&net->standing, &news->route.dst))
+        if (news->ifindex == attachment->ifindex && net->device_up &&
+            !net->route_gone.addr.family &&
+            standing_has_route(&attachment->standing, &news->route.dst))
             net->route_gone = news->route.dst;
         break;
     case WATCH_LOST:
@@ -143,6 +142,7 @@ static void on_news(void *user, const struct watch_news *news)
 /* Said once, when it is not there for good, and not for a reason that was told of already. */
 static void see_route_gone(struct peer_net *net)
 {
+    struct attachment *attachment = &net->attachment;
     const struct rtnl_lookup lookup = {.dst = net->route_gone.addr};
     const char *six = lookup.dst.family == 6 ? "-6 " : "";
     struct rtnl_route route;
@@ -150,15 +150,16 @@ static void see_route_gone(struct peer_net *net)
     unsigned length = net->route_gone.length;
 
     net->route_gone = (struct addr_prefix){.length = 0};
-    if (!net->device_up || net->route_told || (*six && net->mtu < PEER_MTU_MIN_V6) ||
-        (rtnl_route_lookup(net->rtnl, &lookup, &route, NULL) == 0 && route.oif == net->ifindex))
+    if (!net->device_up || net->route_told || (*six && attachment->mtu < PEER_MTU_MIN_V6) ||
+        (rtnl_route_lookup(attachment->rtnl, &lookup, &route, NULL) == 0 &&
+         route.oif == attachment->ifindex))
         return;
     net->route_told = true;
     (void)peer_addr_format(&lookup.dst, text);
     notice_add(net,
                "somebody removed the route to %s/%u: answers to these peers get lost or leave "
                "elsewhere until \"ip %sroute add %s/%u dev %s\"",
-               text, length, six, text, length, net->device);
+               text, length, six, text, length, attachment->device);
 }
 
 /* Once all is known: what goes down on its way out says so as well. */
@@ -166,7 +167,7 @@ static void tell_down(struct peer_net *net, int ifindex, bool up, bool *told)
 {
     struct rtnl_link link;
 
-    if (!up && !*told && rtnl_link_get(net->rtnl, ifindex, NULL, &link, NULL) == 0 &&
+    if (!up && !*told && rtnl_link_get(net->attachment.rtnl, ifindex, NULL, &link, NULL) == 0 &&
         !(link.flags & IFF_UP))
         notice_add(net,
                    "%s is down: nothing reaches the peers or comes from them until \"ip link "
@@ -178,29 +179,27 @@ static void tell_down(struct peer_net *net, int ifindex, bool up, bool *told)
 static int look(void *user)
 {
     struct peer_net *net = user;
+    const struct attachment *attachment = &net->attachment;
 
-    watch_read(net->watch_fd, on_news, net);
-    tell_down(net, net->ifindex, net->device_up, &net->device_told);
-    tell_down(net, net->arrival_ifindex, net->card_up, &net->card_told);
+    watch_read(attachment->watch_fd, on_news, net);
+    tell_down(net, attachment->ifindex, net->device_up, &net->device_told);
+    tell_down(net, attachment->arrival_ifindex, net->card_up, &net->card_told);
     if (net->route_gone.addr.family)
         see_route_gone(net);
     if (!net->card_gone)
         return 0;
-    notice_add(net, "%s, on whose wire the peers are, is gone", net->arrival);
+    notice_add(net, "%s, on whose wire the peers are, is gone", attachment->arrival);
     return -ENODEV;
 }
 
-int watch_start(struct peer_net *net, const struct attach_outcome *outcome)
+int watch_start(struct peer_net *net)
 {
+    const struct attachment *attachment = &net->attachment;
     struct rtnl_link link;
 
-    net->standing = outcome->standing;
-    net->standing.rtnl = net->rtnl;
-    net->standing.peers = &net->peers;
     net->device_up = net->card_up = true;
-    net->device_mtu = net->mtu;
     /* What happened between the making and now is no news to be missed. */
-    if (rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL) == 0)
+    if (rtnl_link_get(attachment->rtnl, attachment->ifindex, NULL, &link, NULL) == 0)
         see_link(net, &link);
-    return engine_watch(net->engine, net->watch_fd, look, net);
+    return engine_watch(net->engine, attachment->watch_fd, look, net);
 }

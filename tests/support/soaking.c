@@ -15,21 +15,18 @@ static struct peer_net *make_net(struct simnet *net, const char *peers)
 
     assert_non_null(made);
     made->engine = simnet_engine(net);
-    made->seed = simnet_seed(net);
-    made->netns.fd = -1;
-    made->ifindex = 1; /* lo: there is one, whose drops are read */
-    assert_int_equal(addr_set_parse(peers, &made->peers, NULL), 0);
-    assert_int_equal(rtnl_open(&made->rtnl, NULL), 0);
-    assert_int_equal(diag_open(&made->diag, NULL), 0);
+    attachment_init(&made->attachment);
+    made->attachment.seed = simnet_seed(net);
+    made->attachment.ifindex = 1; /* lo: there is one, whose drops are read */
+    assert_int_equal(addr_set_parse(peers, &made->attachment.peers, NULL), 0);
+    assert_int_equal(rtnl_open(&made->attachment.rtnl, NULL), 0);
+    assert_int_equal(diag_open(&made->attachment.diag, NULL), 0);
     return made;
 }
 
 static void free_net(struct peer_net *net)
 {
-    meters_close(&net->meters);
-    diag_free(net->diag);
-    rtnl_free(net->rtnl);
-    addr_set_done(&net->peers);
+    attachment_done(&net->attachment);
     free(net);
 }
 

@@ -55,7 +55,7 @@ static struct scene *scene_new(const struct end *application, bool shuts)
     list_init(&scene->net->sent_pings);
     list_init(&scene->net->listeners);
     list_init(&scene->net->handles);
-    assert_int_equal(addr_set_parse("198.18.0.2", &scene->net->peers, NULL), 0);
+    assert_int_equal(addr_set_parse("198.18.0.2", &scene->net->attachment.peers, NULL), 0);
     scene->in = source_new(in[0], ROOM, ROOM);
     assert_non_null(scene->in);
     scene->out = (struct sink){.fd = out[0], .shuts = shuts};
@@ -84,7 +84,7 @@ static void scene_end(struct scene *scene)
     if (scene->out_far >= 0)
         close(scene->out_far);
     source_free(scene->in);
-    addr_set_done(&scene->net->peers);
+    addr_set_done(&scene->net->attachment.peers);
     free(scene->net);
     free(scene);
 }

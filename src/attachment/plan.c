@@ -2,7 +2,7 @@
 /*
  * What a configuration says, checked as far as that goes without asking the kernel.
  */
-#include "lib/attach.h"
+#include "attachment/plan.h"
 
 #include "base/error.h"
 #include "base/macro.h"
@@ -131,27 +131,11 @@ static int plan_mac(struct attach_plan *plan, struct peer_error *error)
     return 0;
 }
 
-static int plan_links(struct attach_plan *plan, struct peer_error *error)
-{
-    const char *const texts[2] = {
-        [LINK_UPLINK] = plan->config->uplink, [LINK_DOWNLINK] = plan->config->downlink};
-
-    for (int i = 0; i < 2; i++) {
-        link_spec_clear(&plan->links[i]);
-        int status = texts[i]
-                         ? link_spec_parse(texts[i], (enum link_direction)i, &plan->links[i], error)
-                         : 0;
-        if (status < 0)
-            return status;
-    }
-    return 0;
-}
-
 int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_plan,
                 struct peer_error *error)
 {
     static int (*const steps[])(struct attach_plan *, struct peer_error *) = {
-        plan_wire, plan_seed, plan_local, plan_family, plan_mtu, plan_mac, plan_links};
+        plan_wire, plan_seed, plan_local, plan_family, plan_mtu, plan_mac};
     struct attach_plan plan = {.config = config};
     int status = 0;
 

@@ -4,7 +4,7 @@
  * are commands that serve as they are printed. Where a mend takes more than a constant (whose
  * address is it? which routes went with the device?) a placeholder looks it up.
  */
-#include "lib/trace_internal.h"
+#include "trace/internal.h"
 
 #include "base/macro.h"
 
@@ -192,8 +192,8 @@ static void disown(const struct tracing *tracing, char buf[VALUE])
     struct rtnl_link link;
     char addr[PEER_ADDR_TEXT];
 
-    if (rtnl_addr_each(tracing->net->rtnl, find_holder, &holder, NULL) == 1 &&
-        rtnl_link_get(tracing->net->rtnl, holder.ifindex, NULL, &link, NULL) == 0)
+    if (rtnl_addr_each(tracing->attachment->rtnl, find_holder, &holder, NULL) == 1 &&
+        rtnl_link_get(tracing->attachment->rtnl, holder.ifindex, NULL, &link, NULL) == 0)
         (void)snprintf(buf, VALUE, "ip addr del %s/%u dev %s",
                        peer_addr_format(&tracing->peer, addr), holder.length, link.name);
     else /* a local route claims it */
@@ -203,25 +203,25 @@ static void disown(const struct tracing *tracing, char buf[VALUE])
 /* A device that comes back has lost its routes, and with IPv6 its addresses. */
 static void again(const struct tracing *tracing, char buf[VALUE])
 {
-    const struct peer_net *net = tracing->net;
+    const struct attachment *attachment = tracing->attachment;
     const bool v6 = trace_v6(tracing);
     char peer[PEER_ADDR_TEXT];
     struct rtnl_link link;
     size_t len = 0;
 
     buf[0] = '\0';
-    if (net->arrival_ifindex != net->ifindex) /* a card's come back with it */
+    if (attachment->arrival_ifindex != attachment->ifindex) /* a card's come back with it */
         return;
-    if (v6 && net->kind == PEER_TAP &&
-        rtnl_link_get(net->rtnl, net->ifindex, NULL, &link, NULL) == 0)
-        len =
-            (size_t)snprintf(buf, VALUE,
-                             " && ip addr replace fe80::%02x%02x:%02xff:fe%02x:%02x%02x/64"
-                             " dev %s nodad",
-                             link.mac.bytes[0] ^ 2u, link.mac.bytes[1], link.mac.bytes[2],
-                             link.mac.bytes[3], link.mac.bytes[4], link.mac.bytes[5], net->device);
+    if (v6 && attachment->kind == PEER_TAP &&
+        rtnl_link_get(attachment->rtnl, attachment->ifindex, NULL, &link, NULL) == 0)
+        len = (size_t)snprintf(buf, VALUE,
+                               " && ip addr replace fe80::%02x%02x:%02xff:fe%02x:%02x%02x/64"
+                               " dev %s nodad",
+                               link.mac.bytes[0] ^ 2u, link.mac.bytes[1], link.mac.bytes[2],
+                               link.mac.bytes[3], link.mac.bytes[4], link.mac.bytes[5],
+                               attachment->device);
     (void)snprintf(buf + len, VALUE - len, " && ip%s route replace %s dev %s", v6 ? " -6" : "",
-                   peer_addr_format(&tracing->peer, peer), net->device);
+                   peer_addr_format(&tracing->peer, peer), attachment->device);
 }
 
 struct wanted_route {
@@ -252,7 +252,8 @@ static void refusing_route(const struct tracing *tracing, char buf[VALUE])
                                                                                    : RTN_BLACKHOLE};
     char addr[PEER_ADDR_TEXT];
 
-    (void)rtnl_route_each(tracing->net->rtnl, tracing->dst.family, match_route, &wanted, NULL);
+    (void)rtnl_route_each(tracing->attachment->rtnl, tracing->dst.family, match_route, &wanted,
+                          NULL);
     if (!wanted.is_found)
         (void)snprintf(buf, VALUE, "%s", peer_addr_format(&tracing->dst, addr));
     else if (wanted.found.dst.length == 0)
@@ -328,9 +329,9 @@ static const char *plain_word(const struct tracing *tracing, const char *name)
     const struct {
         const char *name, *word;
     } words[] = {
-        {"dev", tracing->net->arrival},
-        {"tap", tracing->net->device},
-        {"down", tracing->down[0] ? tracing->down : tracing->net->arrival},
+        {"dev", tracing->attachment->arrival},
+        {"tap", tracing->attachment->device},
+        {"down", tracing->down[0] ? tracing->down : tracing->attachment->arrival},
         {"holder", tracing->holder.name},
         {"out", tracing->route.oif_name},
         {"back", tracing->back_status == 0 ? tracing->back_route.oif_name : "nowhere"},

@@ -4,8 +4,9 @@
  * netfilter up to the socket, socket, netfilter on the way back, answer. Where the packet was lost
  * the list of the way there ends.
  */
-#include "lib/trace_internal.h"
+#include "trace/internal.h"
 
+#include "base/error.h"
 #include "base/macro.h"
 
 #include <linux/netfilter.h>
@@ -81,12 +82,12 @@ static void report_device(struct tracing *tracing)
     (void)trace_target_text(tracing, &tracing->peer, tracing->peer_port, from);
     (void)trace_target_text(tracing, &tracing->to, tracing->port, to);
     if (tracing->dry)
-        tell(tracing, station, tracing->net->arrival, "nothing is sent: a packet from %s to %s",
-             peer_addr_format(&tracing->peer, peer), to);
+        tell(tracing, station, tracing->attachment->arrival,
+             "nothing is sent: a packet from %s to %s", peer_addr_format(&tracing->peer, peer), to);
     else if (lost)
-        tell(tracing, station, tracing->net->arrival, "%s", tracing->result.text);
+        tell(tracing, station, tracing->attachment->arrival, "%s", tracing->result.text);
     else
-        tell(tracing, station, tracing->net->arrival, "%s from %s to %s",
+        tell(tracing, station, tracing->attachment->arrival, "%s from %s to %s",
              tracing->protocol == IPPROTO_TCP   ? "SYN"
              : tracing->protocol == IPPROTO_UDP ? "datagram"
                                                 : "echo request",
@@ -107,7 +108,7 @@ static void report_ingress(struct tracing *tracing)
     char tcx[32] = "";
 
     if (lost) {
-        tell(tracing, station, tracing->net->arrival, "%s", tracing->result.text);
+        tell(tracing, station, tracing->attachment->arrival, "%s", tracing->result.text);
         return;
     }
     if (ingress->tcx > 0)
@@ -115,7 +116,7 @@ static void report_ingress(struct tracing *tracing)
                        ingress->tcx == 1 ? "" : "s");
     else if (ingress->tcx == 0)
         (void)snprintf(tcx, sizeof(tcx), ", no tcx");
-    tell(tracing, station, tracing->net->arrival, "%s, %d tc filter%s%s",
+    tell(tracing, station, tracing->attachment->arrival, "%s, %d tc filter%s%s",
          modes[MIN(ingress->xdp, (uint8_t)4)], ingress->filters, ingress->filters == 1 ? "" : "s",
          tcx);
 }
@@ -269,7 +270,7 @@ static void report_route(struct tracing *tracing)
     if (tracing->mark)
         (void)snprintf(mark, sizeof(mark), ", mark 0x%x", tracing->mark);
     if (lost)
-        tell(tracing, station, tracing->net->arrival, "%s", tracing->result.text);
+        tell(tracing, station, tracing->attachment->arrival, "%s", tracing->result.text);
     else if (is_local(tracing))
         tell(tracing, station, tracing->route.oif_name, "local: %s is this machine's%s%s", dst,
              tracing->translated ? " (behind DNAT)" : "", mark);
@@ -280,7 +281,7 @@ static void report_route(struct tracing *tracing)
                                            : "",
              rtnl_route_format(&tracing->route, text, sizeof(text)), mark);
     else
-        tell(tracing, station, tracing->net->arrival, "the look-up says: %s",
+        tell(tracing, station, tracing->attachment->arrival, "the look-up says: %s",
              error_text(-tracing->route_status));
 }
 
@@ -291,7 +292,8 @@ static void report_bound(struct tracing *tracing, char *buf, size_t room)
     buf[0] = '\0';
     if (!tracing->socket.bound_ifindex)
         return;
-    (void)rtnl_link_get(tracing->net->rtnl, tracing->socket.bound_ifindex, NULL, &link, NULL);
+    (void)rtnl_link_get(tracing->attachment->rtnl, tracing->socket.bound_ifindex, NULL, &link,
+                        NULL);
     (void)snprintf(buf, room, " on device %s", link.name);
 }
 
@@ -299,10 +301,10 @@ static void report_socket(struct tracing *tracing)
 {
     const bool lost = lost_at(tracing, "socket");
     const bool tcp = tracing->protocol == IPPROTO_TCP;
-    const struct station station = {.name = "socket",
-                                    .state = lost ? PEER_TRACE_LOST : PEER_TRACE_PASSED,
-                                    .at_ns =
-                                        lost && !tracing->answer ? drop_time(tracing, false) : 0};
+    const struct station station = {
+        .name = "socket",
+        .state = lost ? PEER_TRACE_LOST : PEER_TRACE_PASSED,
+        .at_ns = lost && !tracing->answer.kind ? drop_time(tracing, false) : 0};
     char local[PEER_ENDPOINT_TEXT], bound[32], who[64] = "a process that is not ours to see";
 
     if (!is_local(tracing))
@@ -316,8 +318,8 @@ static void report_socket(struct tracing *tracing)
         tell(tracing, station, trace_protocol_text(tracing), "%s",
              lost                        ? tracing->result.text
              : trace_is_proxied(tracing) ? "given to a transparent proxy by a rule"
-             : tracing->answer != ANSWER_NONE && tracing->answer != ANSWER_RST &&
-                     tracing->answer != ANSWER_ICMP
+             : tracing->answer.kind != ANSWER_NONE && tracing->answer.kind != ANSWER_RST &&
+                     tracing->answer.kind != ANSWER_ICMP
                  ? "taken by a socket that look-ups do not show"
                  : "nobody listens");
         return;
@@ -349,8 +351,8 @@ static void report_back(struct tracing *tracing)
         if (tracing->back_status < 0)
             tell(tracing, station, "", "no route to the peer: %s",
                  error_text(-tracing->back_status));
-        else if (trace_hook_entered(tracing, NFTRACE_OUTPUT, true) || tracing->answer || lost ||
-                 tracing->dry)
+        else if (trace_hook_entered(tracing, NFTRACE_OUTPUT, true) || tracing->answer.kind ||
+                 lost || tracing->dry)
             tell(tracing, station, tracing->back_route.oif_name, "%s",
                  rtnl_route_format(&tracing->back_route, text, sizeof(text)));
     }
@@ -364,14 +366,14 @@ static void report_answer(struct tracing *tracing)
                                         [ANSWER_DATA] = "a datagram reached the peer",
                                         [ANSWER_ECHO] = "the echo reply reached the peer",
                                         [ANSWER_ICMP] = "an ICMP error reached the peer"};
-    const bool none = tracing->answer == ANSWER_NONE;
+    const bool none = tracing->answer.kind == ANSWER_NONE;
     const struct station station = {.name = "answer",
                                     .state = none && tracing->result.outcome == PEER_TRACE_SILENT
                                                  ? PEER_TRACE_LOST
                                              : none ? PEER_TRACE_NOTE
                                                     : PEER_TRACE_PASSED,
                                     .back = true,
-                                    .at_ns = none ? 0 : tracing->answer_ns};
+                                    .at_ns = none ? 0 : tracing->answer.at_ns};
 
     if (tracing->result.outcome == PEER_TRACE_SILENT &&
         (lost_at(tracing, "device") || lost_at(tracing, "egress")))
@@ -380,7 +382,7 @@ static void report_answer(struct tracing *tracing)
                               drop_time(tracing, true)},
              tracing->back_route.oif_name, "%s", tracing->result.text);
     if (!tracing->dry && !(none && tracing->result.outcome == PEER_TRACE_DROPPED))
-        tell(tracing, station, tracing->net->arrival, "%s", texts[tracing->answer]);
+        tell(tracing, station, tracing->attachment->arrival, "%s", texts[tracing->answer.kind]);
 }
 
 /* ---- in order ---- */
@@ -424,7 +426,7 @@ void trace_report(struct tracing *tracing)
     }
     if (!ended_before_route(tracing))
         report_inside(tracing);
-    if (tracing->dry || tracing->answer != ANSWER_NONE ||
+    if (tracing->dry || tracing->answer.kind != ANSWER_NONE ||
         tracing->result.outcome == PEER_TRACE_SILENT)
         report_back(tracing);
     report_answer(tracing);

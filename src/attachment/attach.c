@@ -18,7 +18,7 @@
  * The wire of an interface (kernel/wire/wire.h) has addresses and routes already. None are added, and
  * answers must leave by it.
  */
-#include "lib/attach.h"
+#include "attachment/attach.h"
 
 #include "base/error.h"
 #include "base/macro.h"
@@ -27,7 +27,6 @@
 #include "kernel/netlink/watch.h"
 #include "kernel/netns/name.h"
 #include "kernel/wire/guard.h"
-#include "lib/standing.h"
 
 #include <errno.h>
 #include <linux/rtnetlink.h>

@@ -3,7 +3,7 @@
  * Settings and counters that explain a loss where the kernel tells nobody its reason. Files of
  * /proc show the namespace of the reader, so a helper process reads them in the one of the device.
  */
-#include "lib/trace_internal.h"
+#include "trace/internal.h"
 
 #include "kernel/observe/sysctl.h"
 
@@ -103,11 +103,11 @@ static int survey_work(void *arg, struct netns_result *result)
     return 0;
 }
 
-int trace_survey(struct peer_net *net, struct trace_survey *ret_survey, int *fds,
+int trace_survey(struct attachment *attachment, struct trace_survey *ret_survey, int *fds,
                  struct peer_error *error)
 {
-    struct survey_work work = {.device = net->arrival, .wants_fds = fds != NULL};
-    const struct netns_errand errand = {.place = net->netns,
+    struct survey_work work = {.device = attachment->arrival, .wants_fds = fds != NULL};
+    const struct netns_errand errand = {.place = attachment->netns,
                                         .work = survey_work,
                                         .arg = &work,
                                         .data = &work.found,
@@ -115,7 +115,7 @@ int trace_survey(struct peer_net *net, struct trace_survey *ret_survey, int *fds
     struct netns_result result = {0};
 
     int status =
-        net->netns.fd < 0 ? survey_work(&work, &result) : netns_run(&errand, &result, error);
+        attachment->netns.fd < 0 ? survey_work(&work, &result) : netns_run(&errand, &result, error);
     if (status < 0)
         return status;
     *ret_survey = work.found.survey;

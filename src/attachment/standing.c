@@ -3,7 +3,7 @@
  * Made once when the device is made, and again after the kernel took it away; then what is there
  * already is left as it is.
  */
-#include "lib/standing.h"
+#include "attachment/standing.h"
 
 #include "base/error.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIB_STANDING_H
-#define LIB_STANDING_H
+#ifndef ATTACHMENT_STANDING_H
+#define ATTACHMENT_STANDING_H
 
 #include "base/addr_set.h"
 #include "kernel/netlink/rtnl.h"

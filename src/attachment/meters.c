@@ -3,7 +3,7 @@
  * What the kernel counts of the application's side, and of this process. All of it is opened once:
  * a process that has given up its privileges opens no files and enters no namespaces.
  */
-#include "lib/internal.h"
+#include "attachment/attachment.h"
 
 #include "kernel/observe/sysctl.h"
 
@@ -27,10 +27,10 @@ static int open_there(void *arg, struct netns_result *result)
     return 0;
 }
 
-static void open_counters(struct peer_net *net)
+static void open_counters(struct attachment *attachment)
 {
     struct counters counters = {.fds = {-1, -1, -1, -1}};
-    const struct netns_errand errand = {.place = net->netns,
+    const struct netns_errand errand = {.place = attachment->netns,
                                         .work = open_there,
                                         .arg = &counters,
                                         .data = &counters,
@@ -38,24 +38,24 @@ static void open_counters(struct peer_net *net)
     struct netns_result result = {0};
     int taken = 0;
 
-    if (net->netns.fd < 0)
+    if (attachment->netns.fd < 0)
         counters_open(&counters);
     else if (netns_run(&errand, &result, NULL) == 0)
         for (int i = 0; i < COUNTERS_FILES; i++) {
             if (counters.fds[i] >= 0)
                 counters.fds[i] = result.fds[taken++];
         }
-    net->meters.counters = counters;
+    attachment->meters.counters = counters;
 }
 
-void meters_open(struct peer_net *net)
+void attachment_open_meters(struct attachment *attachment)
 {
-    if (net->meters.open)
+    if (attachment->meters.open)
         return;
-    open_counters(net);
-    cpu_files_open(&net->meters.cpu);
-    net->meters.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    net->meters.open = true;
+    open_counters(attachment);
+    cpu_files_open(&attachment->meters.cpu);
+    attachment->meters.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    attachment->meters.open = true;
 }
 
 void meters_close(struct meters *meters)

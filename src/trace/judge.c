@@ -2,10 +2,10 @@
 /*
  * One verdict out of all the evidence. What ended the packet is named by the kernel's own drop
  * reason, seen or concluded (from netfilter's events, from look-ups, from counters); the table of
- * trace_causes.c turns that into a station, a word, a sentence and a mend. Some need a closer look:
+ * causes.c turns that into a station, a word, a sentence and a mend. Some need a closer look:
  * which rule of the firewall it was, who listens where, and what leads the answer astray.
  */
-#include "lib/trace_internal.h"
+#include "trace/internal.h"
 
 #include "base/macro.h"
 
@@ -129,7 +129,7 @@ static void judge_rule(struct tracing *tracing, const struct nftrace_event *even
         /* A redirection leads to the address of the device; the kernel drops what has none. */
         tracing->result.reason = "redirect-without-address";
         say(tracing, "firewall rule \"%.160s\" redirects, but %s has no address to redirect to",
-            rule, tracing->net->arrival);
+            rule, tracing->attachment->arrival);
         mend(tracing, "give the device an address: --local 192.0.2.1/32");
     }
 }
@@ -209,17 +209,17 @@ static void judge_listener(struct tracing *tracing)
     struct rtnl_link link = {.name = "?"};
     char at[PEER_ENDPOINT_TEXT], to[PEER_ENDPOINT_TEXT], owner[64];
 
-    (void)diag_listeners(tracing->net->diag, tracing->protocol, tracing->dst_port, take_listener,
-                         &listeners, NULL);
+    (void)diag_listeners(tracing->attachment->diag, tracing->protocol, tracing->dst_port,
+                         take_listener, &listeners, NULL);
     if (!listeners.count)
         return;
     (void)peer_endpoint_format(&tracing->dst, tracing->dst_port, to);
     (void)owner_text(other, owner);
-    if (other->bound_ifindex && other->bound_ifindex != tracing->net->arrival_ifindex) {
-        (void)rtnl_link_get(tracing->net->rtnl, other->bound_ifindex, NULL, &link, NULL);
+    if (other->bound_ifindex && other->bound_ifindex != tracing->attachment->arrival_ifindex) {
+        (void)rtnl_link_get(tracing->attachment->rtnl, other->bound_ifindex, NULL, &link, NULL);
         result->reason = "listens-on-other-device";
         say(tracing, "%s listens on port %u, but is bound to device %s; this came by %s", owner,
-            tracing->dst_port, link.name, tracing->net->arrival);
+            tracing->dst_port, link.name, tracing->attachment->arrival);
         mend(tracing, "let it listen without SO_BINDTODEVICE");
     } else if (other->local.family == 6 && is_any(&other->local) && !trace_v6(tracing)) {
         result->reason = "listens-on-ipv6-only";
@@ -290,9 +290,9 @@ static const char *route_reason(const struct tracing *tracing)
     if (refusing_route(tracing))
         return refusing_route(tracing);
     if (tracing->route_status == -EINVAL) {
-        if (rtnl_route_lookup(tracing->net->rtnl, &plain, &route, NULL) == -EINVAL)
+        if (rtnl_route_lookup(tracing->attachment->rtnl, &plain, &route, NULL) == -EINVAL)
             return "route-blackhole";
-        if (rtnl_addr_owned(tracing->net->rtnl, &tracing->peer, &owner, NULL) == 1)
+        if (rtnl_addr_owned(tracing->attachment->rtnl, &tracing->peer, &owner, NULL) == 1)
             return "IP_LOCAL_SOURCE";
         return "IP_RPFILTER";
     }
@@ -370,7 +370,7 @@ static int dropped_by_xdp(const struct tracing *tracing)
     }
     /* In the driver it is dropped without any trace, before anything else. */
     if (known == 0 && tracing->ingress.xdp == XDP_ATTACHED_DRV &&
-        tracing->net->arrival_ifindex == tracing->net->ifindex)
+        tracing->attachment->arrival_ifindex == tracing->attachment->ifindex)
         return !tracing->received_ns;
     return known;
 }
@@ -434,7 +434,7 @@ static const char *socket_reason(const struct tracing *tracing)
                    : NULL;
     if (!tracing->has_socket)
         return "NO_SOCKET";
-    if (tracing->protocol == IPPROTO_TCP && tracing->answer == ANSWER_NONE && !tracing->dry &&
+    if (tracing->protocol == IPPROTO_TCP && tracing->answer.kind == ANSWER_NONE && !tracing->dry &&
         (grew(tracing, COUNTER_LISTEN_OVERFLOWS, COUNTER_LISTEN_OVERFLOWS) ||
          tracing->socket.queue_now > tracing->socket.queue_max))
         return "accept-queue-full";
@@ -450,7 +450,7 @@ static const char *back_reason(const struct tracing *tracing)
         return "no-way-back";
     if (tracing->back_route.type == RTN_LOCAL)
         return "IP_LOCAL_SOURCE";
-    if (tracing->back_route.oif != tracing->net->arrival_ifindex)
+    if (tracing->back_route.oif != tracing->attachment->arrival_ifindex)
         return "answer-elsewhere";
     if (tracing->ring_drops > 0)
         return "FULL_RING";
@@ -464,7 +464,7 @@ static bool neighbour_is_silent(const struct tracing *tracing)
 
     if (!is_forwarded(tracing) || tracing->dry)
         return false;
-    const int state = rtnl_neigh_state(tracing->net->rtnl, tracing->route.oif, next);
+    const int state = rtnl_neigh_state(tracing->attachment->rtnl, tracing->route.oif, next);
     return state > 0 && (state & (NUD_INCOMPLETE | NUD_FAILED));
 }
 
@@ -532,8 +532,8 @@ static const char *reason_there(const struct tracing *tracing)
         return "unknown-hook"; /* nftables' own drops have been told by their rule */
     if (drop && drop->reason[0])
         return closer(tracing, drop->reason, drop->location);
-    if (tracing->answer != ANSWER_NONE && tracing->answer != ANSWER_RST &&
-        tracing->answer != ANSWER_ICMP)
+    if (tracing->answer.kind != ANSWER_NONE && tracing->answer.kind != ANSWER_RST &&
+        tracing->answer.kind != ANSWER_ICMP)
         return NULL;
     const char *reason = conclude(tracing);
     return reason ? closer(tracing, reason, "") : socket_reason(tracing);
@@ -559,7 +559,7 @@ static void judge_arrived(struct tracing *tracing)
         say(tracing, "it would arrive at %s, unless a rule of the firewall drops it", end);
         return;
     }
-    if (tracing->answer == ANSWER_NONE) {
+    if (tracing->answer.kind == ANSWER_NONE) {
         tracing->result.outcome =
             tracing->protocol == IPPROTO_UDP ? PEER_TRACE_ARRIVED : PEER_TRACE_SILENT;
         say(tracing, "%s at %s; no answer came",
@@ -567,7 +567,7 @@ static void judge_arrived(struct tracing *tracing)
         return;
     }
     tracing->result.outcome = PEER_TRACE_ANSWERED;
-    say(tracing, "arrived at %s: %s", end, answers[tracing->answer]);
+    say(tracing, "arrived at %s: %s", end, answers[tracing->answer.kind]);
 }
 
 static void judge_refusal(struct tracing *tracing)
@@ -575,23 +575,25 @@ static void judge_refusal(struct tracing *tracing)
     char from[PEER_ADDR_TEXT];
 
     tracing->result.station = "answer";
-    if (tracing->answer == ANSWER_RST) {
+    if (tracing->answer.kind == ANSWER_RST) {
         tracing->result.reason = "refused";
         say(tracing, "the answer is a reset: the connection is refused");
         return;
     }
     tracing->result.reason = "icmp-error";
-    if (tracing->icmp_from.family)
+    if (tracing->answer.icmp_from.family)
         say(tracing, "%s answers with an ICMP error, type %u code %u",
-            peer_addr_format(&tracing->icmp_from, from), tracing->icmp_type, tracing->icmp_code);
+            peer_addr_format(&tracing->answer.icmp_from, from), tracing->answer.icmp_type,
+            tracing->answer.icmp_code);
     else
         say(tracing, "the answer is an ICMP error: unreachable");
 }
 
 static enum peer_trace_outcome outcome_of_loss(const struct tracing *tracing)
 {
-    return tracing->answer == ANSWER_RST || tracing->answer == ANSWER_ICMP ? PEER_TRACE_REFUSED
-                                                                           : PEER_TRACE_DROPPED;
+    return tracing->answer.kind == ANSWER_RST || tracing->answer.kind == ANSWER_ICMP
+               ? PEER_TRACE_REFUSED
+               : PEER_TRACE_DROPPED;
 }
 
 static void judge_back(struct tracing *tracing)
@@ -627,12 +629,13 @@ void trace_judge(struct tracing *tracing)
     struct peer_trace_result *result = &tracing->result;
     const struct nftrace_event *rule = trace_nft_drop(tracing, false);
     const struct dropreason_event *drop = trace_drop(tracing, false);
-    const bool answered = tracing->answer == ANSWER_SYN_ACK || tracing->answer == ANSWER_DATA ||
-                          tracing->answer == ANSWER_ECHO;
+    const bool answered = tracing->answer.kind == ANSWER_SYN_ACK ||
+                          tracing->answer.kind == ANSWER_DATA ||
+                          tracing->answer.kind == ANSWER_ECHO;
 
-    result->answer_ns = tracing->answer == ANSWER_NONE
+    result->answer_ns = tracing->answer.kind == ANSWER_NONE
                             ? PEER_TRACE_NO_TIME
-                            : (int64_t)(tracing->answer_ns - tracing->sent_ns);
+                            : (int64_t)(tracing->answer.at_ns - tracing->sent_ns);
     drop = drop ? drop : trace_drop(tracing, true);
     if (drop && !answered)
         (void)snprintf(result->kernel_reason, sizeof(result->kernel_reason), "%s", drop->reason);
@@ -656,7 +659,7 @@ void trace_judge(struct tracing *tracing)
         judge_cause(tracing, reason);
         return;
     }
-    if (tracing->answer != ANSWER_NONE) {
+    if (tracing->answer.kind != ANSWER_NONE) {
         result->outcome = PEER_TRACE_REFUSED;
         judge_refusal(tracing);
         return;

@@ -9,7 +9,7 @@
  * what a chain of type "route" changed, since only behind those the kernel decides again. The
  * device by which an answer really left is quoted too, and beats every look-up.
  */
-#include "lib/trace_internal.h"
+#include "trace/internal.h"
 
 #include "base/macro.h"
 
@@ -60,7 +60,7 @@ static int find_holder(void *user, int ifindex, const struct addr_prefix *prefix
     if (!peer_addr_equal(&tracing->dst, &prefix->addr))
         return 0;
     tracing->holder_length = (uint8_t)prefix->length;
-    return rtnl_link_get(tracing->net->rtnl, ifindex, NULL, &tracing->holder, NULL) == 0;
+    return rtnl_link_get(tracing->attachment->rtnl, ifindex, NULL, &tracing->holder, NULL) == 0;
 }
 
 static int find_local(void *user, const struct rtnl_route *route)
@@ -75,7 +75,7 @@ static int find_local(void *user, const struct rtnl_route *route)
 /* It is not taken for an address of this machine. Is it none? Which rule was in the way? */
 static void look_closer(struct tracing *tracing, const struct rtnl_lookup *there)
 {
-    struct rtnl *rtnl = tracing->net->rtnl;
+    struct rtnl *rtnl = tracing->attachment->rtnl;
 
     if (tracing->route_status < 0)
         (void)rtnl_rule_refusing(rtnl, there, &tracing->rule, NULL);
@@ -88,14 +88,15 @@ static void look_up_route(struct tracing *tracing)
     const struct rtnl_lookup there = {
         .dst = tracing->dst,
         .src = tracing->peer,
-        .iif = tracing->net->arrival_ifindex,
+        .iif = tracing->attachment->arrival_ifindex,
         .protocol = tracing->protocol,
         .sport = tracing->peer_port,
         .dport = tracing->dst_port,
         .mark = tracing->mark,
     };
 
-    tracing->route_status = rtnl_route_lookup(tracing->net->rtnl, &there, &tracing->route, NULL);
+    tracing->route_status =
+        rtnl_route_lookup(tracing->attachment->rtnl, &there, &tracing->route, NULL);
     if (tracing->route_status < 0 || tracing->route.type != RTN_LOCAL)
         look_closer(tracing, &there);
 }
@@ -107,9 +108,9 @@ static int find_socket(struct tracing *tracing, uint16_t peer_port, struct diag_
                                        .port = tracing->dst_port,
                                        .peer = tracing->peer,
                                        .peer_port = peer_port,
-                                       .ifindex = tracing->net->arrival_ifindex};
+                                       .ifindex = tracing->attachment->arrival_ifindex};
 
-    return diag_lookup(tracing->net->diag, &packet, ret_socket, NULL);
+    return diag_lookup(tracing->attachment->diag, &packet, ret_socket, NULL);
 }
 
 void trace_look_up_listener(struct tracing *tracing)
@@ -233,13 +234,13 @@ static void correct_device(struct tracing *tracing, struct rtnl_lookup back, int
     struct rtnl_link link;
 
     back.oif = oif;
-    tracing->back_status = rtnl_route_lookup(tracing->net->rtnl, &back, route, NULL);
+    tracing->back_status = rtnl_route_lookup(tracing->attachment->rtnl, &back, route, NULL);
     if (tracing->back_status == 0 && route->oif == oif)
         return;
     tracing->back_status = 0;
     *route = (struct rtnl_route){.dst = {.addr = tracing->peer}, .oif = oif, .type = RTN_UNICAST};
     route->dst.length = trace_v6(tracing) ? 128 : 32;
-    if (rtnl_link_get(tracing->net->rtnl, oif, NULL, &link, NULL) == 0)
+    if (rtnl_link_get(tracing->attachment->rtnl, oif, NULL, &link, NULL) == 0)
         memcpy(route->oif_name, link.name, sizeof(route->oif_name));
 }
 
@@ -249,11 +250,11 @@ void trace_look_up_back(struct tracing *tracing)
     struct rtnl_route *route = &tracing->back_route;
     const int oif = observed_device(tracing);
 
-    tracing->back_status = rtnl_route_lookup(tracing->net->rtnl, &back, route, NULL);
+    tracing->back_status = rtnl_route_lookup(tracing->attachment->rtnl, &back, route, NULL);
     if (tracing->back_status == -EINVAL && back.src.family) {
         /* A source that is not the machine's own (a transparent proxy's): look-ups refuse it. */
         back.src = (struct peer_addr){0};
-        tracing->back_status = rtnl_route_lookup(tracing->net->rtnl, &back, route, NULL);
+        tracing->back_status = rtnl_route_lookup(tracing->attachment->rtnl, &back, route, NULL);
     }
     const bool to_itself = tracing->back_status == 0 && route->type == RTN_LOCAL;
     if (oif && !to_itself && (tracing->back_status < 0 || route->oif != oif))
@@ -291,14 +292,14 @@ const struct nftrace_event *trace_strange_answer(const struct tracing *tracing)
 
 static void look_up_devices(struct tracing *tracing)
 {
-    const int indexes[] = {tracing->net->ifindex, tracing->net->arrival_ifindex};
+    const int indexes[] = {tracing->attachment->ifindex, tracing->attachment->arrival_ifindex};
     struct rtnl_link link;
 
     for (size_t i = 0; i < ARRAY_SIZE(indexes) && !tracing->down[0]; i++)
-        if (rtnl_link_get(tracing->net->rtnl, indexes[i], NULL, &link, NULL) == 0 &&
+        if (rtnl_link_get(tracing->attachment->rtnl, indexes[i], NULL, &link, NULL) == 0 &&
             !(link.flags & IFF_UP))
             memcpy(tracing->down, link.name, sizeof(tracing->down));
-    tracing->ring_drops = trace_ring_drops(tracing) - tracing->ring_drops_before;
+    tracing->ring_drops = attachment_drops(tracing->attachment) - tracing->ring_drops_before;
 }
 
 int trace_look_up(struct tracing *tracing, struct peer_error *error)
@@ -309,5 +310,5 @@ int trace_look_up(struct tracing *tracing, struct peer_error *error)
     look_up_socket(tracing);
     trace_look_up_back(tracing);
     look_up_devices(tracing);
-    return trace_survey(tracing->net, &tracing->after, NULL, error);
+    return trace_survey(tracing->attachment, &tracing->after, NULL, error);
 }

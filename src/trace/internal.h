@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIB_TRACE_INTERNAL_H
-#define LIB_TRACE_INTERNAL_H
+#ifndef TRACE_INTERNAL_H
+#define TRACE_INTERNAL_H
 
 #include "kernel/observe/dropreason.h"
 #include "kernel/observe/ingress.h"
 #include "kernel/observe/nftrace.h"
-#include "lib/internal.h"
+#include "trace/trace.h"
 
-#include <peer/trace.h>
+#include <errno.h>
+#include <netinet/in.h>
 
-/* ---- trace_survey.c: settings and counters of the namespace ---- */
+/* ---- survey.c: settings and counters of the namespace ---- */
 
 enum trace_setting {
     SETTING_FORWARD4,
@@ -59,9 +60,9 @@ struct trace_survey {
     uint64_t counters[COUNTERS];
     bool legacy[2]; /* iptables-legacy has tables, ip6tables-legacy likewise */
 };
-/** In the namespace of the net. `fds` (may be NULL) gets the sockets of nftrace_open(), or -errno
+/** In the namespace of the attachment. `fds` (may be NULL) gets the sockets of nftrace_open(), or -errno
  * in fds[0]. */
-int trace_survey(struct peer_net *net, struct trace_survey *ret_survey, int *fds,
+int trace_survey(struct attachment *attachment, struct trace_survey *ret_survey, int *fds,
                  struct peer_error *error);
 
 /* ---- what is known ---- */
@@ -69,7 +70,8 @@ int trace_survey(struct peer_net *net, struct trace_survey *ret_survey, int *fds
 enum { TRACE_EVENTS = 1024, TRACE_DROPS = 1024 };
 
 struct tracing {
-    struct peer_net *net;
+    struct attachment *attachment;
+    const struct trace_sender *sender;
     const struct peer_trace_config *config;
     void (*each)(void *user, const struct peer_trace_station *station);
     void *user;
@@ -109,27 +111,17 @@ struct tracing {
     /* what was looked up */
     int route_status, back_status; /* 0 or the kernel's -errno */
     struct rtnl_route route, back_route;
-    struct rtnl_rule rule; /* the rule that refuses it; `pref` 0: none */
-    struct rtnl_link holder; /* the link that has the target's address; `ifindex` 0: none */
-    uint8_t holder_length;   /* of that address' prefix */
-    bool holder_routed;      /* the table "local" has it */
+    struct rtnl_rule rule;         /* the rule that refuses it; `pref` 0: none */
+    struct rtnl_link holder;       /* the link that has the target's address; `ifindex` 0: none */
+    uint8_t holder_length;         /* of that address' prefix */
+    bool holder_routed;            /* the table "local" has it */
     bool has_listener, has_socket; /* before the packet was sent, and after */
     struct diag_socket listener, socket;
     int pid;
     char comm[32];
 
     /* what came back */
-    enum trace_answer {
-        ANSWER_NONE,
-        ANSWER_SYN_ACK,
-        ANSWER_RST,
-        ANSWER_DATA,
-        ANSWER_ECHO,
-        ANSWER_ICMP,
-    } answer;
-    uint8_t icmp_type, icmp_code;
-    struct peer_addr icmp_from;
-    uint64_t answer_ns;
+    struct trace_answer answer;
 };
 
 static inline bool trace_v6(const struct tracing *tracing)
@@ -165,9 +157,7 @@ bool trace_hook_left(const struct tracing *tracing, enum nftrace_hook hook, bool
  */
 enum nftrace_hook trace_stuck_hook(const struct tracing *tracing, bool back);
 
-/** Frames that the device's queue had no room for, ever, as far as known. */
-uint64_t trace_ring_drops(const struct tracing *tracing);
-/** trace_lookup.c: who would get the packet if it were not translated; before it is sent. */
+/** lookup.c: who would get the packet if it were not translated; before it is sent. */
 void trace_look_up_listener(struct tracing *tracing);
 /** Destination, routes, socket and devices, when the packet's way is known. */
 int trace_look_up(struct tracing *tracing, struct peer_error *error);
@@ -179,12 +169,12 @@ void trace_look_up_back(struct tracing *tracing);
  * NULL when none did. */
 const struct nftrace_event *trace_strange_answer(const struct tracing *tracing);
 
-/** trace_causes.c: station, word, text and mend of a reason (the kernel's or ours) into `result`;
+/** causes.c: station, word, text and mend of a reason (the kernel's or ours) into `result`;
  * false when it is not known. */
 bool trace_take_cause(struct tracing *tracing, const char *reason);
-/** trace_judge.c: fills `result`. */
+/** judge.c: fills `result`. */
 void trace_judge(struct tracing *tracing);
-/** trace_stations.c: calls `each`. */
+/** stations.c: calls `each`. */
 void trace_report(struct tracing *tracing);
 
 #endif

@@ -1,35 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIB_ATTACH_H
-#define LIB_ATTACH_H
+#ifndef ATTACHMENT_ATTACH_H
+#define ATTACHMENT_ATTACH_H
 
-#include "base/addr_set.h"
-#include "kernel/netlink/rtnl.h"
+#include "attachment/plan.h"
+#include "attachment/standing.h"
 #include "kernel/netlink/tun.h"
 #include "kernel/wire/wire.h"
-#include "lib/standing.h"
-#include "link/spec.h"
-
-#include <peer/peer.h>
 
 /**
- * From a configuration to a device with addresses and routes. Two steps: attach_plan checks what
- * can be checked without the kernel; attach_run does the rest, in the namespace of the calling
- * thread (a short-lived helper process when that is not our own).
+ * From a plan to a device with addresses and routes, in the namespace of the calling thread: a
+ * short-lived helper process when that is not our own.
  */
-struct attach_plan {
-    const struct peer_net_config *config;
-    enum peer_device_kind kind; /* TAP for a wire */
-    uint8_t family;
-    struct addr_set peers; /* empty (family 0) when they are to be chosen */
-    struct peer_mac first_mac;
-    uint32_t mtu;             /* 0: that of the wire */
-    struct addr_prefix local; /* family 0: none wanted */
-    uint64_t seed;
-    struct link_spec links[2]; /* by enum link_direction */
-};
-int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_plan,
-                struct peer_error *error);
-void attach_plan_done(struct attach_plan *plan);
 
 /** Plain data: it crosses a process boundary. Descriptors travel beside it. */
 struct attach_outcome {
@@ -39,7 +20,7 @@ struct attach_outcome {
     struct wire_card card; /* ifindex 0: no wire */
     uint32_t mtu;
     int rtnl_fd, diag_fd;
-    int watch_fd; /* news of the namespace: see kernel/netlink/watch.h */
+    int watch_fd;             /* news of the namespace: see kernel/netlink/watch.h */
     struct peer_addr chosen;  /* the peer, when the plan had none */
     struct addr_prefix local; /* given to the local side, family 0 when none */
     enum peer_neighbours neighbours;

@@ -12,11 +12,12 @@
  *
  * The guardians that it forks inherit its filter and set their own behind it.
  */
-#include "lib/internal.h"
+#include "attachment/internal.h"
 
-#include "kernel/netns/child.h"
+#include "base/error.h"
 #include "kernel/netns/confine.h"
 
+#include <errno.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ struct answer {
 /* ---- the monitor's side ---- */
 
 struct monitor {
-    struct peer_net *net; /* as it was when the monitor was forked */
+    struct attachment *attachment; /* as it was when the monitor was forked */
     struct rtnl *rtnl;
     int fds[CHILD_FDS_MAX]; /* what came with the order */
     int fd_count;
@@ -50,27 +51,27 @@ static int set_mac(const struct monitor *monitor, const struct peer_mac *mac,
 {
     const struct rtnl_link_change change = {.mac = mac};
 
-    return rtnl_link_set(monitor->rtnl, monitor->net->ifindex, &change, error);
+    return rtnl_link_set(monitor->rtnl, monitor->attachment->ifindex, &change, error);
 }
 
 static void act(const struct monitor *monitor, const struct order *order, struct answer *answer,
                 struct guard *guard)
 {
-    struct peer_net *net = monitor->net;
+    struct attachment *attachment = monitor->attachment;
 
     switch (order->verb) {
     case MONITOR_RESTORE:
-        answer->status = standing_restore(&net->standing, &answer->error);
+        answer->status = standing_restore(&attachment->standing, &answer->error);
         break;
     case MONITOR_SET_MAC:
         answer->status = set_mac(monitor, &order->mac, &answer->error);
         break;
     case MONITOR_GUARD:
-        answer->status = helpers_guard_here(net, monitor->fds, guard, &answer->error);
+        answer->status = guard_start_here(attachment, monitor->fds, guard, &answer->error);
         answer->guard = guard->pid;
         break;
     case MONITOR_CLEAR:
-        netns_isolate_clear(&net->isolated);
+        netns_isolate_clear(&attachment->isolated);
         break;
     }
 }
@@ -96,12 +97,12 @@ static void serve(struct monitor *monitor, int end)
     }
 }
 
-static void give_up_privileges(const struct peer_net *net)
+static void give_up_privileges(const struct attachment *attachment)
 {
     struct confine confine = {.calls = CONFINE_SOCKETS | CONFINE_FORKS | CONFINE_WAITS,
                               .capabilities = UINT64_C(1) << CAP_NET_ADMIN};
 
-    if (net->isolate) {
+    if (attachment->isolate) {
         confine.calls |= CONFINE_FILES | CONFINE_SIGNALS;
         confine.capabilities |= UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_SYS_PTRACE;
     }
@@ -111,17 +112,17 @@ static void give_up_privileges(const struct peer_net *net)
 static void monitor_run(void *user, int end)
 {
     struct monitor *monitor = user;
-    struct peer_net *net = monitor->net;
+    struct attachment *attachment = monitor->attachment;
     int kept[3] = {end, rtnl_fd(monitor->rtnl)};
     size_t count = 2;
 
-    if (net->isolate)
-        kept[count++] = net->isolated.netns_fd;
+    if (attachment->isolate)
+        kept[count++] = attachment->isolated.netns_fd;
     (void)prctl(PR_SET_NAME, "peer-monitor");
     (void)signal(SIGCHLD, SIG_IGN); /* guardians that somebody killed leave nothing to reap */
     confine_descriptors(kept, count);
-    give_up_privileges(net);
-    net->standing.rtnl = monitor->rtnl;
+    give_up_privileges(attachment);
+    attachment->standing.rtnl = monitor->rtnl;
     (void)child_send(end, &(struct iovec){"", 1}, 1, NULL, 0); /* ready */
     serve(monitor, end);
     _exit(EXIT_SUCCESS);
@@ -130,9 +131,10 @@ static void monitor_run(void *user, int end)
 /* ---- its start ---- */
 
 /* In the namespace of the calling thread. */
-static int start_here(struct peer_net *net, struct guard *ret_child, struct peer_error *error)
+static int start_here(struct attachment *attachment, struct guard *ret_child,
+                      struct peer_error *error)
 {
-    struct monitor monitor = {.net = net};
+    struct monitor monitor = {.attachment = attachment};
 
     int status = rtnl_open(&monitor.rtnl, error);
     if (status < 0)
@@ -141,13 +143,13 @@ static int start_here(struct peer_net *net, struct guard *ret_child, struct peer
     rtnl_free(monitor.rtnl);
     if (status < 0)
         return error_set(error, PEER_ERROR_MACHINE, -status,
-                         "cannot start the process that keeps privileges for %s: %s", net->device,
-                         error_text(-status));
+                         "cannot start the process that keeps privileges for %s: %s",
+                         attachment->device, error_text(-status));
     return 0;
 }
 
 struct start {
-    struct peer_net *net;
+    struct attachment *attachment;
     struct guard child;
 };
 
@@ -155,45 +157,49 @@ struct start {
 static int start_there(void *arg, struct netns_result *result)
 {
     struct start *start = arg;
-    int status = start_here(start->net, &start->child, &result->error);
+    int status = start_here(start->attachment, &start->child, &result->error);
 
     if (status == 0)
         result->fds[result->fd_count++] = start->child.fd;
     return status;
 }
 
-int monitor_start(struct peer_net *net, struct peer_error *error)
+int attachment_confine(struct attachment *attachment, struct peer_error *error)
 {
-    struct start start = {.net = net};
-    const struct netns_errand errand = {.place = net->netns,
+    struct start start = {.attachment = attachment};
+    const struct netns_errand errand = {.place = attachment->netns,
                                         .work = start_there,
                                         .arg = &start,
                                         .data = &start,
                                         .data_len = sizeof(start)};
     struct netns_result result = {0};
 
-    if (net->netns.fd < 0)
-        return start_here(net, &net->monitor, error);
-    int status = netns_run(&errand, &result, error);
-    if (status == 0)
-        net->monitor = (struct guard){.fd = result.fds[0], .pid = start.child.pid};
-    return status;
+    int status = attachment->netns.fd < 0 ? start_here(attachment, &start.child, error)
+                                          : netns_run(&errand, &result, error);
+    if (status < 0)
+        return status;
+    if (attachment->netns.fd >= 0)
+        start.child.fd = result.fds[0];
+    attachment->monitor = start.child;
+    attachment->confined = true;
+    return 0;
 }
 
 /* ---- to ask it ---- */
 
 /* `ret_guard` may be NULL. */
-static int ask(struct peer_net *net, const struct order *order, const int *fds, int fd_count,
-               struct guard *ret_guard, struct peer_error *error)
+static int ask(struct attachment *attachment, const struct order *order, const int *fds,
+               int fd_count, struct guard *ret_guard, struct peer_error *error)
 {
     struct answer answer = {0};
     const struct iovec asked = {(void *)(uintptr_t)order, sizeof(*order)};
     const struct iovec told = {&answer, sizeof(answer)};
     int got[CHILD_FDS_MAX], count = 0;
 
-    int status = net->monitor.fd < 0 ? -EPIPE
-                                     : child_send(net->monitor.fd, &asked, 1, fds, fd_count);
-    if (status == 0 && child_receive(net->monitor.fd, 0, &told, 1, ret_guard ? got : NULL,
+    int status = attachment->monitor.fd < 0
+                     ? -EPIPE
+                     : child_send(attachment->monitor.fd, &asked, 1, fds, fd_count);
+    if (status == 0 && child_receive(attachment->monitor.fd, 0, &told, 1, ret_guard ? got : NULL,
                                      &count) != (ssize_t)sizeof(answer))
         status = -EPIPE;
     if (status < 0)
@@ -206,27 +212,28 @@ static int ask(struct peer_net *net, const struct order *order, const int *fds, 
     return answer.status;
 }
 
-int monitor_restore(struct peer_net *net, struct peer_error *error)
+int monitor_restore(struct attachment *attachment, struct peer_error *error)
 {
-    return ask(net, &(struct order){.verb = MONITOR_RESTORE}, NULL, 0, NULL, error);
+    return ask(attachment, &(struct order){.verb = MONITOR_RESTORE}, NULL, 0, NULL, error);
 }
 
-int monitor_set_mac(struct peer_net *net, const struct peer_mac *mac, struct peer_error *error)
+int monitor_set_mac(struct attachment *attachment, const struct peer_mac *mac,
+                    struct peer_error *error)
 {
     const struct order order = {.verb = MONITOR_SET_MAC, .mac = *mac};
 
-    return ask(net, &order, NULL, 0, NULL, error);
+    return ask(attachment, &order, NULL, 0, NULL, error);
 }
 
-int monitor_guard(struct peer_net *net, struct guard *ret_guard, struct peer_error *error)
+int monitor_guard(struct attachment *attachment, struct guard *ret_guard, struct peer_error *error)
 {
     int fds[CHILD_FDS_MAX];
-    const int count = helpers_guard_fds(net, fds);
+    const int count = guard_list_fds(attachment, fds);
 
-    return ask(net, &(struct order){.verb = MONITOR_GUARD}, fds, count, ret_guard, error);
+    return ask(attachment, &(struct order){.verb = MONITOR_GUARD}, fds, count, ret_guard, error);
 }
 
-int monitor_clear(struct peer_net *net, struct peer_error *error)
+int monitor_clear(struct attachment *attachment, struct peer_error *error)
 {
-    return ask(net, &(struct order){.verb = MONITOR_CLEAR}, NULL, 0, NULL, error);
+    return ask(attachment, &(struct order){.verb = MONITOR_CLEAR}, NULL, 0, NULL, error);
 }
