@@ -686,6 +686,8 @@ def main():
     options = parser.parse_args()
     options.outer_uid = os.geteuid()
     os.umask(0o022)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that goes on meanwhile ignores these for us
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     os.environ["LC_ALL"] = "C.UTF-8"
     os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
 

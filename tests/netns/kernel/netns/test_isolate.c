@@ -207,6 +207,9 @@ static void program_gets_no_signal_setting_of_the_caller(void **state)
     signal(SIGCHLD, SIG_IGN);
     signal(SIGTERM, on_signal);
     signal(SIGUSR1, SIG_IGN); /* as nohup would: that stays */
+    signal(SIGHUP, SIG_DFL);  /* which nohup did, */
+    signal(SIGINT, SIG_DFL);  /* and a shell that started all this behind it */
+    signal(SIGQUIT, SIG_DFL);
     read_all(start_with_output(argv, &isolated), text, sizeof(text));
     int status = wait_ended(&isolated);
     netns_isolate_end(&isolated, 0);
