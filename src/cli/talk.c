@@ -247,7 +247,8 @@ static bool keeps_others_waiting(const struct talk *talk)
     const struct session *session = talk->session;
     struct pollfd in = {.fd = session->in->fd, .events = POLLIN};
 
-    return session->in->behind < session->takers && !session->terminal && poll(&in, 1, 0) == 1;
+    return session->in->behind < session->takers && !session->in->eof && !session->terminal &&
+           poll(&in, 1, 0) == 1 && in.revents & POLLIN; /* more than an end */
 }
 
 static void on_stalled(struct talk *talk)
