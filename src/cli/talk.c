@@ -13,10 +13,10 @@
 #define CLOSE_WAIT_NS (1 * CLI_NS_PER_S)
 #define UDP_LINGER_NS (1 * CLI_NS_PER_S)
 /* A caller over UDP has no end, and one who has closed his side may have gone: where others come
-   and go, the first is forgotten after as long as in --serve, the second is closed after as long as
-   Linux waits for a FIN (tcp_fin_timeout). */
+   and go, the first is forgotten after as long as in --serve, the second is closed while his machine
+   still knows of it: Linux waits 60 s for a FIN (tcp_fin_timeout). */
 #define UDP_SILENT_NS (30 * CLI_NS_PER_S)
-#define HALF_OPEN_NS  (60 * CLI_NS_PER_S)
+#define HALF_OPEN_NS  (50 * CLI_NS_PER_S)
 /* Who takes nothing for so long, while others wait, is given up. */
 #define STALLED_NS (2 * CLI_NS_PER_S)
 
@@ -212,7 +212,8 @@ static bool is_half_open(const struct talk *talk)
 {
     const struct session_config *config = talk->session->config;
 
-    return config->keeps && !config->udp && !config->idle_ns && talk->state->eof && !talk->closing;
+    return config->keeps && !config->udp && !config->idle_ns && talk->state->eof &&
+           talk->state->drained && !talk->closing;
 }
 
 uint64_t talk_deadline(const struct talk *talk)
