@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What stands on the machine stands there without an engine, and goes with the attachment. */
+#include "netns/attachment/attached.h"
+
+static void a_device_stands_and_goes(void **state)
+{
+    struct attachment attachment;
+    struct rtnl_route route;
+
+    (void)state;
+    attach(&attachment);
+    const struct rtnl_lookup way = {.dst = attached_addr(ATTACHED_PEER)};
+    assert_int_equal(attachment.queue_count, 1);
+    assert_int_equal(attachment.ifindex, if_nametoindex(attachment.device));
+    assert_int_equal(attachment.arrival_ifindex, attachment.ifindex);
+    assert_int_equal(rtnl_route_lookup(attachment.rtnl, &way, &route, NULL), 0);
+    assert_int_equal(route.oif, attachment.ifindex);
+    assert_int_equal(attachment_drops(&attachment), 0);
+
+    char device[IF_NAMESIZE];
+    memcpy(device, attachment.device, sizeof(device));
+    attachment_done(&attachment);
+    assert_int_equal(if_nametoindex(device), 0);
+    attachment_done(&attachment); /* nothing is held any more */
+}
+
+static void who_listens_is_known_without_an_engine(void **state)
+{
+    struct attachment attachment;
+    uint16_t port;
+
+    (void)state;
+    attach(&attachment);
+    const struct peer_addr local = attached_addr(ATTACHED_LOCAL);
+    int fd = attached_socket(&port);
+    assert_int_equal(attachment_has_listener(&attachment, IPPROTO_UDP, &local, port), 1);
+    assert_int_equal(attachment_has_listener(&attachment, IPPROTO_TCP, &local, port), 0);
+    close(fd);
+    assert_int_equal(attachment_has_listener(&attachment, IPPROTO_UDP, &local, port), 0);
+    attachment_done(&attachment);
+}
+
+static void counters_are_read_of_what_stands(void **state)
+{
+    struct attachment attachment;
+    uint64_t before, after;
+
+    (void)state;
+    attach(&attachment);
+    attachment_open_meters(&attachment);
+    assert_int_equal(counters_read(&attachment.meters.counters, "Udp", "NoPorts", &before), 0);
+    /* 198.18.0.9 to 192.0.2.1, ports 1 and 1: nobody listens there. */
+    static const uint8_t packet[10 + 28] = {[10] = 0x45, 0,    0,   28, 0, 0, 0,   0, 64, 17,
+                                            0xf2,        0xb4, 198, 18, 0, 9, 192, 0, 2,  1,
+                                            0,           1,    0,   1,  0, 8, 0,   0};
+    assert_int_equal(write(attachment.queues[0], packet, sizeof(packet)), sizeof(packet));
+    assert_int_equal(counters_read(&attachment.meters.counters, "Udp", "NoPorts", &after), 0);
+    assert_int_equal(after, before + 1);
+    attachment_done(&attachment);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_device_stands_and_goes),
+        cmocka_unit_test(who_listens_is_known_without_an_engine),
+        cmocka_unit_test(counters_are_read_of_what_stands),
+    };
+
+    int r = netns_enter_private(true);
+    if (r < 0)
+        return netns_skip("a network namespace", -r);
+    if (access("/dev/net/tun", R_OK | W_OK) < 0)
+        return netns_skip("/dev/net/tun", errno);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
