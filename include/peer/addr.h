@@ -30,8 +30,8 @@ PEER_EXPORT const char *peer_endpoint_format(const struct peer_addr *addr, uint1
                                              char buf[PEER_ENDPOINT_TEXT]);
 PEER_EXPORT bool peer_addr_equal(const struct peer_addr *a, const struct peer_addr *b);
 
-/** "02:00:00:00:00:01" (':' or '-'). Returns 0 or -EINVAL; refuses group addresses and all zeros.
- */
+/** "02:00:00:00:00:01" (':' or '-'). Returns 0 or -EINVAL; refuses group addresses and all
+ *  zeros. */
 PEER_EXPORT int peer_mac_parse(const char *text, struct peer_mac *ret_mac);
 PEER_EXPORT const char *peer_mac_format(const struct peer_mac *mac, char buf[PEER_MAC_TEXT]);
 

@@ -91,8 +91,8 @@ PEER_EXPORT int peer_flow_shutdown(struct peer_flow *flow);
 PEER_EXPORT void peer_flow_close(struct peer_flow *flow);
 /** Ends with RST at once. */
 PEER_EXPORT void peer_flow_reset(struct peer_flow *flow);
-/** Frees the handle. An open flow is reset; one that peer_flow_close ended lives on until its end.
- */
+/** Frees the handle. An open flow is reset; one that peer_flow_close ended lives on until its
+ *  end. */
 PEER_EXPORT struct peer_flow *peer_flow_free(struct peer_flow *flow);
 
 /** Facts about a flow now; TCP fields are zero for UDP. */

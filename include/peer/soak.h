@@ -180,8 +180,8 @@ PEER_EXPORT int peer_soak_pop_interval(struct peer_soak *soak,
  * all samples, never means of percentiles.
  */
 struct peer_result;
-/** What was found so far. With `config.keep_intervals` the intervals that were taken are in it. -ENOMEM.
- */
+/** What was found so far. With `config.keep_intervals` the intervals that were taken are in it.
+ *  -ENOMEM. */
 PEER_EXPORT int peer_soak_get_result(struct peer_soak *soak, struct peer_result **ret_result);
 /** One of nothing, to add to. NULL without memory. */
 PEER_EXPORT struct peer_result *peer_result_new(void);

@@ -63,8 +63,8 @@ struct addr_prefix {
  */
 int addr_set_prefixes(const struct addr_set *set, struct addr_prefix **ret_prefixes);
 
-/** ADDR/LEN -> prefix (host bits may be set). 0 or -EINVAL. A missing /LEN means the full length.
- */
+/** ADDR/LEN -> prefix (host bits may be set). 0 or -EINVAL. A missing /LEN means the full
+ *  length. */
 int addr_prefix_parse(const char *text, struct addr_prefix *ret_prefix);
 /** Whether two prefixes share an address. A prefix or an address of family 0 shares nothing. */
 bool addr_prefix_overlap(const struct addr_prefix *a, const struct addr_prefix *b);

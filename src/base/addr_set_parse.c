@@ -149,8 +149,8 @@ static int parse_range(struct part *part, const char *dash, struct peer_error *e
     return 0;
 }
 
-/* Widens the part, a single address so far, to its prefix without the addresses no peer can have.
- */
+/* Widens the part, a single address so far, to its prefix without the addresses no peer can
+   have. */
 static void part_widen(struct part *part, unsigned length)
 {
     unsigned host_bits = addr_width(part->family) - length;

@@ -44,8 +44,8 @@ struct timers {
 #define TIMER_NEVER UINT64_MAX
 
 void timers_init(struct timers *timers);
-/** Frees the memory; armed timers are forgotten: not fired, not touched, not to be cancelled after.
- */
+/** Frees the memory; armed timers are forgotten: not fired, not touched, not to be cancelled
+ *  after. */
 void timers_done(struct timers *timers);
 
 static inline void timer_init(struct timer *timer,

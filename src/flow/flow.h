@@ -116,8 +116,8 @@ void flows_reap(struct flows *flows);
 void flow_init(struct flow *flow, struct flows *flows, const struct flow_ops *ops);
 /** For the stack's accept: the flow is CONNECTING until FLOW_ACCEPTED. */
 void flow_init_accepted(struct flow *flow, struct flows *flows, const struct flow_ops *ops);
-/** See stack_tcp_connect. `timeout_ns` 0: until the stack gives up. On error the flow is still NEW.
- */
+/** See stack_tcp_connect. `timeout_ns` 0: until the stack gives up. On error the flow is still
+ *  NEW. */
 int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
                  uint64_t timeout_ns);
 

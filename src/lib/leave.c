@@ -8,7 +8,7 @@
  *            lie behind bytes that never arrived: then the local machine asks, and is told exactly
  *            (RFC 5961, 3.2)
  *   heard    the local kernel says (sock_diag) whether it still has a connection to a peer. While
- * it has, its FIN may come once more and must find somebody who acknowledges it
+ *            it has, its FIN may come once more and must find somebody who acknowledges it
  *
  * Where the other side is not this machine's, nobody can be asked: a short grace has to do.
  */
@@ -21,8 +21,8 @@
 #define LOOK_MOST  (100 * NS_PER_MS)
 #define ROUND_MOST (2 * NS_PER_S)
 
-/* The longest that a frame was seen to take there and back, within reason: a queue may be longer.
- */
+/* The longest that a frame was seen to take there and back, within reason: a queue may be
+   longer. */
 static uint64_t round_ns(const struct engine_stats *stats)
 {
     uint64_t there = stats->links[LINK_UPLINK].delay_max_ns;

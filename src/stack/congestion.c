@@ -121,8 +121,8 @@ static void begin_epoch(struct recovery *recovery, uint64_t now_ns)
     recovery->k_ms = cube_root(missing * UINT64_C(2500000000) / recovery->unit);
 }
 
-/* The window that the curve wants a round trip from now, from half to one and a half of what it is.
- */
+/* The window that the curve wants a round trip from now, from half to one and a half of what it
+   is. */
 static uint32_t curve(const struct recovery *recovery, uint32_t srtt_us, uint64_t now_ns)
 {
     uint64_t since_ms = (now_ns - recovery->epoch_ns) / NS_PER_MS + srtt_us / 1000;

@@ -98,8 +98,8 @@ static void set_checksum(struct frame *frame, const struct packet *packet)
     memcpy(tcp + 16, &checksum, sizeof(checksum));
 }
 
-/* Bytes from..to of a segment's payload as a segment of their own. FIN and PSH stay with the end.
- */
+/* Bytes from..to of a segment's payload as a segment of their own. FIN and PSH stay with the
+   end. */
 static void emit_part(const struct mangling *mangling, const struct frame *whole,
                       const struct packet *packet, uint32_t from, uint32_t to)
 {

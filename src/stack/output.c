@@ -283,8 +283,8 @@ void output_apply_segment_size(struct stack *stack, struct stack_conn *conn)
         pcb->mss = (u16_t)(payload + options);
 }
 
-/* Is this packet an acknowledgement to be held back? Whatever else leaves says all that one said.
- */
+/* Is this packet an acknowledgement to be held back? Whatever else leaves says all that one
+   said. */
 static bool holds_ack(struct stack *stack, const uint8_t *ip, uint32_t len)
 {
     struct stack_conn *conn = stack->current;

@@ -325,8 +325,8 @@ void recovery_put_back(struct tcp_pcb *pcb)
     }
 }
 
-/* Sends the segments of `list`, which were unlinked from unacked, and what the window lets follow.
- */
+/* Sends the segments of `list`, which were unlinked from unacked, and what the window lets
+   follow. */
 static void send_list(struct stack_conn *conn, struct tcp_seg *list, struct tcp_seg *last)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);

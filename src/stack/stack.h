@@ -66,8 +66,8 @@ struct stack *stack_free(struct stack *stack);
 
 /** Time never goes back. Call before anything else in an iteration. */
 void stack_set_now(struct stack *stack, uint64_t now_ns);
-/** A frame came in, at `at_ns`, which may be some time ago; it is owned by the stack from now on.
- */
+/** A frame came in, at `at_ns`, which may be some time ago; it is owned by the stack from now
+ *  on. */
 void stack_input(struct stack *stack, struct frame *frame, uint64_t at_ns);
 
 /**

@@ -144,8 +144,8 @@ const char *trace_protocol_text(const struct tracing *tracing);
 const char *trace_target_text(const struct tracing *tracing, const struct peer_addr *addr,
                               uint16_t port, char buf[PEER_ENDPOINT_TEXT]);
 
-/** The kernel's drop of our packet (`back` false) or of the answer to it; NULL when none was seen.
- */
+/** The kernel's drop of our packet (`back` false) or of the answer to it; NULL when none was
+ *  seen. */
 const struct dropreason_event *trace_drop(const struct tracing *tracing, bool back);
 /** The event of netfilter that ended it; NULL when none did. */
 const struct nftrace_event *trace_nft_drop(const struct tracing *tracing, bool back);
@@ -153,8 +153,8 @@ const struct nftrace_event *trace_nft_drop(const struct tracing *tracing, bool b
 bool trace_hook_entered(const struct tracing *tracing, enum nftrace_hook hook, bool back);
 bool trace_hook_left(const struct tracing *tracing, enum nftrace_hook hook, bool back);
 
-/** The hook that it reached and did not leave, without a word of nftables; NFTRACE_NO_HOOK: none.
- */
+/** The hook that it reached and did not leave, without a word of nftables; NFTRACE_NO_HOOK:
+ *  none. */
 enum nftrace_hook trace_stuck_hook(const struct tracing *tracing, bool back);
 
 /** lookup.c: who would get the packet if it were not translated; before it is sent. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hello PROGRAM...: runs a program that serves HTTP at port 80; a machine that is not there asks.
- */
+/* hello PROGRAM...: runs a program that serves HTTP at port 80; a machine that is not there
+   asks. */
 #include <netinet/in.h>
 #include <peer/peer.h>
 #include <stdio.h>

@@ -257,8 +257,8 @@ static int nl_send(struct nl *nl, const void *data, size_t len)
     return (size_t)n == len ? 0 : -EMSGSIZE;
 }
 
-/** One datagram from the kernel into the buffer. Returns its length; 0 when it came from elsewhere.
- */
+/** One datagram from the kernel into the buffer. Returns its length; 0 when it came from
+ *  elsewhere. */
 static ssize_t nl_receive(struct nl *nl)
 {
     struct sockaddr_nl from = {0};

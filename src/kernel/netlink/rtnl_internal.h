@@ -11,8 +11,8 @@ struct rtnl {
     struct nl nl;
 };
 
-/** The name of a device, or "#7" when there is none of that index. Keeps the last failure's words.
- */
+/** The name of a device, or "#7" when there is none of that index. Keeps the last failure's
+ *  words. */
 const char *rtnl_device_text(struct rtnl *rtnl, int ifindex, char buf[IF_NAMESIZE]);
 /** "192.0.2.0/24"; returns `buf`. */
 enum { RTNL_PREFIX_TEXT = PEER_ADDR_TEXT + 4 };

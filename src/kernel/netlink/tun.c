@@ -33,8 +33,8 @@
 #define TUN_NODE "/dev/net/tun"
 enum { VNET_HEADER_BYTES = 10 };
 
-/** What the kernel takes as a name: no blanks, '/' or ':', not "." or "..", and one "%d" at most.
- */
+/** What the kernel takes as a name: no blanks, '/' or ':', not "." or "..", and one "%d" at
+ *  most. */
 static bool name_is_sound(const char *name)
 {
     size_t len = strlen(name);
@@ -155,8 +155,8 @@ static int create(int fd, const struct tun_config *config, const char *node, con
     return 0;
 }
 
-/** The most that the kernel grants, step by step; a persistent device may come with old settings.
- */
+/** The most that the kernel grants, step by step; a persistent device may come with old
+ *  settings. */
 static void set_offload(int fd, bool wanted, struct tun *tun)
 {
     static const unsigned steps[] = {

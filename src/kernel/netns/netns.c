@@ -132,8 +132,8 @@ static int open_name(const char *name, struct peer_error *error)
             continue;
         if (fd < 0)
             return open_path(path, error); /* for its words */
-        /* Without its mount a name is an empty file: left over, or mounted where we do not see it.
-         */
+        /* Without its mount a name is an empty file: left over, or mounted where we do not see
+           it. */
         if (ioctl(fd, NS_GET_NSTYPE) < 0) {
             close(fd);
             return error_set(error, PEER_ERROR_USAGE, EINVAL,
@@ -184,8 +184,8 @@ static int open_owner(int netns_fd, pid_t owner_pid)
     return open_plain(path);
 }
 
-/* 0 or -errno. The first error is the one to tell: that we may not, and not how the detour failed.
- */
+/* 0 or -errno. The first error is the one to tell: that we may not, and not how the detour
+   failed. */
 static int enter(int netns_fd, pid_t owner_pid)
 {
     if (setns(netns_fd, CLONE_NEWNET) == 0)

@@ -32,8 +32,8 @@ struct nftrace_config {
 
 enum { NFTRACE_FDS = 2, NFTRACE_NAME = 128, NFTRACE_TEXT = 256 };
 
-/** Opens the sockets that nftrace_new takes, in the namespace of the calling thread. 0 or -errno.
- */
+/** Opens the sockets that nftrace_new takes, in the namespace of the calling thread. 0 or
+ *  -errno. */
 int nftrace_open(int ret_fds[NFTRACE_FDS]);
 /**
  * Takes `fds` over, on failure too, and begins to trace. -EPERM, -EOPNOTSUPP (no nftables), with

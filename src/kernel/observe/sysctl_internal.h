@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* The text side of sysctl.c. All texts are terminated; 0 or -errno, results untouched on failure.
- */
+/* The text side of sysctl.c. All texts are terminated; 0 or -errno, results untouched on
+   failure. */
 
 /** Longer than the files of /proc/net that are read whole. */
 enum { SNMP_BYTES = 32 * 1024 };

@@ -252,8 +252,8 @@ int wire_check_peers(struct rtnl *rtnl, const struct wire_card *card, const stru
     struct addr_prefix *prefixes;
     bool on_link = false;
 
-    /* Whoever is just leaving that name has traces of its peers still, such as neighbour entries.
-     */
+    /* Whoever is just leaving that name has traces of its peers still, such as neighbour
+       entries. */
     int status = reserve(card, peers, error);
     if (status < 0)
         return status;

@@ -4,8 +4,9 @@
  * for them and a loader would weigh more than all of them.
  *
  *   TAP ingress   bpf_redirect(card, BPF_F_INGRESS)
- *   card egress   whom is it for (IPv4 destination, ARP target, IPv6 destination, target of a
- * neighbour solicitation)? In the trie of the peers' prefixes: bpf_redirect(TAP). Else on its way.
+ *   card egress   whom is it for: IPv4 destination, ARP target, IPv6 destination, target of a
+ *                 neighbour solicitation? When that is in the trie of the peers' prefixes:
+ *                 bpf_redirect(TAP). Else it goes on its way.
  *
  * A frame with a VLAN tag belongs to another network and is left alone. They are attached by links
  * of tcx before all other programs; the kernel takes a link away when its last descriptor is

@@ -68,8 +68,8 @@ static inline void assert_silent(struct simnet *net)
     assert_false(simnet_take(net, &frame));
 }
 
-/* An accepted connection; `*ret` is the peer's answer, whose ack and seq are the starting points.
- */
+/* An accepted connection; `*ret` is the peer's answer, whose ack and seq are the starting
+   points. */
 static inline struct end *accept_one(struct simnet *net, const char *peer, struct craft_tcp *ret)
 {
     struct craft_tcp tcp = segment(peer, 80, CRAFT_SYN, APP_ISN, 0);

@@ -214,8 +214,8 @@ static void after_a_timeout_all_that_is_missing_is_sent_again(void **state)
     simnet_end(pair.net);
 }
 
-/* Slow start ends before the queue of 1000 packets is full, so all the rate is used from the start.
- */
+/* Slow start ends before the queue of 1000 packets is full, so all the rate is used from the
+   start. */
 static void a_slow_link_is_used_whole_and_its_queue_not_filled(void **state)
 {
     uint64_t bytes = 8 * 1000 * 1000;

@@ -148,8 +148,8 @@ static void below_is_uniform_and_within_its_bound(void **state)
         for (int j = 0; j < 1000; j++)
             assert_true(rng_below(&rng, bounds[i]) < bounds[i]);
 
-    /* Chi-square with 9 degrees of freedom: above 40 once in 100 000 seeds, and this seed is fixed.
-     */
+    /* Chi-square with 9 degrees of freedom: above 40 once in 100 000 seeds, and this seed is
+       fixed. */
     enum { CELLS = 10, DRAWS = 100000 };
     double cells[CELLS] = {0}, chi = 0;
     for (int i = 0; i < DRAWS; i++)
@@ -158,8 +158,8 @@ static void below_is_uniform_and_within_its_bound(void **state)
         chi += (cells[i] - DRAWS / CELLS) * (cells[i] - DRAWS / CELLS) / (DRAWS / CELLS);
     assert_true(chi < 40);
 
-    /* With a bound of 3/4 of the range, a plain modulo would make the lower third twice as likely.
-     */
+    /* With a bound of 3/4 of the range, a plain modulo would make the lower third twice as
+       likely. */
     int lower = 0;
     for (int i = 0; i < 30000; i++)
         lower += rng_below(&rng, UINT64_C(3) << 62) < UINT64_C(1) << 62;

@@ -322,8 +322,8 @@ static void end_lets_the_program_end_by_itself(void **state)
     struct netns_isolated isolated;
 
     (void)state;
-    /* The number comes from behind an execve: a fork that still has the trap would lose a SIGTERM.
-     */
+    /* The number comes from behind an execve: a fork that still has the trap would lose a
+       SIGTERM. */
     int output = start_shell("trap 'exit 5' TERM; sh -c 'echo $$; exec sleep 1000' & "
                              "while :; do wait; done",
                              &isolated);
