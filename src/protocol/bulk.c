@@ -47,7 +47,7 @@ static void send_datagrams(struct client *client, struct request *request)
     uint64_t count = MIN(1 + client_behind(client), (uint64_t)FLOW_BURST);
     const uint8_t *pattern = client_scratch(client);
 
-    count = MAX(MIN(count, 65000 / size), 1u);
+    count = MAX(MIN(count, FLOW_BURST_BYTES / size), 1u);
     if (count > 1) {
         ssize_t done = flow_write_burst(client_flow(client), pattern, count * size, size);
         client_counts(client)->bytes_sent += done > 0 ? (uint64_t)done : 0;

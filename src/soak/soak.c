@@ -46,13 +46,15 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
     if (config->expect && !(protocol->takes & PROTOCOL_TAKES_HEADERS))
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" has no statuses to expect",
                          protocol->name);
-    if (config->udp && config->message_bytes > flow_datagram_max(config->to.family))
-        return refuse(error, config->to.family == 6 ? "a datagram has at most 65487 bytes over IPv6"
-                                                    : "a datagram has at most 65507 bytes");
-    if (config->flows > peers->count * 64512)
-        return refuse(error,
-                      "more flows than the peers have ports (64512 each): give more addresses "
-                      "with --from");
+    const size_t most = flow_datagram_max(config->to.family);
+    if (config->udp && config->message_bytes > most)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "a datagram has at most %zu bytes%s", most,
+                         config->to.family == 6 ? " over IPv6" : "");
+    if (config->flows > peers->count * PEER_PORTS)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "more flows than the peers have ports (%d each): give more addresses "
+                         "with --from",
+                         PEER_PORTS);
     return 0;
 }
 
