@@ -249,9 +249,13 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     int status = protocol ? check_manners(net, config, error)
                           : error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no protocol",
                                       config->protocol);
+    const struct soak_host host = {.flows = engine_flows(net->engine),
+                                   .peers = &net->attachment.peers,
+                                   .seed = net->attachment.seed,
+                                   .measured = on_measured,
+                                   .user = soak};
     if (status >= 0)
-        status = soak_start(config, protocol, engine_flows(net->engine), &net->attachment.peers,
-                            net->attachment.seed, on_measured, soak, &soak->run, error);
+        status = soak_start(config, protocol, &host, &soak->run, error);
     if (status < 0) {
         free(soak);
         return status;

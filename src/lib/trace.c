@@ -128,6 +128,11 @@ int peer_trace(struct peer_net *net, const struct peer_trace_config *config,
                                      .hear = hear,
                                      .count = count,
                                      .end = end};
+    const struct trace_job job = {.attachment = &net->attachment,
+                                  .sender = &ops,
+                                  .config = config,
+                                  .each = each,
+                                  .user = user};
 
-    return trace_run(&net->attachment, &ops, config, each, user, ret_result, error);
+    return trace_run(&job, ret_result, error);
 }

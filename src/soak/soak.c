@@ -115,10 +115,9 @@ static void begin(struct soak *soak)
 }
 
 int soak_start(const struct peer_soak_config *config, const struct protocol *protocol,
-               struct flows *flows, const struct addr_set *peers, uint64_t seed,
-               soak_measured measured, void *user, struct soak **ret_soak, struct peer_error *error)
+               const struct soak_host *host, struct soak **ret_soak, struct peer_error *error)
 {
-    int status = check(config, protocol, peers, error);
+    int status = check(config, protocol, host->peers, error);
     if (status < 0)
         return status;
     struct soak *soak = calloc(1, sizeof(*soak));
@@ -127,11 +126,11 @@ int soak_start(const struct peer_soak_config *config, const struct protocol *pro
     soak->config = *config;
     soak->protocol = protocol;
     fill_defaults(&soak->config, ops_of(config, protocol)->kind);
-    soak->flows = flows;
-    soak->peers = peers;
-    soak->seed = seed;
-    soak->measured = measured;
-    soak->measured_user = user;
+    soak->flows = host->flows;
+    soak->peers = host->peers;
+    soak->seed = host->seed;
+    soak->measured = host->measured;
+    soak->measured_user = host->user;
     status = prepare(soak, error);
     if (status == 0)
         status = make_runs(soak, error);

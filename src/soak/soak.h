@@ -18,12 +18,17 @@ struct soak;
 /** Called when the measured time of the healthy run begins behind a warm-up, and when it ends. */
 typedef void (*soak_measured)(void *user, bool begins);
 
-/** `config` as given by the caller, strings are copied or taken; `measured` may be NULL. 0, -EINVAL
- *  with text, -ENOMEM. */
+/** On whose flows it runs; flows and peers outlive it. */
+struct soak_host {
+    struct flows *flows;
+    const struct addr_set *peers;
+    uint64_t seed;
+    soak_measured measured; /* may be NULL */
+    void *user;
+};
+/** `config` as given by the caller, strings are copied or taken. 0, -EINVAL with text, -ENOMEM. */
 int soak_start(const struct peer_soak_config *config, const struct protocol *protocol,
-               struct flows *flows, const struct addr_set *peers, uint64_t seed,
-               soak_measured measured, void *user, struct soak **ret_soak,
-               struct peer_error *error);
+               const struct soak_host *host, struct soak **ret_soak, struct peer_error *error);
 /** No more requests; what is under way may end within `grace_ns`. */
 void soak_stop(struct soak *soak, uint64_t grace_ns);
 bool soak_is_over(const struct soak *soak);

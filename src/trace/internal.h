@@ -70,11 +70,10 @@ int trace_survey(struct attachment *attachment, struct trace_survey *ret_survey,
 enum { TRACE_EVENTS = 1024, TRACE_DROPS = 1024 };
 
 struct tracing {
-    struct attachment *attachment;
+    const struct trace_job *job;
+    struct attachment *attachment; /* the job's, as for what follows */
     const struct trace_sender *sender;
     const struct peer_trace_config *config;
-    void (*each)(void *user, const struct peer_trace_station *station);
-    void *user;
     struct peer_trace_result result;
 
     /* the packet */

@@ -37,7 +37,7 @@ tell(struct tracing *tracing, struct station station, const char *where, const c
     va_start(args, format);
     (void)vsnprintf(out.text, sizeof(out.text), format, args);
     va_end(args);
-    tracing->each(tracing->user, &out);
+    tracing->job->each(tracing->job->user, &out);
 }
 
 /* When the route was decided: the first look-up behind its arrival. */

@@ -434,27 +434,26 @@ static uint8_t protocol_of(const struct peer_trace_config *config)
     }
 }
 
-int trace_run(struct attachment *attachment, const struct trace_sender *sender,
-              const struct peer_trace_config *config,
-              void (*each)(void *user, const struct peer_trace_station *station), void *user,
-              struct peer_trace_result *ret_result, struct peer_error *error)
+int trace_run(const struct trace_job *job, struct peer_trace_result *ret_result,
+              struct peer_error *error)
 {
+    const struct peer_trace_config *config = job->config;
+    const struct addr_set *peers = &job->attachment->peers;
     struct tracing *tracing = calloc(1, sizeof(*tracing));
 
     if (!tracing)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
-    tracing->attachment = attachment;
-    tracing->sender = sender;
+    tracing->job = job;
+    tracing->attachment = job->attachment;
+    tracing->sender = job->sender;
     tracing->config = config;
-    tracing->each = each;
-    tracing->user = user;
     tracing->to = tracing->dst = config->to;
     /* No stack sends to loopback; what the kernel would say to it is known all the same. */
     tracing->dry = config->dry || addr_is_loopback(&config->to);
     tracing->protocol = protocol_of(config);
     tracing->port = tracing->dst_port = trace_has_ports(tracing) ? config->to_port : 0;
-    tracing->peer = config->from.family ? config->from : addr_set_at(&attachment->peers, 0);
-    int status = addr_set_find(&attachment->peers, &tracing->peer) < 0
+    tracing->peer = config->from.family ? config->from : addr_set_at(peers, 0);
+    int status = addr_set_find(peers, &tracing->peer) < 0
                      ? error_set(error, PEER_ERROR_USAGE, EADDRNOTAVAIL,
                                  "the packet's source is none of the peers")
                      : set_up(tracing, error);

@@ -51,9 +51,14 @@ struct trace_sender {
 };
 
 /** See peer_trace. */
-int trace_run(struct attachment *attachment, const struct trace_sender *sender,
-              const struct peer_trace_config *config,
-              void (*each)(void *user, const struct peer_trace_station *station), void *user,
-              struct peer_trace_result *ret_result, struct peer_error *error);
+struct trace_job {
+    struct attachment *attachment;
+    const struct trace_sender *sender;
+    const struct peer_trace_config *config;
+    void (*each)(void *user, const struct peer_trace_station *station);
+    void *user;
+};
+int trace_run(const struct trace_job *job, struct peer_trace_result *ret_result,
+              struct peer_error *error);
 
 #endif

@@ -72,6 +72,8 @@ BREACHES = [
     ("relay", '#include "flow/flow.h"', "may not include"),
     ("base", "static void f(void)\n{\n" + "    g();\n" * 80 + "}", "function of"),
     ("base", "/* */\n" * 900, "lines;"),
+    ("link", "int f(int a, int (*b)(int, int), int c, int d,\n      int e, int g, int h);",
+     "takes 7 parameters"),
 ]
 
 

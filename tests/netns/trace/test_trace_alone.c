@@ -134,8 +134,14 @@ static struct peer_trace_result follow(struct attachment *attachment, struct han
     struct peer_error error = {0};
     int stations = 0;
 
+    const struct trace_job job = {.attachment = attachment,
+                                  .sender = &sender,
+                                  .config = &config,
+                                  .each = count_stations,
+                                  .user = &stations};
+
     hand->queue = attachment->queues[0];
-    if (trace_run(attachment, &sender, &config, count_stations, &stations, &result, &error) < 0)
+    if (trace_run(&job, &result, &error) < 0)
         fail_msg("%s", error.text);
     assert_true(stations > 0);
     return result;

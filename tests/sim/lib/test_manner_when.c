@@ -286,8 +286,9 @@ static void run_soak(const char *manners, uint64_t flows, uint64_t seed, struct 
 
     simnet_listen(net, IPPROTO_TCP, PORT, &echo);
     assert_int_equal(addr_set_parse("198.18.0.2-198.18.0.50", &peers, NULL), 0);
-    if (soak_start(&config, protocol_named(config.protocol), engine_flows(simnet_engine(net)),
-                   &peers, seed, NULL, NULL, &soak, &error) < 0)
+    const struct soak_host host = {
+        .flows = engine_flows(simnet_engine(net)), .peers = &peers, .seed = seed};
+    if (soak_start(&config, protocol_named(config.protocol), &host, &soak, &error) < 0)
         fail_msg("%s", error.text);
     assert_true(simnet_run(net, is_over, soak, simnet_now_ns(net) + 20 * NS_PER_S));
     outcome->healthy = soak_healthy(soak)->measure.found.counts;

@@ -274,9 +274,9 @@ static struct scene *run(const struct protocol *protocol, struct service service
     config.to_port = PORT;
     simnet_listen(scene->net, IPPROTO_TCP, PORT, &application);
     assert_int_equal(addr_set_parse(net.peers, &scene->peers, NULL), 0);
-    assert_int_equal(soak_start(&config, protocol, engine_flows(simnet_engine(scene->net)),
-                                &scene->peers, 1, NULL, NULL, &scene->soak, &error),
-                     0);
+    const struct soak_host host = {
+        .flows = engine_flows(simnet_engine(scene->net)), .peers = &scene->peers, .seed = 1};
+    assert_int_equal(soak_start(&config, protocol, &host, &scene->soak, &error), 0);
     assert_true(simnet_run(scene->net, is_over, scene, simnet_now_ns(scene->net) + 60 * NS_PER_S));
     return scene;
 }
