@@ -239,6 +239,10 @@ static void hold(struct client *client)
         client_set_state(client, CLIENT_ENDING);
         return;
     }
+    if (run_exhausted(run)) {
+        client_end(client);
+        return;
+    }
     uint64_t wanted_ns = run_take(run); /* -n counts them */
     client_set_state(client, CLIENT_HELD);
     run->measure.found.counts.requests += run_counts(run, wanted_ns);

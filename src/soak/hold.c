@@ -32,6 +32,7 @@ static void touch(struct client *client)
     struct request *request = request_new(client, run_now(run));
     if (!request)
         return;
+    request->first_byte = client->spoke;
     run->ops->ask(client, request);
     if (request->sent_bytes)
         run->touch_open++;
@@ -39,15 +40,16 @@ static void touch(struct client *client)
         request_free(request);
 }
 
+/* The message stays with the client: what comes next is the answer to it. */
 void hold_writable(struct client *client)
 {
+    struct request *request = client_request(client);
     struct run *run = client->run;
 
-    if (list_empty(&client->requests) || flow_unacked(&client->flow))
+    if (!request || !request->sent_bytes || flow_unacked(&client->flow))
         return;
-    struct request *request = list_entry(client->requests.next, struct request, sibling);
+    request->sent_bytes = 0; /* it is done */
     request_count(request, run_now(run));
-    request_free(request);
     run->touch_open--;
     hold_look(run);
 }

@@ -44,7 +44,8 @@ void run_back_off(const struct client *client)
 static uint64_t wanted(const struct run *run)
 {
     uint64_t left = schedule_left(&run->schedule);
-    uint64_t taken = run->schedule.by_opening ? run->open : run->in_state[CLIENT_BUSY];
+    uint64_t busy = run->in_state[CLIENT_BUSY] + run->in_state[CLIENT_HELD];
+    uint64_t taken = run->schedule.by_opening ? run->open : busy;
 
     if (run_exhausted(run))
         return 0;
