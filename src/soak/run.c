@@ -275,7 +275,7 @@ static void leave_fire(struct timer *timer, uint64_t now_ns)
     }
 }
 
-/* What is done for one may end others: the walk begins anew then. */
+/* What is done for one may end it, and others: the walk begins anew then. */
 static void nudge_fire(struct timer *timer, uint64_t now_ns)
 {
     struct run *run = list_entry(timer, struct run, nudge);
@@ -283,11 +283,11 @@ static void nudge_fire(struct timer *timer, uint64_t now_ns)
 
     while (node != &run->asked) {
         struct request *request = list_entry(node, struct request, node);
-        uint64_t open = run->open, completed = run->measure.found.counts.completed;
-        if (!run->ops->nudge(request->client, request, now_ns))
+        struct client *client = request->client; /* its memory stays until all have been told */
+        uint32_t number = request->number;
+        if (!run->ops->nudge(client, request, now_ns))
             return;
-        bool same = run->open == open && run->measure.found.counts.completed == completed;
-        node = same ? node->next : run->asked.next;
+        node = client_request_numbered(client, number) ? node->next : run->asked.next;
     }
 }
 

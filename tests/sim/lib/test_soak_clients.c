@@ -116,11 +116,34 @@ static void an_answer_to_a_touch_is_as_late_as_it_is(void **state)
     done(scene);
 }
 
+/* ---- bad manners ---- */
+
+/* The body was to follow a second later, and each time another connection takes the place of the
+ * one that cannot send it. */
+static void bodies_that_cannot_follow_are_errors(void **state)
+{
+    static const char *const headers[] = {"Expect: 100-continue", NULL};
+    struct peer_soak_config config = {.flows = 8,
+                                      .manners = "half-close:75%",
+                                      .headers = headers,
+                                      .body = "body",
+                                      .body_len = 4,
+                                      .duration_ns = 3500 * MS};
+    struct peer_soak_manner manner;
+
+    (void)state;
+    struct scene *scene = run((struct service){.stays = true}, config);
+    assert_int_equal(peer_result_get_manner(scene->soaking.result, 0, &manner), 1);
+    assert_int_equal(manner.counts.closed_early, 3 * 6);
+    done(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_number_of_idle_connections_is_reached),
         TEST(an_answer_to_a_touch_is_as_late_as_it_is),
+        TEST(bodies_that_cannot_follow_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
