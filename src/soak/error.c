@@ -34,6 +34,22 @@ static bool has_spoken(const struct client *client)
     return request ? request->first_byte : client->spoke;
 }
 
+/* The first line of what was sent, made printable. */
+static void print_said(const struct said *said, char *text, size_t room)
+{
+    size_t at = 0, len = 0;
+
+    while (at < said->len && isspace((unsigned char)said->text[at]))
+        at++;
+    for (; at < said->len && len < room - 1; at++) {
+        char byte = said->text[at];
+        if (byte == '\r' || byte == '\n')
+            break;
+        text[len++] = isprint((unsigned char)byte) ? byte : '.';
+    }
+    text[len] = 0;
+}
+
 /* The first of its kind is kept in words, with what the application had sent when it gave up. */
 __attribute__((format(printf, 4, 0))) static void note_first(struct run *run,
                                                              const struct client *client,
@@ -52,9 +68,12 @@ __attribute__((format(printf, 4, 0))) static void note_first(struct run *run,
     const struct said *said = &run->soak->said[client->id % SAID_CLIENTS];
     bool gave_up =
         kind == PEER_SOAK_CLOSED_EARLY || kind == PEER_SOAK_RESET || kind == PEER_SOAK_TIMEOUT;
-    if (gave_up && has_spoken(client) && said->len && said->id == client->id) {
+    if (gave_up && has_spoken(client) && said->id == client->id) {
+        char begins[sizeof(said->text) + 1];
         size_t len = strlen(text);
-        snprintf(text + len, room - len, "; it had sent \"%.*s\"", said->len, said->text);
+        print_said(said, begins, sizeof(begins));
+        if (begins[0])
+            snprintf(text + len, room - len, "; it had sent \"%s\"", begins);
     }
 }
 
@@ -70,16 +89,10 @@ void run_error(struct run *run, const struct client *client, uint64_t at_ns,
 void client_said(struct client *client, const void *data, size_t len)
 {
     struct said *said = &client->run->soak->said[client->id % SAID_CLIENTS];
-    const char *from = data;
 
     said->id = client->id;
-    said->len = 0;
-    while (len && isspace((unsigned char)*from))
-        from++, len--;
-    for (; len && said->len < (int)sizeof(said->text) && *from != '\r' && *from != '\n'; len--) {
-        said->text[said->len++] = isprint((unsigned char)*from) ? *from : '.';
-        from++;
-    }
+    said->len = MIN(len, sizeof(said->text));
+    memcpy(said->text, data, said->len);
 }
 
 const char *client_closed_text(const struct client *client)

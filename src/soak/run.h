@@ -89,10 +89,10 @@ struct run {
     struct timer flood;
 };
 
-/* How what the application sent begins, made printable: of the latest client of its number. */
+/* How what the application sent begins: of the latest client of its number. */
 struct said {
     uint64_t id;
-    int len;
+    size_t len;
     char text[120];
 };
 enum { SAID_CLIENTS = 64 };
@@ -229,7 +229,7 @@ static inline bool run_counts(const struct run *run, uint64_t at_ns)
 void run_error(struct run *run, const struct client *client, uint64_t at_ns,
                enum peer_soak_error kind, const char *format, va_list arguments)
     __attribute__((format(printf, 5, 0)));
-/** How an answer begins, kept for the words of an error. */
+/** How an answer begins, kept for the words of an error: cheap, for each answer. */
 void client_said(struct client *client, const void *data, size_t len);
 /** What to call an end that came too soon, one that did not come, and an ICMP error. */
 const char *client_late_text(const struct client *client, const struct request *request);
