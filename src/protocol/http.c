@@ -302,7 +302,9 @@ static enum taken http_take(struct client *client, struct request *request, cons
     }
     if (found == FOUND_END && begins && !http->interim)
         answer_keep(client, data, len);
-    return found == FOUND_END ? TAKEN_ANSWER : TAKEN_MORE;
+    if (found == FOUND_MORE)
+        return TAKEN_MORE;
+    return http->tunnel ? TAKEN_LAST : TAKEN_ANSWER;
 }
 
 static void http_taken(struct client *client, struct request *request, enum taken taken)

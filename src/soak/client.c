@@ -350,12 +350,15 @@ static bool note_bytes(struct client *client, struct request *request, const str
 static enum taken read_some(struct client *client, struct request *request, const struct iovec *iov,
                             int count, size_t *ret_used)
 {
+    struct run *run = client->run;
     enum taken taken = TAKEN_MORE;
 
     *ret_used = 0;
     for (int i = 0; i < count && taken == TAKEN_MORE; i++) {
         size_t used = iov[i].iov_len;
-        taken = client->run->ops->take(client, request, iov[i].iov_base, iov[i].iov_len, &used);
+        run->measure.found.counts.bytes_received += used; /* what is wrong came too */
+        taken = run->ops->take(client, request, iov[i].iov_base, iov[i].iov_len, &used);
+        run->measure.found.counts.bytes_received -= iov[i].iov_len - used;
         *ret_used += used;
     }
     return taken;
@@ -375,7 +378,10 @@ static bool receive_some(struct client *client)
     enum taken taken = read_some(client, request, iov, count, &used);
     if (taken == TAKEN_WRONG || client_is_over(client))
         return false;
-    client->run->measure.found.counts.bytes_received += used;
+    if (taken == TAKEN_LAST) {
+        used = iov_total(iov, count);
+        taken = TAKEN_ANSWER;
+    }
     bool alone = request && client->under_way == 1 && !ops->unasked;
     if (taken == TAKEN_ANSWER && alone && used < iov_total(iov, count)) {
         client_fail(client, PEER_SOAK_BAD_ANSWER, "bytes follow the end of the answer");

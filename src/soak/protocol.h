@@ -31,6 +31,7 @@ enum protocol_kind {
 enum taken {
     TAKEN_MORE,   /* the answer goes on */
     TAKEN_ANSWER, /* it is complete */
+    TAKEN_LAST,   /* likewise, and whatever follows it is nobody's: `taken` is told TAKEN_ANSWER */
     TAKEN_WRONG,  /* client_fail was called */
 };
 

@@ -247,6 +247,32 @@ static void a_connection_that_is_asked_to_close_carries_one_request(void **state
     }
 }
 
+/* Who speaks another protocol from here on may say as much as it likes. */
+static void what_comes_through_a_tunnel_is_nobodys(void **state)
+{
+    static char answer[60000] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n";
+    static const struct script script[] = {{.answer = answer}};
+    size_t len = strlen(answer);
+
+    (void)state;
+    memset(answer + len, 'x', sizeof(answer) - 1 - len);
+    struct scene *scene = RUN(script, .total = 4);
+    assert_fine(scene, 4, 4);
+    scene_free(scene);
+}
+
+static void what_is_no_answer_was_received_all_the_same(void **state)
+{
+    static const struct script script[] = {{.answer = "220 mail.example ESMTP\r\n"}};
+
+    (void)state;
+    struct scene *scene = RUN(script, .total = 3);
+    soaking_assert_counts(&scene->soaking, 3, 0, 3);
+    assert_int_equal(counts_of(scene)->bad_answer, 3);
+    assert_int_equal(counts_of(scene)->bytes_received, 3 * strlen(script[0].answer));
+    scene_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +289,8 @@ int main(void)
         TEST(who_reads_the_last_byte_closes),
         TEST(the_server_may_close_first_for_a_moment),
         TEST(a_connection_that_is_asked_to_close_carries_one_request),
+        TEST(what_comes_through_a_tunnel_is_nobodys),
+        TEST(what_is_no_answer_was_received_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
