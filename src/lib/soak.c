@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Soaks as callers of the library hold them: the run itself is src/workload; here it is joined with
+ * Soaks as callers of the library hold them: the run itself is src/soak; here it is joined with
  * what the local kernel counted meanwhile, and with what it cost this process.
  */
 #include "lib/internal.h"
@@ -315,7 +315,7 @@ static int fill_result(struct peer_soak *soak, struct result *result)
     report_cost(soak, result);
     report_net(soak, result);
     for (size_t i = 0; i < soak->series.interval_count && status == 0; i++)
-        status = result_add_interval(result, &soak->series.intervals[i]);
+        status = result_copy_interval(result, &soak->series.intervals[i]);
     return status;
 }
 

@@ -176,13 +176,47 @@ static int interval_add(struct result_interval *into, const struct result_interv
     return 0;
 }
 
-/* Intervals of two runs that began together begin nearly together. */
+/* Intervals of two runs that began together begin nearly together: nearer than half of the shorter
+   one, so that two of one run are never the same. What came after the end is one in each run. */
 static bool is_same_time(const struct result_interval *a, const struct result_interval *b)
 {
     uint64_t apart =
         a->start_ns > b->start_ns ? a->start_ns - b->start_ns : b->start_ns - a->start_ns;
 
-    return a->after_end == b->after_end && 2 * apart < MAX(a->length_ns, b->length_ns);
+    if (a->after_end || b->after_end)
+        return a->after_end && b->after_end;
+    return apart < (MIN(a->length_ns, b->length_ns) + 1) / 2;
+}
+
+/* The first that begins so late: they are in order. */
+static size_t first_from(const struct result *result, uint64_t start_ns)
+{
+    size_t low = 0, high = result->interval_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (result->intervals[middle].start_ns < start_ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct result_interval *find_same_time(const struct result *result,
+                                              const struct result_interval *interval)
+{
+    uint64_t reach_ns = interval->after_end ? UINT64_MAX : interval->length_ns;
+    uint64_t from_ns = interval->start_ns - MIN(interval->start_ns, reach_ns);
+
+    for (size_t i = first_from(result, from_ns); i < result->interval_count; i++) {
+        struct result_interval *other = &result->intervals[i];
+        if (is_same_time(other, interval))
+            return other;
+        if (other->start_ns > interval->start_ns && other->start_ns - interval->start_ns > reach_ns)
+            break;
+    }
+    return NULL;
 }
 
 int result_take_interval(struct result *result, struct result_interval *interval)
@@ -205,18 +239,24 @@ int result_take_interval(struct result *result, struct result_interval *interval
     return 0;
 }
 
-int result_add_interval(struct result *into, const struct result_interval *from)
+int result_copy_interval(struct result *into, const struct result_interval *from)
 {
     struct result_interval copy;
-
-    for (size_t i = 0; i < into->interval_count; i++) {
-        if (is_same_time(&into->intervals[i], from))
-            return interval_add(&into->intervals[i], from);
-    }
     int status = interval_copy(from, &copy);
-    if (status == 0)
-        status = result_take_interval(into, &copy);
+
+    if (status < 0)
+        return status;
+    status = result_take_interval(into, &copy);
+    if (status < 0)
+        result_interval_done(&copy);
     return status;
+}
+
+static int add_interval(struct result *into, const struct result_interval *from)
+{
+    struct result_interval *same = find_same_time(into, from);
+
+    return same ? interval_add(same, from) : result_copy_interval(into, from);
 }
 
 /* ---- shares ---- */
@@ -375,6 +415,6 @@ int result_add(struct result *into, const struct result *from)
     for (size_t i = 0; i < from->share_count && status == 0; i++)
         status = add_share(into, &from->shares[i]);
     for (size_t i = 0; i < from->interval_count && status == 0; i++)
-        status = result_add_interval(into, &from->intervals[i]);
+        status = add_interval(into, &from->intervals[i]);
     return status;
 }

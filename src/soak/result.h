@@ -101,8 +101,8 @@ void result_done(struct result *result);
 int result_add(struct result *into, const struct result *from);
 /** Room for one more, zeroed; NULL without memory. */
 struct result_share *result_new_share(struct result *result);
-/** Adds a copy, to the one of its time if there is one. */
-int result_add_interval(struct result *into, const struct result_interval *from);
+/** One more of the same series; kept in order. */
+int result_copy_interval(struct result *into, const struct result_interval *from);
 /** The interval is the result's from then on; kept in order. */
 int result_take_interval(struct result *result, struct result_interval *interval);
 

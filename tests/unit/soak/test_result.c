@@ -203,6 +203,50 @@ static void parts_add_up(void **state)
     }
 }
 
+static struct result_interval interval_at(uint64_t start_ns, uint64_t length_ns, uint64_t completed)
+{
+    return (struct result_interval){
+        .start_ns = start_ns, .length_ns = length_ns, .open = 10, .counts.completed = completed};
+}
+
+static void add_series(struct result *sum, const struct result_interval *series, size_t count)
+{
+    struct result one;
+
+    assert_int_equal(result_init(&one), 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(result_copy_interval(&one, &series[i]), 0);
+    assert_int_equal(result_add(sum, &one), 0);
+    result_done(&one);
+}
+
+/* A machine that stands still for a while has one long interval in the place of several. */
+static void an_interval_is_added_to_that_of_its_time_alone(void **state)
+{
+    const uint64_t s = NS_PER_S;
+    const struct result_interval even[] = {interval_at(0, s, 1), interval_at(s, s, 2),
+                                           interval_at(2 * s, s, 4), interval_at(3 * s, s, 8)};
+    const struct result_interval stalled[] = {interval_at(1, s, 16),
+                                              interval_at(s + 1, 5 * s / 2, 32)};
+    struct result sum;
+
+    (void)state;
+    for (int order = 0; order < 2; order++) {
+        assert_int_equal(result_init(&sum), 0);
+        add_series(&sum, order ? stalled : even, order ? 2 : 4);
+        assert_int_equal(sum.interval_count, order ? 2 : 4);
+        add_series(&sum, order ? even : stalled, order ? 4 : 2);
+        assert_int_equal(sum.interval_count, 4);
+        assert_int_equal(sum.intervals[0].counts.completed, 1 + 16);
+        assert_int_equal(sum.intervals[1].counts.completed, 2 + 32);
+        assert_int_equal(sum.intervals[2].counts.completed, 4);
+        assert_int_equal(sum.intervals[3].counts.completed, 8);
+        assert_int_equal(sum.intervals[1].open, 20);
+        assert_int_equal(sum.intervals[3].open, 10);
+        result_done(&sum);
+    }
+}
+
 static size_t write_one(uint8_t **ret_bytes)
 {
     struct measure measure;
@@ -301,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_add_up),
+        cmocka_unit_test(an_interval_is_added_to_that_of_its_time_alone),
         cmocka_unit_test(a_part_of_a_result_is_refused),
         cmocka_unit_test(what_is_not_known_is_passed_over),
         cmocka_unit_test(bytes_that_were_changed_do_no_harm),
