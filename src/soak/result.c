@@ -370,7 +370,7 @@ static void add_mean(struct peer_link_stats *into, const struct peer_link_stats 
                  (double)from->delay_mean_ns * (double)from->delayed;
 
     if (delayed > 0)
-        into->delay_mean_ns = (uint64_t)(sum / delayed);
+        into->delay_mean_ns = (uint64_t)MIN(sum / delayed, (double)RESULT_HIGHEST_NS);
 }
 
 static void add_fields(struct result *into, const struct result *from)

@@ -25,6 +25,9 @@
 static const char name_line[] = "peer result 1\n";
 enum { RECORD_END, RECORD_FIELDS, RECORD_FOUND, RECORD_SHARE, RECORD_INTERVAL };
 #define RESULT_BYTES_MOST (UINT64_C(1) << 30)
+/* A histogram of more is none: thousands of them may be added up, and no sum is too large. */
+#define SAMPLES_MOST (UINT64_C(1) << 48)
+enum { SHARES_MOST = 256 }; /* each takes a megabyte, however short its record is */
 
 /* ---- writing ---- */
 
@@ -36,6 +39,8 @@ struct out {
 
 static void put(struct out *out, const void *data, size_t len)
 {
+    if (!len)
+        return;
     if (out->len + len > out->room) {
         size_t room = MAX(2 * out->room, out->len + len + 256);
         uint8_t *larger = out->failed ? NULL : realloc(out->bytes, room);
@@ -316,7 +321,6 @@ static void get_sparse(struct in *in, void *counters, size_t count)
     }
 }
 
-/* A count that is no int64_t would be negative to the histogram, so would their sum. */
 static void get_histogram(struct in *in, struct hdr_histogram *histogram)
 {
     uint64_t total = 0;
@@ -324,7 +328,7 @@ static void get_histogram(struct in *in, struct hdr_histogram *histogram)
     get_sparse(in, histogram->counts, (size_t)histogram->counts_len);
     for (int32_t i = 0; i < histogram->counts_len; i++) {
         uint64_t count = (uint64_t)histogram->counts[i];
-        if (count > INT64_MAX || total + count > INT64_MAX) {
+        if (count > SAMPLES_MOST - total) {
             in->wrong = true;
             histogram->counts[i] = 0;
             continue;
@@ -378,8 +382,12 @@ static int get_found(struct in *in, struct result *result)
 
 static int get_share(struct in *in, struct result *result)
 {
-    struct result_share *share = result_new_share(result);
+    struct result_share *share;
 
+    in->wrong = result->share_count == SHARES_MOST;
+    if (in->wrong)
+        return 0;
+    share = result_new_share(result);
     if (!share)
         return -ENOMEM;
     get_text(in, share->name, sizeof(share->name));
@@ -395,28 +403,34 @@ static int get_share(struct in *in, struct result *result)
     return 0;
 }
 
-/* The histogram stays packed; it is unpacked once to see that it is one. */
+/* Whether get_histogram would find one, without the place for it. */
+static bool is_histogram(struct in in)
+{
+    uint64_t total = 0;
+
+    for (uint64_t used = get_number(&in); used && !in.wrong; used--) {
+        uint64_t skip = get_number(&in);
+        uint64_t count = get_number(&in);
+        if (!count || skip > INT32_MAX || count > SAMPLES_MOST - total)
+            return false;
+        total += count;
+    }
+    return !in.wrong;
+}
+
+/* The histogram stays packed. */
 static int get_packed(struct in *in, struct packed *ret_packed)
 {
     struct packed packed = {.len = (size_t)(in->end - in->at)};
-    struct hdr_histogram *histogram;
 
-    if (!packed.len)
+    in->wrong |= !is_histogram(*in);
+    if (!packed.len || in->wrong)
         return 0;
     packed.bytes = malloc(packed.len);
-    if (!packed.bytes || histogram_new(&histogram) < 0) {
-        free(packed.bytes);
+    if (!packed.bytes)
         return -ENOMEM;
-    }
     memcpy(packed.bytes, in->at, packed.len);
-    int status = packed_add_to(&packed, histogram);
-    hdr_close(histogram);
     in->at = in->end;
-    if (status < 0) {
-        in->wrong = true;
-        free(packed.bytes);
-        return 0;
-    }
     *ret_packed = packed;
     return 0;
 }
@@ -430,8 +444,10 @@ static int get_interval(struct in *in, struct result *result)
     interval.open = get_number(in);
     interval.after_end = get_number(in) != 0;
     get_counts(in, &interval.counts);
+    size_t count = result->interval_count; /* they were written in order */
+    in->wrong |= count && result->intervals[count - 1].start_ns > interval.start_ns;
     int status = in->wrong ? 0 : get_packed(in, &interval.request);
-    if (status == 0)
+    if (status == 0 && !in->wrong)
         status = result_take_interval(result, &interval);
     if (status < 0)
         result_interval_done(&interval);

@@ -341,6 +341,50 @@ static void bytes_that_were_changed_do_no_harm(void **state)
     free(bytes);
 }
 
+static void assert_damaged(const uint8_t *records, size_t len)
+{
+    uint8_t bytes[4096] = "peer result 1\n";
+    size_t head = strlen((const char *)bytes);
+    struct peer_error error = {0};
+    struct result result;
+
+    assert_true(head + len <= sizeof(bytes));
+    memcpy(bytes + head, records, len);
+    assert_int_equal(result_parse(bytes, head + len, &result, &error), -EINVAL);
+    assert_string_equal(error.text, "it is damaged");
+}
+
+/* Small files that ask for much: memory for shares, time for intervals, sums that are negative. */
+static void records_that_cost_more_than_they_are_worth_are_refused(void **state)
+{
+    static const uint8_t late_first[] = {4, 2, 9, 1, 4, 2, 8, 1, 0, 0};
+    static const uint8_t too_many[] = {4,    15,   0,    1,    0,    0,    0, 1, 0, 0x81,
+                                       0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0, 0};
+    uint8_t shares[2 * 300 + 2];
+
+    (void)state;
+    memset(shares, 0, sizeof(shares));
+    for (size_t i = 0; i < 300; i++)
+        shares[2 * i] = 3;
+    assert_damaged(shares, sizeof(shares));
+    assert_damaged(late_first, sizeof(late_first));
+    assert_damaged(too_many, sizeof(too_many));
+}
+
+/* An interval without latencies has no bytes of them. */
+static void an_interval_of_nothing_is_written_and_read(void **state)
+{
+    const struct result_interval nothing = interval_at(0, NS_PER_S, 0);
+    struct result result;
+
+    (void)state;
+    assert_int_equal(result_init(&result), 0);
+    assert_int_equal(result_copy_interval(&result, &nothing), 0);
+    pass_through_bytes(&result);
+    assert_int_equal(result.interval_count, 1);
+    result_done(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +393,8 @@ int main(void)
         cmocka_unit_test(a_part_of_a_result_is_refused),
         cmocka_unit_test(what_is_not_known_is_passed_over),
         cmocka_unit_test(bytes_that_were_changed_do_no_harm),
+        cmocka_unit_test(records_that_cost_more_than_they_are_worth_are_refused),
+        cmocka_unit_test(an_interval_of_nothing_is_written_and_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
