@@ -405,6 +405,7 @@ static void take_frame(struct engine *engine, struct frame *frame, uint64_t read
     }
     note_frame(engine, frame, read_ns);
     stack_input(engine->stack, frame, read_ns);
+    (void)stack_deliver_opened(engine->stack);
 }
 
 /* Frames that were read and wait their turn, while the stack's memory for them comes near. */
@@ -424,6 +425,7 @@ static void queue_pop(struct engine *engine, struct queue *queue)
     queue->count--;
     set_now(engine, MAX(queue->items[i].read_ns, engine->now_ns));
     stack_input(engine->stack, queue->items[i].frame, queue->items[i].read_ns);
+    (void)stack_deliver_opened(engine->stack);
 }
 
 static void queue_push(struct engine *engine, struct queue *queue, struct frame *frame,

@@ -14,7 +14,8 @@
  *
  * One iteration:
  *   1. the clock is read;
- *   2. frames are read from the device, each given to the stack with the time of its reading;
+ *   2. frames are read from the device, each given to the stack with the time of its reading; when
+ *      one has completed a handshake the connection's owner hears of it at once;
  *   3. the clock is read again, and timers that are due fire;
  *   4. the stack's events are delivered to the flows' owners, who write, close, connect;
  *   5. again from 2 while the device has more, up to a limit;

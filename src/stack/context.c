@@ -543,5 +543,7 @@ void conn_mark(struct stack *stack, struct stack_conn *conn, unsigned events)
         list_add_tail(&stack->ready, &conn->ready);
     if (conn == stack->current && events & (STACK_READABLE | STACK_CONNECTED | STACK_EOF))
         stack->progress = true;
+    if (events & STACK_CONNECTED)
+        stack->opened = conn;
     conn->events |= (uint8_t)events;
 }

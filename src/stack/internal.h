@@ -159,6 +159,7 @@ struct stack {
     uint64_t peer;              /* whom the netif is at the moment */
     bool call_asks_ecn;         /* the call that lwIP answers just now */
     struct stack_conn *current; /* whose lists lwIP has at the moment */
+    struct stack_conn *opened;  /* by the frame that was worked on last: on the ready list */
     struct tcp_news news;       /* of the segment that is worked on, see recovery.c */
     bool arp_answered;          /* what waited for it leaves, of connections that are not current */
     bool receiving;             /* a frame for `current` is worked on */

@@ -190,23 +190,41 @@ void stack_set_now(struct stack *stack, uint64_t now_ns)
     tcp_ticks = stack->now_tick;
 }
 
+static void deliver_one(struct stack *stack, struct stack_conn *conn)
+{
+    unsigned events = conn->events & ~(unsigned)STACK_HELD;
+
+    conn->events = 0;
+    if (events)
+        stack->ops->event(stack->user, conn, events);
+    if (conn->flags & CONN_ACK_HELD)
+        output_held_ack(stack, conn);
+}
+
 int stack_deliver(struct stack *stack)
 {
     struct list *node;
     int count = 0;
 
+    stack->opened = NULL;
     icmp_deliver(stack, &count);
     while ((node = list_pop(&stack->ready))) {
-        struct stack_conn *conn = list_entry(node, struct stack_conn, ready);
-        unsigned events = conn->events & ~(unsigned)STACK_HELD;
-        conn->events = 0;
-        if (events)
-            stack->ops->event(stack->user, conn, events);
-        if (conn->flags & CONN_ACK_HELD)
-            output_held_ack(stack, conn);
+        deliver_one(stack, list_entry(node, struct stack_conn, ready));
         count++;
     }
     return count;
+}
+
+int stack_deliver_opened(struct stack *stack)
+{
+    struct stack_conn *conn = stack->opened;
+
+    if (!conn)
+        return 0;
+    stack->opened = NULL;
+    list_remove(&conn->ready);
+    deliver_one(stack, conn);
+    return 1;
 }
 
 bool stack_pending(const struct stack *stack)

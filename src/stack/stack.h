@@ -15,7 +15,8 @@
  * lwIP's state is global, so there is one stack in a process (stack_new: -EBUSY). All calls come
  * from one thread. No function calls back into the caller but `output` and `accept` (both may be
  * called from within any function that touches a connection, and must not call the stack);
- * `event` and `ping` are called by stack_deliver alone, with lwIP unwound, and may call anything.
+ * `event` and `ping` are called by stack_deliver and stack_deliver_opened alone, with lwIP unwound,
+ * and may call anything.
  */
 struct stack;
 
@@ -81,6 +82,11 @@ void stack_prefetch(const struct stack *stack, uint32_t hash, int step);
 enum { STACK_PREFETCH_STEPS = 5 };
 /** Calls `event` and `ping` for all that is due; returns how many. */
 int stack_deliver(struct stack *stack);
+/**
+ * Likewise for one connection alone, if the last frame has completed its handshake: its owner's first
+ * bytes then leave right behind the acknowledgement, before the application has looked. 0 or 1.
+ */
+int stack_deliver_opened(struct stack *stack);
 /** Whether stack_deliver has something to do. */
 bool stack_pending(const struct stack *stack);
 

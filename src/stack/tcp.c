@@ -505,6 +505,8 @@ void stack_conn_done(struct stack *stack, struct stack_conn *conn)
         rx_drop_head(conn);
     if (conn->ready.next)
         list_remove(&conn->ready);
+    if (stack->opened == conn)
+        stack->opened = NULL;
     if (conn->manners)
         manners_done(stack, conn);
     conn->events = 0;
