@@ -5,9 +5,11 @@
  * Wires: when a link is impaired every frame is cut to real size first and goes through the wire of
  * its peer, in both directions; else frames go straight.
  *
- * The receive buffer is one large frame that is filled again and again: the stack copies short
- * frames out of it and puts it back, so that it stays warm, and keeps it only when it is long. A
- * large stack has a few of them on their way, see stack/prefetch.c.
+ * The receive buffer is one large frame that is filled again and again, so that it stays warm: short
+ * frames are copied out of it, and only a long one keeps it. All short ones that are there are read
+ * before the first is worked on, since the kernel's reading, the stack and the kernel's receive path
+ * behind each write need more code than the caches hold at once; a long one is worked on when it is
+ * read. A large stack has its memory for them fetched meanwhile, see stack/prefetch.c.
  *
  * Time: a frame keeps the time at which it was read, and one that is sent has the time at which it
  * is written, read for each, since the kernel works on the one before for longer than all else
@@ -392,7 +394,7 @@ static void note_frame(struct engine *engine, const struct frame *frame, uint64_
     capture_frame(&engine->capture, read_ns, PCAPNG_OUTBOUND, &parts, NULL);
 }
 
-static void take_frame(struct engine *engine, struct frame *frame, uint64_t read_ns)
+static void take_frame(struct engine *engine, struct frame *frame)
 {
     if (goes_by_wire(engine, frame)) {
         struct iovec part;
@@ -403,50 +405,79 @@ static void take_frame(struct engine *engine, struct frame *frame, uint64_t read
         frame_put(frame);
         return;
     }
-    note_frame(engine, frame, read_ns);
-    stack_input(engine->stack, frame, read_ns);
+    note_frame(engine, frame, engine->now_ns);
+    stack_input(engine->stack, frame, engine->now_ns);
     (void)stack_deliver_opened(engine->stack);
 }
 
-/* Frames that were read and wait their turn, while the stack's memory for them comes near. */
-struct queue {
+/* Frames that were read and wait their turn. */
+struct batch {
     struct {
         struct frame *frame;
         uint64_t read_ns;
-        uint32_t hash;
-    } items[STACK_PREFETCH_STEPS + 1];
-    unsigned first, count;
+        uint32_t hash; /* for stack_prefetch */
+    } items[ROUND_FRAMES];
+    int count;
 };
 
-static void queue_pop(struct engine *engine, struct queue *queue)
+/* Returns the buffer for the next one, NULL: this one keeps it, and the batch is complete. */
+static struct frame *batch_add(struct engine *engine, struct batch *batch, struct frame *frame)
 {
-    unsigned i = queue->first++ % ARRAY_SIZE(queue->items);
+    const uint64_t read_ns = engine->clocked ? clock_ns(CLOCK_MONOTONIC) : engine->now_ns;
+    struct frame *copy = frame_copy_small(frame), *kept = copy ? copy : frame;
 
-    queue->count--;
-    set_now(engine, MAX(queue->items[i].read_ns, engine->now_ns));
-    stack_input(engine->stack, queue->items[i].frame, queue->items[i].read_ns);
-    (void)stack_deliver_opened(engine->stack);
+    note_frame(engine, kept, read_ns);
+    batch->items[batch->count].frame = kept;
+    batch->items[batch->count].read_ns = read_ns;
+    batch->items[batch->count++].hash = 0;
+    return copy ? frame : NULL;
 }
 
-static void queue_push(struct engine *engine, struct queue *queue, struct frame *frame,
-                       uint64_t read_ns)
+/* Returns 1, 0 when there are no more, or -errno. */
+static int batch_read(struct engine *engine, struct batch *batch)
 {
-    const unsigned room = ARRAY_SIZE(queue->items);
+    struct frame *frame = frame_get(&engine->frames, FRAME_LARGE_BYTES);
+    int status = frame ? 1 : -ENOMEM;
 
-    note_frame(engine, frame, read_ns);
-    for (unsigned i = 0; i < queue->count; i++)
-        stack_prefetch(engine->stack, queue->items[(queue->first + i) % room].hash,
-                       (int)(queue->count - i));
-    if (queue->count == room)
-        queue_pop(engine, queue);
-    unsigned last = (queue->first + queue->count++) % room;
-    queue->items[last].frame = frame;
-    queue->items[last].read_ns = read_ns;
-    queue->items[last].hash = stack_prefetch_begin(engine->stack, frame);
+    while (frame && batch->count < ROUND_FRAMES &&
+           (status = device_recv(engine->device, frame)) > 0)
+        frame = batch_add(engine, batch, frame);
+    frame_put(frame);
+    return status;
 }
 
-/* Reads one frame. Returns 1, 0 when there is none, or -errno. */
-static int read_frame(struct engine *engine, struct queue *queue)
+/* The memory for frame `i` is needed next. */
+static void look_ahead(struct engine *engine, struct batch *batch, int i)
+{
+    for (int step = STACK_PREFETCH_STEPS; step >= 0; step--) {
+        const int at = i + 1 + STACK_PREFETCH_STEPS - step;
+        if (at < 0 || at >= batch->count)
+            continue;
+        if (step == 0)
+            batch->items[at].hash = stack_prefetch_begin(engine->stack, batch->items[at].frame);
+        else
+            stack_prefetch(engine->stack, batch->items[at].hash, step);
+    }
+}
+
+static void batch_work(struct engine *engine, struct batch *batch)
+{
+    const bool large = stack_is_large(engine->stack);
+
+    for (int i = -STACK_PREFETCH_STEPS - 1; large && i < 0; i++)
+        look_ahead(engine, batch, i);
+    for (int i = 0; i < batch->count; i++) {
+        if (large)
+            look_ahead(engine, batch, i);
+        const uint64_t read_ns = batch->items[i].read_ns;
+        set_now(engine, MAX(read_ns, engine->now_ns));
+        stack_input(engine->stack, batch->items[i].frame, read_ns);
+        (void)stack_deliver_opened(engine->stack);
+    }
+}
+
+/* One frame, by its wire. Returns 1, 0 when there is none, or -errno. */
+static int read_by_wire(struct engine *engine)
 {
     struct frame *frame = frame_get(&engine->frames, FRAME_LARGE_BYTES);
     if (!frame)
@@ -456,27 +487,28 @@ static int read_frame(struct engine *engine, struct queue *queue)
         frame_put(frame);
         return status;
     }
-    uint64_t now_ns = engine->clocked ? clock_ns(CLOCK_MONOTONIC) : engine->now_ns;
-    if (queue) {
-        queue_push(engine, queue, frame, now_ns);
-    } else {
-        set_now(engine, now_ns);
-        take_frame(engine, frame, now_ns);
-    }
+    refresh_now(engine);
+    take_frame(engine, frame);
     return 1;
 }
 
-/* Reads up to ROUND_FRAMES; returns how many or -errno. */
+/* Reads some ROUND_FRAMES; returns how many or -errno. */
 static int read_frames(struct engine *engine)
 {
-    struct queue queue = {.count = 0};
-    bool queues = !engine->wires && stack_is_large(engine->stack);
-    int count = 0, status = 0;
+    struct batch batch;
+    int count = 0, status = 1;
 
-    while (count < ROUND_FRAMES && (status = read_frame(engine, queues ? &queue : NULL)) > 0)
-        count++;
-    while (queue.count)
-        queue_pop(engine, &queue);
+    while (status > 0 && count < ROUND_FRAMES) {
+        if (engine->wires) {
+            status = read_by_wire(engine);
+            count += status > 0;
+        } else {
+            batch.count = 0;
+            status = batch_read(engine, &batch);
+            batch_work(engine, &batch);
+            count += batch.count;
+        }
+    }
     return status < 0 ? status : count;
 }
 

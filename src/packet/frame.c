@@ -142,6 +142,18 @@ struct frame *frame_get_fit(struct frame_pool *pool, uint32_t len)
     return frame ? frame_begin(pool, frame, len) : NULL;
 }
 
+struct frame *frame_copy_small(const struct frame *frame)
+{
+    if (frame->len > FRAME_SMALL_BYTES)
+        return NULL;
+    struct frame *copy = frame_get(frame->pool, frame->len);
+    if (!copy)
+        return NULL;
+    copy->offload = frame->offload;
+    memcpy(copy->data, frame->data, frame->len);
+    return copy;
+}
+
 void frame_put(struct frame *frame)
 {
     if (!frame)

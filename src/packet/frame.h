@@ -87,6 +87,8 @@ struct frame *frame_get(struct frame_pool *pool, uint32_t len);
 /** Likewise, with a room that is no larger than needed, unless a small frame does: for what is kept
  *  for long. */
 struct frame *frame_get_fit(struct frame_pool *pool, uint32_t len);
+/** A small frame that is like this one; NULL when it is too long for that, or without memory. */
+struct frame *frame_copy_small(const struct frame *frame);
 /** Back to the pool; keeps at most 1024 small and 64 large ones. NULL is taken. */
 void frame_put(struct frame *frame);
 

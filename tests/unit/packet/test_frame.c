@@ -87,6 +87,30 @@ static void keeps_a_bounded_number(void **state)
     frame_pool_done(&pool);
 }
 
+static void a_short_frame_is_copied_into_a_small_one(void **state)
+{
+    struct frame_pool pool;
+
+    (void)state;
+    frame_pool_init(&pool);
+    struct frame *large = frame_get(&pool, FRAME_LARGE_BYTES);
+    memset(large->data, 'x', FRAME_SMALL_BYTES);
+    large->offload = (struct frame_offload){.flags = FRAME_NEEDS_CSUM, .csum_start = 20};
+    large->len = FRAME_SMALL_BYTES;
+    struct frame *copy = frame_copy_small(large);
+    assert_non_null(copy);
+    assert_int_equal(copy->room, FRAME_SMALL_BYTES);
+    assert_int_equal(copy->len, FRAME_SMALL_BYTES);
+    assert_memory_equal(copy->data, large->data, FRAME_SMALL_BYTES);
+    assert_memory_equal(&copy->offload, &large->offload, sizeof(large->offload));
+    frame_put(copy);
+    large->len = FRAME_SMALL_BYTES + 1;
+    assert_null(frame_copy_small(large));
+    frame_put(large);
+    assert_int_equal(pool.used, 0);
+    frame_pool_done(&pool);
+}
+
 static void gathers_pieces_and_skips_empty_ones(void **state)
 {
     char a[] = "ab", b[] = "cde", out[6] = {0};
@@ -105,6 +129,7 @@ int main(void)
         cmocka_unit_test(chooses_the_room_by_length),
         cmocka_unit_test(hands_out_the_warmest_frame_with_a_clean_header),
         cmocka_unit_test(keeps_a_bounded_number),
+        cmocka_unit_test(a_short_frame_is_copied_into_a_small_one),
         cmocka_unit_test(gathers_pieces_and_skips_empty_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
