@@ -13,7 +13,8 @@
  * since a timer was started is put into the control block on enter (from rtime_tick, probe_tick)
  * and read back on leave, which then knows the connection's next deadline and arms one timer for
  * it. Deadlines that move away leave the timer where it is; it finds nothing to do when it fires
- * and moves on. An idle connection has no timer.
+ * and moves on. But that of the handshake ends with it: who holds many idle connections would come
+ * by each of them once more, a second later. An idle connection has no timer.
  *
  * Times that lwIP would get wrong with its coarse clock are set right on leave: the RTO's floor of
  * 200 ms above the round trip and its back-off, the RTT of the handshake, the first congestion window (RFC 6928).
@@ -112,6 +113,7 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
 
+    timer_cancel(stack->timers, &conn->timer); /* of the SYN: it would find nothing to do */
     tcp_take_handshake_rtt(stack, conn);
     /* A SYN that was sent again is over; lwIP would take the first data for it. */
     tcp_clear_flags(pcb, TF_RTO);

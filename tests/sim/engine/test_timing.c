@@ -104,6 +104,25 @@ static void handshake_and_data_without_loss_take_one_and_a_half_round_trips(void
     simnet_end(pair.net);
 }
 
+static bool both_are_open(void *user)
+{
+    struct pair *pair = user;
+
+    pair->server = simnet_accepted(pair->net);
+    return end_is_open(pair->client) && pair->server && end_is_open(pair->server);
+}
+
+/* Nothing is left of the handshake: holding idle connections costs nothing, from the beginning. */
+static void idle_connections_have_no_timer(void **state)
+{
+    struct pair pair = begin(NULL, 0);
+
+    (void)state;
+    assert_true(simnet_run(pair.net, both_are_open, &pair, pair.start_ns + NS_PER_S));
+    assert_true(simnet_next_ns(pair.net) == TIMER_NEVER);
+    simnet_end(pair.net);
+}
+
 /* Nobody sends a thing twice that is only on its way. */
 static void slow_wire_makes_no_repairs(void **state)
 {
@@ -391,6 +410,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(handshake_and_data_without_loss_take_one_and_a_half_round_trips),
+        TEST(idle_connections_have_no_timer),
         TEST(slow_wire_makes_no_repairs),
         TEST(lost_syn_costs_one_second),
         TEST(two_lost_syns_cost_two_seconds),
