@@ -70,8 +70,14 @@ class Terminal:
     def type(self, text):
         os.write(self.master, text.encode())
 
+    def edits(self):
+        """Between two lines the terminal is as the shell left it: some keys are the terminal's own then (Ctrl-R)."""
+        return not termios.tcgetattr(self.slave)[3] & termios.ICANON
+
     def arrives(self, data):
+        """At the application; then the editor waits for the next line, if there is to be one."""
         harness.until(f"{data!r} at the application", lambda: self.received.endswith(data), 20)
+        harness.until("the editor", lambda: self.edits() or self.closed or self.peer.process.poll() is not None, 20)
 
     def end(self, status):
         def ended():
