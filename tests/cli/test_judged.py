@@ -208,14 +208,14 @@ def captured():
 
 
 def frames_of(path):
-    """IP packets of a capture with cooked headers."""
+    """Times in microseconds and IP packets of a capture with cooked headers."""
     with open(path, "rb") as file:
         data = file.read()
     assert struct.unpack_from("<I", data)[0] == 0xA1B2C3D4 and struct.unpack_from("<I", data, 20)[0] == 113
     at = 24
     while at < len(data):
-        length = struct.unpack_from("<I", data, at + 8)[0]
-        yield data[at + 16 + 16:at + 16 + length]
+        seconds, micros, length = struct.unpack_from("<III", data, at)
+        yield seconds * 1000000 + micros, data[at + 16 + 16:at + 16 + length]
         at += 16 + length
 
 
@@ -246,7 +246,7 @@ def ja4t_of(tcp):
 def fingerprints(path, address, flags):
     """The different ones of an address' SYNs or SYN-ACKs."""
     found = set()
-    for packet in frames_of(path):
+    for _, packet in frames_of(path):
         source, tcp = tcp_of(packet)
         if source == address and tcp[13] & 0x3F == flags:
             found.add(ja4t_of(tcp))
@@ -326,6 +326,28 @@ def test_p0f_and_ja4t_see_the_same_server():
 # what a probe says that fills the rest of a window, which kernels and peers send when the reader takes
 # longer than a retransmission would.
 OF_LATENESS = ("Duplicate ACK", "D-SACK Sequence", "TCP window specified by the receiver is now completely full")
+# A kernel that waits for its reader acknowledges later than a probe for lost tails waits, which is two of its ticks
+# of 4 ms, of which the first may be as good as over.
+OF_TIMERS, TIMER_US = ("This frame is a (suspected) retransmission", "This frame is a (suspected) spurious"), 4000
+
+
+def repeats_at_once(path, address):
+    """Did a host send any byte again sooner than a timer of its would have?"""
+    flows, wrap = {}, 1 << 32
+    for at_us, packet in frames_of(path):
+        source, tcp = tcp_of(packet)
+        total = int.from_bytes(packet[2:4], "big") - (packet[0] & 15) * 4 if packet[0] >> 4 == 4 else 0
+        if source != address or total <= (tcp[12] >> 4) * 4:
+            continue
+        first = int.from_bytes(tcp[4:8], "big")
+        sent = flows.setdefault(bytes(tcp[:4]), [])
+        for earlier_us, earlier, length in reversed(sent):
+            if at_us - earlier_us >= TIMER_US:
+                break
+            if (first - earlier) % wrap < length:
+                return True
+        sent.append((at_us, first, total - (tcp[12] >> 4) * 4))
+    return False
 
 
 def expert_says(path, address):
@@ -333,11 +355,14 @@ def expert_says(path, address):
     text = run("tshark", "--disable-protocol", "http", "-r", path, "-q", "-z", f"expert,ip.src=={address}")
     found = {re.sub(r"[ :(#]+(server port )?[0-9]+\)?$", "", summary.strip())
              for summary in re.findall(r"^ +[0-9]+ +\S+ +\S+ +(.*)$", text, re.MULTILINE)}
-    return {summary for summary in found if not summary.startswith(OF_LATENESS)}
+    late = OF_LATENESS if repeats_at_once(path, address) else OF_LATENESS + OF_TIMERS
+    return {summary for summary in found if not summary.startswith(late)}
 
 
 def window_is_shut():
-    return "persist" in run("ss", "-Htno")
+    """So long that this side has asked twice whether it is open: by then the other side, whose window was shut
+    before, has asked too. Otherwise that would be a matter of how late a reader is."""
+    return re.search(r"timer:\(persist.*backoff:([2-9]|\d\d)", run("ss", "-Htnoi"), re.DOTALL)
 
 
 def send_much(connection, _address):
