@@ -27,6 +27,15 @@ KINDS = (("tun4", OWN4, PEER4, ()), ("tun6", OWN6, PEER6, ()), ("tap4", OWN4, PE
 BLIND = ["setpriv", "--bounding-set", "-perfmon,-sys_admin,-bpf"]
 
 
+def document_of(result, status):
+    if status is not None:
+        result.expect(status, lines=0)
+    assert result.out, result
+    document = json.loads(result.out)
+    document["result"] = result
+    return document
+
+
 def trace(*args, blind=False, addr=PEER4, status=None):
     """The JSON document."""
     program = None
@@ -35,12 +44,7 @@ def trace(*args, blind=False, addr=PEER4, status=None):
             return None
         program = [*BLIND, harness.PEER]
     result = peer("trace", "--json", "--from", addr, *args, program=program)
-    if status is not None:
-        result.expect(status, lines=0)
-    assert result.out, result
-    document = json.loads(result.out)
-    document["result"] = result
-    return document
+    return document_of(result, status)
 
 
 def verdict(document):
@@ -186,12 +190,7 @@ def staged(setup, *args, addr=PEER4, blind=False, status=None):
             run("sh", "-ec", setup.replace("{dev}", "peer0"))
         os.close(writer)
     result = started.wait()
-    if status is not None:
-        result.expect(status, lines=0)
-    assert result.out, result
-    document = json.loads(result.out)
-    document["result"] = result
-    return document
+    return document_of(result, status)
 
 
 def lost_staged(setup, reason, station, *args, outcome="lost", kernel=None, addr=PEER4, mend=None,

@@ -242,109 +242,123 @@ static void a_mark_on_what_was_not_agreed_on_is_nothing(void **state)
 
 /* ---- what an echo does ---- */
 
-/* Takes what left; how much of it was new, and how often it said CWR. */
-static uint32_t take_sent(struct simnet *net, uint32_t *nxt, unsigned *cwrs)
+/* A peer that sends what it is told to, to somebody who has agreed. */
+struct sender {
+    struct simnet *net;
+    struct end *end;
+    struct craft_tcp tcp; /* what is to be said to it */
+    uint32_t nxt;         /* all before it was seen */
+    unsigned cwrs;        /* how often it said CWR */
+};
+
+static struct sender sender_new(void)
+{
+    struct sender sender = {.net = begin_for("198.18.0.3", false)};
+
+    sender.end = accept_capable(sender.net, "198.18.0.3", &sender.tcp);
+    sender.nxt = sender.tcp.ack;
+    return sender;
+}
+
+/* Takes what left; how much of it was new. */
+static uint32_t take_sent(struct sender *sender)
 {
     struct simnet_frame frame;
     struct craft_tcp tcp = {0};
-    uint32_t before = *nxt;
+    uint32_t before = sender->nxt;
 
-    while (simnet_take(net, &frame)) {
+    while (simnet_take(sender->net, &frame)) {
         assert_true(craft_see_tcp(frame.data, &frame.packet, &tcp));
         if (!tcp.payload_len)
             continue;
-        bool is_new = tcp.seq == *nxt;
+        bool is_new = tcp.seq == sender->nxt;
         assert_int_equal(tcp.ip_ecn, is_new ? CAPABLE : 0);
         if (tcp.flags & CRAFT_CWR)
             assert_true(is_new);
-        *cwrs += !!(tcp.flags & CRAFT_CWR);
-        *nxt = is_new ? tcp.seq + tcp.payload_len : *nxt;
+        sender->cwrs += !!(tcp.flags & CRAFT_CWR);
+        sender->nxt = is_new ? tcp.seq + tcp.payload_len : sender->nxt;
     }
-    return *nxt - before;
+    return sender->nxt - before;
+}
+
+/* So many bytes more, or what the window lets through of them. */
+static uint32_t send_more(struct sender *sender, uint64_t len)
+{
+    sender->end->to_send += len;
+    end_pump(sender->end);
+    return take_sent(sender);
+}
+
+static void say(struct sender *sender, uint8_t flags, uint32_t more)
+{
+    put_ack(sender->net, &sender->tcp, flags, more);
+}
+
+static struct peer_flow_info sender_info(const struct sender *sender)
+{
+    return info_of(sender->net, sender->end);
 }
 
 static void an_echo_shrinks_the_window_once_a_round_trip(void **state)
 {
-    struct simnet *net = begin_for("198.18.0.3", false);
-    struct craft_tcp tcp = {0};
-    struct end *end = accept_capable(net, "198.18.0.3", &tcp);
-    uint32_t nxt = tcp.ack;
-    unsigned cwrs = 0;
+    struct sender sender = sender_new();
 
     (void)state;
-    end->to_send = 1000000;
-    end_pump(end);
-    uint32_t flight = take_sent(net, &nxt, &cwrs);
+    uint32_t flight = send_more(&sender, 1000000);
     assert_in_range(flight, 50000, 60000);
-    assert_int_equal(cwrs, 0);
+    assert_int_equal(sender.cwrs, 0);
 
-    put_ack(net, &tcp, CRAFT_ECE, 1460);
-    uint32_t ssthresh = info_of(net, end).ssthresh, sent = take_sent(net, &nxt, &cwrs);
+    say(&sender, CRAFT_ECE, 1460);
+    uint32_t ssthresh = sender_info(&sender).ssthresh, sent = take_sent(&sender);
     assert_in_range(ssthresh, flight * 6 / 10, flight * 8 / 10);
     for (uint32_t acked = 1460; acked + 1460 <= flight; acked += 1460) {
-        put_ack(net, &tcp, CRAFT_ECE, 1460);
-        assert_int_equal(info_of(net, end).ssthresh, ssthresh);
-        sent += take_sent(net, &nxt, &cwrs);
+        say(&sender, CRAFT_ECE, 1460);
+        assert_int_equal(sender_info(&sender).ssthresh, ssthresh);
+        sent += take_sent(&sender);
     }
-    assert_int_equal(cwrs, 1);
-    assert_in_range(nxt - tcp.ack, ssthresh - 3 * 1460, ssthresh + 3 * 1460);
+    assert_int_equal(sender.cwrs, 1);
+    assert_in_range(sender.nxt - sender.tcp.ack, ssthresh - 3 * 1460, ssthresh + 3 * 1460);
     assert_in_range(sent, flight / 2, flight * 8 / 10);
 
     /* CWR has arrived: the next echo is of another mark. */
-    put_ack(net, &tcp, 0, nxt - tcp.ack);
-    (void)take_sent(net, &nxt, &cwrs);
-    put_ack(net, &tcp, CRAFT_ECE, 1460);
-    assert_true(info_of(net, end).ssthresh < ssthresh);
+    say(&sender, 0, sender.nxt - sender.tcp.ack);
+    (void)take_sent(&sender);
+    say(&sender, CRAFT_ECE, 1460);
+    assert_true(sender_info(&sender).ssthresh < ssthresh);
     struct stack_stats stats;
-    stack_get_stats(simnet_stack(net), &stats);
+    stack_get_stats(simnet_stack(sender.net), &stats);
     assert_int_equal(stats.ecn_reduced, 2);
     assert_int_equal(stats.retransmits, 0);
-    simnet_end(net);
+    simnet_end(sender.net);
 }
 
 /* The last acknowledgement of an answer is the one that says it. */
 static void an_echo_with_nothing_left_under_way_counts(void **state)
 {
-    struct simnet *net = begin_for("198.18.0.3", false);
-    struct craft_tcp tcp = {0};
-    struct end *end = accept_capable(net, "198.18.0.3", &tcp);
-    uint32_t nxt = tcp.ack;
-    unsigned cwrs = 0;
+    struct sender sender = sender_new();
 
     (void)state;
-    end->to_send = 20000;
-    end_pump(end);
-    assert_int_equal(take_sent(net, &nxt, &cwrs), 20000);
-    put_ack(net, &tcp, CRAFT_ECE, 20000);
-    assert_in_range(info_of(net, end).cwnd, 12000, 22000);
-    end->to_send += 40000;
-    end_pump(end);
-    assert_in_range(take_sent(net, &nxt, &cwrs), 10000, 22000);
-    assert_int_equal(cwrs, 1);
-    simnet_end(net);
+    assert_int_equal(send_more(&sender, 20000), 20000);
+    say(&sender, CRAFT_ECE, 20000);
+    assert_in_range(sender_info(&sender).cwnd, 12000, 22000);
+    assert_in_range(send_more(&sender, 40000), 10000, 22000);
+    assert_int_equal(sender.cwrs, 1);
+    simnet_end(sender.net);
 }
 
 static void what_was_lost_is_told_too(void **state)
 {
-    struct simnet *net = begin_for("198.18.0.3", false);
-    struct craft_tcp tcp = {0};
-    struct end *end = accept_capable(net, "198.18.0.3", &tcp);
-    uint32_t nxt = tcp.ack;
-    unsigned cwrs = 0;
+    struct sender sender = sender_new();
 
     (void)state;
-    end->to_send = 50000;
-    end_pump(end);
-    (void)take_sent(net, &nxt, &cwrs);
-    simnet_run_for(net, 1500 * NS_PER_MS); /* all of it */
-    (void)take_sent(net, &nxt, &cwrs);
-    assert_int_equal(cwrs, 0);
-    put_ack(net, &tcp, 0, nxt - tcp.ack);
-    end->to_send += 1000;
-    end_pump(end);
-    (void)take_sent(net, &nxt, &cwrs);
-    assert_int_equal(cwrs, 1);
-    simnet_end(net);
+    (void)send_more(&sender, 50000);
+    simnet_run_for(sender.net, 1500 * NS_PER_MS); /* all of it */
+    (void)take_sent(&sender);
+    assert_int_equal(sender.cwrs, 0);
+    say(&sender, 0, sender.nxt - sender.tcp.ack);
+    (void)send_more(&sender, 1000);
+    assert_int_equal(sender.cwrs, 1);
+    simnet_end(sender.net);
 }
 
 int main(void)

@@ -5,8 +5,8 @@
 /* What the tests of isolation start, wait for and read. */
 
 #include "kernel/netns/netns.h"
+#include "support/fds.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -37,18 +37,6 @@
 enum { PATIENCE_MS = 60000 };
 
 /* ---- tools ---- */
-
-static inline int count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
 
 static inline bool readable(int fd, int timeout_ms)
 {

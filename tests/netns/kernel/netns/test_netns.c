@@ -5,8 +5,8 @@
  */
 #include "base/error.h"
 #include "kernel/netns/netns.h"
+#include "support/fds.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -98,18 +98,6 @@ static void become_ordinary(void)
         need(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0, "setuid");
     need(syscall(SYS_capset, &header, none) == 0, "capset");
     need(prctl(PR_SET_DUMPABLE, 1) == 0, "dumpable");
-}
-
-static int count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
 }
 
 static bool same_file(int fd, const char *path)

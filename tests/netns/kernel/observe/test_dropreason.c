@@ -19,10 +19,9 @@
 #include <cmocka.h>
 
 #include "base/addr_set.h"
-#include "kernel/netlink/rtnl.h"
-#include "kernel/netlink/tun.h"
 #include "kernel/observe/dropreason.h"
 #include "kernel/observe/dropreason_internal.h"
+#include "support/kernel_device.h"
 #include "support/netns.h"
 
 enum { VNET_BYTES = 10, EVENTS = 64 };
@@ -235,28 +234,10 @@ static void what_finds_no_room_is_counted(void **state)
     assert_true(lost > 0);
 }
 
-static int make_device(void)
-{
-    const struct tun_config config = {.offload = true};
-    const struct rtnl_link_change change = {.up = true};
-    struct addr_prefix local;
-    struct peer_error error;
-    struct rtnl *rtnl;
-
-    if (addr_prefix_parse("198.18.0.1/24", &local) < 0 || tun_open(&config, &tun, &error) < 0 ||
-        rtnl_open(&rtnl, &error) < 0)
-        return -1;
-    int r = rtnl_addr_add(rtnl, tun.ifindex, &local, &error);
-    if (r == 0)
-        r = rtnl_link_set(rtnl, tun.ifindex, &change, &error);
-    rtnl_free(rtnl);
-    return r;
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    return make_device();
+    return kernel_device_make(&tun);
 }
 
 static int tear_down(void **state)

@@ -20,9 +20,8 @@
 #include <cmocka.h>
 
 #include "base/addr_set.h"
-#include "kernel/netlink/rtnl.h"
-#include "kernel/netlink/tun.h"
 #include "kernel/observe/nftrace.h"
+#include "support/kernel_device.h"
 #include "support/netns.h"
 
 enum { VNET_BYTES = 10, EVENTS = 512, PEER_PORT = 4000 };
@@ -400,20 +399,7 @@ static int clean(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const struct tun_config config = {.offload = true};
-    const struct rtnl_link_change change = {.up = true};
-    struct addr_prefix local;
-    struct peer_error error;
-    struct rtnl *rtnl;
-
-    if (addr_prefix_parse("198.18.0.1/24", &local) < 0 || tun_open(&config, &tun, &error) < 0 ||
-        rtnl_open(&rtnl, &error) < 0)
-        return -1;
-    int r = rtnl_addr_add(rtnl, tun.ifindex, &local, &error);
-    if (r == 0)
-        r = rtnl_link_set(rtnl, tun.ifindex, &change, &error);
-    rtnl_free(rtnl);
-    return r;
+    return kernel_device_make(&tun);
 }
 
 static int tear_down(void **state)
