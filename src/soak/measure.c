@@ -30,8 +30,11 @@ void measure_done(struct measure *measure)
 void measure_restart(struct measure *measure, uint64_t start_ns)
 {
     uint64_t warmed = measure->found.counts.completed;
+    char cannot_open[RESULT_OPEN_TEXT]; /* fewer are open than were asked for, still */
 
+    memcpy(cannot_open, measure->found.cannot_open, sizeof(cannot_open));
     figures_clear(&measure->found);
+    memcpy(measure->found.cannot_open, cannot_open, sizeof(cannot_open));
     hdr_reset(measure->interval_request);
     measure->found.warmed = warmed;
     measure->before = (struct peer_soak_counts){0};

@@ -71,8 +71,10 @@ static void a_restart_forgets(void **state)
     struct peer_latency latency;
     assert_int_equal(measure_init(&measure, 0), 0);
     count(&measure, 3);
+    strcpy(measure.found.cannot_open, "no ports");
     measure_interval(&measure, NS_PER_S, 1);
     measure_restart(&measure, 2 * NS_PER_S);
+    assert_string_equal(figures_first_error(&measure.found), "no ports"); /* they are few still */
     count(&measure, 5);
     measure_end(&measure, 3 * NS_PER_S, 0);
     histogram_summary(measure.found.histograms[PEER_HISTOGRAM_REQUEST], &latency);
