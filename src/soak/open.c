@@ -95,7 +95,6 @@ static void opening_failed(struct run *run, int status)
         snprintf(text, sizeof(run->measure.found.cannot_open), "cannot open more flows: %s",
                  status == -EADDRINUSE ? "every port of every peer is in use"
                                        : error_text(-status));
-    run->ports_exhausted = true;
     pause_openings(run);
 }
 

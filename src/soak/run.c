@@ -42,12 +42,18 @@ bool run_exhausted(const struct run *run)
 
 /* ---- who is next ---- */
 
+/* A request that is done at once (datagrams without answers) leads back here: the round that goes on
+   already takes the next one, however many are due. */
 void run_serve(struct run *run)
 {
     struct client *client;
 
+    if (run->serving)
+        return;
+    run->serving = true;
     while (!run_exhausted(run) && (client = first_of(run, CLIENT_READY)) && run_behind(run) > 0)
         client_ask(client);
+    run->serving = false;
     uint64_t next_ns = schedule_next_ns(&run->schedule, run_now(run));
     if (first_of(run, CLIENT_READY) && !run_exhausted(run) && next_ns != TIMER_NEVER)
         run_arm(run, &run->due, next_ns);

@@ -78,7 +78,7 @@ struct run {
     uint64_t touch_left; /* held clients still to be looked at */
     uint64_t touch_open; /* messages that are not acknowledged */
     bool touch_begun, hold_ends;
-    bool stopping, hurry, over, ports_exhausted;
+    bool stopping, hurry, over, serving;
     struct timer due, opening, sweep, think, leave, nudge, interval, warm, end;
 
     /* share.c */

@@ -138,12 +138,27 @@ static void bodies_that_cannot_follow_are_errors(void **state)
     done(scene);
 }
 
+/* ---- datagrams ---- */
+
+/* Nothing ran for 20 s: ten million datagrams are due in one turn. */
+static void any_number_of_datagrams_may_be_due(void **state)
+{
+    struct peer_soak_config config = {
+        .protocol = "send", .udp = true, .rate = 500e3, .duration_ns = 20 * NS_PER_S};
+
+    (void)state;
+    struct scene *scene = run((struct service){.deaf = true, .late_ns = 20 * NS_PER_S}, config);
+    soaking_assert_counts(&scene->soaking, 10000000, 10000000, 0);
+    done(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_number_of_idle_connections_is_reached),
         TEST(an_answer_to_a_touch_is_as_late_as_it_is),
         TEST(bodies_that_cannot_follow_are_errors),
+        TEST(any_number_of_datagrams_may_be_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
