@@ -49,7 +49,9 @@ void request_begin(struct request *request)
     struct client *client = request->client;
     struct run *run = client->run;
 
-    request->number = ++client->asked;
+    if (++client->asked == 0) /* after days: 0 is no number */
+        client->asked = 1;
+    request->number = client->asked;
     request->started_ns = run_now(run);
     client->under_way++;
     list_add_tail(&run->asked, &request->node);
