@@ -47,6 +47,8 @@ void client_let_go(struct client *client)
 {
     struct run *run = client->run;
 
+    if (client->state == CLIENT_HELD)
+        hold_let_go(client);
     client_set_state(client, CLIENT_OVER);
     run->open--;
     while (!list_empty(&client->requests))

@@ -28,6 +28,8 @@ static void touch(struct client *client)
 {
     struct run *run = client->run;
 
+    if (!list_empty(&client->requests)) /* others left, and it is looked at again */
+        return;
     run_reach(run, run_now(run));
     struct request *request = request_new(client, run_now(run));
     if (!request)
@@ -52,6 +54,14 @@ void hold_writable(struct client *client)
     request_count(request, run_now(run));
     run->touch_open--;
     hold_look(run);
+}
+
+void hold_let_go(struct client *client)
+{
+    const struct request *request = client_request(client);
+
+    if (request && request->sent_bytes)
+        client->run->touch_open--;
 }
 
 /* Held clients, all of them open: a look at each, a round at a time, and a message on every n-th. */

@@ -244,6 +244,8 @@ void hold_look(struct run *run);
 void hold_touch_some(struct run *run);
 /** More is acknowledged: is it all of a message? */
 void hold_writable(struct client *client);
+/** The client is given up: its message is not waited for. */
+void hold_let_go(struct client *client);
 
 /* ---- share.c: manners ---- */
 

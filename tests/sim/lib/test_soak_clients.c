@@ -8,11 +8,14 @@
 
 #define MS NS_PER_MS
 
+enum { ACK = 16 };
+
 /* What the application does. */
 struct service {
     uint64_t pause_ns; /* before it answers what comes; 0: it never does */
     uint64_t late_ns;  /* the machine that all this runs on is busy */
     bool stays;        /* does not close when the caller does */
+    bool resets;       /* who says something, before it is acknowledged */
     bool deaf;         /* nothing comes through */
 };
 
@@ -30,6 +33,10 @@ static void serve(struct end *end, unsigned events)
 {
     const struct service *service = &((const struct scene *)end->user)->service;
 
+    if (events & FLOW_READABLE && service->resets) {
+        flow_reset(&end->flow);
+        return;
+    }
     if (events & FLOW_READABLE)
         flow_consume(&end->flow, flow_unread(&end->flow));
     if (events & FLOW_READABLE && service->pause_ns)
@@ -38,19 +45,21 @@ static void serve(struct end *end, unsigned events)
         flow_close(&end->flow);
 }
 
-static unsigned lose_all(void *user, const struct simnet_frame *frame, uint64_t *delay_ns)
+static unsigned fate_of(void *user, const struct simnet_frame *frame, uint64_t *delay_ns)
 {
-    (void)user;
-    (void)frame;
+    const struct service *service = &((const struct scene *)user)->service;
+    const struct packet *packet = &frame->packet;
+    bool acknowledges = packet->kind == PACKET_TCP && packet->src_port == SOAKING_PORT &&
+                        packet->tcp_flags == ACK && !packet->payload_len;
+
     (void)delay_ns;
-    return 0;
+    return !service->deaf && !(service->resets && acknowledges);
 }
 
 static struct scene *run(struct service service, struct peer_soak_config config)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
-    const struct simnet_config net = {.late_ns = service.late_ns,
-                                      .fate = service.deaf ? lose_all : NULL};
+    const struct simnet_config net = {.late_ns = service.late_ns, .fate = fate_of, .user = scene};
     const struct end application = {
         .on_event = serve, .on_timer = answer, .drop_when_ended = true, .user = scene};
 
@@ -116,6 +125,24 @@ static void an_answer_to_a_touch_is_as_late_as_it_is(void **state)
     done(scene);
 }
 
+/* A message to a connection that is no more is not waited for. */
+static void a_touch_that_ends_a_connection_is_over(void **state)
+{
+    struct peer_soak_config config = {.protocol = "idle",
+                                      .flows = 300,
+                                      .total = 300,
+                                      .touch = 100,
+                                      .duration_ns = 100 * NS_PER_S};
+
+    (void)state;
+    struct scene *scene = run((struct service){.resets = true}, config);
+    assert_int_equal(counts_of(scene)->requests, 300);
+    assert_int_equal(counts_of(scene)->completed, 0);
+    assert_int_equal(counts_of(scene)->reset, 100);
+    assert_true(report_of(scene)->duration_ns < 2 * NS_PER_S);
+    done(scene);
+}
+
 /* ---- bad manners ---- */
 
 /* The body was to follow a second later, and each time another connection takes the place of the
@@ -157,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_number_of_idle_connections_is_reached),
         TEST(an_answer_to_a_touch_is_as_late_as_it_is),
+        TEST(a_touch_that_ends_a_connection_is_over),
         TEST(bodies_that_cannot_follow_are_errors),
         TEST(any_number_of_datagrams_may_be_due),
     };
