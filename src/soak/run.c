@@ -160,13 +160,15 @@ static struct request *first_asked(const struct run *run)
 
 void run_watch(struct run *run)
 {
-    uint64_t since = TIMER_NEVER;
+    uint64_t since;
 
     if (timer_armed(&run->sweep))
         return; /* never later than needed: it looks again when it fires */
-    since = MIN(began_first(run, CLIENT_CONNECTING), began_first(run, CLIENT_GREETING));
-    if (!share_is_patient(run))
+    since = began_first(run, CLIENT_CONNECTING);
+    if (!share_is_patient(run)) {
+        since = MIN(since, began_first(run, CLIENT_GREETING));
         since = MIN(since, began_first(run, CLIENT_ENDING));
+    }
     if (waits_for_answers(run) && first_asked(run))
         since = MIN(since, first_asked(run)->started_ns);
     if (since != TIMER_NEVER)
@@ -216,7 +218,8 @@ static void sweep_fire(struct timer *timer, uint64_t now_ns)
     struct run *run = list_entry(timer, struct run, sweep);
 
     expire_clients(run, CLIENT_CONNECTING, now_ns);
-    expire_clients(run, CLIENT_GREETING, now_ns);
+    if (!share_is_patient(run))
+        expire_clients(run, CLIENT_GREETING, now_ns);
     if (waits_for_answers(run))
         expire_requests(run, now_ns);
     if (!share_is_patient(run))

@@ -359,6 +359,21 @@ static void a_greeting_that_does_not_come_or_is_wrong(void **state)
     }
 }
 
+/* Nor is a client given up for it that has a patient manner: the application ends that. */
+static void who_is_patient_waits_for_the_greeting(void **state)
+{
+    (void)state;
+    struct scene *scene = run(&greeted, (struct service){.greeting = NULL},
+                              (struct peer_soak_config){.flows = 2,
+                                                        .manners = "stall:50%@connected",
+                                                        .timeout_ns = NS_PER_S,
+                                                        .duration_ns = 5 * NS_PER_S});
+    assert_int_equal(scene->soak->runs[1]->measure.found.counts.opened, 1);
+    assert_int_equal(scene->soak->runs[1]->measure.found.counts.timeout, 0);
+    assert_true(measure_of(scene)->found.counts.timeout >= 3);
+    done(scene);
+}
+
 static void requests_wait_for_the_login(void **state)
 {
     (void)state;
@@ -481,6 +496,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(requests_wait_for_the_greeting),
         TEST(a_greeting_that_does_not_come_or_is_wrong),
+        TEST(who_is_patient_waits_for_the_greeting),
         TEST(requests_wait_for_the_login),
         TEST(a_round_trip_carries_as_many_as_there_are_slots),
         TEST(a_number_of_requests_is_kept),
