@@ -6,10 +6,6 @@
  */
 #include "soak/run.h"
 
-#include "base/macro.h"
-
-#include <string.h>
-
 void run_begin_measuring(struct run *run)
 {
     const struct soak *soak = run->soak;

@@ -3,7 +3,6 @@
 
 #include "base/macro.h"
 
-#include <errno.h>
 #include <hdr/hdr_histogram.h>
 #include <stdlib.h>
 #include <string.h>

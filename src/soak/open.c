@@ -8,12 +8,10 @@
  */
 #include "soak/run.h"
 
-#include "base/arena.h"
 #include "base/error.h"
 #include "base/macro.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 
 enum { CONNECTING_MAX = 256, AT_ONCE = 64 };

@@ -16,11 +16,8 @@
 
 #include "base/macro.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 
-enum { AT_ONCE = 64 };
 #define LEAVE_NS (5 * NS_PER_MS)
 
 void run_arm(struct run *run, struct timer *timer, uint64_t deadline_ns)

@@ -16,7 +16,6 @@
 #include "base/macro.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 enum { FLOOD_AT_ONCE = 256, FLOOD_PORTS = 1023 };
 

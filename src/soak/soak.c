@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const struct protocol_ops *ops_of(const struct peer_soak_config *config,
                                          const struct protocol *protocol)
