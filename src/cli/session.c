@@ -106,6 +106,22 @@ static void set_blocked(struct talk *talk, bool blocked)
         TAILQ_REMOVE(&session->blocked, talk, in_blocked);
 }
 
+/* Over UDP: the one that was silent for longest stands first. */
+static void move_to_tail(struct session *session, struct talk *talk)
+{
+    TAILQ_REMOVE(&session->talks, talk, in_talks);
+    TAILQ_INSERT_TAIL(&session->talks, talk, in_talks);
+}
+
+/* Over UDP anybody can be as many callers as there are addresses and ports. */
+static void close_oldest(struct session *session)
+{
+    struct talk *oldest = TAILQ_FIRST(&session->talks);
+
+    talk_close(oldest);
+    move_to_tail(session, oldest); /* the next one is another's turn */
+}
+
 void session_add(struct session *session, struct peer_flow *flow, bool connected)
 {
     struct talk *talk = talk_new(session, flow, connected);
@@ -118,7 +134,7 @@ void session_add(struct session *session, struct peer_flow *flow, bool connected
         return;
     }
     if (session->config->udp && session->count >= UDP_CALLERS_MAX)
-        talk_close(TAILQ_FIRST(&session->talks));
+        close_oldest(session);
     TAILQ_INSERT_TAIL(&session->talks, talk, in_talks);
     session->count++;
     if (session->terminal)
@@ -167,13 +183,6 @@ static void on_caller(struct session *session, struct peer_flow *flow)
         session_add(session, flow, true);
     else
         peer_flow_free(flow); /* busy */
-}
-
-/* The one that was silent for longest stands first. */
-static void move_to_tail(struct session *session, struct talk *talk)
-{
-    TAILQ_REMOVE(&session->talks, talk, in_talks);
-    TAILQ_INSERT_TAIL(&session->talks, talk, in_talks);
 }
 
 static bool take_events(struct session *session)

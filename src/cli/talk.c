@@ -227,7 +227,7 @@ uint64_t talk_deadline(const struct talk *talk)
     } deadlines[] = {
         {config->idle_ns && state->connected, state->active_ns + config->idle_ns},
         {config->quit_given && talk->in_eof, talk->in_eof_ns + config->quit_ns},
-        {config->udp && talk->in_eof && !config->quit_given && !config->idle_ns,
+        {config->udp && talk->in_eof && !config->quit_given && !config->idle_ns && !config->keeps,
          later(state->active_ns, talk->in_eof_ns) + UDP_LINGER_NS},
         {talk->closing, talk->closing_ns},
         {config->keeps && config->udp && !config->idle_ns, state->active_ns + UDP_SILENT_NS},

@@ -2,6 +2,7 @@
 """peer listen: the emulated machine is the server, programs here are the clients."""
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -393,6 +394,35 @@ def test_keep_udp():
             sock.close()
         started.stop().expect(0)
         started.close_stdin()
+
+
+def test_keep_udp_forgets_who_was_silent_for_longest():
+    most = 4096
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit < most + 100:
+        raise harness.Skip(f"needs {most + 100} descriptors, and may have {limit}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    started, where = listen("-k", "-u", 8080)
+    socks = []
+    for _ in range(most + 1):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.settimeout(harness.LIMIT_S)
+        sock.connect(where)
+        sock.send(b".")
+        socks.append(sock)
+    harness.until("all of them", lambda: len(started.out()) == most + 1)
+    started.send(b"hello", close=False)
+    assert socks[-1].recv(10) == b"hello"  # who is sent to last
+    assert socks[1].recv(10) == b"hello"
+    socks[0].setblocking(False)
+    try:
+        raise AssertionError(socks[0].recv(10))
+    except BlockingIOError:
+        pass
+    for sock in socks:
+        sock.close()
+    started.stop().expect(0)
+    started.close_stdin()
 
 
 def test_one_caller_only_without_keep():
