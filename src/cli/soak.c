@@ -315,12 +315,20 @@ static int settle_options(struct soak_options *options)
 
 /* ---- the run ---- */
 
+/* A terminal that a person has stopped (Ctrl-S) is not waited for. */
+static bool shows_progress(const struct soak_run *run)
+{
+    struct pollfd err = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    return run->progress && poll(&err, 1, 0) == 1;
+}
+
 static void show_progress(struct soak_run *run)
 {
     struct peer_soak_counts counts;
     uint64_t open, now_ns = peer_net_now_ns(run->net);
 
-    if (!run->progress || now_ns < run->progress_ns)
+    if (now_ns < run->progress_ns || !shows_progress(run))
         return;
     run->progress_ns = now_ns + 250 * CLI_NS_PER_MS;
     peer_soak_get_counts(run->soak, &counts, &open);
@@ -381,7 +389,7 @@ static int soak_loop(struct soak_run *run)
     }
     while (peer_soak_pop_interval(run->soak, &interval))
         report_interval(run, &interval);
-    if (run->progress)
+    if (shows_progress(run))
         fputs("\r\033[K", stderr);
     leave_net(run->net, run->signal_fd); /* the figures are whole then */
     return 0;

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import termios
 import threading
 
 import harness
@@ -83,6 +84,31 @@ def test_a_pipe_holds_a_report_that_is_read_later():
     with open(reader, "rb") as file:
         text = file.read()
     assert len(text) > 65536 and json.loads(text)["intervals"], len(text)
+
+
+def test_a_terminal_that_is_stopped_stops_no_run():
+    """As by Ctrl-S. Its progress is shown again when it goes on."""
+    master, slave = harness.pty.openpty()
+    shown, begun = b"", threading.Event()
+
+    def read():
+        nonlocal shown
+        with harness.contextlib.suppress(OSError):
+            while part := os.read(master, 65536):
+                shown += part
+                begun.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    started = Peer("soak", f"http://{OWN4}:{service()}/", "-d", "1.5", "--json", stderr=slave)
+    assert begun.wait(harness.LIMIT_S)
+    termios.tcflow(slave, termios.TCOOFF)
+    report = json.loads(started.wait().expect(0).out)
+    assert report["duration_s"] >= 1.5 and b"completed" in shown, (report["duration_s"], shown)
+    termios.tcflow(slave, termios.TCOON)
+    os.close(slave)
+    reader.join()
+    os.close(master)
 
 
 def test_answers_to_pings_are_awaited_whoever_reads():
