@@ -15,6 +15,9 @@
  * The editor reads its files (the terminal's description, ~/.editrc) when it is opened, before
  * privileges go; the terminal is taken when there is somebody to talk to.
  *
+ * libedit gives the terminal back with each line, and what is typed until it takes it again goes
+ * through the kernel's own editing, where Ctrl-R is another key. So it is taken again at once.
+ *
  * Signals of the terminal (stop, continue, size) come by a descriptor, like keys. A shell may have
  * changed the terminal's modes while we were stopped, so they are set again.
  */
@@ -443,6 +446,7 @@ void terminal_run(struct terminal *terminal)
         terminal->screen.editing = false;
         if (terminal->over || terminal->dead)
             break;
+        el_set(terminal->el, EL_PREP_TERM, 1); /* before anybody can answer the line with keys */
         terminal->screen.drawn = false;
         screen_forget_tail(&terminal->screen); /* the cursor is on a new line */
         if (text && len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))

@@ -472,6 +472,22 @@ def test_search_in_the_history():
     terminal.end(0)
 
 
+def test_the_terminal_is_the_editors_before_a_line_can_be_answered():
+    """Else keys that answer it would go through the kernel's own editing, where some mean other things."""
+    def handle(connection, _address):
+        while connection.recv(100):
+            canonical.append(bool(termios.tcgetattr(terminal.slave)[3] & termios.ICANON))
+
+    canonical = []
+    terminal = Terminal(handle=handle)
+    for i in range(50):
+        terminal.type("line\r")
+        harness.until("the line", lambda: len(canonical) > i)
+    assert canonical == [False] * 50, canonical
+    terminal.type("\x04")
+    terminal.end(0)
+
+
 # ---- pastes ----
 
 def test_a_long_line_is_quick():
