@@ -145,6 +145,11 @@ route add default via 2001:db8:9::fe
     until("the carrier of eth0", lambda: link_flags("eth0") & IFF_RUNNING)
 
 
+def sysctl(name, value):
+    with open("/proc/sys/" + name.replace(".", "/"), "w", encoding="ascii") as file:
+        file.write(str(value))
+
+
 VOLATILE = re.compile(r"nf_conntrack_count|/fib_sync_mem|/stat/")
 
 

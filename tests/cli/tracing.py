@@ -19,7 +19,7 @@ import struct
 import subprocess
 
 import harness
-from harness import OWN4, OWN6, PEER4, PEER6, need, peer, run, until
+from harness import OWN4, OWN6, PEER4, PEER6, need, peer, run, sysctl, until
 from test_namespaces import PYTHON, SERVER
 
 KINDS = (("tun4", OWN4, PEER4, ()), ("tun6", OWN6, PEER6, ()), ("tap4", OWN4, PEER4, ("--tap",)),
@@ -104,11 +104,6 @@ def mended(reason, station, *args, **more):
 def nft(rules):
     need("nft")
     run("nft", "-f", "-", input=rules)
-
-
-def sysctl(name, value):
-    with open("/proc/sys/" + name.replace(".", "/"), "w") as file:
-        file.write(str(value))
 
 
 def decisions(document, way="there"):
