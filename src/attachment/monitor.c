@@ -54,6 +54,16 @@ static int set_mac(const struct monitor *monitor, const struct peer_mac *mac,
     return rtnl_link_set(monitor->rtnl, monitor->attachment->ifindex, &change, error);
 }
 
+/* As many descriptors as a guardian needs must have come along. */
+static int start_guard(const struct monitor *monitor, struct guard *guard, struct peer_error *error)
+{
+    int fds[CHILD_FDS_MAX];
+
+    if (monitor->fd_count != guard_list_fds(monitor->attachment, fds))
+        return error_set(error, PEER_ERROR_MACHINE, EINVAL, "these are no descriptors to hold");
+    return guard_start_here(monitor->attachment, monitor->fds, guard, error);
+}
+
 static void act(const struct monitor *monitor, const struct order *order, struct answer *answer,
                 struct guard *guard)
 {
@@ -67,12 +77,14 @@ static void act(const struct monitor *monitor, const struct order *order, struct
         answer->status = set_mac(monitor, &order->mac, &answer->error);
         break;
     case MONITOR_GUARD:
-        answer->status = guard_start_here(attachment, monitor->fds, guard, &answer->error);
+        answer->status = start_guard(monitor, guard, &answer->error);
         answer->guard = guard->pid;
         break;
     case MONITOR_CLEAR:
         netns_isolate_clear(&attachment->isolated);
         break;
+    default:
+        answer->status = error_set(&answer->error, PEER_ERROR_MACHINE, EINVAL, "this is no order");
     }
 }
 

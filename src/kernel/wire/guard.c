@@ -56,10 +56,34 @@ static void keep_descriptors(const struct guardian *guardian, int end)
     confine_descriptors(kept, count);
 }
 
+/* What is beyond its room it lets go. */
+static void keep_told(struct guardian *guardian, const int *fds, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (guardian->told_count < CHILD_FDS_MAX)
+            guardian->told[guardian->told_count++] = fds[i];
+        else
+            (void)close(fds[i]);
+    }
+}
+
+/* False: the holder is gone. An order is whole, or it is none. */
+static bool take_message(struct guardian *guardian, int end)
+{
+    uint8_t order[GUARD_ORDER_MAX];
+    const struct iovec part = {order, sizeof(order)};
+    int fds[CHILD_FDS_MAX], count = 0;
+
+    const ssize_t len = child_receive(end, 0, &part, 1, fds, &count);
+    keep_told(guardian, fds, count);
+    if (len == (ssize_t)sizeof(order))
+        memcpy(guardian->order, order, sizeof(order));
+    return len > 0;
+}
+
 /** Until the holder is gone. */
 static void serve(struct guardian *guardian, int end)
 {
-    struct iovec part = {guardian->order, sizeof(guardian->order)};
     struct pollfd wanted[] = {{.fd = end, .events = POLLIN},
                               {.fd = guardian->job->name, .events = POLLIN}};
 
@@ -67,7 +91,7 @@ static void serve(struct guardian *guardian, int end)
         (void)poll(wanted, 2, -1);
         if (!wanted[0].revents) /* first of all: one who is leaving does not say that it stays */
             name_keep(guardian->job->name);
-        else if (child_receive(end, 0, &part, 1, guardian->told, &guardian->told_count) <= 0)
+        else if (!take_message(guardian, end))
             return;
     }
 }
@@ -87,7 +111,8 @@ static void tidy(const struct guardian *guardian)
         job->undo_last(job, guardian->rtnl, guardian->order);
 }
 
-/* Without a filter it guards all the same: the worst that it can be sent is the holder's. */
+/* Without a filter it guards all the same: what it can be sent is the holder's own device or card,
+   and what to undo there. */
 static void give_up_privileges(void)
 {
     const struct confine confine = {.calls = CONFINE_SOCKETS,

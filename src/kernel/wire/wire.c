@@ -376,8 +376,7 @@ static void undo_last(const struct guard_job *job, struct rtnl *rtnl, const void
 {
     const struct wire_tc *tc = order;
 
-    (void)job;
-    if (tc->priority)
+    if (tc->priority && tc->ifindex == job->ifindex) /* who sent it has fewer rights than we */
         wire_tc_remove(rtnl, tc);
 }
 

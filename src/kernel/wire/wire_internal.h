@@ -28,12 +28,13 @@ int wire_bpf_attach(const struct wire_job *job, int ret_links[WIRE_LINKS]);
 int wire_bpf_try(void);
 
 /* wire_tc.c */
-/** The filters on the card's way out: one or two priorities, from `priority` on. */
+/** The filters on the card's way out: one or two priorities, from `priority` on. A guardian is told
+ *  it as bytes, of which any value has to be one: so there is no bool. */
 struct wire_tc {
     int ifindex;
     uint8_t family;
     uint16_t priority;  /* 0: none */
-    bool removes_qdisc; /* one of us made the clsact: it goes with the last of us */
+    uint8_t removes_qdisc; /* one of us made the clsact: it goes with the last of us */
 };
 /** Whoever changes clsact and filters of a card holds this lock. Its descriptor, or -errno with
  * text. */
