@@ -79,7 +79,7 @@ def test_a_signal_ends_the_wait_for_a_reader():
 
 def test_a_pipe_holds_a_report_that_is_read_later():
     reader, writer = os.pipe()
-    started = Peer("soak", f"http://{OWN4}:{service()}/", "-d", "2", "--interval", "1ms", "--json", stdout=writer)
+    started = Peer("soak", f"http://{OWN4}:{service()}/", "-d", "1", "--interval", "1ms", "--json", stdout=writer)
     os.close(writer)
     started.wait().expect(0)
     with open(reader, "rb") as file:
