@@ -506,6 +506,8 @@ static void look_at_loneliness(struct session *session)
 /* After whatever happened. What is due twice (a FIN, and giving up) is not done at once. */
 static void settle(struct session *session)
 {
+    if (session->over)
+        return;
     take_events(session);
     settle_all(session);
     if (!session->over && look_at_deadlines(session)) {
@@ -550,8 +552,10 @@ static bool step_after_keys(void *user)
 int session_run(struct session *session)
 {
     settle(session); /* an accepted flow may have brought bytes */
-    if (session->terminal && !session->over)
+    if (session->terminal && !session->over) {
         terminal_run(session->terminal);
+        settle(session); /* its end is an end of input */
+    }
     while (!session->over)
         step(session);
     return session->status;
