@@ -116,9 +116,13 @@ void run_stop(struct run *run, uint64_t grace_ns)
 {
     if (!run->stopping) {
         run->behind = run_behind(run);
+        if (timer_armed(&run->warm)) { /* then nothing was measured */
+            run->behind = 0;
+            run->schedule.warm_ns = run_now(run);
+            run_begin_measuring(run);
+        }
         close_measure(run);
         timer_cancel(run->flows->timers, &run->interval);
-        timer_cancel(run->flows->timers, &run->warm);
     }
     run->stopping = true;
     run->hurry |= grace_ns == 0;

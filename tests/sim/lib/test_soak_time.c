@@ -485,9 +485,23 @@ static void what_is_behind_at_a_stop_stays_so(void **state)
     end_of(scene);
 }
 
+static void a_stop_in_the_warm_up_has_measured_nothing(void **state)
+{
+    const struct peer_soak_config config = {.flows = 4, .warmup_ns = S, .duration_ns = S};
+
+    (void)state;
+    struct scene *scene = begin_and_stop(slow, config, 500 * MS, S);
+    finish(scene);
+    assert_true(scene->asks.count >= 36);
+    assert_int_equal(scene->soaking.counts.completed, 0);
+    assert_int_equal(scene->soaking.counts.requests, 0);
+    end_of(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_stop_in_the_warm_up_has_measured_nothing),
         TEST(a_ramp_opens_one_after_the_other),
         TEST(connections_come_at_their_rate),
         TEST(no_more_connections_than_flows_whatever_the_rate),
