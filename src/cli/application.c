@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ enum { BUFFER_BYTES = 256 * 1024, OUT_MAX = 4096, BACKLOG = 65535, EVENTS = 256,
 
 struct application_options {
     struct common_options common;
-    bool log;
+    bool log, no_interrupt;
 };
 
 struct application;
@@ -359,6 +360,8 @@ static int run_application(void *options, int argc, char **argv)
         if (status != 0)
             return status;
     }
+    if (wanted->no_interrupt)
+        signal(SIGINT, SIG_IGN);
     int status = give_up_privileges(&command_application, &wanted->common, NULL);
     if (status != 0)
         return status;
@@ -372,6 +375,8 @@ static int run_application(void *options, int argc, char **argv)
 static const struct option_def application_table[] = {
     {0, "log", NULL, "a line on standard error for each request", option_set_flag,
      .offset = offsetof(struct application_options, log)},
+    {0, "no-interrupt", NULL, "Ctrl-C is for others of the terminal's: goes on", option_set_flag,
+     .offset = offsetof(struct application_options, no_interrupt)},
     {0},
 };
 static const struct option_def *const tables[] = {application_table, options_user, options_help, NULL};

@@ -104,7 +104,8 @@ static const struct option_def soak_table[] = {
 /* No target: an application of our own, in isolation. */
 static void use_embedded(struct soak_options *options)
 {
-    static char *const program[] = {"/proc/self/exe", "application", "http:80", NULL};
+    static char *const program[] = {"/proc/self/exe", "application", "--no-interrupt", "http:80",
+                                    NULL};
     bool v6 = options->common.family == 6;
 
     options->common.isolate = true;

@@ -366,6 +366,15 @@ def test_ctrl_c_reports_what_was_done():
     assert report["requests"]["completed"] > 10 and report["duration_s"] < 50
 
 
+def test_ctrl_c_of_a_terminal_is_not_for_the_application_of_ours():
+    running = Peer("soak", "-c", 4, "-d", 60, "--json-stream", "--interval", "50ms",
+                   prepare=os.setpgrp)
+    running.wait_out(rb'"completed":[1-9]')
+    os.killpg(running.pid, signal.SIGINT)
+    report = json.loads(running.wait().expect(0).out.splitlines()[-1])
+    assert report["type"] == "report" and report["errors"]["total"] == 0, report["errors"]
+
+
 def test_links_do_what_they_say():
     report = json.loads(peer("ping", "--json", "-c", 5, "-i", "0.01", "--link", "delay 50ms",
                              OWN4).expect(0).out)
