@@ -65,7 +65,7 @@ static int divide(const struct peer_soak_config *whole, const struct manner_spec
 int shares_new(struct soak *soak, const struct manner_spec *specs, int count,
                struct peer_soak_config *healthy, struct peer_error *error)
 {
-    uint64_t flows[MANNERS_MAX], bad;
+    uint64_t flows[MANNERS_MAX], bad = 0;
 
     *healthy = soak->config;
     if (count == 0)
