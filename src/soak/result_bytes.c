@@ -456,10 +456,10 @@ static int get_interval(struct in *in, struct result *result)
 
 int packed_add_to(const struct packed *packed, struct hdr_histogram *into)
 {
+    if (!packed->len) /* and no bytes to point to */
+        return 0;
     struct in in = {packed->bytes, packed->bytes + packed->len, false};
-
-    if (packed->len)
-        get_histogram(&in, into);
+    get_histogram(&in, into);
     return in.wrong ? -EBADMSG : 0;
 }
 

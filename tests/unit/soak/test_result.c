@@ -320,6 +320,22 @@ static void what_is_not_known_is_passed_over(void **state)
     free(bytes);
 }
 
+/* An interval in which nothing came, two of them at one time: as a fuzzer wrote them. */
+static void intervals_without_a_request_add_up(void **state)
+{
+    (void)state;
+    static const uint8_t records[] = "peer result 1\n\4\4\0\2\0\2\4\4\0\2\0\2\0";
+    struct peer_error error = {0};
+    struct result result, sum;
+
+    assert_int_equal(result_parse(records, sizeof(records), &result, &error), 0);
+    assert_int_equal(result_init(&sum), 0);
+    assert_int_equal(result_add(&sum, &result), 0);
+    assert_int_equal(result_add(&sum, &result), 0);
+    result_done(&sum);
+    result_done(&result);
+}
+
 static void bytes_that_were_changed_do_no_harm(void **state)
 {
     (void)state;
@@ -392,6 +408,7 @@ int main(void)
         cmocka_unit_test(an_interval_is_added_to_that_of_its_time_alone),
         cmocka_unit_test(a_part_of_a_result_is_refused),
         cmocka_unit_test(what_is_not_known_is_passed_over),
+        cmocka_unit_test(intervals_without_a_request_add_up),
         cmocka_unit_test(bytes_that_were_changed_do_no_harm),
         cmocka_unit_test(records_that_cost_more_than_they_are_worth_are_refused),
         cmocka_unit_test(an_interval_of_nothing_is_written_and_read),
