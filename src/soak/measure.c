@@ -102,7 +102,8 @@ void measure_interval(struct measure *measure, uint64_t now_ns, uint64_t open)
     };
 
     if (make_room(measure)) {
-        (void)packed_from(measure->interval_request, &interval.request);
+        if (measure->interval_request->total_count)
+            (void)packed_from(measure->interval_request, &interval.request);
         measure->intervals[measure->interval_count++] = interval;
     }
     measure->before = measure->found.counts;
