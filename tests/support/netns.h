@@ -80,4 +80,15 @@ static inline int netns_skip(const char *needed, int code)
     return TEST_SKIPPED;
 }
 
+/** For main() of what needs a device: goes to the namespace, as its root; 0, or the exit status where
+ *  that cannot be. */
+static inline int netns_enter_with_tun(void)
+{
+    int status = netns_enter_private(true);
+
+    if (status < 0)
+        return netns_skip("a network namespace", -status);
+    return access("/dev/net/tun", R_OK | W_OK) < 0 ? netns_skip("/dev/net/tun", errno) : 0;
+}
+
 #endif

@@ -67,10 +67,6 @@ int main(void)
         cmocka_unit_test(counters_are_read_of_what_stands),
     };
 
-    int r = netns_enter_private(true);
-    if (r < 0)
-        return netns_skip("a network namespace", -r);
-    if (access("/dev/net/tun", R_OK | W_OK) < 0)
-        return netns_skip("/dev/net/tun", errno);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int status = netns_enter_with_tun();
+    return status ? status : cmocka_run_group_tests(tests, NULL, NULL);
 }

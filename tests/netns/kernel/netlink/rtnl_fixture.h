@@ -120,15 +120,4 @@ static inline void assert_text(const char *text, const char *part)
 #define TAP_TEST(test) cmocka_unit_test_setup_teardown(test, set_up_tap, tear_down)
 #define TUN_TEST(test) cmocka_unit_test_setup_teardown(test, set_up_tun, tear_down)
 
-/** Goes to the namespace; 0, or the exit status where that cannot be. */
-static inline int enter(void)
-{
-    int r = netns_enter_private(true);
-    if (r < 0)
-        return netns_skip("a network namespace", -r);
-    if (access("/dev/net/tun", R_OK | W_OK) < 0)
-        return netns_skip("/dev/net/tun", errno);
-    return 0;
-}
-
 #endif

@@ -366,6 +366,6 @@ int main(void)
         TUN_TEST(lack_of_rights_comes_with_advice),
     };
 
-    int status = enter();
+    int status = netns_enter_with_tun();
     return status ? status : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,6 +218,6 @@ int main(void)
         TUN_TEST(refusing_routes_refuse_in_both_families),
     };
 
-    int status = enter();
+    int status = netns_enter_with_tun();
     return status ? status : cmocka_run_group_tests(tests, NULL, NULL);
 }

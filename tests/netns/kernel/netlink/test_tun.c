@@ -211,10 +211,6 @@ int main(void)
         cmocka_unit_test(a_closed_node_comes_with_advice),
     };
 
-    int r = netns_enter_private(true);
-    if (r < 0)
-        return netns_skip("a network namespace", -r);
-    if (access("/dev/net/tun", R_OK | W_OK) < 0)
-        return netns_skip("/dev/net/tun", errno);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int status = netns_enter_with_tun();
+    return status ? status : cmocka_run_group_tests(tests, NULL, NULL);
 }
