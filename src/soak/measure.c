@@ -2,6 +2,7 @@
 #include "soak/measure.h"
 
 #include "base/macro.h"
+#include "soak/result_internal.h"
 
 #include <hdr/hdr_histogram.h>
 #include <stdlib.h>
@@ -58,19 +59,6 @@ void measure_since(struct measure *measure, enum peer_soak_histogram which, uint
     measure_latency(measure, which, until_ns > from_ns ? until_ns - from_ns : 0);
 }
 
-/* All members are counters of 64 bits. */
-static struct peer_soak_counts combine(const struct peer_soak_counts *first,
-                                       const struct peer_soak_counts *second, int sign)
-{
-    struct peer_soak_counts result;
-    const uint64_t *a = (const uint64_t *)first, *b = (const uint64_t *)second;
-    uint64_t *c = (uint64_t *)&result;
-
-    for (size_t i = 0; i < sizeof(result) / sizeof(uint64_t); i++)
-        c[i] = sign > 0 ? a[i] + b[i] : a[i] - b[i];
-    return result;
-}
-
 static bool make_room(struct measure *measure)
 {
     if (measure->interval_count < measure->interval_room)
@@ -97,7 +85,7 @@ void measure_interval(struct measure *measure, uint64_t now_ns, uint64_t open)
     struct result_interval interval = {
         .start_ns = measure->interval_start_ns - measure->start_ns,
         .length_ns = now_ns - measure->interval_start_ns,
-        .counts = combine(&measure->found.counts, &measure->before, -1),
+        .counts = counts_since(&measure->found.counts, &measure->before),
         .open = open,
     };
 
@@ -131,7 +119,7 @@ static bool is_work(const struct peer_soak_counts *counts)
 
 void measure_end(struct measure *measure, uint64_t now_ns, uint64_t open)
 {
-    struct peer_soak_counts late = combine(&measure->found.counts, &measure->before, -1);
+    struct peer_soak_counts late = counts_since(&measure->found.counts, &measure->before);
 
     if (now_ns > measure->interval_start_ns && is_work(&late)) {
         measure_interval(measure, now_ns, open);
@@ -142,7 +130,7 @@ void measure_end(struct measure *measure, uint64_t now_ns, uint64_t open)
     if (measure->interval_count == measure->interval_taken)
         return;
     struct result_interval *last = &measure->intervals[measure->interval_count - 1];
-    last->counts = combine(&last->counts, &late, 1);
+    counts_add(&last->counts, &late);
     measure->before = measure->found.counts;
 }
 

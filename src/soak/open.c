@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { CONNECTING_MAX = 256, AT_ONCE = 64 };
+enum { CONNECTING_MAX = 256 };
 #define BACKOFF_FIRST_NS (5 * NS_PER_MS)
 
 /* A while without openings, longer with every round of failures. */
@@ -120,7 +120,7 @@ void run_open_more(struct run *run)
         }
         if (run->in_state[CLIENT_CONNECTING] >= CONNECTING_MAX && run->config.connect_rate <= 0)
             return; /* the next one that is connected calls again */
-        if (batch++ == AT_ONCE) {
+        if (batch++ == RUN_AT_ONCE) {
             next_ns = run_now(run) + 1; /* let the answers in */
             break;
         }

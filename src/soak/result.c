@@ -77,6 +77,18 @@ void counts_add(struct peer_soak_counts *into, const struct peer_soak_counts *fr
         to[i] += add[i];
 }
 
+struct peer_soak_counts counts_since(const struct peer_soak_counts *now,
+                                     const struct peer_soak_counts *before)
+{
+    struct peer_soak_counts since = *now;
+    const uint64_t *less = (const uint64_t *)before;
+    uint64_t *of = (uint64_t *)&since;
+
+    for (size_t i = 0; i < COUNTS; i++)
+        of[i] -= less[i];
+    return since;
+}
+
 static void keep_first_errors(struct figures *into, const struct figures *from)
 {
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {

@@ -7,6 +7,9 @@
 /* All members of counts are counters of 64 bits. */
 enum { COUNTS = sizeof(struct peer_soak_counts) / sizeof(uint64_t) };
 void counts_add(struct peer_soak_counts *into, const struct peer_soak_counts *from);
+/** What was counted since `before`. */
+struct peer_soak_counts counts_since(const struct peer_soak_counts *now,
+                                     const struct peer_soak_counts *before);
 
 /* What becomes of a number when two results are added. */
 enum result_rule {

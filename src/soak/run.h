@@ -116,6 +116,10 @@ struct soak {
 /* The longest pause after failures, and how long a held client must live to be taken. */
 #define RUN_BACKOFF_MOST_NS NS_PER_S
 
+/* Connections opened or closed in a round: the kernel answers each, and its answers must be read
+   before the device's queue is full. */
+enum { RUN_AT_ONCE = 64 };
+
 static inline uint64_t run_now(const struct run *run)
 {
     return run->flows->now_ns;

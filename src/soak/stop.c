@@ -11,8 +11,6 @@
 #include <limits.h>
 #include <stdlib.h>
 
-enum { AT_ONCE = 64 };
-
 static void close_measure(struct run *run)
 {
     const struct soak *soak = run->soak;
@@ -87,7 +85,7 @@ void run_close_some(struct run *run)
     static const enum client_state states[] = {CLIENT_THINKING,   CLIENT_LEAVING,  CLIENT_ENDING,
                                                CLIENT_CONNECTING, CLIENT_GREETING, CLIENT_BUSY,
                                                CLIENT_HELD};
-    int left = AT_ONCE - cut_ready(run, AT_ONCE);
+    int left = RUN_AT_ONCE - cut_ready(run, RUN_AT_ONCE);
 
     for (size_t i = 0; i < ARRAY_SIZE(states) && left > 0; i++) {
         if (!awaits(run, states[i]))
