@@ -62,34 +62,34 @@ void talk_free(struct talk *talk)
 
 enum { LINE = 1280 }; /* room for a command of trace */
 
-/* "NAME: ", where there may be several. */
-static int put_name(const struct talk *talk, char line[LINE])
+/* With "NAME: " before it, where there may be several. */
+__attribute__((format(printf, 3, 0))) static void
+say_of(struct talk *talk, void (*say_line)(struct session *session, const char *format, ...),
+       const char *format, va_list arguments)
 {
-    return talk->session->config->keeps ? snprintf(line, LINE, "%s: ", talk->name) : 0;
+    char line[LINE];
+    int len = talk->session->config->keeps ? snprintf(line, sizeof(line), "%s: ", talk->name) : 0;
+
+    vsnprintf(line + len, sizeof(line) - (size_t)len, format, arguments);
+    say_line(talk->session, "%s", line);
 }
 
 void talk_tell(struct talk *talk, const char *format, ...)
 {
-    char line[LINE];
-    int len = put_name(talk, line);
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(line + len, sizeof(line) - (size_t)len, format, arguments);
+    say_of(talk, session_tell, format, arguments);
     va_end(arguments);
-    session_tell(talk->session, "%s", line);
 }
 
 void talk_note(struct talk *talk, const char *format, ...)
 {
-    char line[LINE];
-    int len = put_name(talk, line);
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(line + len, sizeof(line) - (size_t)len, format, arguments);
+    say_of(talk, session_note, format, arguments);
     va_end(arguments);
-    session_note(talk->session, "%s", line);
 }
 
 static void print_facts(struct talk *talk)
