@@ -154,6 +154,12 @@ PEER_EXPORT int peer_net_program_ended(struct peer_net *net, int *ret_status);
 PEER_EXPORT int peer_net_has_listener(struct peer_net *net, int protocol,
                                       const struct peer_addr *addr, uint16_t port);
 
+/**
+ * Are packets of a peer to `addr` for this machine (for the namespace)? 1, 0 or -errno. The kernel
+ * is asked; what it says stands for a second. No loopback address is: peers are other machines.
+ */
+PEER_EXPORT int peer_net_is_local(struct peer_net *net, const struct peer_addr *addr);
+
 /** How the local kernel finds the MACs of peers on TAP: its neighbour table is small. */
 enum peer_neighbours {
     PEER_NEIGHBOURS_ASK,       /* by ARP and ND, which every peer answers */

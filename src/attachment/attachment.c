@@ -237,6 +237,12 @@ int attachment_has_listener(struct attachment *attachment, uint8_t protocol,
     return status < 0 ? status : 1;
 }
 
+int attachment_is_local(struct attachment *attachment, const struct peer_addr *addr,
+                        uint64_t now_ns)
+{
+    return targets_is_local(&attachment->targets, attachment->rtnl, addr, now_ns);
+}
+
 uint64_t attachment_drops(struct attachment *attachment)
 {
     struct rtnl_link link = {0};

@@ -4,6 +4,7 @@
 
 #include "attachment/plan.h"
 #include "attachment/standing.h"
+#include "attachment/targets.h"
 #include "kernel/netlink/diag.h"
 #include "kernel/netlink/rtnl.h"
 #include "kernel/netns/netns.h"
@@ -63,6 +64,7 @@ struct attachment {
     struct netns_isolated isolated;
     struct rtnl *rtnl; /* of that namespace, as for what follows */
     struct diag *diag;
+    struct targets targets;
     int watch_fd; /* news: see kernel/netlink/watch.h */
     struct meters meters;
 };
@@ -84,6 +86,9 @@ int attachment_program_ended(struct attachment *attachment, int *ret_status);
 /** Does anybody take what the first peer sends to (addr, port)? 1, 0 or -errno. */
 int attachment_has_listener(struct attachment *attachment, uint8_t protocol,
                             const struct peer_addr *addr, uint16_t port);
+/** Are packets to `addr` this machine's own? See targets.h. */
+int attachment_is_local(struct attachment *attachment, const struct peer_addr *addr,
+                        uint64_t now_ns);
 /** Frames that the device's queue had no room for, ever, as far as known. */
 uint64_t attachment_drops(struct attachment *attachment);
 

@@ -7,7 +7,6 @@
  */
 #include "lib/internal.h"
 
-#include <linux/rtnetlink.h>
 #include <peer/manner.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,15 +65,12 @@ int peer_manners_check(const struct peer_net *net, const char *manners, bool udp
 int manners_check_target(struct peer_net *net, const struct manner_spec *specs, int count,
                          const struct peer_addr *to, struct peer_error *error)
 {
-    struct rtnl_lookup lookup = {.dst = *to};
-    struct rtnl_route route;
     char text[PEER_ADDR_TEXT];
 
     for (int i = 0; i < count; i++) {
         if (!specs[i].manner->caller)
             continue;
-        if (rtnl_route_lookup(net->attachment.rtnl, &lookup, &route, NULL) == 0 &&
-            route.type == RTN_LOCAL)
+        if (attachment_is_local(&net->attachment, to, engine_now_ns(net->engine)) > 0)
             return 0;
         return error_set(error, PEER_ERROR_MACHINE, EPERM,
                          "\"%s\" goes to this machine's addresses only, and %s is none of them",

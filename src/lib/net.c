@@ -213,6 +213,13 @@ int peer_net_has_listener(struct peer_net *net, int protocol, const struct peer_
     return attachment_has_listener(&net->attachment, (uint8_t)protocol, addr, port);
 }
 
+int peer_net_is_local(struct peer_net *net, const struct peer_addr *addr)
+{
+    if (addr_is_loopback(addr))
+        return 0;
+    return attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine));
+}
+
 void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info)
 {
     const struct attachment *attachment = &net->attachment;

@@ -40,6 +40,30 @@ static void who_listens_is_known_without_an_engine(void **state)
     attachment_done(&attachment);
 }
 
+/* What the kernel said stands for a second, and is asked again after it. */
+static void whose_an_address_is_is_asked_once_a_second(void **state)
+{
+    struct attachment attachment;
+    const struct peer_addr local = attached_addr(ATTACHED_LOCAL), own = attached_addr("127.0.0.5"),
+                           later = attached_addr("192.0.2.77"), peer = attached_addr(ATTACHED_PEER),
+                           foreign = attached_addr("203.0.113.1"), group = attached_addr("224.0.0.1");
+    struct addr_prefix added = {.addr = later, .length = 32};
+    const uint64_t second = 1000000000;
+
+    (void)state;
+    attach(&attachment);
+    assert_int_equal(attachment_is_local(&attachment, &local, 1), 1);
+    assert_int_equal(attachment_is_local(&attachment, &own, 1), 1);
+    assert_int_equal(attachment_is_local(&attachment, &peer, 1), 0);
+    assert_int_equal(attachment_is_local(&attachment, &foreign, 1), 0);
+    assert_int_equal(attachment_is_local(&attachment, &group, 1), 0);
+    assert_int_equal(attachment_is_local(&attachment, &later, 1), 0);
+    assert_int_equal(rtnl_addr_add(attachment.rtnl, attachment.ifindex, &added, NULL), 0);
+    assert_int_equal(attachment_is_local(&attachment, &later, second), 0);
+    assert_int_equal(attachment_is_local(&attachment, &later, second + 1), 1);
+    attachment_done(&attachment);
+}
+
 static void counters_are_read_of_what_stands(void **state)
 {
     struct attachment attachment;
@@ -64,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_stands_and_goes),
         cmocka_unit_test(who_listens_is_known_without_an_engine),
+        cmocka_unit_test(whose_an_address_is_is_asked_once_a_second),
         cmocka_unit_test(counters_are_read_of_what_stands),
     };
 
