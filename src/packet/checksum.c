@@ -12,7 +12,7 @@
  */
 #include "packet/checksum.h"
 
-#include "packet/internal.h"
+#include "packet/fields.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -13,7 +13,7 @@
 
 #include "base/iov.h"
 #include "packet/checksum.h"
-#include "packet/internal.h"
+#include "packet/fields.h"
 
 #include <errno.h>
 #include <netinet/in.h>

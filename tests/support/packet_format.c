@@ -6,7 +6,7 @@
  */
 #include "support/packet_format.h"
 
-#include "packet/internal.h"
+#include "packet/fields.h"
 
 #include <netinet/in.h>
 #include <stdarg.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PACKET_INTERNAL_H
-#define PACKET_INTERNAL_H
+#ifndef PACKET_FIELDS_H
+#define PACKET_FIELDS_H
 
 #include <stdint.h>
 #include <string.h>
 
-/* Reading and writing of header fields, which may lie at any address. For packet/ alone. */
+/* Reading and writing of header fields, which may lie at any address; their sizes and flags. */
 
 static inline uint16_t get16(const uint8_t *bytes)
 {
@@ -55,6 +55,7 @@ enum {
     TCP_CWR = 0x80
 };
 enum { UDP_CHECKSUM_AT = 6, TCP_CHECKSUM_AT = 16 }; /* in their headers */
+enum { ICMP_CHECKSUM_AT = 2 };
 enum { ICMP6_ND_SOLICIT = 135 };
 
 #endif
