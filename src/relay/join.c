@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation: a turn reads from the socket once more only when the last call filled what it
+ * was given: less than that, and the socket is empty, which epoll will change. Likewise a sendmsg
+ * that took less than all has filled the socket.
+ *
+ * The flow says READABLE and WRITABLE at edges as well. Room is asked before each read, and the bytes
+ * that were read are written at once, whole: nothing of them stays here. The exception are a few KiB
+ * "in front": what was read before there was a flow (the head of a proxy's request), and answers that
+ * are made here.
+ *
+ * Linux keeps what was received before a reset readable, so bytes that came before the end of one
+ * side are passed on as far as the other takes them, and the reset follows.
+ */
+#include "relay/join.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    ROUNDS = 4, /* in a direction and a turn: others wait */
+    VECTORS = 32,
+};
+
+struct join_front {
+    size_t at, len;
+    char bytes[];
+};
+
+void join_init(struct join *join, const struct join_config *config)
+{
+    *join = (struct join){
+        .net = config->net,
+        .fd = config->fd,
+        .local = config->local,
+        .scratch = config->scratch,
+        .state.called = config->called,
+        .state.active_ns = peer_net_now_ns(config->net),
+    };
+}
+
+void join_set_flow(struct join *join, struct peer_flow *flow, bool opened)
+{
+    join->flow = flow;
+    join->flow_news = flow != NULL;
+    join->state.opened = opened;
+    join->state.end = PEER_END_NONE;
+    if (opened)
+        join->state.opened_ns = peer_net_now_ns(join->net);
+}
+
+static bool is_orderly(const struct join *join)
+{
+    const struct join_state *state = &join->state;
+
+    return !state->error && (state->end == PEER_END_NONE || state->end == PEER_END_CLOSED);
+}
+
+void join_done(struct join *join)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    if (!join->local && !(is_orderly(join) && join->state.over))
+        (void)setsockopt(join->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(join->fd);
+    join->fd = -1;
+    join->flow = peer_flow_free(join->flow);
+    free(join->to_flow);
+    free(join->to_client);
+    join->to_flow = join->to_client = NULL;
+}
+
+/* ---- in front ---- */
+
+static int put(struct join_front **front, const void *data, size_t len)
+{
+    size_t had = *front ? (*front)->len : 0;
+
+    if (!len)
+        return 0;
+    struct join_front *more = realloc(*front, sizeof(*more) + had + len);
+    if (!more)
+        return -ENOMEM;
+    if (!had)
+        more->at = 0;
+    memcpy(more->bytes + had, data, len);
+    more->len = had + len;
+    *front = more;
+    return 0;
+}
+
+int join_put_to_flow(struct join *join, const void *data, size_t len)
+{
+    return put(&join->to_flow, data, len);
+}
+
+int join_put_to_client(struct join *join, const void *data, size_t len)
+{
+    return put(&join->to_client, data, len);
+}
+
+size_t join_unwritten(const struct join *join)
+{
+    return join->to_client ? join->to_client->len - join->to_client->at : 0;
+}
+
+static void advance(struct join_front **front, size_t len)
+{
+    (*front)->at += len;
+    if ((*front)->at < (*front)->len)
+        return;
+    free(*front);
+    *front = NULL;
+}
+
+void join_hold(struct join *join, bool held)
+{
+    join->held = held;
+}
+
+void join_finish(struct join *join)
+{
+    join->last = true;
+}
+
+/* ---- news ---- */
+
+void join_take(struct join *join, const struct peer_event *event)
+{
+    struct join_state *state = &join->state;
+
+    join->flow_news = true;
+    if (event->type == PEER_EVENT_CONNECTED) {
+        state->opened = true;
+        state->opened_ns = state->active_ns = peer_net_now_ns(join->net);
+    } else if (event->type == PEER_EVENT_EOF) {
+        state->flow_eof = true;
+    } else if (event->type == PEER_EVENT_CLOSED) {
+        state->end = event->end;
+    }
+}
+
+static int socket_error(int fd)
+{
+    int code = 0;
+    socklen_t len = sizeof(code);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0 ? errno : code;
+}
+
+void join_ready(struct join *join, uint32_t events)
+{
+    join->readable |= (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    join->writable |= (events & EPOLLOUT) != 0;
+    join->hangup |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    if (!join->state.called && events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
+        join->state.error = socket_error(join->fd);
+        join->state.called = !join->state.error;
+    } else if (events & EPOLLERR) {
+        join->broken = true;
+    }
+}
+
+static void active(struct join *join)
+{
+    join->state.active_ns = peer_net_now_ns(join->net);
+}
+
+static bool fail_client(struct join *join, int code)
+{
+    join->state.error = code;
+    return false;
+}
+
+/* ---- to the application ---- */
+
+/* Of what was read and not taken, which is rare, a copy stays in front. */
+static bool write_flow(struct join *join, const char *data, size_t len)
+{
+    ssize_t done = peer_flow_write(join->flow, data, len);
+    size_t taken = done < 0 ? 0 : (size_t)done;
+
+    if (taken) {
+        join->state.sent += taken;
+        active(join);
+    }
+    if (done == -EPIPE) /* the end is on its way as an event */
+        return false;
+    if (taken < len && put(&join->to_flow, data + taken, len - taken) < 0)
+        return fail_client(join, ENOMEM);
+    return taken == len;
+}
+
+/* True: all of it is written. */
+static bool flush_to_flow(struct join *join)
+{
+    struct join_front *front = join->to_flow;
+
+    if (!front)
+        return true;
+    ssize_t done = peer_flow_write(join->flow, front->bytes + front->at, front->len - front->at);
+    if (done <= 0)
+        return false;
+    join->state.sent += (uint64_t)done;
+    active(join);
+    advance(&join->to_flow, (size_t)done);
+    return !join->to_flow;
+}
+
+static void shut_flow(struct join *join)
+{
+    join->state.client_eof = join->state.flow_shut = true;
+    (void)peer_flow_shutdown(join->flow);
+}
+
+/* One read. False: no more now. */
+static bool read_client(struct join *join)
+{
+    size_t room = peer_flow_write_room(join->flow);
+    if (!room)
+        return false;
+    size_t want = room < JOIN_SCRATCH ? room : JOIN_SCRATCH;
+    ssize_t len = recv(join->fd, join->scratch->bytes, want, MSG_DONTWAIT);
+    if (len > 0) {
+        join->readable = (size_t)len == want || join->hangup;
+        return write_flow(join, join->scratch->bytes, (size_t)len);
+    }
+    join->readable = false;
+    if (len == 0)
+        shut_flow(join);
+    else if (errno == EINTR)
+        join->readable = true;
+    else if (errno != EAGAIN)
+        return fail_client(join, errno);
+    return false;
+}
+
+/* True: there is more at once. */
+static bool move_to_flow(struct join *join)
+{
+    struct join_state *state = &join->state;
+
+    if (state->flow_shut || state->end != PEER_END_NONE || !flush_to_flow(join))
+        return false;
+    for (int i = 0; i < ROUNDS && join->readable; i++) {
+        if (!read_client(join))
+            return false;
+    }
+    return join->readable;
+}
+
+/* ---- to the client ---- */
+
+static ssize_t send_to(struct join *join, struct iovec *iov, int count)
+{
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+    ssize_t done = sendmsg(join->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    if (done >= 0)
+        return done;
+    join->writable = errno == EINTR;
+    if (errno != EAGAIN && errno != EINTR)
+        (void)fail_client(join, errno);
+    return -1;
+}
+
+static bool flush_to_client(struct join *join)
+{
+    struct join_front *front = join->to_client;
+
+    if (!front)
+        return true;
+    struct iovec iov = {front->bytes + front->at, front->len - front->at};
+    ssize_t done = send_to(join, &iov, 1);
+    if (done <= 0)
+        return false;
+    advance(&join->to_client, (size_t)done);
+    return !join->to_client;
+}
+
+/* One write. False: no more now. */
+static bool write_client(struct join *join)
+{
+    struct iovec iov[VECTORS];
+    size_t len = 0;
+
+    int count = peer_flow_peek(join->flow, iov, VECTORS);
+    if (count <= 0) {
+        join->flow_news = false;
+        return false;
+    }
+    for (int i = 0; i < count; i++)
+        len += iov[i].iov_len;
+    ssize_t done = send_to(join, iov, count);
+    if (done < 0)
+        return false;
+    peer_flow_consume(join->flow, (size_t)done);
+    join->state.received += (uint64_t)done;
+    active(join);
+    join->writable = (size_t)done == len;
+    join->flow_news = !join->writable || count == VECTORS;
+    return join->writable && count == VECTORS;
+}
+
+static void shut_client(struct join *join)
+{
+    struct join_state *state = &join->state;
+
+    if (state->client_shut || join->flow_news || join->to_client)
+        return;
+    if (!state->flow_eof && state->end != PEER_END_CLOSED)
+        return;
+    state->client_shut = true;
+    (void)shutdown(join->fd, SHUT_WR);
+}
+
+static bool move_to_client(struct join *join)
+{
+    bool more = false;
+
+    if (!join->writable || !flush_to_client(join))
+        return false;
+    for (int i = 0; i < ROUNDS && join->flow_news && join->writable; i++)
+        more = write_client(join);
+    shut_client(join);
+    return more;
+}
+
+/* ---- both ---- */
+
+/* True: there is more at once. */
+static bool throw_away(struct join *join)
+{
+    struct join_state *state = &join->state;
+
+    if (!flush_to_client(join))
+        return false;
+    if (!state->client_shut)
+        (void)shutdown(join->fd, SHUT_WR);
+    state->client_shut = true;
+    for (int i = 0; i < ROUNDS && join->readable; i++) {
+        ssize_t len = recv(join->fd, join->scratch->bytes, JOIN_SCRATCH, MSG_DONTWAIT);
+        join->readable = len > 0 || (len < 0 && errno == EINTR);
+        state->client_eof |= len == 0;
+        if (len < 0 && errno != EAGAIN && errno != EINTR)
+            return fail_client(join, errno);
+    }
+    return join->readable;
+}
+
+/* Of a client that is not read any more, or not now. */
+static void look_broken(struct join *join)
+{
+    int code = socket_error(join->fd);
+
+    join->broken = false;
+    if (code && !join->state.error)
+        join->state.error = code;
+}
+
+static void settle(struct join *join)
+{
+    struct join_state *state = &join->state;
+
+    if (!is_orderly(join)) {
+        if (join->flow && state->end == PEER_END_NONE)
+            peer_flow_reset(join->flow);
+        state->over = true;
+        return;
+    }
+    state->over = state->client_shut && (join->last ? state->client_eof
+                                                    : (state->flow_shut && !join->to_flow) ||
+                                                          state->end == PEER_END_CLOSED);
+}
+
+bool join_move(struct join *join)
+{
+    bool more = false;
+
+    if (join->state.over)
+        return false;
+    if (join->last && join->state.called) {
+        more = throw_away(join);
+    } else if (join->state.called && (join->held || !join->flow)) {
+        if (join->writable)
+            (void)flush_to_client(join);
+    } else if (join->state.called) {
+        if (join->state.opened)
+            more = move_to_flow(join);
+        more |= move_to_client(join);
+    }
+    if (join->broken && !more)
+        look_broken(join);
+    settle(join);
+    return more && !join->state.over;
+}
+
+void join_abort(struct join *join)
+{
+    if (join->flow && join->state.end == PEER_END_NONE)
+        peer_flow_reset(join->flow);
+    join->state.end = PEER_END_LOCAL;
+    join->state.over = true;
+}

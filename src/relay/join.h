@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef RELAY_JOIN_H
+#define RELAY_JOIN_H
+
+#include <peer/peer.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * One flow joined to one stream socket, without a buffer of its own: from the socket no more is read
+ * than the flow has room for, and to it goes what lies in the flow. So the socket's window closes
+ * when the application does not take, and the flow's when the client does not.
+ *
+ *   FIN of one side               is passed on alone, after the bytes before it
+ *   the flow refused, reset,
+ *   timed out, unreachable        the client has a reset (a Unix socket: the end)
+ *   the client reset              so is the flow
+ *
+ * It has no loop: its owner hands it the flow's events and what epoll says of the descriptor, both
+ * edge-triggered, and calls join_move. Embedded in the owner's struct.
+ */
+struct join_front; /* bytes that are written before others */
+
+/** What all joins of an owner read into. One at a time uses it, for the length of a call. */
+enum { JOIN_SCRATCH = 256 * 1024 };
+struct join_scratch {
+    char bytes[JOIN_SCRATCH];
+};
+
+struct join_state {
+    bool opened;                 /* the flow's handshake is done */
+    bool called;                 /* the socket's is */
+    bool client_eof, flow_eof;   /* heard */
+    bool flow_shut, client_shut; /* passed on */
+    enum peer_end end;           /* the flow's; PEER_END_NONE: not yet */
+    int error;                   /* the client's: errno of a reset or a failed call, 0 for none */
+    uint64_t sent, received;     /* bytes to the application, from it */
+    uint64_t opened_ns, active_ns;
+    bool over; /* nothing moves any more: join_done */
+};
+
+struct join {
+    struct peer_net *net;
+    struct peer_flow *flow;
+    struct join_scratch *scratch;
+    int fd;
+    bool local;              /* a Unix socket */
+    bool readable, writable; /* the descriptor, as far as is known */
+    bool hangup, broken;     /* it has news besides bytes: its end, an error */
+    bool flow_news;          /* the flow has something that was not looked at */
+    bool held, last;         /* see join_hold, join_finish */
+    struct join_front *to_flow, *to_client;
+    struct join_state state;
+};
+
+struct join_config {
+    struct peer_net *net;
+    int fd;      /* the join's from now on */
+    bool called; /* it is connected; else its handshake runs */
+    bool local;  /* a Unix socket: it knows no reset */
+    struct join_scratch *scratch;
+};
+void join_init(struct join *join, const struct join_config *config);
+/** The join's from now on; `opened`: its handshake is done. NULL: none any more, and the caller has
+ *  it. */
+void join_set_flow(struct join *join, struct peer_flow *flow, bool opened);
+/** Closes the descriptor (take it out of an epoll before) and frees the flow. When one side's end was
+ *  no orderly one, the other has a reset. */
+void join_done(struct join *join);
+
+/** Bytes that came or are made elsewhere, to be written first: a few KiB. -ENOMEM. */
+int join_put_to_flow(struct join *join, const void *data, size_t len);
+int join_put_to_client(struct join *join, const void *data, size_t len);
+/** Nothing but those is written, and nothing read, as long as it is held. */
+void join_hold(struct join *join, bool held);
+/** Without a flow: those bytes are the last, then comes FIN. What the client still sends is thrown
+ *  away, so that no reset overtakes them, until it closes as well; its owner sets a time to that. */
+void join_finish(struct join *join);
+
+void join_take(struct join *join, const struct peer_event *event);
+/** EPOLL* of the descriptor. */
+void join_ready(struct join *join, uint32_t events);
+/** Moves what can be moved, up to a limit. True: there is more to do at once. Look at `state.over`
+ *  then. */
+bool join_move(struct join *join);
+/** Both sides are reset: `state.over`. */
+void join_abort(struct join *join);
+/** Bytes of join_put_to_client that are not written yet. */
+size_t join_unwritten(const struct join *join);
+
+#endif
