@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation: whatever happens to an entry is noted in it, and its task queued; the task does
+ * the work, a bounded piece in a turn, so that one client with much to say does not keep the others
+ * waiting. An entry ends in one place (`end`), and its memory goes when the turn is over.
+ *
+ * Accepting pauses when there are as many entries as are allowed, or when the kernel has no
+ * descriptor left: clients wait in the kernel's queue. The end of any entry, or a while, makes all
+ * listeners try again.
+ */
+#include "relay/door.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    ACCEPTS = 64,      /* of a listener in a turn */
+    RESERVED_FDS = 64, /* of others: devices, namespaces, standard streams */
+};
+#define RETRY_NS UINT64_C(100000000)
+#define EVENTS   ((uint32_t)(EPOLLIN | EPOLLOUT | EPOLLRDHUP))
+
+#define container_of(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+struct door_listener {
+    struct door *door;
+    struct loop_fd fd;
+    struct loop_task task;
+    const struct door_ops *ops;
+    void *user;
+    struct door_listener *next;
+};
+
+struct door {
+    struct loop *loop;
+    uint64_t most;
+    struct door_entry *entries;
+    struct door_listener *listeners;
+    struct loop_timer retry;
+    bool full;
+    struct door_stats stats; /* without the bytes of open entries */
+    struct join_scratch scratch;
+};
+
+static const char *const end_texts[] = {
+    [DOOR_OPEN] = "open",
+    [DOOR_CLOSED] = "closed",
+    [DOOR_REFUSED] = "refused",
+    [DOOR_RESET] = "reset by the application",
+    [DOOR_CLIENT_RESET] = "reset by the client",
+    [DOOR_TIMEOUT] = "timed out",
+    [DOOR_UNREACHABLE] = "unreachable",
+    [DOOR_FAILED] = "failed here",
+    [DOOR_EXPIRED] = "silent for too long",
+    [DOOR_TURNED_AWAY] = "turned away",
+};
+
+const char *door_end_text(enum door_end end)
+{
+    return end_texts[end];
+}
+
+/* ---- entries ---- */
+
+static void queue(struct door_entry *entry)
+{
+    loop_queue(entry->door->loop, &entry->task);
+}
+
+static void accept_again(struct door *door)
+{
+    if (!door->full)
+        return;
+    door->full = false;
+    loop_cancel_timer(door->loop, &door->retry);
+    for (struct door_listener *listener = door->listeners; listener; listener = listener->next)
+        loop_queue(door->loop, &listener->task);
+}
+
+static void free_entry(struct loop_task *task)
+{
+    struct door_entry *entry = container_of(task, struct door_entry, task);
+
+    free(entry->talk);
+    free(entry);
+}
+
+static void end(struct door_entry *entry, enum door_end how)
+{
+    struct door *door = entry->door;
+
+    if (entry->phase == DOOR_OVER)
+        return;
+    entry->phase = DOOR_OVER;
+    if (entry->end == DOOR_OPEN)
+        entry->end = how;
+    if (entry->ops->ended)
+        entry->ops->ended(entry);
+    door->stats.ends[entry->end]++;
+    door->stats.open--;
+    door->stats.bytes_sent += entry->join.state.sent;
+    door->stats.bytes_received += entry->join.state.received;
+    loop_cancel_timer(door->loop, &entry->deadline);
+    if (entry->join.fd >= 0)
+        loop_remove(door->loop, &entry->fd);
+    join_done(&entry->join);
+    *entry->link = entry->next;
+    if (entry->next)
+        entry->next->link = entry->link;
+    loop_bury(door->loop, &entry->task);
+    accept_again(door);
+}
+
+static enum door_end end_of_flow(enum peer_end end)
+{
+    static const enum door_end ends[] = {
+        [PEER_END_NONE] = DOOR_OPEN,       [PEER_END_CLOSED] = DOOR_CLOSED,
+        [PEER_END_REFUSED] = DOOR_REFUSED, [PEER_END_RESET] = DOOR_RESET,
+        [PEER_END_TIMEOUT] = DOOR_TIMEOUT, [PEER_END_UNREACHABLE] = DOOR_UNREACHABLE,
+        [PEER_END_LOCAL] = DOOR_RESET,
+    };
+    return ends[end];
+}
+
+static enum door_end end_of_socket(const struct door_entry *entry, int code)
+{
+    if (entry->join.state.called)
+        return DOOR_CLIENT_RESET;
+    switch (code) {
+    case ECONNREFUSED:
+    case ENOENT:
+        return DOOR_REFUSED;
+    case ETIMEDOUT:
+        return DOOR_TIMEOUT;
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+        return DOOR_UNREACHABLE;
+    default:
+        return DOOR_FAILED;
+    }
+}
+
+static void end_of_join(struct door_entry *entry)
+{
+    const struct join_state *state = &entry->join.state;
+
+    if (state->error)
+        end(entry, end_of_socket(entry, state->error));
+    else
+        end(entry, state->end == PEER_END_NONE ? DOOR_CLOSED : end_of_flow(state->end));
+}
+
+/* ---- talking ---- */
+
+/* False: it is not talking any more, or has nothing more to say now. */
+static bool hear(struct door_entry *entry)
+{
+    char *talk = entry->talk;
+
+    size_t taken = entry->talk_len ? entry->ops->bytes(entry, talk, entry->talk_len) : 0;
+    if (entry->phase == DOOR_OVER)
+        return false;
+    entry->talk_len -= taken;
+    memmove(talk, talk + taken, entry->talk_len);
+    return taken && entry->phase == DOOR_TALKING && !entry->paused && entry->talk_len;
+}
+
+static void end_of_talk(struct door_entry *entry, int code)
+{
+    if (code)
+        end(entry, DOOR_CLIENT_RESET);
+    else if (entry->ops->said_all)
+        entry->ops->said_all(entry);
+    else
+        door_finish(entry, DOOR_CLOSED);
+}
+
+static void talk(struct door_entry *entry)
+{
+    struct join *join = &entry->join;
+
+    if (!entry->ops->bytes || entry->paused || !join->readable)
+        return;
+    if (!entry->talk && !(entry->talk = malloc(DOOR_TALK))) {
+        door_reset(entry, DOOR_FAILED);
+        return;
+    }
+    size_t room = DOOR_TALK - entry->talk_len;
+    ssize_t len = room ? recv(join->fd, entry->talk + entry->talk_len, room, MSG_DONTWAIT) : 0;
+    if (len > 0) {
+        entry->talk_len += (size_t)len;
+        join->readable = (size_t)len == room || join->hangup;
+        while (hear(entry))
+            ;
+        if (entry->phase == DOOR_TALKING && join->readable)
+            queue(entry);
+        return;
+    }
+    if (!room) { /* its owner takes nothing of all that */
+        door_reset(entry, DOOR_FAILED);
+        return;
+    }
+    join->readable = false;
+    if (len == 0 || (errno != EAGAIN && errno != EINTR))
+        end_of_talk(entry, len == 0 ? 0 : errno);
+    else if (errno == EINTR)
+        queue(entry);
+}
+
+/* ---- events ---- */
+
+static void run(struct loop_task *task)
+{
+    struct door_entry *entry = container_of(task, struct door_entry, task);
+
+    if (entry->phase == DOOR_TALKING)
+        talk(entry);
+    if (entry->phase == DOOR_OVER)
+        return;
+    bool more = join_move(&entry->join);
+    if (entry->join.state.over)
+        end_of_join(entry);
+    else if (more)
+        queue(entry);
+}
+
+static void both_are_there(struct door_entry *entry)
+{
+    entry->phase = DOOR_JOINED;
+    entry->door->stats.opened++;
+    if (entry->ops->connected)
+        entry->ops->connected(entry);
+    if (entry->phase == DOOR_JOINED && door_say(entry, entry->talk, entry->talk_len) < 0)
+        door_reset(entry, DOOR_FAILED);
+    free(entry->talk);
+    entry->talk = NULL;
+    entry->talk_len = 0;
+}
+
+static void on_fd(struct loop_fd *fd, uint32_t events)
+{
+    struct door_entry *entry = container_of(fd, struct door_entry, fd);
+    bool called = entry->join.state.called;
+
+    join_ready(&entry->join, events);
+    if (!called && entry->join.state.called)
+        both_are_there(entry);
+    if (entry->phase != DOOR_OVER)
+        queue(entry);
+}
+
+static void flow_failed(struct door_entry *entry, const struct peer_event *event)
+{
+    entry->join.flow = peer_flow_free(entry->join.flow);
+    join_set_flow(&entry->join, NULL, false);
+    entry->phase = DOOR_TALKING;
+    entry->paused = true;
+    enum door_end how = end_of_flow(event->end);
+    if (entry->ops->failed)
+        entry->ops->failed(entry, event);
+    if (entry->phase == DOOR_TALKING && entry->paused)
+        door_reset(entry, how);
+}
+
+static void on_flow(struct loop_flow *flow, const struct peer_event *event)
+{
+    struct door_entry *entry = container_of(flow, struct door_entry, flow);
+
+    if (entry->phase == DOOR_OVER)
+        return;
+    if (event->type == PEER_EVENT_CLOSED && entry->phase == DOOR_CALLING &&
+        entry->join.state.called) {
+        flow_failed(entry, event);
+        return;
+    }
+    join_take(&entry->join, event);
+    if (event->type == PEER_EVENT_CONNECTED)
+        both_are_there(entry);
+    if (entry->phase != DOOR_OVER)
+        queue(entry);
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+    struct door_entry *entry = container_of(timer, struct door_entry, deadline);
+
+    if (entry->phase == DOOR_LEAVING) {
+        entry->join.state.over = true; /* it is closed, not reset */
+        end(entry, DOOR_CLOSED);
+    } else if (entry->ops->expired)
+        entry->ops->expired(entry);
+    else
+        door_reset(entry, DOOR_EXPIRED);
+}
+
+/* ---- beginnings ---- */
+
+static struct door_entry *entry_new(struct door *door, const struct door_ops *ops, void *user)
+{
+    size_t bytes = ops->entry_bytes ? ops->entry_bytes : sizeof(struct door_entry);
+    struct door_entry *entry = calloc(1, bytes);
+    if (!entry)
+        return NULL;
+    entry->door = door;
+    entry->ops = ops;
+    entry->user = user;
+    entry->began_ns = loop_now_ns(door->loop);
+    entry->fd.ready = on_fd;
+    entry->flow.event = on_flow;
+    entry->task.run = run;
+    entry->task.free = free_entry;
+    entry->deadline.fire = on_deadline;
+    entry->next = door->entries;
+    entry->link = &door->entries;
+    if (entry->next)
+        entry->next->link = &entry->next;
+    door->entries = entry;
+    door->stats.accepted++;
+    if (++door->stats.open > door->stats.open_most)
+        door->stats.open_most = door->stats.open;
+    return entry;
+}
+
+static void set_socket(struct door_entry *entry, int fd, bool called, bool local)
+{
+    const struct join_config config = {
+        .net = loop_net(entry->door->loop),
+        .fd = fd,
+        .called = called,
+        .local = local,
+        .scratch = &entry->door->scratch,
+    };
+
+    join_init(&entry->join, &config);
+    entry->fd.fd = fd;
+}
+
+static void enter(struct door_listener *listener, int fd, const struct sockaddr_storage *from)
+{
+    struct door *door = listener->door;
+    struct door_entry *entry = entry_new(door, listener->ops, listener->user);
+    if (!entry) {
+        close(fd);
+        return;
+    }
+    place_of(from, &entry->client);
+    set_socket(entry, fd, true, !entry->client.addr.family);
+    entry->phase = DOOR_TALKING;
+    if (loop_add(door->loop, &entry->fd, EVENTS) < 0)
+        door_reset(entry, DOOR_FAILED);
+    else if (entry->ops->accepted)
+        entry->ops->accepted(entry);
+}
+
+static void call_fails(struct door_entry *entry, int code)
+{
+    entry->join.state.error = code;
+    end(entry, end_of_socket(entry, code));
+}
+
+void door_call(struct door *door, struct peer_flow *flow, const struct place *to,
+               const struct door_ops *ops, void *user)
+{
+    struct door_entry *entry = entry_new(door, ops, user);
+    bool called = false;
+
+    if (!entry) {
+        peer_flow_free(flow);
+        return;
+    }
+    int fd = place_connect(to, false, &called);
+    entry->client = *to;
+    entry->phase = DOOR_CALLING;
+    set_socket(entry, fd, called, !to->addr.family);
+    peer_flow_set_user(flow, &entry->flow);
+    join_set_flow(&entry->join, flow, true);
+    int status = fd < 0 ? fd : loop_add(door->loop, &entry->fd, EVENTS);
+    if (status < 0) {
+        call_fails(entry, -status);
+        return;
+    }
+    if (called)
+        both_are_there(entry);
+    if (entry->phase != DOOR_OVER)
+        queue(entry);
+}
+
+/* ---- accepting ---- */
+
+static bool pause_accepting(struct door *door)
+{
+    door->full = true;
+    door->stats.pauses++;
+    return false;
+}
+
+/* Descriptors and memory may be free again without an entry's end. */
+static bool pause_for_a_while(struct door *door)
+{
+    (void)loop_set_timer(door->loop, &door->retry, loop_now_ns(door->loop) + RETRY_NS);
+    return pause_accepting(door);
+}
+
+static void on_retry(struct loop_timer *timer)
+{
+    accept_again(container_of(timer, struct door, retry));
+}
+
+/* False: nobody else is there, or there is no room. */
+static bool accept_one(struct door_listener *listener)
+{
+    struct door *door = listener->door;
+    struct sockaddr_storage from = {0};
+    socklen_t len = sizeof(from);
+
+    if (door->most && door->stats.open >= door->most)
+        return pause_accepting(door);
+    int fd = accept4(listener->fd.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        enter(listener, fd, &from);
+        return true;
+    }
+    if (errno == EAGAIN)
+        return false;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+        return pause_for_a_while(door);
+    return errno == ECONNABORTED || errno == EINTR || errno == EPROTO || errno == EPERM;
+}
+
+static void run_listener(struct loop_task *task)
+{
+    struct door_listener *listener = container_of(task, struct door_listener, task);
+
+    if (listener->door->full)
+        return;
+    for (int i = 0; i < ACCEPTS; i++) {
+        if (!accept_one(listener))
+            return;
+    }
+    loop_queue(listener->door->loop, &listener->task);
+}
+
+static void on_listener(struct loop_fd *fd, uint32_t events)
+{
+    struct door_listener *listener = container_of(fd, struct door_listener, fd);
+
+    (void)events;
+    loop_queue(listener->door->loop, &listener->task);
+}
+
+static void free_listener(struct loop_task *task)
+{
+    free(container_of(task, struct door_listener, task));
+}
+
+int door_listen(struct door *door, int fd, const struct door_ops *ops, void *user)
+{
+    struct door_listener *listener = calloc(1, sizeof(*listener));
+    int status = -ENOMEM;
+
+    if (listener) {
+        *listener = (struct door_listener){.door = door,
+                                           .fd = {.fd = fd, .ready = on_listener},
+                                           .ops = ops,
+                                           .user = user,
+                                           .task = {.run = run_listener, .free = free_listener},
+                                           .next = door->listeners};
+        status = loop_add(door->loop, &listener->fd, EPOLLIN);
+    }
+    if (status < 0) {
+        free(listener);
+        close(fd);
+        return status;
+    }
+    door->listeners = listener;
+    return 0;
+}
+
+void door_stop_listening(struct door *door)
+{
+    struct door_listener *listener;
+
+    while ((listener = door->listeners)) {
+        door->listeners = listener->next;
+        loop_remove(door->loop, &listener->fd);
+        close(listener->fd.fd);
+        loop_bury(door->loop, &listener->task);
+    }
+}
+
+/* ---- what owners do ---- */
+
+static int connect_flow(struct door_entry *entry, const struct peer_connect_config *config)
+{
+    struct peer_connect_config own = *config;
+    struct peer_flow *flow;
+
+    own.user = &entry->flow;
+    int status = peer_connect(loop_net(entry->door->loop), &own, &flow);
+    if (status < 0)
+        return status;
+    join_set_flow(&entry->join, flow, false);
+    entry->phase = DOOR_CALLING;
+    queue(entry);
+    return 0;
+}
+
+int door_connect(struct door_entry *entry, const struct peer_connect_config *config)
+{
+    if (entry->phase != DOOR_TALKING)
+        return -EINVAL;
+    return connect_flow(entry, config);
+}
+
+int door_answer(struct door_entry *entry, const void *data, size_t len)
+{
+    queue(entry);
+    return join_put_to_client(&entry->join, data, len);
+}
+
+int door_say(struct door_entry *entry, const void *data, size_t len)
+{
+    return join_put_to_flow(&entry->join, data, len);
+}
+
+void door_pause(struct door_entry *entry, bool paused)
+{
+    entry->paused = paused;
+    queue(entry);
+}
+
+void door_finish(struct door_entry *entry, enum door_end how)
+{
+    if (entry->phase == DOOR_OVER)
+        return;
+    entry->join.flow = peer_flow_free(entry->join.flow);
+    join_set_flow(&entry->join, NULL, false);
+    join_finish(&entry->join);
+    entry->phase = DOOR_LEAVING;
+    entry->end = how;
+    door_set_deadline(entry, loop_now_ns(entry->door->loop) + DOOR_LEAVE_NS);
+    queue(entry);
+}
+
+void door_reset(struct door_entry *entry, enum door_end how)
+{
+    if (entry->phase == DOOR_OVER)
+        return;
+    join_abort(&entry->join);
+    end(entry, how);
+}
+
+void door_set_deadline(struct door_entry *entry, uint64_t at_ns)
+{
+    struct loop *loop = entry->door->loop;
+
+    if (!at_ns)
+        loop_cancel_timer(loop, &entry->deadline);
+    else if (loop_set_timer(loop, &entry->deadline, at_ns) < 0)
+        door_reset(entry, DOOR_FAILED);
+}
+
+/* ---- the door ---- */
+
+int door_new(const struct door_config *config, struct door **ret_door)
+{
+    struct door *door = calloc(1, sizeof(*door));
+    if (!door)
+        return -ENOMEM;
+    door->loop = config->loop;
+    door->most = config->most;
+    door->retry.fire = on_retry;
+    *ret_door = door;
+    return 0;
+}
+
+struct door *door_free(struct door *door)
+{
+    if (!door)
+        return NULL;
+    door_stop_listening(door);
+    while (door->entries)
+        door_reset(door->entries, DOOR_CLOSED);
+    loop_cancel_timer(door->loop, &door->retry);
+    loop_turn(door->loop); /* what was buried is freed */
+    free(door);
+    return NULL;
+}
+
+uint64_t door_raise_limit(unsigned each)
+{
+    struct rlimit limit = {0};
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 0;
+    if (limit.rlim_cur < limit.rlim_max) {
+        const struct rlimit all = {limit.rlim_max, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &all) == 0)
+            limit = all;
+    }
+    return limit.rlim_cur > RESERVED_FDS ? (limit.rlim_cur - RESERVED_FDS) / each : 0;
+}
+
+void door_get_stats(const struct door *door, struct door_stats *ret_stats)
+{
+    *ret_stats = door->stats;
+    for (const struct door_entry *entry = door->entries; entry; entry = entry->next) {
+        ret_stats->bytes_sent += entry->join.state.sent;
+        ret_stats->bytes_received += entry->join.state.received;
+    }
+}
