@@ -30,6 +30,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -56,6 +57,16 @@ static int compare(const void *a, const void *b)
     return *(const int *)a - *(const int *)b;
 }
 
+static void close_some(unsigned first, unsigned last)
+{
+    struct rlimit limit;
+
+    if (syscall(SYS_close_range, first, last, 0) == 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    for (unsigned fd = first; fd <= last && fd < limit.rlim_cur; fd++) /* before Linux 5.9 */
+        (void)close((int)fd);
+}
+
 void confine_descriptors(int *kept, size_t count)
 {
     unsigned next = 0;
@@ -63,10 +74,10 @@ void confine_descriptors(int *kept, size_t count)
     qsort(kept, count, sizeof(*kept), compare);
     for (size_t i = 0; i < count; i++) {
         if ((unsigned)kept[i] > next)
-            (void)syscall(SYS_close_range, next, (unsigned)kept[i] - 1, 0);
+            close_some(next, (unsigned)kept[i] - 1);
         next = (unsigned)kept[i] + 1;
     }
-    (void)syscall(SYS_close_range, next, ~0U, 0);
+    close_some(next, ~0U);
 }
 
 /* ---- user and capabilities ---- */
