@@ -74,9 +74,11 @@ static int attach_by_name(struct attachment *attachment, const struct attach_pla
 static int attach_isolated(struct attachment *attachment, const struct attach_plan *plan,
                            struct attach_outcome *ret_outcome, struct peer_error *error)
 {
+    const struct netns_isolate_config config = {.argv = plan->config->isolate_argv,
+                                                .stdio = NETNS_STDIO_ASIDE};
     struct netns_isolated *isolated = &attachment->isolated;
 
-    int status = netns_isolate(plan->config->isolate_argv, NETNS_STDIO_ASIDE, isolated, error);
+    int status = netns_isolate(&config, isolated, error);
     if (status < 0)
         return status;
     attachment->isolate = true;

@@ -136,7 +136,7 @@ static void check_namespaces(struct doctor *doctor)
     struct netns_isolated isolated = {0};
     struct peer_error error = {0};
 
-    int status = netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, &error);
+    int status = netns_isolate(&(struct netns_isolate_config){.argv = NULL}, &isolated, &error);
     if (status == 0) {
         netns_isolate_end(&isolated, 0);
         tell(doctor, PEER_CHECK_OK, "--isolate works: a fresh namespace could be made");

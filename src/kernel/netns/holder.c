@@ -16,13 +16,18 @@
  * PROC_CHILDREN, which distributions have); without it only the program itself is killed.
  *
  * It keeps no descriptor of the caller's: a TUN descriptor would pin the device, and the end of a
- * pipeline (`peer ... | head`) would not be seen while the holder has stdout. Of its privileges it
- * keeps what it kills by.
+ * pipeline (`peer ... | head`) would not be seen while the holder has stdout. What a program as
+ * without peer inherits, it keeps until that runs. Of its privileges it keeps what it kills by.
+ *
+ * Such a program is a member of a shell's job. Its process group would never be an orphaned one, and
+ * the kernel would not end it with its terminal, if its parent were in that session: so the holder
+ * leaves the session, which only who leads no group can, and the program stays.
  */
 #include "kernel/netns/holder.h"
 
 #include "kernel/netns/child.h"
 #include "kernel/netns/confine.h"
+#include "kernel/netns/origin.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -46,16 +51,15 @@
 #include <unistd.h>
 #include <linux/capability.h>
 
-enum { CONTROL_FD = STDERR_FILENO + 1 };
-
 struct holder {
-    int signals, timer;
+    const struct netns_isolate_config *config;
+    int control, signals, timer;
+    int netns_fd; /* until it was handed over, then < 0 */
     pid_t parent;
     pid_t parent_group;
     bool as_user; /* in a user namespace, where there is but this one */
     pid_t program; /* 0: none, or ended */
     bool stopping;
-    char *const *argv;
 };
 
 /* Why a program did not start. */
@@ -77,16 +81,17 @@ static int write_file(const char *path, const char *text)
     return status;
 }
 
-static int map_one(const char *path, unsigned outside)
+static int map_one(const char *path, unsigned inside, unsigned outside)
 {
     char line[32];
 
-    snprintf(line, sizeof(line), "0 %u 1\n", outside);
+    snprintf(line, sizeof(line), "%u %u 1\n", inside, outside);
     return write_file(path, line);
 }
 
-/* The caller's user becomes root of a user namespace, and the only user in it. */
-static int unshare_as_user(void)
+/* The caller's user is the only one in a user namespace: as its root, or as who he is. Either has
+   all capabilities there until it executes a program. */
+static int unshare_as_user(bool same)
 {
     uid_t user = geteuid();
     gid_t group = getegid();
@@ -101,13 +106,13 @@ static int unshare_as_user(void)
     int status = write_file("/proc/self/setgroups", "deny");
     if (status < 0)
         return status;
-    status = map_one("/proc/self/uid_map", user);
-    return status < 0 ? status : map_one("/proc/self/gid_map", group);
+    status = map_one("/proc/self/uid_map", same ? user : 0, user);
+    return status < 0 ? status : map_one("/proc/self/gid_map", same ? group : 0, group);
 }
 
 /* Root needs no user namespace, and would lose its other users in it. In a container it may have
  * to. */
-static int unshare_network(bool *ret_as_user)
+static int unshare_network(bool same, bool *ret_as_user)
 {
     *ret_as_user = false;
     if (geteuid() == 0) {
@@ -117,7 +122,7 @@ static int unshare_network(bool *ret_as_user)
             return -errno;
     }
     *ret_as_user = true;
-    return unshare_as_user();
+    return unshare_as_user(same);
 }
 
 static int bring_loopback_up(void)
@@ -139,9 +144,9 @@ static int bring_loopback_up(void)
 }
 
 /* The new namespace's descriptor. The parent could not always open it by /proc: we pass it on. */
-static int make_namespace(bool *ret_as_user)
+static int make_namespace(bool same, bool *ret_as_user)
 {
-    int status = unshare_network(ret_as_user);
+    int status = unshare_network(same, ret_as_user);
     if (status == 0)
         status = bring_loopback_up();
     if (status < 0)
@@ -152,29 +157,30 @@ static int make_namespace(bool *ret_as_user)
 
 /* ---- descriptors ---- */
 
-static void close_from(unsigned first)
+/* Keeps stdio and what else the program inherits, and the control socket. */
+static int keep_only(const struct holder *holder)
 {
-    struct rlimit limit;
+    const struct netns_origin *origin = holder->config->origin;
+    const size_t inherited = origin ? origin->fd_count : 0;
+    int *kept = calloc(inherited + 4, sizeof(*kept));
 
-    if (syscall(SYS_close_range, first, ~0U, 0) == 0)
-        return;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) /* before Linux 5.9 */
-        return;
-    for (unsigned fd = first; fd < limit.rlim_cur; fd++)
-        close((int)fd);
+    if (!kept)
+        return -ENOMEM;
+    for (int stdio = 0; stdio <= STDERR_FILENO; stdio++)
+        kept[stdio] = stdio;
+    kept[3] = holder->control;
+    if (inherited > 0)
+        memcpy(kept + 4, origin->fds, sizeof(*kept) * inherited);
+    confine_descriptors(kept, inherited + 4);
+    free(kept);
+    return 0;
 }
 
-/* Keeps stdio for the program, and the control socket at a place of its own. */
-static void keep_only(int control)
+/* Once the program has its descriptors and working directory, nothing of that is held here. */
+static void let_go(const struct holder *holder)
 {
-    if (control != CONTROL_FD)
-        dup3(control, CONTROL_FD, O_CLOEXEC);
-    close_from(CONTROL_FD + 1);
-}
-
-/* Once the program has its stdio and working directory, nothing of that is held here. */
-static void let_go(void)
-{
+    int kept[] = {0, 1, 2, holder->control, holder->signals, holder->timer, holder->netns_fd};
+    const size_t count = sizeof(kept) / sizeof(kept[0]);
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     for (int stdio = 0; stdio <= STDERR_FILENO; stdio++) {
@@ -183,8 +189,7 @@ static void let_go(void)
         else if (fd != stdio)
             dup3(fd, stdio, O_CLOEXEC);
     }
-    if (fd > STDERR_FILENO)
-        close(fd);
+    confine_descriptors(kept, holder->netns_fd < 0 ? count - 1 : count);
     if (chdir("/") < 0) {
         /* Then it stays where it is, which hurts only who wants to unmount that. */
     }
@@ -192,12 +197,12 @@ static void let_go(void)
 
 /* ---- children ---- */
 
-static int reply(enum holder_kind kind, int value)
+static int reply(const struct holder *holder, enum holder_kind kind, int value)
 {
     struct holder_message message = {.kind = kind, .value = value};
     const struct iovec part = {&message, sizeof(message)};
 
-    return child_send(CONTROL_FD, &part, 1, NULL, 0);
+    return child_send(holder->control, &part, 1, NULL, 0);
 }
 
 /* How many children took the signal. */
@@ -214,12 +219,21 @@ static int signal_children(const struct holder *holder, int signal_number)
     return count;
 }
 
-static void note_end(struct holder *holder, pid_t pid, int status)
+/* Nobody there: nobody to tell. */
+static void note(struct holder *holder, pid_t pid, int status)
 {
     if (pid != holder->program)
         return;
-    holder->program = 0;
-    reply(HOLDER_ENDED, status); /* nobody there: nobody to tell */
+    if (WIFSTOPPED(status)) {
+        reply(holder, HOLDER_STOPPED, WSTOPSIG(status));
+    } else if (WIFCONTINUED(status)) {
+        reply(holder, HOLDER_CONTINUED, 0);
+        if (holder->config->waiter > 0)
+            kill(holder->config->waiter, SIGCONT);
+    } else {
+        holder->program = 0;
+        reply(holder, HOLDER_ENDED, status);
+    }
 }
 
 /* Each round kills the children there are; theirs become ours by that. */
@@ -233,7 +247,7 @@ static _Noreturn void kill_all_and_exit(struct holder *holder)
         pid_t pid = waitpid(-1, &status, flags);
         if (pid <= 0)
             _exit(EXIT_SUCCESS);
-        note_end(holder, pid, status);
+        note(holder, pid, status);
     }
 }
 
@@ -251,11 +265,12 @@ static void terminate(const struct holder *holder)
 /* Reaps all that ended. When stopping, what was left behind is asked to end as well. */
 static void reap(struct holder *holder)
 {
+    const int stops = holder->config->origin ? WUNTRACED | WCONTINUED : 0;
     int status, count = 0;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        note_end(holder, pid, status);
+    while ((pid = waitpid(-1, &status, WNOHANG | stops)) > 0) {
+        note(holder, pid, status);
         count++;
     }
     if (!holder->stopping)
@@ -328,12 +343,19 @@ static struct failure explain_exec(const char *name, int code)
 
 static _Noreturn void become_program(const struct holder *holder, pid_t self, int report)
 {
+    const struct netns_isolate_config *config = holder->config;
+
     setpgid(0, holder->parent_group); /* fails when nobody is left there: then we end anyway */
     if (child_watch_parent(self, SIGKILL) < 0)
         _exit(EXIT_FAILURE);
-    reset_signals();
-    execvp(holder->argv[0], holder->argv);
-    struct failure failure = explain_exec(holder->argv[0], errno);
+    for (char *const *word = config->environment; word && *word; word++)
+        putenv(*word);
+    if (config->origin)
+        origin_restore(config->origin);
+    else
+        reset_signals();
+    execvp(config->argv[0], config->argv);
+    struct failure failure = explain_exec(config->argv[0], errno);
     _exit(write(report, &failure, sizeof(failure)) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
@@ -380,24 +402,32 @@ static void give_up_privileges(const struct holder *holder)
     (void)confine_process(&confine, NULL);
 }
 
+static bool has_program(const struct holder *holder)
+{
+    return holder->config->argv && holder->config->argv[0];
+}
+
 static void start(struct holder *holder)
 {
+    const struct netns_isolate_config *config = holder->config;
     struct failure failure = {EINVAL, false}; /* no program was given */
 
-    if (holder->argv)
+    if (has_program(holder))
         failure = start_program(holder);
     if (!failure.code) {
-        let_go();
+        if (config->origin)
+            setsid();
+        let_go(holder);
         give_up_privileges(holder);
-        reply(HOLDER_STARTED, holder->program);
+        reply(holder, HOLDER_STARTED, holder->program);
         return;
     }
     struct holder_message message = {
         .kind = HOLDER_NOT_STARTED, .value = failure.code, .interpreter = failure.interpreter};
     const struct iovec part = {&message, sizeof(message)};
-    if (holder->argv)
-        snprintf(message.name, sizeof(message.name), "%s", holder->argv[0]);
-    child_send(CONTROL_FD, &part, 1, NULL, 0);
+    if (has_program(holder))
+        snprintf(message.name, sizeof(message.name), "%s", config->argv[0]);
+    child_send(holder->control, &part, 1, NULL, 0);
 }
 
 /* ---- life ---- */
@@ -407,12 +437,14 @@ static void obey(struct holder *holder)
     struct holder_message message;
     const struct iovec part = {&message, sizeof(message)};
 
-    if (child_receive(CONTROL_FD, 0, &part, 1, NULL, NULL) != (ssize_t)sizeof(message))
+    if (child_receive(holder->control, 0, &part, 1, NULL, NULL) != (ssize_t)sizeof(message))
         kill_all_and_exit(holder); /* the caller is gone */
     if (message.kind == HOLDER_START)
         start(holder);
-    else
+    else if (message.kind == HOLDER_STOP)
         stop(holder, message.value);
+    else if (holder->program)
+        kill(holder->program, message.value);
 }
 
 static void hear(struct holder *holder)
@@ -429,7 +461,7 @@ static void hear(struct holder *holder)
 
 static _Noreturn void live(struct holder *holder)
 {
-    struct pollfd polls[] = {{.fd = CONTROL_FD, .events = POLLIN},
+    struct pollfd polls[] = {{.fd = holder->control, .events = POLLIN},
                              {.fd = holder->signals, .events = POLLIN},
                              {.fd = holder->timer, .events = POLLIN}};
 
@@ -458,39 +490,43 @@ static int open_events(struct holder *holder)
     return holder->timer < 0 ? -errno : 0;
 }
 
-static int settle(struct holder *holder, int *ret_netns_fd)
+static int settle(struct holder *holder)
 {
     int status = open_events(holder);
     if (status < 0)
         return status;
     prctl(PR_SET_NAME, "peer-isolate");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    *ret_netns_fd = make_namespace(&holder->as_user);
-    if (*ret_netns_fd < 0)
-        return *ret_netns_fd;
+    holder->netns_fd = make_namespace(holder->config->origin != NULL, &holder->as_user);
+    if (holder->netns_fd < 0)
+        return holder->netns_fd;
     return child_watch_parent(holder->parent, SIGHUP); /* last: new credentials undo it */
 }
 
-void holder_run(int control, pid_t parent, char *const argv[])
+void holder_run(int control, pid_t parent, const struct netns_isolate_config *config)
 {
-    struct holder holder = {.parent = parent, .parent_group = getpgrp(), .argv = argv};
+    struct holder holder = {
+        .config = config, .control = control, .parent = parent, .parent_group = getpgrp(),
+        .netns_fd = -1};
     struct holder_message message = {.kind = HOLDER_READY};
     const struct iovec part = {&message, sizeof(message)};
-    int netns_fd = -1;
 
-    setpgid(0, 0);
-    keep_only(control);
-    int status = settle(&holder, &netns_fd);
+    if (!config->origin)
+        setpgid(0, 0);
+    int status = keep_only(&holder);
+    if (status == 0)
+        status = settle(&holder);
     if (status < 0) {
-        reply(HOLDER_REFUSED, -status);
+        reply(&holder, HOLDER_REFUSED, -status);
         _exit(EXIT_FAILURE);
     }
-    if (!argv) {
-        let_go();
+    if (!has_program(&holder)) {
+        let_go(&holder);
         give_up_privileges(&holder);
     }
-    if (child_send(CONTROL_FD, &part, 1, &netns_fd, 1) < 0)
+    if (child_send(control, &part, 1, &holder.netns_fd, 1) < 0)
         _exit(EXIT_FAILURE);
-    close(netns_fd);
+    close(holder.netns_fd);
+    holder.netns_fd = -1;
     live(&holder);
 }

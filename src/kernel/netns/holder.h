@@ -2,8 +2,7 @@
 #ifndef KERNEL_NETNS_HOLDER_H
 #define KERNEL_NETNS_HOLDER_H
 
-#include <stdbool.h>
-#include <sys/types.h>
+#include "kernel/netns/netns.h"
 
 /** The process that holds an isolated namespace (netns_isolate), and how one talks to it. */
 
@@ -14,9 +13,12 @@ enum holder_kind {
     HOLDER_STARTED,     /* value: the program's process id */
     HOLDER_NOT_STARTED, /* value: errno of execve; name */
     HOLDER_ENDED,       /* value: the program's wait status; once, after HOLDER_STARTED */
+    HOLDER_STOPPED,     /* value: the signal that stopped the program. With an origin only, */
+    HOLDER_CONTINUED,   /* and this */
     /* to the holder */
     HOLDER_START,
-    HOLDER_STOP, /* value: milliseconds of grace */
+    HOLDER_SIGNAL, /* value: a signal for the program */
+    HOLDER_STOP,   /* value: milliseconds of grace */
 };
 
 struct holder_message {
@@ -26,7 +28,7 @@ struct holder_message {
     bool interpreter; /* HOLDER_NOT_STARTED: the file is there, but not what should run it */
 };
 
-/** The holder's whole life, in a child made by child_fork. `argv` may be NULL. */
-_Noreturn void holder_run(int control, pid_t parent, char *const argv[]);
+/** The holder's whole life, in a child made by child_fork. */
+_Noreturn void holder_run(int control, pid_t parent, const struct netns_isolate_config *config);
 
 #endif

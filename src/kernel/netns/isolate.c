@@ -2,8 +2,9 @@
 /*
  * The caller's side of an isolated namespace; holder.c is the other.
  *
- * The control socket carries requests and answers in turn until the program runs. From then on the
- * only message that can come is HOLDER_ENDED, so "readable" means "ended" (or the holder is gone).
+ * The control socket carries requests and answers in turn until the program runs. From then on
+ * HOLDER_ENDED alone can come, so "readable" means "ended" (or the holder is gone); of a program as
+ * without peer HOLDER_STOPPED and HOLDER_CONTINUED too, before that. HOLDER_SIGNAL has no answer.
  * All waiting with a time limit is done in the holder: here one blocks for an answer or its end.
  */
 #include "kernel/netns/netns.h"
@@ -11,22 +12,16 @@
 #include "base/error.h"
 #include "kernel/netns/child.h"
 #include "kernel/netns/holder.h"
+#include "kernel/netns/sweep.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-enum { KILL_PASSES = 8 };
 
 /* ---- why namespaces are refused ---- */
 
@@ -138,16 +133,23 @@ static void release(struct netns_isolated *isolated)
 {
     close(isolated->control);
     child_reap(isolated->holder);
+    if (isolated->sweeper > 0)
+        sweeper_end(isolated->sweeper, isolated->sweeper_pid);
     if (isolated->netns_fd >= 0)
         close(isolated->netns_fd);
     *isolated = (struct netns_isolated){0};
 }
 
-static void note_end(struct netns_isolated *isolated, const struct holder_message *message)
+static enum netns_news note(struct netns_isolated *isolated, const struct holder_message *message)
 {
+    if (message->kind == HOLDER_STOPPED)
+        return NETNS_STOPPED;
+    if (message->kind == HOLDER_CONTINUED)
+        return NETNS_CONTINUED;
     assert(message->kind == HOLDER_ENDED);
     isolated->ended = true;
     isolated->status = message->value;
+    return NETNS_ENDED;
 }
 
 /* ---- the interface ---- */
@@ -179,10 +181,9 @@ static void stdio_aside(void)
     dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 
-int netns_isolate(char *const argv[], enum netns_stdio stdio, struct netns_isolated *ret,
-                  struct peer_error *error)
+static int start_holder(const struct netns_isolate_config *config, struct netns_isolated *isolated,
+                        struct peer_error *error)
 {
-    struct netns_isolated isolated = {.netns_fd = -1};
     int ends[2];
     pid_t self = getpid();
 
@@ -190,21 +191,45 @@ int netns_isolate(char *const argv[], enum netns_stdio stdio, struct netns_isola
     if (status < 0)
         return error_set(error, PEER_ERROR_MACHINE, -status, "cannot talk to a child process: %s",
                          error_text(-status));
-    isolated.control = ends[0];
-    isolated.holder = child_fork();
-    if (isolated.holder == 0) {
-        if (stdio == NETNS_STDIO_ASIDE)
+    isolated->control = ends[0];
+    isolated->holder = child_fork();
+    if (isolated->holder == 0) {
+        if (config->stdio == NETNS_STDIO_ASIDE)
             stdio_aside();
-        holder_run(ends[1], self, argv && argv[0] ? argv : NULL);
+        holder_run(ends[1], self, config);
     }
     close(ends[1]);
-    if (isolated.holder < 0) {
-        close(ends[0]);
-        return error_set(error, PEER_ERROR_MACHINE, -isolated.holder,
-                         "cannot start a process to hold the namespace: %s",
-                         error_text(-isolated.holder));
-    }
+    if (isolated->holder >= 0)
+        return 0;
+    close(ends[0]);
+    return error_set(error, PEER_ERROR_MACHINE, -isolated->holder,
+                     "cannot start a process to hold the namespace: %s",
+                     error_text(-isolated->holder));
+}
+
+static int start_sweeper(struct netns_isolated *isolated, struct peer_error *error)
+{
+    int status = sweeper_start(isolated->netns_fd, isolated->holder, &isolated->sweeper,
+                               &isolated->sweeper_pid);
+
+    if (status < 0)
+        return error_set(error, PEER_ERROR_MACHINE, -status,
+                         "cannot start a process to tidy the namespace up: %s",
+                         error_text(-status));
+    return 0;
+}
+
+int netns_isolate(const struct netns_isolate_config *config, struct netns_isolated *ret,
+                  struct peer_error *error)
+{
+    struct netns_isolated isolated = {.netns_fd = -1, .tells = config->origin != NULL};
+
+    int status = start_holder(config, &isolated, error);
+    if (status < 0)
+        return status;
     status = await_ready(&isolated, error);
+    if (status == 0 && config->origin)
+        status = start_sweeper(&isolated, error);
     if (status < 0) {
         release(&isolated);
         return status;
@@ -248,20 +273,39 @@ int netns_isolate_start(struct netns_isolated *isolated, struct peer_error *erro
     return 0;
 }
 
-int netns_isolate_ended(struct netns_isolated *isolated, int *ret_status)
+/* enum netns_news or -errno. */
+static int take_news(struct netns_isolated *isolated, int *ret_value)
 {
     struct holder_message message;
 
     if (!isolated->program)
-        return 0;
-    if (!isolated->ended) {
-        int status = answer(isolated, MSG_DONTWAIT, &message, NULL);
-        if (status < 0)
-            return status == -EAGAIN ? 0 : status;
-        note_end(isolated, &message);
+        return NETNS_NOTHING;
+    if (isolated->ended) {
+        *ret_value = isolated->status;
+        return NETNS_ENDED;
     }
-    *ret_status = isolated->status;
-    return 1;
+    int status = answer(isolated, MSG_DONTWAIT, &message, NULL);
+    if (status < 0)
+        return status == -EAGAIN ? NETNS_NOTHING : status;
+    *ret_value = message.value;
+    return (int)note(isolated, &message);
+}
+
+int netns_isolate_ended(struct netns_isolated *isolated, int *ret_status)
+{
+    assert(!isolated->tells);
+    return take_news(isolated, ret_status); /* NETNS_ENDED is 1, and no other comes */
+}
+
+int netns_isolate_next(struct netns_isolated *isolated, int *ret_value)
+{
+    assert(isolated->tells);
+    return take_news(isolated, ret_value);
+}
+
+int netns_isolate_signal(struct netns_isolated *isolated, int signal_number)
+{
+    return request(isolated, HOLDER_SIGNAL, signal_number);
 }
 
 bool netns_isolate_is_dead(const struct netns_isolated *isolated)
@@ -271,36 +315,9 @@ bool netns_isolate_is_dead(const struct netns_isolated *isolated)
     return poll(&control, 1, 0) > 0 && control.revents & (POLLHUP | POLLERR);
 }
 
-/* The program died with the holder; what it had started lives on, as somebody else's child. */
-static int kill_in_namespace(const struct stat *namespace)
-{
-    DIR *dir = opendir("/proc");
-    struct dirent *entry;
-    int count = 0;
-
-    while (dir && (entry = readdir(dir))) {
-        char path[sizeof(entry->d_name) + 16];
-        struct stat its;
-        const int pid = atoi(entry->d_name);
-        (void)snprintf(path, sizeof(path), "/proc/%s/ns/net", entry->d_name);
-        if (pid > 0 && pid != getpid() && stat(path, &its) == 0 &&
-            its.st_ino == namespace->st_ino && its.st_dev == namespace->st_dev)
-            count += kill(pid, SIGKILL) == 0;
-    }
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
-/* Again, as they may have forked meanwhile; the dead have no namespace. */
 void netns_isolate_clear(const struct netns_isolated *isolated)
 {
-    struct stat namespace;
-
-    if (fstat(isolated->netns_fd, &namespace) < 0)
-        return;
-    for (int i = 0; i < KILL_PASSES && kill_in_namespace(&namespace) > 0; i++)
-        sched_yield();
+    sweep_namespace(isolated->netns_fd);
 }
 
 int netns_isolate_end(struct netns_isolated *isolated, int grace_ms)
@@ -311,7 +328,7 @@ int netns_isolate_end(struct netns_isolated *isolated, int grace_ms)
         return -1;
     bool dead = netns_isolate_is_dead(isolated) || request(isolated, HOLDER_STOP, grace_ms) < 0;
     while (answer(isolated, 0, &message, NULL) == 0)
-        note_end(isolated, &message);
+        (void)note(isolated, &message);
     if (dead && !isolated->cleared)
         netns_isolate_clear(isolated);
     int status = isolated->ended ? isolated->status : -1;

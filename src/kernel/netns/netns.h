@@ -3,8 +3,10 @@
 #define KERNEL_NETNS_NETNS_H
 
 #include <peer/error.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 /**
@@ -74,41 +76,82 @@ int netns_run(const struct netns_errand *errand, struct netns_result *ret_result
               struct peer_error *error);
 
 /**
- * --isolate: a fresh network namespace (lo up), held by a child process, the holder. As root it is
- * a network namespace alone, so that a program in it can do all that root's programs do (become
- * www-data, say). Without privileges it is a user namespace too, where the caller's user is seen as
- * root and is the only one there is.
+ * How this process was started: what a program has to find that is to run as without us.
  *
- * The holder is in a process group of its own, has no descriptor of the caller's (but stdio, which
- * it lets go once the program runs), adopts what the program leaves behind, and kills all of it
- * when the caller ends in whatever way. Zero-initialised is "nothing held".
+ * netns_origin_take comes before anything is opened, raised, ignored or blocked. 0 or -ENOMEM.
+ * `fds` are the descriptors above 2 that an execve handed on, ascending; nobody here may close or
+ * use them before netns_origin_let_go, which closes them: somebody waits for the end of a pipe, and
+ * that comes when nobody has it any more. netns_origin_done frees what is remembered.
+ */
+struct netns_origin {
+    int *fds;
+    size_t fd_count;
+    bool stdio_closed[3]; /* "<&-" */
+    sigset_t mask;        /* signals that were blocked, */
+    sigset_t ignored;     /* and ignored (nohup) */
+    struct rlimit limits[RLIM_NLIMITS];
+    mode_t umask;
+};
+int netns_origin_take(struct netns_origin *ret);
+void netns_origin_let_go(struct netns_origin *origin);
+void netns_origin_done(struct netns_origin *origin);
+
+/**
+ * A fresh network namespace (lo up), held by a child process, the holder, and a program in it. It is
+ * made in one of two ways:
+ *
+ *  - for an application (--isolate; no `origin`): as root a network namespace alone, so that a
+ *    program in it can do all that root's programs do (become www-data, say). Without privileges it
+ *    is a user namespace too, where the caller's user is seen as root and is the only one there is.
+ *  - as without peer (`origin`): the program finds what the caller was started with. As root the
+ *    namespace is the same. Without privileges the user namespace has the caller's own user and
+ *    group in it and no other (all files of others belong to nobody there, and no setuid program
+ *    changes its user); the holder has capabilities in it, the program has none.
+ *
+ * The holder has no descriptor of the caller's (but those of the program, which it lets go once that
+ * runs), adopts what the program leaves behind, and kills all of it when the caller ends in whatever
+ * way. It is in a process group of its own, as without peer in a session of its own once the program
+ * runs. As without peer there is a third process, the sweeper: it kills what is left when caller and
+ * holder are killed at the same moment. Zero-initialised is "nothing held".
  */
 struct netns_isolated {
     pid_t holder; /* the child; its /proc/PID/ns/net is the namespace; 0: nothing held */
     int netns_fd;
     int control;   /* to the holder; see netns_isolate_ended */
+    int sweeper;   /* to that one, 0: there is none */
+    pid_t sweeper_pid;
     pid_t program; /* the holder's child, 0 while there is none; keeps its value when it ended */
+    bool tells;    /* netns_isolate_next has to be asked, not netns_isolate_ended */
     bool ended;    /* the program has ended; `status` is its wait status */
     int status;
     bool cleared; /* netns_isolate_clear was called, in another process perhaps */
 };
-/**
- * `argv` (NULL, or with nothing in it: no program) and the environment are taken as they are now.
- * Close with netns_isolate_end. Errors: EPERM, ENOSPC, EINVAL, ENOSYS: namespaces are refused to
- * us; the text names the sysctl or the policy to change.
- */
 enum netns_stdio {
     NETNS_STDIO_SHARED, /* the program has the caller's stdin, stdout, stderr */
     NETNS_STDIO_ASIDE,  /* stdin is empty, stdout goes to the caller's stderr: the caller needs both
                          */
 };
-int netns_isolate(char *const argv[], enum netns_stdio stdio, struct netns_isolated *ret,
+struct netns_isolate_config {
+    char *const *argv; /* NULL, or with nothing in it: no program */
+    enum netns_stdio stdio;
+    const struct netns_origin *origin; /* NULL: for an application */
+    char *const *environment;          /* "NAME=value" to be added; NULL: none */
+    pid_t waiter; /* gets SIGCONT when the stopped program goes on, 0: nobody. With `origin` */
+};
+/**
+ * All of `config` and the environment are taken as they are now. Close with netns_isolate_end.
+ * Errors: EPERM, ENOSPC, EINVAL, ENOSYS: namespaces are refused to us; the text names the sysctl or
+ * the policy to change.
+ */
+int netns_isolate(const struct netns_isolate_config *config, struct netns_isolated *ret,
                   struct peer_error *error);
 /**
  * Starts the program in the namespace: in the caller's process group (so Ctrl-C reaches it), with
- * stdio as netns_isolate was told and no other descriptor, no signal blocked, SIGPIPE not ignored.
- * argv[0] is looked up in PATH. Errors: the errno of execve with text; EALREADY, started before;
- * EINVAL, there was no argv; EPIPE, the holder is gone.
+ * stdio as netns_isolate was told. For an application: no other descriptor, no signal blocked,
+ * SIGPIPE not ignored. As without peer: descriptors, mask, ignored signals, limits and umask of the
+ * origin. argv[0] is looked up in PATH. Errors: the errno of execve with text (ENOENT: there is no
+ * such program; what else begins with E there: it cannot be run); EALREADY, started before; EINVAL,
+ * there was no argv; EPIPE, the holder is gone.
  */
 int netns_isolate_start(struct netns_isolated *isolated, struct peer_error *error);
 /**
@@ -120,6 +163,20 @@ int netns_isolate_start(struct netns_isolated *isolated, struct peer_error *erro
  * that the program left behind (a daemon that went to the background) are not waited for here.
  */
 int netns_isolate_ended(struct netns_isolated *isolated, int *ret_status);
+/**
+ * The same for a program as without peer, whose `control` is readable for more: that it was stopped,
+ * by which signal, and that it goes on. Each answer is one piece of news, in their order: ask until
+ * it is 0. NETNS_ENDED is the last (asked again, it comes again). -EPIPE as above.
+ */
+enum netns_news {
+    NETNS_NOTHING,
+    NETNS_ENDED,     /* value: its wait status */
+    NETNS_STOPPED,   /* value: the signal */
+    NETNS_CONTINUED,
+};
+int netns_isolate_next(struct netns_isolated *isolated, int *ret_value);
+/** Sends a signal to the program, and to nobody when that has ended. 0; -EPIPE: no holder. */
+int netns_isolate_signal(struct netns_isolated *isolated, int signal_number);
 /** Was the holder killed by somebody? After netns_isolate_start that is known when `control` is
  *  readable. */
 bool netns_isolate_is_dead(const struct netns_isolated *isolated);

@@ -66,6 +66,12 @@ static inline void assert_text(const struct peer_error *error, const char *text)
         fail_msg("\"%s\" is not in \"%s\"", text, error->text);
 }
 
+/* For an application. */
+static inline int isolate(char *const argv[], struct netns_isolated *ret, struct peer_error *error)
+{
+    return netns_isolate(&(struct netns_isolate_config){.argv = argv}, ret, error);
+}
+
 /* netns_isolate with stdout in a pipe, whose other end is returned. */
 static inline int isolate_with_output(char *const argv[], struct netns_isolated *ret)
 {
@@ -76,7 +82,7 @@ static inline int isolate_with_output(char *const argv[], struct netns_isolated 
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     int before = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     assert_true(dup2(ends[1], STDOUT_FILENO) >= 0);
-    int status = netns_isolate(argv, NETNS_STDIO_SHARED, ret, &error);
+    int status = isolate(argv, ret, &error);
     assert_true(dup2(before, STDOUT_FILENO) >= 0);
     close(before);
     close(ends[1]);

@@ -26,7 +26,7 @@ static void namespace_is_fresh_with_loopback_up(void **state)
     int fds = count_fds();
 
     (void)state;
-    assert_int_equal(netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, &error), 0);
+    assert_int_equal(isolate(NULL, &isolated, &error), 0);
     int seen = netns_run(&(struct netns_errand){.place = {isolated.netns_fd, isolated.holder},
                                                 .work = look_at_interfaces},
                          NULL, &error);
@@ -44,7 +44,7 @@ static void namespace_is_that_of_the_holder_in_proc(void **state)
     char spec[16];
 
     (void)state;
-    assert_int_equal(netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, NULL), 0);
+    assert_int_equal(isolate(NULL, &isolated, NULL), 0);
     snprintf(spec, sizeof(spec), "%d", isolated.holder);
     int fd = netns_open(spec, NULL, NULL);
     assert_true(fd >= 0);
@@ -244,7 +244,7 @@ static void start_fails(char *name, int code, const char *text)
     struct peer_error error = {0};
     int status, fds = count_fds();
 
-    assert_int_equal(netns_isolate(argv, NETNS_STDIO_SHARED, &isolated, NULL), 0);
+    assert_int_equal(isolate(argv, &isolated, NULL), 0);
     assert_int_equal(netns_isolate_start(&isolated, &error), -code);
     assert_int_equal(error.code, code);
     assert_text(&error, text);
@@ -304,7 +304,7 @@ static void start_without_program_or_twice_is_refused(void **state)
     struct peer_error error = {0};
 
     (void)state;
-    assert_int_equal(netns_isolate(nothing, NETNS_STDIO_SHARED, &isolated, NULL), 0);
+    assert_int_equal(isolate(nothing, &isolated, NULL), 0);
     assert_int_equal(netns_isolate_start(&isolated, &error), -EINVAL);
     assert_string_equal(error.text, "there is no program to start");
     netns_isolate_end(&isolated, 0);
@@ -562,7 +562,7 @@ static struct refusal refusal_after(int (*forbid)(void))
         int fds = count_fds();
         if (forbid() < 0)
             _exit(EXIT_FAILURE);
-        refusal.status = netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, &refusal.error);
+        refusal.status = isolate(NULL, &isolated, &refusal.error);
         if (count_fds() != fds || waitpid(-1, NULL, 0) >= 0)
             _exit(EXIT_FAILURE);
         _exit(write(ends[1], &refusal, sizeof(refusal)) == sizeof(refusal) ? 0 : 1);
@@ -636,7 +636,7 @@ static void skip_where_refused(void)
     struct netns_isolated isolated;
     struct peer_error error;
 
-    if (netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, &error) == 0) {
+    if (isolate(NULL, &isolated, &error) == 0) {
         netns_isolate_end(&isolated, 0);
         return;
     }

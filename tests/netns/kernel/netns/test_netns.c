@@ -245,7 +245,7 @@ static int make_foreign(void **state)
     static struct netns_isolated isolated;
     struct peer_error error;
 
-    if (netns_isolate(NULL, NETNS_STDIO_SHARED, &isolated, &error) < 0) {
+    if (netns_isolate(&(struct netns_isolate_config){.argv = NULL}, &isolated, &error) < 0) {
         fprintf(stderr, "%s\n", error.text);
         return -1;
     }
