@@ -5,22 +5,14 @@
  * Wires: when a link is impaired every frame is cut to real size first and goes through the wire of
  * its peer, in both directions; else frames go straight.
  *
- * The receive buffer is one large frame that is filled again and again, so that it stays warm: short
- * frames are copied out of it, and only a long one keeps it. All short ones that are there are read
- * before the first is worked on, since the kernel's reading, the stack and the kernel's receive path
- * behind each write need more code than the caches hold at once; a long one is worked on when it is
- * read. A large stack has its memory for them fetched meanwhile, see stack/prefetch.c.
- *
  * Time: a frame keeps the time at which it was read, and one that is sent has the time at which it
  * is written, read for each, since the kernel works on the one before for longer than all else
  * takes. Latencies and captures tell these times. The present never goes back, also while frames
  * that were read earlier wait their turn.
  */
-#include "engine/engine.h"
+#include "engine/internal.h"
 
 #include "base/macro.h"
-#include "engine/capture.h"
-#include "packet/parse.h"
 #include "packet/segment.h"
 #include "stack/stack.h"
 
@@ -29,44 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUND_FRAMES = 64, ROUNDS = 64, TIMERS_AT_ONCE = 1024 };
+enum { ROUNDS = 64, TIMERS_AT_ONCE = 1024 };
 /* How often somebody busy looks at what is watched; in a loop of others, that is woken by it. */
 #define LOOK_NS        (20 * NS_PER_MS)
 #define LOOK_OTHERS_NS NS_PER_MS
 
-struct watch {
-    int fd;
-    int (*look)(void *user);
-    void *user;
-};
-
-struct engine {
-    struct device *device;
-    struct capture capture;
-    struct frame_pool frames;
-    struct timers timers;
-    struct stack *stack;
-    struct flows flows;
-    bool real_size;
-    struct wires *wires;
-    uint64_t seed;
-    const struct addr_set *peers;
-    uint64_t sender; /* of what is being split for its wire */
-    bool clocked;    /* reads the clock itself */
-    bool touched;    /* something is to be done at once */
-    struct waiter waiter;
-    struct watch watches[WAIT_WATCHED_MAX];
-    int watch_count;
-    uint64_t look_ns; /* when to look at them */
-    uint64_t now_ns;
-    struct flow *(*accept)(void *user, struct stack_listener *listener,
-                           const struct stack_tuple *tuple);
-    void (*ping)(void *user, const struct stack_icmp *icmp);
-    void *user;
-    struct engine_stats stats;
-};
-
-static uint64_t clock_ns(clockid_t clock)
+uint64_t engine_clock_ns(clockid_t clock)
 {
     struct timespec now;
 
@@ -74,7 +34,7 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-static void set_now(struct engine *engine, uint64_t now_ns)
+void engine_set_now(struct engine *engine, uint64_t now_ns)
 {
     engine->now_ns = now_ns;
     stack_set_now(engine->stack, now_ns);
@@ -83,16 +43,15 @@ static void set_now(struct engine *engine, uint64_t now_ns)
 
 /* ---- frames out ---- */
 
-/* Time as it is now. */
-static void refresh_now(struct engine *engine)
+void engine_refresh_now(struct engine *engine)
 {
     if (engine->clocked)
-        set_now(engine, clock_ns(CLOCK_MONOTONIC));
+        engine_set_now(engine, engine_clock_ns(CLOCK_MONOTONIC));
 }
 
 static void send_frame(struct engine *engine, const struct frame_parts *parts, const char *comment)
 {
-    refresh_now(engine);
+    engine_refresh_now(engine);
     if (!engine->flows.sent_ns)
         engine->flows.sent_ns = engine->now_ns;
     capture_frame(&engine->capture, engine->now_ns, PCAPNG_INBOUND, parts, comment);
@@ -117,19 +76,21 @@ static void send_by_wire(void *user, struct frame *frame)
     wires_send(engine->wires, engine->sender, LINK_UPLINK, frame, engine->now_ns);
 }
 
+void engine_send(struct engine *engine, uint64_t peer, const struct frame_parts *parts)
+{
+    if (engine->wires || engine->real_size) {
+        engine->sender = peer;
+        (void)segment_split(parts, engine->device->layer, &engine->frames,
+                            engine->wires ? send_by_wire : send_real_size, engine);
+    } else {
+        send_frame(engine, parts, NULL);
+    }
+}
+
 static void on_output(void *user, uint64_t peer, const struct iovec *iov, int count,
                       const struct frame_offload *offload)
 {
-    struct engine *engine = user;
-    const struct frame_parts parts = {iov, count, offload};
-
-    if (engine->wires || engine->real_size) {
-        engine->sender = peer;
-        (void)segment_split(&parts, engine->device->layer, &engine->frames,
-                            engine->wires ? send_by_wire : send_real_size, engine);
-    } else {
-        send_frame(engine, &parts, NULL);
-    }
+    engine_send(user, peer, &(struct frame_parts){iov, count, offload});
 }
 
 /* ---- wires ---- */
@@ -147,7 +108,7 @@ static void on_arrive(void *user, enum link_direction direction, struct frame *f
         return;
     }
     capture_frame(&engine->capture, engine->now_ns, PCAPNG_OUTBOUND, &parts, comment);
-    stack_input(engine->stack, frame, engine->now_ns);
+    receive_frame(engine, frame, engine->now_ns);
 }
 
 /* It is in the capture all the same: that is where one looks for it. */
@@ -288,7 +249,7 @@ static int make_stack(struct engine *engine, const struct engine_config *config)
         .timers = &engine->timers,
         .seed = config->seed,
         .now_ns = engine->now_ns,
-        .utc_ahead_ns = engine->clocked ? clock_ns(CLOCK_REALTIME) - engine->now_ns : 0,
+        .utc_ahead_ns = engine->clocked ? engine_clock_ns(CLOCK_REALTIME) - engine->now_ns : 0,
         .max_conns = config->max_flows,
     };
     return stack_new(&stack, &engine->stack);
@@ -310,7 +271,7 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine)
     engine->user = config->user;
     engine->clocked = device_fd(engine->device) >= 0;
     waiter_init(&engine->waiter, device_fd(engine->device));
-    engine->now_ns = engine->clocked ? clock_ns(CLOCK_MONOTONIC) : config->now_ns;
+    engine->now_ns = engine->clocked ? engine_clock_ns(CLOCK_MONOTONIC) : config->now_ns;
     engine->seed = config->seed;
     engine->peers = config->peers;
     frame_pool_init(&engine->frames);
@@ -329,7 +290,7 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine)
         return status;
     }
     flows_init(&engine->flows, engine->stack, &engine->timers);
-    set_now(engine, engine->now_ns);
+    engine_set_now(engine, engine->now_ns);
     if (engine->clocked)
         capture_set_wall(&engine->capture, engine->now_ns);
     *ret_engine = engine;
@@ -356,160 +317,11 @@ struct engine *engine_free(struct engine *engine)
 
 /* ---- the iteration ---- */
 
-static void receive_by_wire(void *user, struct frame *frame)
+static int move_transit(struct engine *engine, int frames)
 {
-    struct engine *engine = user;
+    int moved = engine->transit.move(engine->transit.user);
 
-    wires_send(engine->wires, engine->sender, LINK_DOWNLINK, frame, engine->now_ns);
-}
-
-/* Whose wire? Frames for nobody go straight, and are ignored by the stack. */
-static bool goes_by_wire(struct engine *engine, const struct frame *frame)
-{
-    struct packet packet;
-    int64_t peer;
-
-    if (!engine->wires ||
-        packet_parse(frame->data, frame->len, engine->device->layer, &packet) < 0 ||
-        packet.kind == PACKET_OTHER)
-        return false;
-    peer = addr_set_find(engine->peers, &packet.dst);
-    engine->sender = (uint64_t)peer;
-    return peer >= 0;
-}
-
-static void count_frame(struct engine *engine, const struct frame *frame)
-{
-    engine->stats.frames_received++;
-    engine->stats.bytes_received += frame->len;
-}
-
-/* A frame that goes to the stack as it is. */
-static void note_frame(struct engine *engine, const struct frame *frame, uint64_t read_ns)
-{
-    struct iovec part;
-    const struct frame_parts parts = frame_whole(frame, &part);
-
-    count_frame(engine, frame);
-    capture_frame(&engine->capture, read_ns, PCAPNG_OUTBOUND, &parts, NULL);
-}
-
-static void take_frame(struct engine *engine, struct frame *frame)
-{
-    if (goes_by_wire(engine, frame)) {
-        struct iovec part;
-        const struct frame_parts parts = frame_whole(frame, &part);
-
-        count_frame(engine, frame);
-        (void)segment_split(&parts, engine->device->layer, &engine->frames, receive_by_wire, engine);
-        frame_put(frame);
-        return;
-    }
-    note_frame(engine, frame, engine->now_ns);
-    stack_input(engine->stack, frame, engine->now_ns);
-    (void)stack_deliver_opened(engine->stack);
-}
-
-/* Frames that were read and wait their turn. */
-struct batch {
-    struct {
-        struct frame *frame;
-        uint64_t read_ns;
-        uint32_t hash; /* for stack_prefetch */
-    } items[ROUND_FRAMES];
-    int count;
-};
-
-/* Returns the buffer for the next one, NULL: this one keeps it, and the batch is complete. */
-static struct frame *batch_add(struct engine *engine, struct batch *batch, struct frame *frame)
-{
-    const uint64_t read_ns = engine->clocked ? clock_ns(CLOCK_MONOTONIC) : engine->now_ns;
-    struct frame *copy = frame_copy_small(frame), *kept = copy ? copy : frame;
-
-    note_frame(engine, kept, read_ns);
-    batch->items[batch->count].frame = kept;
-    batch->items[batch->count].read_ns = read_ns;
-    batch->items[batch->count++].hash = 0;
-    return copy ? frame : NULL;
-}
-
-/* Returns 1, 0 when there are no more, or -errno. */
-static int batch_read(struct engine *engine, struct batch *batch)
-{
-    struct frame *frame = frame_get(&engine->frames, FRAME_LARGE_BYTES);
-    int status = frame ? 1 : -ENOMEM;
-
-    while (frame && batch->count < ROUND_FRAMES &&
-           (status = device_recv(engine->device, frame)) > 0)
-        frame = batch_add(engine, batch, frame);
-    frame_put(frame);
-    return status;
-}
-
-/* The memory for frame `i` is needed next. */
-static void look_ahead(struct engine *engine, struct batch *batch, int i)
-{
-    for (int step = STACK_PREFETCH_STEPS; step >= 0; step--) {
-        const int at = i + 1 + STACK_PREFETCH_STEPS - step;
-        if (at < 0 || at >= batch->count)
-            continue;
-        if (step == 0)
-            batch->items[at].hash = stack_prefetch_begin(engine->stack, batch->items[at].frame);
-        else
-            stack_prefetch(engine->stack, batch->items[at].hash, step);
-    }
-}
-
-static void batch_work(struct engine *engine, struct batch *batch)
-{
-    const bool large = stack_is_large(engine->stack);
-
-    for (int i = -STACK_PREFETCH_STEPS - 1; large && i < 0; i++)
-        look_ahead(engine, batch, i);
-    for (int i = 0; i < batch->count; i++) {
-        if (large)
-            look_ahead(engine, batch, i);
-        const uint64_t read_ns = batch->items[i].read_ns;
-        set_now(engine, MAX(read_ns, engine->now_ns));
-        stack_input(engine->stack, batch->items[i].frame, read_ns);
-        (void)stack_deliver_opened(engine->stack);
-    }
-}
-
-/* One frame, by its wire. Returns 1, 0 when there is none, or -errno. */
-static int read_by_wire(struct engine *engine)
-{
-    struct frame *frame = frame_get(&engine->frames, FRAME_LARGE_BYTES);
-    if (!frame)
-        return -ENOMEM;
-    int status = device_recv(engine->device, frame);
-    if (status <= 0) {
-        frame_put(frame);
-        return status;
-    }
-    refresh_now(engine);
-    take_frame(engine, frame);
-    return 1;
-}
-
-/* Reads some ROUND_FRAMES; returns how many or -errno. */
-static int read_frames(struct engine *engine)
-{
-    struct batch batch;
-    int count = 0, status = 1;
-
-    while (status > 0 && count < ROUND_FRAMES) {
-        if (engine->wires) {
-            status = read_by_wire(engine);
-            count += status > 0;
-        } else {
-            batch.count = 0;
-            status = batch_read(engine, &batch);
-            batch_work(engine, &batch);
-            count += batch.count;
-        }
-    }
-    return status < 0 ? status : count;
+    return moved < 0 ? moved : frames + moved;
 }
 
 static int iterate(struct engine *engine)
@@ -519,8 +331,10 @@ static int iterate(struct engine *engine)
     if (engine->clocked)
         capture_set_wall(&engine->capture, engine->now_ns);
     for (int round = 0; round < ROUNDS; round++) {
-        frames = read_frames(engine);
-        refresh_now(engine);
+        frames = receive_frames(engine);
+        engine_refresh_now(engine);
+        if (engine->transit.move && frames >= 0)
+            frames = move_transit(engine, frames);
         int fired = timers_run(&engine->timers, engine->now_ns, TIMERS_AT_ONCE);
         int delivered = stack_deliver(engine->stack);
         flows_reap(&engine->flows);
@@ -536,7 +350,7 @@ static int iterate(struct engine *engine)
 
 int engine_step(struct engine *engine, uint64_t now_ns)
 {
-    set_now(engine, now_ns);
+    engine_set_now(engine, now_ns);
     return iterate(engine);
 }
 
@@ -599,7 +413,7 @@ int engine_dispatch(struct engine *engine)
 {
     engine->touched = false;
     waiter_clear(&engine->waiter);
-    set_now(engine, clock_ns(CLOCK_MONOTONIC));
+    engine_set_now(engine, engine_clock_ns(CLOCK_MONOTONIC));
     int status = 0;
     if (engine->waiter.news || engine->now_ns >= engine->look_ns)
         status = look_at_watches(engine);
@@ -627,11 +441,20 @@ static uint64_t idle_ns(struct engine *engine, uint64_t now_ns, uint64_t most_ns
 
 int engine_wait(struct engine *engine, struct pollfd *fds, size_t count, uint64_t timeout_ns)
 {
-    uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+    uint64_t now_ns = engine_clock_ns(CLOCK_MONOTONIC);
     int status =
         waiter_wait(&engine->waiter, fds, count, now_ns, idle_ns(engine, now_ns, timeout_ns));
 
     return status < 0 ? status : engine_dispatch(engine);
+}
+
+int engine_set_transit(struct engine *engine, const struct engine_transit *transit)
+{
+    int status = waiter_add_device(&engine->waiter, transit->fd);
+
+    if (status == 0)
+        engine->transit = *transit;
+    return status;
 }
 
 int engine_fd(struct engine *engine)
@@ -655,7 +478,7 @@ uint64_t engine_now_ns(const struct engine *engine)
 
 uint64_t engine_now_fresh_ns(struct engine *engine)
 {
-    refresh_now(engine);
+    engine_refresh_now(engine);
     return engine->now_ns;
 }
 
@@ -672,6 +495,11 @@ struct stack *engine_stack(struct engine *engine)
 struct flows *engine_flows(struct engine *engine)
 {
     return &engine->flows;
+}
+
+struct frame_pool *engine_frames(struct engine *engine)
+{
+    return &engine->frames;
 }
 
 struct timers *engine_timers(struct engine *engine)

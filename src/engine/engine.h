@@ -88,6 +88,27 @@ int engine_step(struct engine *engine, uint64_t now_ns);
 /** When the next timer is due, or TIMER_NEVER. */
 uint64_t engine_next_ns(struct engine *engine);
 
+/**
+ * Transit: who moves packets of other devices to and from peers' addresses, past the stack. Frames
+ * for peers are offered to it when they arrive at the end of their link; what it does not take is
+ * the stack's. One in an engine, for its life.
+ */
+struct engine_transit {
+    /** True: it has the frame now. It may send. */
+    bool (*arrive)(void *user, struct frame *frame);
+    /** Moves what has come by the other devices, some ROUND_FRAMES of it: how many, or -errno, which
+     *  the iteration returns. Called in each round of an iteration. */
+    int (*move)(void *user);
+    void *user;
+    int fd; /* waited for as the device is: readable when `move` has something to do */
+};
+int engine_set_transit(struct engine *engine, const struct engine_transit *transit);
+/** Sends a frame of a peer as the stack's are sent: by its link, cut to real size where that has to
+ *  be, and through the capture. */
+void engine_send(struct engine *engine, uint64_t peer, const struct frame_parts *parts);
+/** For frames that are read from elsewhere. */
+struct frame_pool *engine_frames(struct engine *engine);
+
 /** The wires, made when they are first asked for: from then on frames are split to real size. NULL
  *  without memory. */
 struct wires *engine_wires(struct engine *engine);

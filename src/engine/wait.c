@@ -30,7 +30,7 @@ enum { SHORT_WAITS = 4 };          /* in a row: it is worth while to spin */
 void waiter_init(struct waiter *waiter, int device_fd)
 {
     *waiter = (struct waiter){
-        .device_fd = device_fd, .epoll_fd = -1, .timer_fd = -1, .timer_set_ns = TIMER_NEVER};
+        .device_fds = {device_fd, -1}, .epoll_fd = -1, .timer_fd = -1, .timer_set_ns = TIMER_NEVER};
 }
 
 void waiter_done(struct waiter *waiter)
@@ -72,7 +72,7 @@ static int spin(struct pollfd *fds, size_t count, uint64_t until_ns)
     return ready;
 }
 
-/* The device is the first of `fds`; behind `count` there are `watched_count` more, to sleep with.
+/* The devices are the first of `fds`; behind `count` there are `watched_count` more, to sleep with.
    Returns as poll(2). */
 static int wait_for(struct waiter *waiter, struct pollfd *fds, size_t count, uint64_t now_ns,
                     uint64_t delay_ns)
@@ -89,7 +89,7 @@ static int wait_for(struct waiter *waiter, struct pollfd *fds, size_t count, uin
             delay_ns -= SPIN_NS;
     }
     int ready = sleep_for(fds, count + (size_t)waiter->watched_count, delay_ns);
-    if (!spins && delay_ns > 0 && ready > 0 && fds[0].revents)
+    if (!spins && delay_ns > 0 && ready > 0 && (fds[0].revents || fds[1].revents))
         waiter->short_waits = clock_now_ns() - now_ns < SHORT_NS ? waiter->short_waits + 1 : 0;
     return ready;
 }
@@ -97,18 +97,20 @@ static int wait_for(struct waiter *waiter, struct pollfd *fds, size_t count, uin
 int waiter_wait(struct waiter *waiter, struct pollfd *fds, size_t count, uint64_t now_ns,
                 uint64_t delay_ns)
 {
-    struct pollfd all[1 + WAIT_FDS_MAX + WAIT_WATCHED_MAX] = {{.fd = waiter->device_fd, .events = POLLIN}};
+    struct pollfd all[WAIT_DEVICES + WAIT_FDS_MAX + WAIT_WATCHED_MAX];
 
     assert(count <= WAIT_FDS_MAX);
+    for (int i = 0; i < WAIT_DEVICES; i++) /* the kernel passes over -1 */
+        all[i] = (struct pollfd){.fd = waiter->device_fds[i], .events = POLLIN};
     if (count)
-        memcpy(all + 1, fds, count * sizeof(*fds));
-    struct pollfd *watched = all + 1 + count;
+        memcpy(all + WAIT_DEVICES, fds, count * sizeof(*fds));
+    struct pollfd *watched = all + WAIT_DEVICES + count;
     for (int i = 0; i < waiter->watched_count; i++)
         watched[i] = waiter->watched[i];
-    int ready = wait_for(waiter, all, 1 + count, now_ns, delay_ns);
+    int ready = wait_for(waiter, all, WAIT_DEVICES + count, now_ns, delay_ns);
     int code = errno;
     for (size_t i = 0; i < count; i++)
-        fds[i].revents = (short)(ready > 0 ? all[1 + i].revents : 0);
+        fds[i].revents = (short)(ready > 0 ? all[WAIT_DEVICES + i].revents : 0);
     for (int i = 0; ready > 0 && i < waiter->watched_count; i++)
         waiter->news |= watched[i].revents != 0;
     return ready < 0 ? -code : 0;
@@ -121,6 +123,15 @@ static int add_to_epoll(const struct waiter *waiter, int fd)
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 
     return epoll_ctl(waiter->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+int waiter_add_device(struct waiter *waiter, int fd)
+{
+    assert(waiter->device_fds[1] < 0);
+    if (waiter->epoll_fd >= 0 && add_to_epoll(waiter, fd) < 0)
+        return -errno;
+    waiter->device_fds[1] = fd;
+    return 0;
 }
 
 int waiter_watch(struct waiter *waiter, int fd)
@@ -145,9 +156,13 @@ void waiter_unwatch(struct waiter *waiter, int fd)
     }
 }
 
-/* What was watched before there was an epoll. */
-static int add_watched(const struct waiter *waiter)
+/* What was waited for before there was an epoll. */
+static int add_earlier(const struct waiter *waiter)
 {
+    for (int i = 0; i < WAIT_DEVICES; i++) {
+        if (waiter->device_fds[i] >= 0 && add_to_epoll(waiter, waiter->device_fds[i]) < 0)
+            return -1;
+    }
     for (int i = 0; i < waiter->watched_count; i++) {
         if (add_to_epoll(waiter, waiter->watched[i].fd) < 0)
             return -1;
@@ -163,8 +178,7 @@ int waiter_fd(struct waiter *waiter)
     waiter->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (waiter->epoll_fd < 0 || waiter->timer_fd < 0 ||
         add_to_epoll(waiter, waiter->timer_fd) < 0 ||
-        add_watched(waiter) < 0 ||
-        (waiter->device_fd >= 0 && add_to_epoll(waiter, waiter->device_fd) < 0)) {
+        add_earlier(waiter) < 0) {
         int code = errno;
         waiter_done(waiter);
         return -code;

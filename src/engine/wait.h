@@ -7,11 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WAIT_FDS_MAX = 7, WAIT_WATCHED_MAX = 4 };
+enum { WAIT_DEVICES = 2, WAIT_FDS_MAX = 7, WAIT_WATCHED_MAX = 4 };
 
 /** How the engine waits for its device, and lets others wait for it. See wait.c. */
 struct waiter {
-    int device_fd; /* -1: a device of tests, which nobody waits for */
+    int device_fds[WAIT_DEVICES]; /* -1: none, or a device of tests, which nobody waits for */
     int short_waits;
     uint64_t spun_ns; /* looked in vain, in all: time of the processor that nobody needed */
     struct pollfd watched[WAIT_WATCHED_MAX]; /* see waiter_watch */
@@ -23,6 +23,8 @@ struct waiter {
 
 void waiter_init(struct waiter *waiter, int device_fd);
 void waiter_done(struct waiter *waiter);
+/** One more that is waited for like the device. -errno. */
+int waiter_add_device(struct waiter *waiter, int fd);
 /**
  * Waits until the device or one of `fds` (at most WAIT_FDS_MAX) is ready, as poll(2) says in their
  * `revents`, or `delay_ns` after `now_ns`; UINT64_MAX: for ever. 0 or -errno (then all `revents`
