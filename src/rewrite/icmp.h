@@ -14,6 +14,7 @@ enum {
     ICMP4_TIME_EXCEEDED = 11,
     ICMP4_PARAMETER = 12,
     ICMP6_UNREACHABLE = 1,
+    ICMP6_TOO_BIG = 2,
     ICMP6_PARAMETER = 4,
     ICMP6_FIRST_INFORMATION = 128, /* below are the errors */
     ICMP6_ECHO = 128,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The answer to a packet that may not go where it wants to. It looks as if the destination had sent
- * it: a router's address there is none. Of the packet as much is quoted as fits into the 576 or 1280
- * bytes that every host takes.
+ * The answer to a packet that may not go where it wants to, or does not fit there. It looks as if the
+ * destination had sent it: a router's address there is none. Of the packet as much is quoted as fits
+ * into the 576 or 1280 bytes that every host takes.
  */
 #include "rewrite/icmp.h"
 #include "rewrite/rewrite.h"
@@ -14,8 +14,14 @@
 #include <netinet/in.h>
 
 enum { LONGEST4 = 576, LONGEST6 = 1280 };
-enum { CODE4_PROHIBITED = 13, CODE6_PROHIBITED = 1 };
+enum { CODE4_PROHIBITED = 13, CODE4_TOO_BIG = 4, CODE6_PROHIBITED = 1 };
 enum { TOS_CONTROL = 0xc0, TTL4 = 64, HOPS6 = 255 };
+
+/* What the error says, in the words of each version. */
+struct message {
+    uint8_t type4, code4, type6, code6;
+    uint32_t rest; /* of the header */
+};
 
 static bool is_broadcast(const struct peer_addr *addr)
 {
@@ -52,7 +58,8 @@ static bool may_answer(const uint8_t *packet, size_t len, struct packet *parsed)
            !icmp_is_error(parsed->ip_version, packet[parsed->transport_at]);
 }
 
-static size_t answer4(const struct packet *parsed, size_t quoted, uint8_t *ip)
+static size_t answer4(const struct packet *parsed, const struct message *message, size_t quoted,
+                      uint8_t *ip)
 {
     size_t len = IP4_HEADER + ICMP_HEADER + quoted;
     uint8_t *icmp = ip + IP4_HEADER;
@@ -65,14 +72,16 @@ static size_t answer4(const struct packet *parsed, size_t quoted, uint8_t *ip)
     memcpy(ip + 12, parsed->dst.bytes, 4);
     memcpy(ip + 16, parsed->src.bytes, 4);
     put_checksum(ip + 10, checksum_finish(checksum_add(0, ip, IP4_HEADER)));
-    icmp[0] = ICMP4_UNREACHABLE;
-    icmp[1] = CODE4_PROHIBITED;
+    icmp[0] = message->type4;
+    icmp[1] = message->code4;
+    put32(icmp + 4, message->rest);
     put_checksum(icmp + ICMP_CHECKSUM_AT,
                  checksum_finish(checksum_add(0, icmp, ICMP_HEADER + quoted)));
     return len;
 }
 
-static size_t answer6(const struct packet *parsed, size_t quoted, uint8_t *ip)
+static size_t answer6(const struct packet *parsed, const struct message *message, size_t quoted,
+                      uint8_t *ip)
 {
     uint32_t icmp_len = ICMP_HEADER + (uint32_t)quoted;
     uint8_t *icmp = ip + IP6_HEADER;
@@ -83,14 +92,16 @@ static size_t answer6(const struct packet *parsed, size_t quoted, uint8_t *ip)
     ip[7] = HOPS6;
     memcpy(ip + 8, parsed->dst.bytes, 16);
     memcpy(ip + 24, parsed->src.bytes, 16);
-    icmp[0] = ICMP6_UNREACHABLE;
-    icmp[1] = CODE6_PROHIBITED;
+    icmp[0] = message->type6;
+    icmp[1] = message->code6;
+    put32(icmp + 4, message->rest);
     uint64_t sum = checksum_pseudo(&parsed->dst, &parsed->src, IPPROTO_ICMPV6, icmp_len);
     put_checksum(icmp + ICMP_CHECKSUM_AT, checksum_finish(checksum_add(sum, icmp, icmp_len)));
     return IP6_HEADER + (size_t)icmp_len;
 }
 
-size_t rewrite_prohibit(const uint8_t *packet, size_t len, uint8_t *buf, size_t room)
+static size_t answer(const uint8_t *packet, size_t len, const struct message *message, uint8_t *buf,
+                     size_t room)
 {
     struct packet parsed;
 
@@ -105,5 +116,21 @@ size_t rewrite_prohibit(const uint8_t *packet, size_t len, uint8_t *buf, size_t 
 
     memset(buf, 0, headers);
     memcpy(buf + headers, packet, quoted);
-    return parsed.ip_version == 4 ? answer4(&parsed, quoted, buf) : answer6(&parsed, quoted, buf);
+    return parsed.ip_version == 4 ? answer4(&parsed, message, quoted, buf)
+                                  : answer6(&parsed, message, quoted, buf);
+}
+
+size_t rewrite_prohibit(const uint8_t *packet, size_t len, uint8_t *buf, size_t room)
+{
+    static const struct message message = {ICMP4_UNREACHABLE, CODE4_PROHIBITED, ICMP6_UNREACHABLE,
+                                           CODE6_PROHIBITED, 0};
+
+    return answer(packet, len, &message, buf, room);
+}
+
+size_t rewrite_too_big(const uint8_t *packet, size_t len, uint16_t mtu, uint8_t *buf, size_t room)
+{
+    const struct message message = {ICMP4_UNREACHABLE, CODE4_TOO_BIG, ICMP6_TOO_BIG, 0, mtu};
+
+    return answer(packet, len, &message, buf, room);
 }

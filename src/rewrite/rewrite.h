@@ -192,5 +192,8 @@ void rewrite_get_stats(const struct rewrite *rewrite, struct rewrite_stats *ret_
  * fragment that is not the first, to or from a multicast address...).
  */
 size_t rewrite_prohibit(const uint8_t *packet, size_t len, uint8_t *buf, size_t room);
+/** Likewise "fragmentation needed" or "packet too big": the next network takes `mtu` bytes (RFC 1191 4,
+ *  RFC 4443 3.2). */
+size_t rewrite_too_big(const uint8_t *packet, size_t len, uint16_t mtu, uint8_t *buf, size_t room);
 
 #endif
