@@ -450,10 +450,12 @@ int engine_wait(struct engine *engine, struct pollfd *fds, size_t count, uint64_
 
 int engine_set_transit(struct engine *engine, const struct engine_transit *transit)
 {
-    int status = waiter_add_device(&engine->waiter, transit->fd);
+    static const struct engine_transit none = {.fd = -1};
+    const struct engine_transit *next = transit ? transit : &none;
+    int status = waiter_set_second(&engine->waiter, next->fd);
 
     if (status == 0)
-        engine->transit = *transit;
+        engine->transit = *next;
     return status;
 }
 

@@ -102,6 +102,7 @@ struct engine_transit {
     void *user;
     int fd; /* waited for as the device is: readable when `move` has something to do */
 };
+/** NULL: none any more. 0 or -errno. */
 int engine_set_transit(struct engine *engine, const struct engine_transit *transit);
 /** Sends a frame of a peer as the stack's are sent: by its link, cut to real size where that has to
  *  be, and through the capture. */

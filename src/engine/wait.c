@@ -125,11 +125,12 @@ static int add_to_epoll(const struct waiter *waiter, int fd)
     return epoll_ctl(waiter->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-int waiter_add_device(struct waiter *waiter, int fd)
+int waiter_set_second(struct waiter *waiter, int fd)
 {
-    assert(waiter->device_fds[1] < 0);
-    if (waiter->epoll_fd >= 0 && add_to_epoll(waiter, fd) < 0)
+    if (waiter->epoll_fd >= 0 && fd >= 0 && add_to_epoll(waiter, fd) < 0)
         return -errno;
+    if (waiter->epoll_fd >= 0 && waiter->device_fds[1] >= 0)
+        (void)epoll_ctl(waiter->epoll_fd, EPOLL_CTL_DEL, waiter->device_fds[1], NULL);
     waiter->device_fds[1] = fd;
     return 0;
 }

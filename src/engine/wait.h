@@ -23,8 +23,8 @@ struct waiter {
 
 void waiter_init(struct waiter *waiter, int device_fd);
 void waiter_done(struct waiter *waiter);
-/** One more that is waited for like the device. -errno. */
-int waiter_add_device(struct waiter *waiter, int fd);
+/** One more that is waited for like the device; -1: none any more. 0 or -errno. */
+int waiter_set_second(struct waiter *waiter, int fd);
 /**
  * Waits until the device or one of `fds` (at most WAIT_FDS_MAX) is ready, as poll(2) says in their
  * `revents`, or `delay_ns` after `now_ns`; UINT64_MAX: for ever. 0 or -errno (then all `revents`
