@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef EXEC_BITS_H
+#define EXEC_BITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** A set of small numbers. Zeroed: empty. */
+struct bits {
+    uint8_t *bytes;
+    uint64_t room, count; /* `room` in bits */
+};
+/** True: it was not in the set. Without memory it is not in it afterwards either. */
+bool bits_add(struct bits *bits, uint64_t number);
+void bits_remove(struct bits *bits, uint64_t number);
+bool bits_have(const struct bits *bits, uint64_t number);
+void bits_done(struct bits *bits);
+
+#endif
