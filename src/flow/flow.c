@@ -14,6 +14,7 @@
 #include "flow/filter.h"
 
 #include "base/macro.h"
+#include "flow/proxy_header.h"
 #include "stack/stack.h"
 
 #include <assert.h>
@@ -173,6 +174,13 @@ void flows_done(struct flows *flows)
     flows_reap(flows);
 }
 
+/* The owner has had the time to write something that it rides with. */
+static void let_introduction_leave(struct flow *flow)
+{
+    if (flow->introduced)
+        (void)stack_tcp_write(flow->flows->stack, &flow->conn, NULL, 0, 0);
+}
+
 static void deadline_fire(struct timer *timer, uint64_t now_ns)
 {
     struct flow *flow = list_entry(timer, struct flow, deadline);
@@ -180,8 +188,10 @@ static void deadline_fire(struct timer *timer, uint64_t now_ns)
     (void)now_ns;
     const struct flow_filter *filter = flow_filter(flow);
     bool opening = flow->state < FLOW_ENDED && filter && filter->opening;
-    if (flow->state != FLOW_CONNECTING && !opening)
+    if (flow->state != FLOW_CONNECTING && !opening) {
+        let_introduction_leave(flow);
         return;
+    }
     stack_abort(flow->flows->stack, &flow->conn, true);
     /* A router may have said why. */
     flow->conn.end = flow->conn.icmp_type ? PEER_END_UNREACHABLE : PEER_END_TIMEOUT;
@@ -222,12 +232,43 @@ int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
     return status;
 }
 
-/* What an event does to the state, in the order of the bits. */
-static void flow_advance(struct flow *flow, unsigned events)
+/* ---- the PROXY header ---- */
+
+void flow_introduce(struct flow *flow, uint8_t version)
+{
+    flow->introduces = version;
+}
+
+/* Nothing is queued yet, and for that each connection has room (stack/limits.h): the header fits, or
+   there is no memory, and without it the other side would take our first bytes for one. */
+static unsigned introduce(struct flow *flow)
+{
+    uint8_t header[PROXY_HEADER_MOST];
+    struct stack_tuple tuple;
+
+    if (!stack_conn_tuple(&flow->conn, &tuple))
+        return 0;
+    size_t len = proxy_header_write(flow->introduces, &tuple, header);
+    ssize_t done =
+        stack_tcp_write(flow->flows->stack, &flow->conn, header, len, STACK_WRITE_MORE);
+    if (done != (ssize_t)len) {
+        stack_abort(flow->flows->stack, &flow->conn, true);
+        flow->conn.end = PEER_END_LOCAL;
+        return FLOW_END;
+    }
+    flow->written = len;
+    flow->introduced = (uint8_t)len;
+    return 0;
+}
+
+/* What an event does to the state, in the order of the bits. Returns the events, as they are then. */
+static unsigned flow_advance(struct flow *flow, unsigned events)
 {
     if (events & (FLOW_CONNECTED | FLOW_ACCEPTED) && flow->state == FLOW_CONNECTING) {
         flow->handshake_us = flow->conn.srtt_us;
         flow_set_state(flow, FLOW_OPEN);
+        if (flow->introduces)
+            events |= introduce(flow);
     }
     if (events & FLOW_EOF) {
         if (flow->state == FLOW_OPEN)
@@ -237,13 +278,25 @@ static void flow_advance(struct flow *flow, unsigned events)
     }
     if (events & FLOW_END && flow->state != FLOW_NEW)
         flow_set_state(flow, FLOW_ENDED);
+    return events;
+}
+
+/* The owner is about to hear that the flow is open, or over. */
+static void end_deadline(struct flow *flow, unsigned events)
+{
+    struct flows *flows = flow->flows;
+
+    timer_cancel(flows->timers, &flow->deadline);
+    if (flow->introduced && events & FLOW_CONNECTED && !(events & FLOW_END) &&
+        timer_arm(flows->timers, &flow->deadline, flows->now_ns + FLOW_INTRODUCE_NS) < 0)
+        let_introduction_leave(flow);
 }
 
 void flows_event(struct stack_conn *conn, unsigned events)
 {
     struct flow *flow = (struct flow *)(void *)conn;
 
-    flow_advance(flow, events);
+    events = flow_advance(flow, events);
     if (flow->orphan) {
         if (events & FLOW_READABLE) /* nobody reads: as a closed socket does */
             stack_abort(flow->flows->stack, conn, true);
@@ -256,7 +309,7 @@ void flows_event(struct stack_conn *conn, unsigned events)
     if (flow_filter(flow) && !(events = filter_events(flow, flow_filter(flow), events)))
         return;
     if (events & (FLOW_CONNECTED | FLOW_ACCEPTED | FLOW_END))
-        timer_cancel(flow->flows->timers, &flow->deadline);
+        end_deadline(flow, events);
     flow->ops->event(flow, events);
 }
 

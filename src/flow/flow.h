@@ -83,12 +83,14 @@ struct flow {
     struct flows *flows;
     const struct flow_ops *ops;
     struct list node;         /* of flows->all, then of flows->dead */
-    struct timer deadline;    /* of the handshake */
+    struct timer deadline;    /* of the handshake, then of an introduction */
     struct flow_hooks *hooks; /* NULL for nearly all: a watch, a filter */
     uint64_t opened_ns;       /* when the first SYN left */
     uint32_t handshake_us;    /* SYN to SYN-ACK, rounded up; 0 while unknown */
     uint8_t state;
     bool orphan;                /* flow_free came before the end */
+    uint8_t introduces;         /* see flow_introduce; 0: nearly all */
+    uint8_t introduced;         /* of `written`: what went before the owner's first byte */
     uint64_t written, consumed; /* payload bytes as TCP and UDP carry them: below a filter */
 };
 
@@ -120,6 +122,15 @@ void flow_init_accepted(struct flow *flow, struct flows *flows, const struct flo
  *  NEW. */
 int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
                  uint64_t timeout_ns);
+
+/**
+ * Before flow_connect of a TCP flow: the first that the other side reads is the header of the PROXY
+ * protocol (proxy_header.h; 0: none) with this flow's own addresses. It is queued when the
+ * handshake is done, below a filter and out of reach of manners, and rides with what the owner
+ * writes next, if that comes within FLOW_INTRODUCE_NS.
+ */
+void flow_introduce(struct flow *flow, uint8_t version);
+#define FLOW_INTRODUCE_NS UINT64_C(100000)
 
 /** How flow_write treats the bytes; see stack/conn.h. */
 enum { FLOW_WRITE_STABLE = STACK_WRITE_STABLE, FLOW_WRITE_MORE = STACK_WRITE_MORE };

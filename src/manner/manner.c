@@ -256,7 +256,7 @@ static bool is_due(const struct manner_run *run, unsigned events)
     case MANNER_AT_CONNECTED:
         return open;
     case MANNER_AT_REQUEST:
-        return open && flow->written > 0;
+        return open && flow->written > flow->introduced;
     case MANNER_AT_BYTES:
         return open && flow->written + flow->consumed + flow_raw_unread(flow) >= run->spec.at;
     default:
