@@ -22,13 +22,16 @@ struct peer_connect_config {
     uint16_t to_port;
     uint64_t timeout_ns; /* for the handshake; 0: as the stack's retries end (about 2 minutes) */
     const char *manners; /* how it misbehaves, see peer/manner.h; NULL: not at all */
+    uint8_t proxy_protocol; /* 1, 2: the first that the application reads, before the event
+                             * CONNECTED, is that version's PROXY header with this flow's own
+                             * addresses, the peer's as the source; 0: none. TCP only */
     void *user;          /* handed back by peer_flow_user */
 };
 /**
  * Starts a connection (or makes a UDP flow, which is open at once). The outcome is an event.
  * -EADDRNOTAVAIL: `from` is no peer of this net; -EADDRINUSE: (from, from_port, to, to_port) is in
  * use, or no port is left; -EAFNOSUPPORT: families differ; -ENOSPC: max_flows; -ENOMEM. -EINVAL:
- * see peer_manners_check; -EPERM: a handshake that stays half-open goes to this machine's addresses
+ * see peer_manners_check, or `proxy_protocol` is beyond 2, or with UDP; -EPERM: a handshake that stays half-open goes to this machine's addresses
  * only.
  */
 PEER_EXPORT int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
@@ -110,7 +113,8 @@ struct peer_flow_info {
     uint64_t queued; /* written, not yet acknowledged */
     uint64_t unread; /* received, not yet taken */
     uint64_t retransmits;
-    uint64_t bytes_sent, bytes_received; /* payload acknowledged, payload received in order */
+    uint64_t bytes_sent, bytes_received; /* payload acknowledged (with a PROXY header), payload
+                                          * received in order */
 };
 /** After the end of a flow its addresses and ports are not known any more (family 0). */
 PEER_EXPORT void peer_flow_get_info(const struct peer_flow *flow, struct peer_flow_info *ret_info);

@@ -48,6 +48,8 @@ struct peer_soak_config {
     uint64_t interval_ns;             /* of the series; default 1 s */
     bool keep_intervals;              /* they are in the result too */
     bool close_with_reset;            /* RST instead of FIN */
+    uint8_t proxy_protocol;           /* 1, 2: a PROXY header first, see peer_connect_config; in
+                                       * `bytes_sent`, not in latencies; 0: none */
     uint64_t message_bytes;           /* echo, UDP send and `touch`; default 64 */
     uint64_t touch;     /* idle: once all are open, a message on so many of them; done when the
                          * application's kernel has acknowledged it */

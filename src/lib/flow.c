@@ -5,6 +5,8 @@
  */
 #include "lib/internal.h"
 
+#include "flow/proxy_header.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +82,8 @@ int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
     int status = net_choose_peer(net, &config->from, &tuple.local);
     if (status < 0)
         return status;
+    if (config->proxy_protocol > (config->udp ? 0 : PROXY_HEADER_BINARY))
+        return -EINVAL;
     if (tuple.local.family != config->to.family)
         return -EAFNOSUPPORT;
     struct peer_flow *handle = handle_new(net, NULL, config->user);
@@ -88,6 +92,7 @@ int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
     handle->to = config->to;
 
     flow_init(&handle->flow, engine_flows(net->engine), &ops);
+    flow_introduce(&handle->flow, config->proxy_protocol);
     status = dress(handle, config);
     if (status == 0)
         status = flow_connect(fresh(handle), config->udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple,

@@ -205,6 +205,7 @@ int client_open(struct run *run, struct client **ret_client)
                                 .remote = run->config.to,
                                 .remote_port = run->config.to_port};
     soak->next_peer = (soak->next_peer + 1) % soak->peers->count;
+    flow_introduce(&client->flow, run->config.proxy_protocol);
     int status = share_dress(client);
     if (status == 0)
         status =
@@ -257,6 +258,7 @@ void client_connected(struct client *client)
     bool measured = run_counts(run, client->flow.opened_ns);
 
     run->measure.found.counts.established += measured;
+    run->measure.found.counts.bytes_sent += client->flow.introduced;
     if (measured && !flow_is_udp(&client->flow))
         measure_latency(&run->measure, PEER_HISTOGRAM_HANDSHAKE,
                         (uint64_t)client->flow.handshake_us * NS_PER_US);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/macro.h"
+#include "flow/proxy_header.h"
 #include "soak/pattern.h"
 #include "soak/run.h"
 
@@ -34,6 +35,10 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
         return refuse(error, config->udp ? "this workload needs TCP" : "this workload needs UDP");
     if (config->to.family != peers->family)
         return refuse(error, "the peers and the target are of different families");
+    if (config->proxy_protocol > PROXY_HEADER_BINARY)
+        return refuse(error, "the PROXY protocol has versions 1 and 2");
+    if (config->proxy_protocol && config->udp)
+        return refuse(error, "a PROXY header begins a connection, and UDP has none");
     if (config->rate < 0 || config->connect_rate < 0)
         return refuse(error, "a rate cannot be negative");
     if (config->rate > 0 && ops->kind != PROTOCOL_ASKS)
