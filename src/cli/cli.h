@@ -60,6 +60,7 @@ struct common_options {
     uint64_t mtu, seed;
     bool isolate, allow_forward, allow_loopback, no_offload, frugal, ecn, json, udp;
     int verbose;
+    uint8_t proxy_protocol; /* 1, 2: a PROXY header of that version begins each connection; 0: none */
     uint64_t timeout_ns; /* -w */
     bool help;
     char *const *program; /* after "--", NULL when there is none */
@@ -79,7 +80,7 @@ extern const struct command command_connect, command_listen, command_ping, comma
 
 /** Tables that commands share; each ends with a zeroed entry. */
 extern const struct option_def options_net[], options_manner[], options_udp[], options_ecn[],
-    options_wait[], options_json[], options_verbose[], options_user[], options_help[];
+    options_wait[], options_proxy_protocol[], options_json[], options_verbose[], options_user[], options_help[];
 
 /**
  * Parses argv (argv[0] is the command) into zeroed `options`; arguments are left in argv from
@@ -103,6 +104,9 @@ int give_up_privileges(const struct command *command, const struct common_option
 struct peer_confine_config;
 int choose_privileges(const struct command *command, const struct common_options *common,
                       struct peer_confine_config *ret_config);
+
+/** Of --proxy-protocol, once `common->udp` is known: 0, or STATUS_USAGE after a message. */
+int check_proxy_protocol(const struct command *command, const struct common_options *common);
 
 /* ---- messages ---- */
 

@@ -74,6 +74,25 @@ const struct option_def options_wait[] = {
      option_set_time, FIELD(timeout_ns), .min = 1},
     {0},
 };
+static int set_proxy_protocol(void *options, const struct option_def *option, const char *text,
+                              char why[128])
+{
+    struct common_options *common = options;
+
+    (void)option;
+    if (strcmp(text, "v1") != 0 && strcmp(text, "v2") != 0) {
+        snprintf(why, 128, "is none of v1, v2");
+        return -EINVAL;
+    }
+    common->proxy_protocol = text[1] == '1' ? 1 : 2;
+    return 0;
+}
+
+const struct option_def options_proxy_protocol[] = {
+    {0, "proxy-protocol", "v1|v2", "each connection begins with a PROXY header of its addresses",
+     set_proxy_protocol, .offset = 0},
+    {0},
+};
 const struct option_def options_json[] = {
     {0, "json", NULL, "one JSON document on standard output", option_set_flag, FIELD(json)},
     {0},
@@ -91,6 +110,14 @@ const struct option_def options_help[] = {
     {'h', "help", NULL, "this list", option_set_flag, FIELD(help)},
     {0},
 };
+
+int check_proxy_protocol(const struct command *command, const struct common_options *common)
+{
+    if (!common->proxy_protocol || !common->udp)
+        return 0;
+    return usage_error(command, "--proxy-protocol needs TCP: its header begins a connection, and "
+                                "UDP has none");
+}
 
 /* ---- messages ---- */
 

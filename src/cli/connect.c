@@ -172,6 +172,7 @@ static int talk(struct attempt *attempt, const struct session_config *session, b
         .to_port = attempt->target.port,
         .timeout_ns = options->common.timeout_ns,
         .manners = options->common.manners,
+        .proxy_protocol = options->common.proxy_protocol,
     };
 
     struct peer_flow *flow;
@@ -285,6 +286,8 @@ static int run_connect(void *options, int argc, char **argv)
     int status = parse_target(&command_connect, &connect->common, argc, argv, &target);
     if (status == 0)
         status = check_manners(NULL, &connect->common, PEER_MANNER_CONNECT);
+    if (status == 0)
+        status = check_proxy_protocol(&command_connect, &connect->common);
     if (status != 0)
         return status;
     if (connect->zero && connect->common.udp)
@@ -296,8 +299,8 @@ static int run_connect(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    connect_table, options_udp,    options_ecn,     options_wait,
-    options_net,   options_manner, options_verbose, options_user, options_help, NULL};
+    connect_table,  options_udp,     options_proxy_protocol, options_ecn,  options_wait, options_net,
+    options_manner, options_verbose, options_user,           options_help, NULL};
 const struct command command_connect = {
     .name = "connect",
     .arguments = "HOST PORT [-- PROGRAM ...]",

@@ -306,6 +306,9 @@ static int settle_options(struct soak_options *options)
     status = read_body(options);
     if (status == 0)
         status = check_manners(NULL, &options->common, PEER_MANNER_SOAK);
+    if (status == 0)
+        status = check_proxy_protocol(&command_soak, &options->common);
+    soak->proxy_protocol = options->common.proxy_protocol;
     soak->manners = options->common.manners;
     soak->timeout_ns = options->common.timeout_ns;
     soak->headers = options->headers;
@@ -517,8 +520,8 @@ static int run_soak(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    soak_table,     options_ecn,  options_wait, options_net,
-    options_manner, options_json, options_user, options_help, NULL};
+    soak_table,     options_proxy_protocol, options_ecn,  options_wait, options_net,
+    options_manner, options_json,           options_user, options_help, NULL};
 const struct command command_soak = {
     .name = "soak",
     .arguments = "[TARGET] [-- PROGRAM ...]",

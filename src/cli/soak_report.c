@@ -266,6 +266,10 @@ static void json_add_errors(json_t *document, const struct soak_run *run,
 static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
 {
     json_t *document = json_report("soak", run->net, &run->options->target);
+    const unsigned proxy = run->options->common.proxy_protocol;
+
+    if (proxy)
+        json_object_set_new(document, "proxy_protocol", json_sprintf("v%u", proxy));
 
     json_add_requests(document, run, report);
     if (report->asked_rate > 0)
@@ -497,17 +501,18 @@ static void print_rate(const struct peer_soak_report *report)
 
 static void print_head(const struct soak_run *run)
 {
+    static const char *const proxied[] = {"", " by PROXY v1", " by PROXY v2"};
     struct peer_net_info info;
     char target[PEER_ENDPOINT_TEXT], peer[PEER_ADDR_TEXT];
 
     peer_net_get_info(run->net, &info);
-    printf("%llu flow%s from %llu peer%s (%s%s) to %s, seed %llu\n",
+    printf("%llu flow%s from %llu peer%s (%s%s) to %s%s, seed %llu\n",
            (unsigned long long)run->options->soak.flows + !run->options->soak.flows,
            run->options->soak.flows > 1 ? "s" : "", (unsigned long long)info.peers,
            info.peers == 1 ? "" : "s", peer_addr_format(&info.first_peer, peer),
            info.peers > 1 ? " and on" : "",
            peer_endpoint_format(&run->options->target.addr, run->options->target.port, target),
-           (unsigned long long)info.seed);
+           proxied[run->options->common.proxy_protocol], (unsigned long long)info.seed);
     if (info.neighbours != PEER_NEIGHBOURS_ASK)
         printf("  neighbours: %s\n",
                info.neighbours == PEER_NEIGHBOURS_PERMANENT
