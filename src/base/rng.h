@@ -24,6 +24,7 @@ enum rng_purpose {
     RNG_MANNERS = 0x4D414E4E, /* who misbehaves */
     RNG_TRACE = 0x54524143,   /* the port of the traced packet */
     RNG_LINKS = 0x6C696E6B,   /* their keys, of which each peer's direction has one */
+    RNG_REWRITE = 0x52575254, /* the keys of the tables of address translation, and its ports */
 };
 /**
  * A generator of its own for `purpose`, an enum rng_purpose or, below one of those, any number;
