@@ -76,6 +76,14 @@ int rtnl_addr_each(struct rtnl *rtnl,
 int rtnl_route_add(struct rtnl *rtnl, int ifindex, const struct addr_prefix *prefix,
                    const struct peer_addr *gateway, const struct peer_addr *prefsrc,
                    struct peer_error *error);
+/**
+ * In a namespace of our own: 127.0.0.1 leaves by `ifindex`, from `prefsrc`, and is nobody's address
+ * here any more (nothing can be bound to it); ::1 is taken away. The rest of 127.0.0.0/8 stays, with
+ * 127.0.0.2 on lo.
+ * Answers need route_localnet of that device.
+ */
+int rtnl_localhost_lead(struct rtnl *rtnl, int ifindex, const struct peer_addr *prefsrc,
+                        struct peer_error *error);
 /** A permanent neighbour. Not for TUN. */
 int rtnl_neigh_add(struct rtnl *rtnl, int ifindex, const struct peer_addr *addr,
                    const struct peer_mac *mac, struct peer_error *error);
