@@ -8,7 +8,6 @@
 #include "rewrite/rewrite.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 /*
  * A table of address translation, programs and applications around it. All of these functions look
@@ -146,7 +145,7 @@ static inline int world_move(struct world *world, int side, struct crafted *pack
 }
 
 /* A packet's ends turned round; its checksums stay right, but for an echo, which gets a new one. */
-static inline void turn_round(struct crafted *packet, const struct frame_offload *offload)
+static inline void turn_round(struct crafted *packet)
 {
     struct packet parsed;
     uint8_t swap[16], *ip = packet->bytes;
@@ -168,8 +167,6 @@ static inline void turn_round(struct crafted *packet, const struct frame_offload
         memcpy(&before, transport, 2);
         transport[0] ^= len == 4 ? 8 : 1; /* request and reply */
         memcpy(&after, transport, 2);
-        if (offload && offload->flags & FRAME_NEEDS_CSUM)
-            return; /* the pseudo-header's sum is the same */
         memcpy(&sum, transport + 2, 2);
         sum = checksum_finish((uint64_t)(uint16_t)~sum + (uint16_t)~before + after);
         memcpy(transport + 2, &sum, 2);
@@ -220,7 +217,7 @@ static inline int world_answer(struct world *world, struct crafted *packet, uint
 {
     struct packet parsed;
 
-    turn_round(packet, NULL);
+    turn_round(packet);
     (void)packet_parse(packet->bytes, packet->len, FRAME_IP, &parsed);
     if (parsed.kind == PACKET_TCP) {
         uint8_t *tcp = packet->bytes + parsed.transport_at;
