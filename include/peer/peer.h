@@ -202,6 +202,9 @@ struct peer_net_info {
     pid_t program; /* isolated program, 0 when none runs */
 };
 PEER_EXPORT void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info);
+/** The peer at `index`, from 0 on, in the order of `from`. 0, or -ERANGE past the last. */
+PEER_EXPORT int peer_net_get_peer(const struct peer_net *net, uint64_t index,
+                                  struct peer_addr *ret_addr);
 
 /** What an impaired link did, all peers together. */
 struct peer_link_stats {

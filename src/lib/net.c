@@ -246,6 +246,14 @@ void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_inf
     }
 }
 
+int peer_net_get_peer(const struct peer_net *net, uint64_t index, struct peer_addr *ret_addr)
+{
+    if (index >= net->attachment.peers.count)
+        return -ERANGE;
+    *ret_addr = addr_set_at(&net->attachment.peers, index);
+    return 0;
+}
+
 static struct peer_link_stats link_stats(const struct link_counters *counters)
 {
     return (struct peer_link_stats){
