@@ -21,6 +21,7 @@ enum peer_confine_calls {
     PEER_CALLS_TERMINAL = 1 << 0, /* modes and size of a terminal, signal handlers */
     PEER_CALLS_FILES = 1 << 1,    /* opens files to read them */
     PEER_CALLS_ACCEPTS = 1 << 2,  /* new callers of sockets that listen */
+    PEER_CALLS_BINDS = 1 << 6,    /* new sockets for datagrams, at ports of the kernel's choice */
     PEER_CALLS_OBSERVES = 1 << 3, /* whatever set-up, peer_trace and peer_doctor need: devices,
                                    * namespaces, sockets, observers, helper processes; no programs */
 };
@@ -33,6 +34,8 @@ struct peer_confine_config {
                             * namespace without that user), it is no error */
     uid_t uid;
     gid_t gid;
+    bool unfiltered; /* all system calls stay: a process that loads code of others, such as the
+                      * resolver's, with nothing but its user's rights */
     bool soaks; /* peer_soak_start is to be called: what it reads is opened now */
     bool trap;  /* a forbidden call raises SIGSYS, for a handler, instead of killing the process */
 };

@@ -23,6 +23,7 @@ static unsigned calls_of(unsigned wanted)
         {PEER_CALLS_TERMINAL, CONFINE_TERMINAL},
         {PEER_CALLS_FILES, CONFINE_FILES},
         {PEER_CALLS_ACCEPTS, CONFINE_ACCEPTS},
+        {PEER_CALLS_BINDS, CONFINE_BINDS},
         {PEER_CALLS_OBSERVES, CONFINE_OBSERVES | CONFINE_SOCKETS | CONFINE_FILES | CONFINE_FORKS |
                                   CONFINE_SIGNALS},
     };
@@ -49,6 +50,7 @@ int peer_confine(struct peer_net *net, const struct peer_confine_config *config,
 {
     const struct confine confine = {
         .calls = calls_of(config->calls),
+        .unfiltered = config->unfiltered,
         .trap = config->trap,
         .capabilities = config->capabilities,
         .change_user = config->change_user,

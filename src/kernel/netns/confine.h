@@ -23,6 +23,7 @@ enum confine_calls {
     CONFINE_SIGNALS = 1 << 3,  /* to other processes */
     CONFINE_WAITS = 1 << 4,    /* for children that are there */
     CONFINE_ACCEPTS = 1 << 7,  /* new callers of a socket that listens */
+    CONFINE_BINDS = 1 << 9,    /* new sockets of IP for datagrams */
     CONFINE_FORKS = 1 << 5,    /* new processes of this program, and how they confine themselves */
     CONFINE_OBSERVES = 1 << 6, /* what set-up takes: devices, namespaces, eBPF, perf events, files and
                                 * ioctls of every kind; neither programs nor memory that runs */
@@ -30,6 +31,7 @@ enum confine_calls {
 
 struct confine {
     unsigned calls;        /* enum confine_calls; what is not named ends the process by SIGSYS */
+    bool unfiltered;       /* no filter is set, whatever `calls` says */
     bool trap;             /* a forbidden call raises SIGSYS, which can be handled, and fails */
     bool dumpable;         /* others of this user may look at it in /proc, into its namespaces too */
     uint64_t capabilities; /* kept, as bits 1 << CAP_*, in so far as they are held */

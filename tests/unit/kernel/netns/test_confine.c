@@ -88,6 +88,13 @@ static void no_capability_is_left_and_a_filter_is_set(void **state)
     assert_done(run_confined(&(struct confine){0}, nothing_is_left));
 }
 
+static int nothing_is_left_but_system_calls(int fd)
+{
+    return status_value(fd, "CapEff:", 16) != 0 || status_value(fd, "CapPrm:", 16) != 0 ||
+           status_value(fd, "NoNewPrivs:", 10) != 1 ||
+           mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+}
+
 static int one_capability_is_left(int fd)
 {
     const unsigned long long kept = 1ULL << CAP_KILL;
@@ -212,6 +219,21 @@ static int accepts_nobody(int fd)
     return accept4(fd, NULL, NULL, 0) >= 0 || errno != ENOTSOCK;
 }
 
+static int binds_a_datagram_socket(int fd)
+{
+    const struct sockaddr_in any = {.sin_family = AF_INET};
+
+    (void)fd;
+    const int made = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return made < 0 || bind(made, (const struct sockaddr *)&any, sizeof(any)) < 0;
+}
+
+static int makes_a_netlink_socket(int fd)
+{
+    (void)fd;
+    return socket(AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) < 0;
+}
+
 static int makes_a_file_for_itself(int fd)
 {
     (void)fd;
@@ -227,6 +249,14 @@ static void groups_open_what_they_name(void **state)
     assert_done(run_confined(&(struct confine){.calls = CONFINE_OBSERVES}, makes_a_file_for_itself));
     assert_done(run_confined(&(struct confine){.calls = CONFINE_FILES}, reads_a_file));
     assert_done(run_confined(&(struct confine){.calls = CONFINE_SOCKETS}, makes_a_socket));
+    assert_done(run_confined(&(struct confine){.calls = CONFINE_BINDS}, binds_a_datagram_socket));
+}
+
+static void an_unfiltered_process_has_no_privileges_all_the_same(void **state)
+{
+    (void)state;
+    assert_done(run_confined(&(struct confine){.unfiltered = true}, makes_a_netlink_socket));
+    assert_done(run_confined(&(struct confine){.unfiltered = true}, nothing_is_left_but_system_calls));
 }
 
 static void all_else_ends_the_process(void **state)
@@ -237,6 +267,9 @@ static void all_else_ends_the_process(void **state)
 
     assert_killed(run_confined(&none, makes_a_socket));
     assert_killed(run_confined(&none, accepts_nobody));
+    assert_killed(run_confined(&none, binds_a_datagram_socket));
+    assert_killed(run_confined(&(struct confine){.calls = CONFINE_BINDS}, makes_a_socket));
+    assert_killed(run_confined(&(struct confine){.calls = CONFINE_BINDS}, makes_a_netlink_socket));
     assert_killed(run_confined(&all, runs_a_program));
     assert_killed(run_confined(&(struct confine){.calls = ~0U}, runs_a_program));
     assert_killed(run_confined(&all, types_into_the_terminal));
@@ -389,6 +422,7 @@ int main(void)
         cmocka_unit_test(the_steady_state_goes_on),
         cmocka_unit_test(groups_open_what_they_name),
         cmocka_unit_test(all_else_ends_the_process),
+        cmocka_unit_test(an_unfiltered_process_has_no_privileges_all_the_same),
         cmocka_unit_test(without_a_filter_all_else_is_given_up),
         cmocka_unit_test(a_user_that_cannot_be_taken_may_be_let_be),
         cmocka_unit_test(a_trap_names_the_call),
