@@ -25,6 +25,7 @@ enum rng_purpose {
     RNG_TRACE = 0x54524143,   /* the port of the traced packet */
     RNG_LINKS = 0x6C696E6B,   /* their keys, of which each peer's direction has one */
     RNG_REWRITE = 0x52575254, /* the keys of the tables of address translation, and its ports */
+    RNG_PROXY = 0x50524F5859, /* which peer a user's name means */
 };
 /**
  * A generator of its own for `purpose`, an enum rng_purpose or, below one of those, any number;

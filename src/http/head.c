@@ -52,7 +52,7 @@ static struct http_text trim(struct http_text text)
     return text;
 }
 
-static bool text_is(struct http_text text, const char *word)
+bool http_text_is(struct http_text text, const char *word)
 {
     return text.len == strlen(word) && strncasecmp(text.at, word, text.len) == 0;
 }
@@ -116,24 +116,33 @@ static struct http_text take_line(struct http_text *rest)
 
 /* ---- headers ---- */
 
-/* Calls `add` with each member of a list that is not empty. */
+bool http_next_member(struct http_text *list, struct http_text *ret_member)
+{
+    while (list->len) {
+        if (!cut(*list, ',', ret_member, list)) {
+            *ret_member = *list;
+            list->len = 0;
+        }
+        *ret_member = trim(*ret_member);
+        if (ret_member->len)
+            return true;
+    }
+    return false;
+}
+
 static void each_member(struct http_head *head, struct http_text list,
                         void (*add)(struct http_head *head, struct http_text member))
 {
     struct http_text member;
 
-    while (cut(list, ',', &member, &list)) {
-        if (trim(member).len)
-            add(head, trim(member));
-    }
-    if (trim(list).len)
-        add(head, trim(list));
+    while (http_next_member(&list, &member))
+        add(head, member);
 }
 
 static void add_connection(struct http_head *head, struct http_text token)
 {
-    head->close |= text_is(token, "close");
-    head->keep_alive |= text_is(token, "keep-alive");
+    head->close |= http_text_is(token, "close");
+    head->keep_alive |= http_text_is(token, "keep-alive");
 }
 
 static bool parse_length(struct http_text text, uint64_t *ret_length)
@@ -179,7 +188,7 @@ static void add_coding(struct http_head *head, struct http_text coding)
 
     (void)cut(coding, ';', &name, &parameters);
     name = trim(name);
-    chunked = text_is(name, "chunked");
+    chunked = http_text_is(name, "chunked");
     if (!is_token(name) || head->coding == HTTP_CODING_BAD)
         head->coding = HTTP_CODING_BAD;
     else if (head->coding == HTTP_CODING_CHUNKED || head->coding == HTTP_CODING_LAST)
@@ -199,7 +208,7 @@ static void add_codings(struct http_head *head, struct http_text list)
 
 static void add_expectation(struct http_head *head, struct http_text member)
 {
-    if (text_is(member, "100-continue"))
+    if (http_text_is(member, "100-continue"))
         head->expects_continue = true;
     else
         head->expects_others = true;
@@ -420,6 +429,27 @@ int http_request_parse(const char *text, size_t len, struct http_head *ret_head,
     *ret_head = (struct http_head){0};
     int status = parse_request_line(take_first_line(&rest), ret_head, why);
     return status < 0 ? status : parse_fields(ret_head, whole, rest, why);
+}
+
+/* ---- the fields of a head that is known to be right ---- */
+
+struct http_text http_head_fields(const char *text, size_t len)
+{
+    struct http_text rest = {text, len};
+
+    (void)take_first_line(&rest);
+    return rest;
+}
+
+bool http_next_field(struct http_text *rest, struct http_text *ret_name,
+                     struct http_text *ret_value)
+{
+    struct http_text field = rest->len ? take_field(rest) : (struct http_text){0};
+
+    if (!field.len || !cut(field, ':', ret_name, ret_value))
+        return false;
+    *ret_value = trim(*ret_value);
+    return true;
 }
 
 /* ---- where a message ends ---- */

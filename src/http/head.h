@@ -64,6 +64,17 @@ int http_answer_parse(const char *text, size_t len, struct http_head *ret_head, 
 int http_request_parse(const char *text, size_t len, struct http_head *ret_head,
                        char why[HTTP_WHY]);
 
+/** What follows the first line of a head that has been parsed: its fields. */
+struct http_text http_head_fields(const char *text, size_t len);
+/** Cuts off the next field, its value without the blanks around it; false when there is none. A value
+ * that goes on in further lines has their line breaks in it. */
+bool http_next_field(struct http_text *rest, struct http_text *ret_name,
+                     struct http_text *ret_value);
+/** Likewise the next member of a list that is not empty (RFC 9110 5.6.1). */
+bool http_next_member(struct http_text *list, struct http_text *ret_member);
+/** Whether it is this word; letters have no case. */
+bool http_text_is(struct http_text text, const char *word);
+
 /** How a body ends. */
 enum http_body_kind {
     HTTP_BODY_NONE, /* it has none, whatever its headers say */

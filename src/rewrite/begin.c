@@ -151,7 +151,7 @@ static int set_port(struct rewrite *rewrite, struct rewrite_flow *draft)
     struct rewrite_flow *holder = holder_of(rewrite, draft, draft->inside_port);
 
     if (holder && was_here(holder, draft)) {
-        flows_end(rewrite, holder);
+        flow_table_end(rewrite, holder);
         holder = NULL;
     }
     if (!holder)
@@ -222,11 +222,11 @@ int begin_flow(struct rewrite *rewrite, const struct tuple *tuple, uint32_t tag,
     if (slot_index_reserve(&rewrite->by[INSIDE]) < 0 ||
         slot_index_reserve(&rewrite->by[OUTSIDE]) < 0)
         return -ENOSPC;
-    struct rewrite_flow *flow = flows_take(rewrite, NULL);
+    struct rewrite_flow *flow = flow_table_take(rewrite, NULL);
     if (!flow)
         return -ENOSPC;
     settle(flow, &draft);
-    flows_add(rewrite, flow, true);
+    flow_table_add(rewrite, flow, true);
     count_made(rewrite, flow->protocol);
     if (rewrite->config.begun)
         rewrite->config.begun(rewrite->config.user, flow);
@@ -242,7 +242,7 @@ static void leave_behind(struct rewrite *rewrite, struct rewrite_flow *gone,
     gone->state = REWRITE_GONE;
     gone->last_ns = rewrite->now_ns;
     gone->user = NULL;
-    flows_add(rewrite, gone, false);
+    flow_table_add(rewrite, gone, false);
 }
 
 int rewrite_roam(struct rewrite *rewrite, struct rewrite_flow *flow, uint64_t now_ns)
@@ -258,7 +258,7 @@ int rewrite_roam(struct rewrite *rewrite, struct rewrite_flow *flow, uint64_t no
         return status;
     if (slot_index_reserve(&rewrite->by[OUTSIDE]) < 0)
         return -ENOSPC;
-    struct rewrite_flow *gone = flows_take(rewrite, flow);
+    struct rewrite_flow *gone = flow_table_take(rewrite, flow);
     if (!gone)
         return -ENOSPC;
     slot_index_remove(&rewrite->by[OUTSIDE], flow->tags[OUTSIDE], flow->slot);

@@ -143,7 +143,7 @@ static void sweep_second(struct rewrite *rewrite, uint64_t second)
         uint32_t next = slot == last ? SLOT_NONE : flow->links[LINK_CALENDAR].next;
         if (flow->last_ns + timeout_ns(flow) <= rewrite->now_ns) {
             rewrite->stats.aged += flow->state != REWRITE_GONE;
-            flows_end(rewrite, flow);
+            flow_table_end(rewrite, flow);
         } else {
             calendar_remove(rewrite, flow);
             calendar_add(rewrite, flow);
@@ -172,7 +172,7 @@ static void sweep(struct timer *timer, uint64_t now_ns)
 
 /* ---- slots ---- */
 
-int flows_init(struct rewrite *rewrite)
+int flow_table_init(struct rewrite *rewrite)
 {
     uint64_t chunks = (rewrite->config.max_flows + CHUNK_FLOWS - 1) / CHUNK_FLOWS;
 
@@ -186,7 +186,7 @@ int flows_init(struct rewrite *rewrite)
     return rewrite->chunks ? 0 : -ENOMEM;
 }
 
-void flows_done(struct rewrite *rewrite)
+void flow_table_done(struct rewrite *rewrite)
 {
     timer_cancel(rewrite->config.timers, &rewrite->timer);
     for (uint32_t i = 0; rewrite->chunks && i * (uint64_t)CHUNK_FLOWS < rewrite->fresh; i++)
@@ -266,11 +266,11 @@ static bool push_out(struct rewrite *rewrite, const struct rewrite_flow *keep)
     if (!flow)
         return false;
     rewrite->stats.pushed_out += flow->state != REWRITE_GONE;
-    flows_end(rewrite, flow);
+    flow_table_end(rewrite, flow);
     return true;
 }
 
-struct rewrite_flow *flows_take(struct rewrite *rewrite, struct rewrite_flow *keep)
+struct rewrite_flow *flow_table_take(struct rewrite *rewrite, struct rewrite_flow *keep)
 {
     struct rewrite_flow *flow = take_free(rewrite);
 
@@ -283,7 +283,7 @@ struct rewrite_flow *flows_take(struct rewrite *rewrite, struct rewrite_flow *ke
 
 /* ---- lives ---- */
 
-void flows_add(struct rewrite *rewrite, struct rewrite_flow *flow, bool inside)
+void flow_table_add(struct rewrite *rewrite, struct rewrite_flow *flow, bool inside)
 {
     if (inside)
         slot_index_put(&rewrite->by[INSIDE], flow->tags[INSIDE], flow->slot);
@@ -296,7 +296,7 @@ void flows_add(struct rewrite *rewrite, struct rewrite_flow *flow, bool inside)
     rewrite->stats.flows_most = MAX(rewrite->stats.flows_most, rewrite->stats.flows);
 }
 
-void flows_turn(struct rewrite *rewrite, struct rewrite_flow *flow, enum rewrite_state state)
+void flow_table_turn(struct rewrite *rewrite, struct rewrite_flow *flow, enum rewrite_state state)
 {
     uint64_t before_ns = timeout_ns(flow);
 
@@ -310,7 +310,7 @@ void flows_turn(struct rewrite *rewrite, struct rewrite_flow *flow, enum rewrite
     calendar_add(rewrite, flow);
 }
 
-void flows_end(struct rewrite *rewrite, struct rewrite_flow *flow)
+void flow_table_end(struct rewrite *rewrite, struct rewrite_flow *flow)
 {
     bool gone = flow->state == REWRITE_GONE;
 

@@ -76,19 +76,19 @@ static inline struct rewrite_flow *flow_at(const struct rewrite *rewrite, uint32
     return &rewrite->chunks[slot / CHUNK_FLOWS][slot % CHUNK_FLOWS];
 }
 
-int flows_init(struct rewrite *rewrite);
-void flows_done(struct rewrite *rewrite);
+int flow_table_init(struct rewrite *rewrite);
+void flow_table_done(struct rewrite *rewrite);
 /**
  * A slot for a flow: a free one, or that of a flow that is pushed out, never `keep` (NULL is taken).
  * NULL: there is none. Only `slot` and `serial` are set.
  */
-struct rewrite_flow *flows_take(struct rewrite *rewrite, struct rewrite_flow *keep);
-/** Gives a slot from flows_take its life, by `flow->state`: it will age, and can be found by those of
+struct rewrite_flow *flow_table_take(struct rewrite *rewrite, struct rewrite_flow *keep);
+/** Gives a slot from flow_table_take its life, by `flow->state`: it will age, and can be found by those of
  *  its two tags that are told. Room in the indices was reserved. */
-void flows_add(struct rewrite *rewrite, struct rewrite_flow *flow, bool inside);
+void flow_table_add(struct rewrite *rewrite, struct rewrite_flow *flow, bool inside);
 /** Gives it another state, and the time that goes with that. */
-void flows_turn(struct rewrite *rewrite, struct rewrite_flow *flow, enum rewrite_state state);
-void flows_end(struct rewrite *rewrite, struct rewrite_flow *flow);
+void flow_table_turn(struct rewrite *rewrite, struct rewrite_flow *flow, enum rewrite_state state);
+void flow_table_end(struct rewrite *rewrite, struct rewrite_flow *flow);
 
 /* ---- finding (find.c) ---- */
 

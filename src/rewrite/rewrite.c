@@ -127,7 +127,7 @@ static void track_closed(struct rewrite *rewrite, struct rewrite_flow *flow, boo
     if ((flow->marks & ALIVE) != ALIVE)
         return;
     flow->marks &= (uint8_t) ~(MARK_RESET | ALIVE);
-    flows_turn(rewrite, flow, REWRITE_OPEN);
+    flow_table_turn(rewrite, flow, REWRITE_OPEN);
 }
 
 static void track_tcp(struct rewrite *rewrite, struct rewrite_flow *flow, uint8_t flags,
@@ -139,7 +139,7 @@ static void track_tcp(struct rewrite *rewrite, struct rewrite_flow *flow, uint8_
         flow->marks |= MARK_RESET;
         flow->marks &= (uint8_t) ~(MARK_ALIVE_OUT | MARK_ALIVE_IN);
         if (flow->state != REWRITE_CLOSING)
-            flows_turn(rewrite, flow, REWRITE_CLOSING);
+            flow_table_turn(rewrite, flow, REWRITE_CLOSING);
         return;
     }
     if (flags & TCP_FIN)
@@ -150,10 +150,10 @@ static void track_tcp(struct rewrite *rewrite, struct rewrite_flow *flow, uint8_
         if (!outward && (flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
             flow->marks |= MARK_ANSWERED;
         if (outward && flow->marks & MARK_ANSWERED && (flags & (TCP_SYN | TCP_ACK)) == TCP_ACK)
-            flows_turn(rewrite, flow, REWRITE_OPEN);
+            flow_table_turn(rewrite, flow, REWRITE_OPEN);
     }
     if ((flow->marks & BOTH_FINS) == BOTH_FINS && flow->state != REWRITE_CLOSING)
-        flows_turn(rewrite, flow, REWRITE_CLOSING);
+        flow_table_turn(rewrite, flow, REWRITE_CLOSING);
 }
 
 static inline void track(struct rewrite *rewrite, struct rewrite_flow *flow,
@@ -166,7 +166,7 @@ static inline void track(struct rewrite *rewrite, struct rewrite_flow *flow,
         if (flow->state != REWRITE_OPEN || flags & (TCP_FIN | TCP_RST))
             track_tcp(rewrite, flow, flags, outward);
     } else if (!outward && flow->state == REWRITE_OPENING) {
-        flows_turn(rewrite, flow, REWRITE_OPEN);
+        flow_table_turn(rewrite, flow, REWRITE_OPEN);
     }
 }
 
@@ -261,7 +261,7 @@ static int out_known(struct rewrite *rewrite, const struct view *view, const str
     int status = 0;
 
     if (flow && flow->state == REWRITE_CLOSING && is_opening(&view->parsed)) {
-        flows_end(rewrite, flow);
+        flow_table_end(rewrite, flow);
         flow = NULL;
     }
     if (!flow) {
@@ -430,7 +430,7 @@ int rewrite_new(const struct rewrite_config *config, struct rewrite **ret_rewrit
         rewrite->secrets[i / 2][i % 2] = rng_next(&rewrite->rng);
     int status = copy_sides(rewrite);
     if (status == 0)
-        status = flows_init(rewrite);
+        status = flow_table_init(rewrite);
     if (status < 0) {
         rewrite_free(rewrite);
         return -ENOMEM;
@@ -446,9 +446,9 @@ struct rewrite *rewrite_free(struct rewrite *rewrite)
     for (uint32_t slot = 0; slot < rewrite->fresh; slot++) {
         struct rewrite_flow *flow = flow_at(rewrite, slot);
         if (flow->protocol)
-            flows_end(rewrite, flow);
+            flow_table_end(rewrite, flow);
     }
-    flows_done(rewrite);
+    flow_table_done(rewrite);
     for (int i = 0; i < 2; i++)
         slot_index_done(&rewrite->by[i]);
     recall_done(&rewrite->fragments);
@@ -460,7 +460,7 @@ struct rewrite *rewrite_free(struct rewrite *rewrite)
 
 void rewrite_forget(struct rewrite *rewrite, struct rewrite_flow *flow)
 {
-    flows_end(rewrite, flow);
+    flow_table_end(rewrite, flow);
 }
 
 void rewrite_each(struct rewrite *rewrite, void (*each)(void *user, struct rewrite_flow *flow),

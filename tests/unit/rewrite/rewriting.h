@@ -8,6 +8,7 @@
 #include "rewrite/rewrite.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 /*
  * A table of address translation, programs and applications around it. All of these functions look
@@ -145,7 +146,7 @@ static inline int world_move(struct world *world, int side, struct crafted *pack
 }
 
 /* A packet's ends turned round; its checksums stay right, but for an echo, which gets a new one. */
-static inline void turn_round(struct crafted *packet)
+static inline void turn_round(struct crafted *packet, const struct frame_offload *offload)
 {
     struct packet parsed;
     uint8_t swap[16], *ip = packet->bytes;
@@ -167,6 +168,8 @@ static inline void turn_round(struct crafted *packet)
         memcpy(&before, transport, 2);
         transport[0] ^= len == 4 ? 8 : 1; /* request and reply */
         memcpy(&after, transport, 2);
+        if (offload && offload->flags & FRAME_NEEDS_CSUM)
+            return; /* the pseudo-header's sum is the same */
         memcpy(&sum, transport + 2, 2);
         sum = checksum_finish((uint64_t)(uint16_t)~sum + (uint16_t)~before + after);
         memcpy(transport + 2, &sum, 2);
@@ -217,7 +220,7 @@ static inline int world_answer(struct world *world, struct crafted *packet, uint
 {
     struct packet parsed;
 
-    turn_round(packet);
+    turn_round(packet, NULL);
     (void)packet_parse(packet->bytes, packet->len, FRAME_IP, &parsed);
     if (parsed.kind == PACKET_TCP) {
         uint8_t *tcp = packet->bytes + parsed.transport_at;
