@@ -17,6 +17,7 @@ enum {
     STATUS_REMOTE = 1, /* the application refused, reset, timed out, or answered wrongly */
     STATUS_USAGE = 2,
     STATUS_MACHINE = 3, /* this machine cannot do it */
+    STATUS_OWN = 125,   /* where the status is a program's: peer itself failed */
 };
 
 #define CLI_ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
@@ -74,8 +75,11 @@ struct command {
     const struct option_def *const *tables; /* NULL-terminated list of tables */
     size_t options_size; /* sizeof its options, which begin with struct common_options */
     int (*run)(void *options, int argc, char **argv);
+    /** Or NULL. "-- PROGRAM" is what it is about, which is to find what peer was started with: called
+     *  before anything is opened or closed. Statuses of peer's own are STATUS_OWN then. */
+    void (*keep_origin)(void);
 };
-extern const struct command command_connect, command_listen, command_ping, command_soak,
+extern const struct command command_exec, command_connect, command_listen, command_ping, command_soak,
     command_doctor, command_application, command_trace;
 
 /** Tables that commands share; each ends with a zeroed entry. */
@@ -168,6 +172,9 @@ int open_net_any(const struct common_options *common, struct target *target,
  *  wait). 0 or an exit status after a message. */
 int start_program(struct peer_net *net, const struct common_options *common,
                   const struct target *target);
+/** Waits until somebody listens at `target`. Likewise. */
+int wait_for_listener(struct peer_net *net, const struct common_options *common,
+                      const struct target *target);
 /** Frees the net and says what went wrong with the capture, if anything. Passes `status` on. */
 int close_net(struct peer_net *net, const struct common_options *common, int status);
 

@@ -318,8 +318,8 @@ static int program_is_over(const struct common_options *common, int wait_status)
 }
 
 /* Looks every 10 ms, for 30 s at the most, whether the program listens by now. */
-static int wait_for_listener(struct peer_net *net, const struct common_options *common,
-                             const struct target *target)
+int wait_for_listener(struct peer_net *net, const struct common_options *common,
+                      const struct target *target)
 {
     char endpoint[PEER_ENDPOINT_TEXT];
     int protocol = common->udp ? IPPROTO_UDP : IPPROTO_TCP, wait_status;
@@ -327,13 +327,13 @@ static int wait_for_listener(struct peer_net *net, const struct common_options *
     for (int i = 0; i < 3000; i++) {
         if (peer_net_has_listener(net, protocol, &target->addr, target->port) == 1)
             return 0;
-        if (peer_net_program_ended(net, &wait_status) == 1)
+        if (common->program && peer_net_program_ended(net, &wait_status) == 1)
             return program_is_over(common, wait_status);
         int status = peer_net_wait(net, 10 * CLI_NS_PER_MS);
         if (status < 0)
             return status == -EINTR ? STATUS_REMOTE : say_gone(net, status);
     }
-    say("\"%s\" does not listen at %s after 30 s", common->program[0],
+    say("nobody listens at %s after 30 s",
         peer_endpoint_format(&target->addr, target->port, endpoint));
     return STATUS_REMOTE;
 }

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-    &command_connect, &command_listen, &command_ping,        &command_soak,
-    &command_trace,   &command_doctor, &command_application,
+    &command_connect, &command_listen, &command_ping,   &command_soak,
+    &command_exec,    &command_trace,  &command_doctor, &command_application,
 };
 
 static void print_usage(FILE *out)
@@ -59,6 +59,8 @@ static int run_command(const struct command *command, int argc, char **argv)
     if (!options)
         return STATUS_MACHINE;
     int status = options_parse(command, argc, argv, options, &argc, &argv);
+    if (status != 0 && command->keep_origin)
+        status = STATUS_OWN;
     if (status == 0 && options->help) {
         options_print_help(command);
         status = flush_output(STATUS_DONE);
@@ -94,17 +96,11 @@ static void set_characters(void)
         setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-int main(int argc, char **argv)
+/* A word that is no command: a question about peer itself. */
+static int run_word(int argc, char **argv)
 {
-    if (!hold_standard_descriptors())
-        return STATUS_MACHINE;
-    close_inherited(argv);
-    set_characters();
-    if (argc < 2) {
-        print_usage(stderr);
-        return STATUS_USAGE;
-    }
     const char *word = argv[1];
+
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
         if (argc > 2 && !command)
@@ -119,6 +115,24 @@ int main(int argc, char **argv)
         printf("peer %s\n", peer_version());
         return flush_output(STATUS_DONE);
     }
-    const struct command *command = find_command(word);
-    return command ? run_command(command, argc - 1, argv + 1) : unknown_command(word);
+    return unknown_command(word);
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
+    const bool keeps = command && command->keep_origin;
+
+    if (keeps)
+        command->keep_origin();
+    if (!hold_standard_descriptors())
+        return keeps ? STATUS_OWN : STATUS_MACHINE;
+    if (!keeps)
+        close_inherited(argv);
+    set_characters();
+    if (argc < 2) {
+        print_usage(stderr);
+        return STATUS_USAGE;
+    }
+    return command ? run_command(command, argc - 1, argv + 1) : run_word(argc, argv);
 }

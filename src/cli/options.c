@@ -265,7 +265,7 @@ int options_parse(const struct command *command, int argc, char **argv, void *op
         else
             status = set_option(command, notation_find(&notation, value), options);
     }
-    if (!status && common->program && !common->isolate && !common->help)
+    if (!status && common->program && !common->isolate && !common->help && !command->keep_origin)
         status = usage_error(command, "a program after \"--\" goes with --isolate");
     *ret_argc = argc - optind;
     *ret_argv = argv + optind;

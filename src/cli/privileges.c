@@ -47,6 +47,7 @@ static const struct row {
     {&command_listen, .at_terminal = true},
     {&command_ping, .calls = 0},
     {&command_soak, .soaks = true},
+    {&command_exec, .calls = 0},
     {&command_application, .calls = PEER_CALLS_ACCEPTS},
     {&command_trace, .calls = PEER_CALLS_OBSERVES, .stays = true, .capabilities = HOLD_OBSERVERS},
     {&command_doctor, .calls = PEER_CALLS_OBSERVES, .stays = true,
