@@ -8,34 +8,28 @@
 
 #include <string.h>
 
-/* Both addresses, both ports, protocol and side. */
-enum { KEY4 = 16, KEY6 = 40 };
+enum { WORDS4 = 2, WORDS6 = 5 };
 
-static uint8_t *put_half(uint8_t *at, uint16_t value)
-{
-    memcpy(at, &value, sizeof(value));
-    return at + sizeof(value);
-}
-
+/* Whole words: a hash that reads what was written in smaller pieces would wait for each. */
 uint32_t tuple_tag(const struct rewrite *rewrite, int which, const struct tuple *tuple)
 {
-    uint8_t key[KEY6];
-    size_t addr = rewrite->family == 4 ? 4 : 16;
-    uint8_t *at = key + 2 * addr;
+    uint64_t key[WORDS6];
+    bool v4 = rewrite->family == 4;
 
-    if (addr == 4) {
-        memcpy(key, tuple->near, 4);
-        memcpy(key + 4, tuple->far, 4);
+    if (v4) {
+        uint32_t near, far;
+        memcpy(&near, tuple->near, sizeof(near));
+        memcpy(&far, tuple->far, sizeof(far));
+        key[0] = (uint64_t)near << 32 | far;
     } else {
         memcpy(key, tuple->near, 16);
-        memcpy(key + 16, tuple->far, 16);
+        memcpy(key + 2, tuple->far, 16);
     }
-    at = put_half(at, tuple->near_port);
-    at = put_half(at, tuple->far_port);
-    at = put_half(at, tuple->side);
-    put_half(at, tuple->protocol);
-    uint64_t hash = siphash(rewrite->secrets[which], key, addr == 4 ? KEY4 : KEY6);
-    return (uint32_t)(hash >> 32);
+    key[v4 ? WORDS4 - 1 : WORDS6 - 1] = (uint64_t)tuple->near_port << 48 |
+                                        (uint64_t)tuple->far_port << 32 |
+                                        (uint64_t)tuple->side << 16 | tuple->protocol;
+    uint64_t len = (v4 ? WORDS4 : WORDS6) * sizeof(key[0]);
+    return (uint32_t)(siphash(rewrite->secrets[which], key, len) >> 32);
 }
 
 static bool same_addr(uint8_t family, const uint8_t *a, const uint8_t *b)

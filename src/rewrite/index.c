@@ -10,8 +10,26 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 enum { FIRST_ENTRIES = 64 };
+#define HUGE_BYTES ((uint64_t)1 << 21)
+
+/* Searches go all over a large table: on huge pages, or each costs a walk of the page tables too. */
+static uint64_t *new_entries(uint64_t count)
+{
+    uint64_t size = count * sizeof(uint64_t);
+
+    if (size < HUGE_BYTES)
+        return calloc(count, sizeof(uint64_t));
+    uint64_t *entries = aligned_alloc(HUGE_BYTES, size);
+    if (!entries)
+        return NULL;
+    (void)madvise(entries, size, MADV_HUGEPAGE);
+    memset(entries, 0, size);
+    return entries;
+}
 
 void slot_index_put(struct slot_index *index, uint32_t tag, uint32_t slot)
 {
@@ -33,8 +51,7 @@ int slot_index_reserve(struct slot_index *index)
     uint64_t new_size = size ? size * 2 : FIRST_ENTRIES;
     if (new_size > (uint64_t)UINT32_MAX + 1)
         return -ENOMEM;
-    struct slot_index grown = {.entries = calloc(new_size, sizeof(*grown.entries)),
-                               .mask = (uint32_t)(new_size - 1)};
+    struct slot_index grown = {.entries = new_entries(new_size), .mask = (uint32_t)(new_size - 1)};
     if (!grown.entries)
         return -ENOMEM;
     for (uint64_t i = 0; i < size; i++) {
