@@ -2,6 +2,7 @@
 #ifndef REWRITE_INTERNAL_H
 #define REWRITE_INTERNAL_H
 
+#include "rewrite/held.h"
 #include "rewrite/index.h"
 #include "rewrite/recall.h"
 #include "rewrite/rewrite.h"
@@ -60,6 +61,7 @@ struct rewrite {
     struct timer timer;
     uint64_t swept_s; /* this second is done */
     struct recall fragments;
+    struct held held;           /* for programs, by the keys of `fragments` */
     struct recall destinations; /* turn of each side and target */
     struct rng rng;
     struct side *sides;

@@ -5,9 +5,10 @@
  * refused is as it came. ICMP errors are in errors.c.
  *
  * Of a fragmented packet the first fragment has the ports; it leaves the packet's id in a memory
- * (recall.c), by which the later ones follow. One that comes before its first is not held: kernels
- * send fragments in order, and to hold them is to keep what nobody may ever ask for. It is lost, and
- * with it the datagram; the counter says so.
+ * (recall.c), by which the later ones follow. Kernels send them in order. On the way to the program
+ * a link may have turned them round, and then it is not known yet whose they are: the stack gets
+ * them, and a copy is held (held.c) for the case that the first one is a flow's. Nothing is between a
+ * program and us; one of its own out of order is lost, and counted.
  */
 #include "internal.h"
 
@@ -183,24 +184,53 @@ static inline void count(struct rewrite *rewrite, struct rewrite_flow *flow, uin
     *(outward ? &stats->bytes_out : &stats->bytes_in) += bytes;
 }
 
-static void change(struct rewrite *rewrite, struct rewrite_flow *flow, const struct view *view,
-                   bool outward)
+static void edit(struct rewrite *rewrite, struct rewrite_flow *flow, const struct view *view,
+                 bool outward)
 {
     const struct packet *parsed = &view->parsed;
     uint8_t *transport = view->ip + parsed->transport_at;
 
-    if (parsed->fragment && !view->later) {
-        unsigned side = outward ? flow->side : NO_SIDE;
-        remember_fragment(rewrite, fragment_key(rewrite, view, side), flow);
-    }
-    if (parsed->fragment)
-        ++*(outward ? &rewrite->stats.fragments_out : &rewrite->stats.fragments_in);
     edit_addresses(view->ip, flow, outward, outward);
     if (view->partial)
         edit_partial(transport, flow, outward, outward);
     else if (!view->later)
         edit_transport(transport, parsed->ip_len - parsed->transport_at, flow, outward, outward);
+    if (parsed->fragment)
+        ++*(outward ? &rewrite->stats.fragments_out : &rewrite->stats.fragments_in);
     count(rewrite, flow, parsed->ip_len, outward);
+}
+
+static void release_held(struct rewrite *rewrite, struct rewrite_flow *flow, uint64_t key)
+{
+    struct held_packet *packet;
+
+    while ((packet = held_take(&rewrite->held, key, rewrite->now_ns, REWRITE_FRAGMENT_NS))) {
+        struct view view = {.ip = packet->data, .later = true};
+        (void)packet_parse(packet->data, packet->len, FRAME_IP, &view.parsed); /* was right */
+        edit(rewrite, flow, &view, false);
+        rewrite->stats.fragments_late++;
+        rewrite->config.late(rewrite->config.user, flow, packet->data, packet->len);
+        free(packet);
+    }
+}
+
+static void change(struct rewrite *rewrite, struct rewrite_flow *flow, const struct view *view,
+                   bool outward)
+{
+    if (view->parsed.fragment && !view->later) {
+        uint64_t key = fragment_key(rewrite, view, outward ? flow->side : NO_SIDE);
+        remember_fragment(rewrite, key, flow);
+        if (!outward && rewrite->held.count)
+            release_held(rewrite, flow, key);
+    }
+    edit(rewrite, flow, view, outward);
+}
+
+static void hold(struct rewrite *rewrite, const struct view *view)
+{
+    if (rewrite->config.late)
+        held_add(&rewrite->held, fragment_key(rewrite, view, NO_SIDE), view->ip,
+                 view->parsed.ip_len, rewrite->now_ns);
 }
 
 static int change_later(struct rewrite *rewrite, const struct view *view, unsigned side,
@@ -208,6 +238,8 @@ static int change_later(struct rewrite *rewrite, const struct view *view, unsign
 {
     struct rewrite_flow *flow = recall_fragment(rewrite, view, side);
 
+    if (!flow && side == NO_SIDE)
+        hold(rewrite, view);
     if (!flow)
         return -ENOENT;
     flow->last_ns = rewrite->now_ns;
@@ -423,6 +455,7 @@ int rewrite_new(const struct rewrite_config *config, struct rewrite **ret_rewrit
         return -ENOMEM;
     rewrite->config = *config;
     rewrite->family = config->peers->family;
+    held_init(&rewrite->held);
     rewrite->fragments.sets = FRAGMENT_SETS;
     rewrite->destinations.sets = DESTINATION_SETS;
     rng_derive(&rewrite->rng, config->seed, RNG_REWRITE);
@@ -451,6 +484,7 @@ struct rewrite *rewrite_free(struct rewrite *rewrite)
     flow_table_done(rewrite);
     for (int i = 0; i < 2; i++)
         slot_index_done(&rewrite->by[i]);
+    held_done(&rewrite->held);
     recall_done(&rewrite->fragments);
     recall_done(&rewrite->destinations);
     free(rewrite->sides);

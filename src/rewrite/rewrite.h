@@ -109,6 +109,10 @@ struct rewrite_config {
     /** It is forgotten after this call: aged, pushed out, closed, or rewrite_free. May be NULL.
      *  Neither calls back into the table. */
     void (*ended)(void *user, struct rewrite_flow *flow);
+    /** A fragment that had come before its first one, for the program (RFC 4787 REQ-14): it is
+     *  rewritten, and to be sent on during this call, in rewrite_in of that first one. NULL: such
+     *  fragments are lost. It does not call back into the table either. */
+    void (*late)(void *user, struct rewrite_flow *flow, const uint8_t *packet, size_t len);
     void *user;
 };
 
@@ -119,6 +123,7 @@ struct rewrite_stats {
     uint64_t errors_out, errors_in;                        /* ICMP errors that were rewritten */
     uint64_t fragments_out, fragments_in;                  /* rewritten, first ones too */
     uint64_t aged, pushed_out, roamed;
+    uint64_t fragments_late; /* were held until their first one came */
     /* Packets of programs that were refused, by reason. */
     uint64_t not_allowed, full, no_port, unsupported, malformed, unknown, fragments_lost;
     uint64_t malformed_in;
@@ -162,7 +167,8 @@ int rewrite_out(struct rewrite *rewrite, unsigned side, const struct rewrite_pac
  * A packet for a peer becomes the program's, flow->side; ICMP errors too, from whatever router.
  *
  * Returns 0, or, the packet being unchanged:
- *   -ENOENT     not of a flow here: the stack's
+ *   -ENOENT     not of a flow here: the stack's (a fragment that came too early, too: of that a copy
+ *               is held)
  *   -ESHUTDOWN  for an address that its flow has left: nobody is there to answer
  *   -EBADMSG    as above
  */

@@ -25,6 +25,7 @@ struct world {
     struct peer_addr asked;    /* the latest target */
     uint64_t asks;
     bool refuses;
+    void (*late)(const uint8_t *packet, size_t len);
 };
 
 static inline struct peer_addr addr(const char *text)
@@ -61,6 +62,15 @@ static void world_ended(void *user, struct rewrite_flow *flow)
     assert_ptr_equal(flow->user, world);
 }
 
+static void world_late(void *user, struct rewrite_flow *flow, const uint8_t *late, size_t len)
+{
+    struct world *world = user;
+
+    assert_ptr_equal(flow->user, world);
+    assert_non_null(world->late);
+    world->late(late, len);
+}
+
 /* What `config` leaves out is one side with all of `from`, and a table of 1000. */
 static inline void world_begin(struct world *world, const char *from, struct rewrite_config config)
 {
@@ -79,6 +89,7 @@ static inline void world_begin(struct world *world, const char *from, struct rew
     config.begun = world_begun;
     config.ended = world_ended;
     config.user = world;
+    config.late = world_late;
     assert_int_equal(rewrite_new(&config, &world->rewrite), 0);
 }
 

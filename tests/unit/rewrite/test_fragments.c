@@ -116,6 +116,91 @@ static void fragments_are_one_packet_at_the_other_end(void **state)
     }
 }
 
+/* ---- out of order ---- */
+
+static unsigned late_count;
+
+static void keep_late(const uint8_t *packet, size_t len)
+{
+    struct crafted *part =
+        &parts[PARTS - 1 - late_count % PARTS]; /* as they came, the last first */
+
+    memcpy(part->bytes, packet, len);
+    part->len = len;
+    late_count++;
+}
+
+/* A new flow; what its target answers is in parts. */
+static void begin_and_answer(struct world *world, int v)
+{
+    world_begin(world, peers[v], (struct rewrite_config){0});
+    world->late = keep_late;
+    late_count = 0;
+    make_udp(&whole, (struct ends){inside[v], 40000, target[v], 53});
+    assert_int_equal(world_move(world, 0, &whole, NULL), 0);
+    make(v, false, (struct ends){target[v], 53, first[v], 40000}, 90);
+}
+
+static void fragments_that_came_too_early_are_not_lost(void **state)
+{
+    (void)state;
+    for (int v = 0; v < 2; v++) {
+        struct world world;
+        struct packet seen;
+        begin_and_answer(&world, v);
+        for (int n = PARTS - 1; n > 0; n--)
+            assert_int_equal(world_move(&world, -1, &parts[n], NULL), -ENOENT);
+        assert_int_equal(late_count, 0);
+        assert_int_equal(world_move(&world, -1, &parts[0], NULL), 0);
+        assert_int_equal(late_count, PARTS - 1);
+        assemble(v);
+        see(&together, &seen);
+        assert_addr(&seen.dst, inside[v]);
+        assert_true(sums_right(&together, NULL));
+        assert_int_equal(world.flow->packets_in, PARTS);
+        assert_int_equal(world_stats(&world).fragments_late, PARTS - 1);
+        world_end(&world);
+    }
+}
+
+static void early_fragments_are_held_for_half_a_minute(void **state)
+{
+    static const uint64_t waits_ns[] = {30 * NS_PER_S - 1, 30 * NS_PER_S};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(waits_ns); i++) {
+        struct world world;
+        begin_and_answer(&world, 0);
+        assert_int_equal(world_move(&world, -1, &parts[1], NULL), -ENOENT);
+        world_pass(&world, waits_ns[i]);
+        assert_int_equal(world_move(&world, -1, &parts[0], NULL), 0);
+        assert_int_equal(late_count, 1 - i);
+        world_end(&world);
+    }
+}
+
+/* Those of others make nobody wait, and a flood of them pushes out the oldest. */
+static void early_fragments_are_few(void **state)
+{
+    struct world world;
+
+    (void)state;
+    begin_and_answer(&world, 0);
+    assert_int_equal(world_move(&world, -1, &parts[1], NULL), -ENOENT);
+    struct crafted first_part = parts[0];
+    for (uint16_t id = 1000; id < 1064; id++) {
+        assert_int_equal(late_count, 0);
+        make(0, false, (struct ends){target[0], 53, "198.18.0.5", 40000}, id);
+        assert_int_equal(world_move(&world, -1, &parts[1], NULL), -ENOENT);
+    }
+    assert_int_equal(world_move(&world, -1, &parts[0], NULL), -ENOENT);
+    assert_int_equal(world_move(&world, -1, &first_part, NULL), 0);
+    assert_int_equal(late_count, 0);
+    world_end(&world);
+}
+
+/* ---- unknown ones ---- */
+
 static void a_part_of_an_unknown_packet_is_refused(void **state)
 {
     (void)state;
@@ -225,6 +310,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fragments_are_one_packet_at_the_other_end),
+        cmocka_unit_test(fragments_that_came_too_early_are_not_lost),
+        cmocka_unit_test(early_fragments_are_held_for_half_a_minute),
+        cmocka_unit_test(early_fragments_are_few),
         cmocka_unit_test(a_part_of_an_unknown_packet_is_refused),
         cmocka_unit_test(ids_are_forgotten_after_half_a_minute),
         cmocka_unit_test(a_forgotten_flow_takes_its_fragments_along),
