@@ -86,6 +86,16 @@ static void ended(void *user, struct rewrite_flow *flow)
     }
 }
 
+static void late(void *user, struct rewrite_flow *flow, const uint8_t *packet_late, size_t len)
+{
+    struct packet parsed;
+    struct peer_addr inside = rewrite_addr(flow, flow->inside);
+
+    (void)user;
+    MUST(packet_parse(packet_late, len, FRAME_IP, &parsed) == 0 && parsed.fragment);
+    MUST(peer_addr_equal(&inside, &parsed.dst));
+}
+
 static void begin(struct input *input)
 {
     uint8_t choice = take(input);
@@ -99,7 +109,8 @@ static void begin(struct input *input)
                                     .seed = 5,
                                     .allowed = allowed,
                                     .begun = begun,
-                                    .ended = ended};
+                                    .ended = ended,
+                                    .late = late};
 
     world.v6 = choice & 1;
     world.now_ns = world.live = 0;
@@ -241,6 +252,7 @@ static void make_raw(struct input *input)
 /* From the other end of what left last, with its flags. */
 static void make_answer(struct input *input)
 {
+    static const uint8_t payload[40];
     struct packet parsed;
     uint8_t choice = take(input);
 
@@ -258,7 +270,8 @@ static void make_answer(struct input *input)
                         0);
     } else if (parsed.kind == PACKET_ICMP) {
         uint32_t rest = craft_get32(left.bytes + parsed.transport_at + 4);
-        craft_icmp_frame(&packet, &parsed.dst, &parsed.src, world.v6 ? 129 : 0, 0, rest, NULL, 0);
+        craft_icmp_frame(&packet, &parsed.dst, &parsed.src, world.v6 ? 129 : 0, 0, rest, payload,
+                         sizeof(payload));
     }
 }
 
@@ -279,11 +292,32 @@ static void make_error(struct input *input, bool outward)
                      MIN(copy.len, quoted));
 }
 
+static void make_fragment6(uint32_t from, uint32_t len)
+{
+    if (packet.len < 40 || packet.bytes[0] != 0x60 || from + 40 > packet.len)
+        return;
+    copy = packet;
+    uint8_t *header = packet.bytes + 40;
+    len = MIN(len, (uint32_t)copy.len - 40 - from);
+    header[0] = packet.bytes[6];
+    header[1] = 0;
+    packet.bytes[6] = IPPROTO_FRAGMENT;
+    craft_put16(header + 2, from | (from + len < copy.len - 40));
+    craft_put32(header + 4, 1);
+    memcpy(header + 8, copy.bytes + 40 + from, len);
+    craft_put16(packet.bytes + 4, len + 8);
+    packet.len = 48 + len;
+}
+
 static void make_fragment(struct input *input)
 {
-    uint32_t from = take(input) % 8 * 8, len = take(input) % 8 * 8u;
+    uint32_t from = take(input) % 8 * 8u, len = take(input) % 8 * 8u;
 
-    if (world.v6 || packet.len < 20 || packet.bytes[0] != 0x45 || from + 20 > packet.len)
+    if (world.v6) {
+        make_fragment6(from, len);
+        return;
+    }
+    if (packet.len < 20 || packet.bytes[0] != 0x45 || from + 20 > packet.len)
         return;
     copy = packet;
     craft_fragment(&packet, &copy, from, from + len);
@@ -346,6 +380,8 @@ static void one_step(struct input *input)
         make_error(input, outward);
         break;
     case 4:
+        if (!outward)
+            make_answer(input);
         make_fragment(input);
         break;
     case 5:
