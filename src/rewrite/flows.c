@@ -4,7 +4,8 @@
  *
  * One is that of its class, which is what goes first when there is no slot left. Flows come to the
  * end of it when they enter the class, so those closing and those never answered go in the order of
- * age. UDP flows with an answer go by second chance: one used lately comes to the end again.
+ * age. UDP flows with an answer go by second chance: one used lately comes to the end again, and one
+ * used within a second does not go at all.
  *
  * The other is a calendar of seconds: the flow is where its time would end if no other packet came.
  * Packets do not move it; when that second comes, it goes to where its time ends by now, or it is
@@ -22,6 +23,7 @@
 
 enum { CHANCES = 16 };
 #define LATELY_NS  (10 * NS_PER_S)
+#define BUSY_NS    NS_PER_S
 #define HUGE_BYTES ((size_t)1 << 21)
 
 static_assert(offsetof(struct rewrite_flow, packets_out) == 64 &&
@@ -242,17 +244,22 @@ static struct rewrite_flow *first_of(struct rewrite *rewrite, enum flow_class cl
     return slot == SLOT_NONE ? NULL : flow_at(rewrite, slot);
 }
 
+/* One that nobody has used for a while: of the first ones, or of those of them the idlest. */
 static struct rewrite_flow *idle_answered(struct rewrite *rewrite, const struct rewrite_flow *keep)
 {
     struct chain *chain = &rewrite->classes[CLASS_ANSWERED];
-    struct rewrite_flow *flow = first_of(rewrite, CLASS_ANSWERED, keep);
+    struct rewrite_flow *idlest = NULL;
 
-    for (int i = 0; i < CHANCES && flow && flow->last_ns + LATELY_NS > rewrite->now_ns; i++) {
+    for (int i = 0; i < CHANCES; i++) {
+        struct rewrite_flow *flow = first_of(rewrite, CLASS_ANSWERED, keep);
+        if (!flow || flow->last_ns + LATELY_NS <= rewrite->now_ns)
+            return flow;
+        if (!idlest || flow->last_ns < idlest->last_ns)
+            idlest = flow;
         chain_remove(rewrite, chain, LINK_CLASS, flow->slot);
         chain_add(rewrite, chain, LINK_CLASS, flow->slot);
-        flow = first_of(rewrite, CLASS_ANSWERED, keep);
     }
-    return flow;
+    return idlest && idlest->last_ns + BUSY_NS <= rewrite->now_ns ? idlest : NULL;
 }
 
 static bool push_out(struct rewrite *rewrite, const struct rewrite_flow *keep)

@@ -85,8 +85,8 @@ void flow_table_done(struct rewrite *rewrite);
  * NULL: there is none. Only `slot` and `serial` are set.
  */
 struct rewrite_flow *flow_table_take(struct rewrite *rewrite, struct rewrite_flow *keep);
-/** Gives a slot from flow_table_take its life, by `flow->state`: it will age, and can be found by those of
- *  its two tags that are told. Room in the indices was reserved. */
+/** Gives a slot from flow_table_take its life, by `flow->state`: it will age, and can be found by its
+ *  tags, that of inside only when told. Room in the indices was reserved. */
 void flow_table_add(struct rewrite *rewrite, struct rewrite_flow *flow, bool inside);
 /** Gives it another state, and the time that goes with that. */
 void flow_table_turn(struct rewrite *rewrite, struct rewrite_flow *flow, enum rewrite_state state);

@@ -153,7 +153,8 @@ struct rewrite *rewrite_free(struct rewrite *rewrite);
  *
  * Returns 0, or, the packet being unchanged:
  *   -EPERM            the target is not allowed, or multicast
- *   -ENOSPC           the table is full of flows that are not to be pushed out, or no memory
+ *   -ENOSPC           the table is full of open TCP connections, and of other flows with an answer
+ *                     that were used within a second; or no memory
  *   -EADDRINUSE       the peer has no port left towards that target
  *   -EPROTONOSUPPORT  neither TCP, UDP, an echo request nor an ICMP error about a packet, or of the
  *                     family that the peers are not of

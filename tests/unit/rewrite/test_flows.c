@@ -408,6 +408,26 @@ static void an_idle_datagram_flow_makes_room(void **state)
     world_end(&world);
 }
 
+/* Somebody's datagrams do not end with another's beginning; a second later they may be over. */
+static void a_busy_datagram_flow_is_not_pushed_out(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_begin(&world, PEERS, (struct rewrite_config){.max_flows = 2});
+    for (uint16_t port = 1; port <= 2; port++) {
+        assert_int_equal(send_udp(&world, 0, port, TARGET), port);
+        assert_int_equal(world_answer(&world, &packet, 0), 0);
+        world_pass(&world, NS_PER_MS);
+    }
+    assert_int_equal(send_udp(&world, 0, 3, TARGET), -ENOSPC);
+    world_pass(&world, NS_PER_S - 2 * NS_PER_MS);
+    assert_int_equal(send_udp(&world, 0, 3, TARGET), 4); /* the refused one had its turn */
+    assert_int_equal(send_udp(&world, 0, 2, TARGET), 2);
+    assert_int_equal(world.ended, 1);
+    world_end(&world);
+}
+
 /* ---- roaming ---- */
 
 static int come_back(struct world *world, int peer, uint16_t port)
@@ -573,6 +593,7 @@ int main(void)
         cmocka_unit_test(what_is_over_goes_first_when_full),
         cmocka_unit_test(an_open_connection_is_never_pushed_out),
         cmocka_unit_test(an_idle_datagram_flow_makes_room),
+        cmocka_unit_test(a_busy_datagram_flow_is_not_pushed_out),
         cmocka_unit_test(a_flow_that_roams_goes_on_from_another_peer),
         cmocka_unit_test(a_flow_may_roam_back_to_where_it_was),
         cmocka_unit_test(a_run_roams_together),
