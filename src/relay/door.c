@@ -380,6 +380,10 @@ void door_call(struct door *door, struct peer_flow *flow, const struct place *to
     set_socket(entry, fd, called, !to->addr.family);
     peer_flow_set_user(flow, &entry->flow);
     join_set_flow(&entry->join, flow, true);
+    if (ops->accepted)
+        ops->accepted(entry);
+    if (entry->phase == DOOR_OVER)
+        return;
     int status = fd < 0 ? fd : loop_add(door->loop, &entry->fd, EVENTS);
     if (status < 0) {
         call_fails(entry, -status);
@@ -548,6 +552,14 @@ void door_finish(struct door_entry *entry, enum door_end how)
     queue(entry);
 }
 
+void door_close(struct door_entry *entry, enum door_end how)
+{
+    if (entry->phase == DOOR_OVER)
+        return;
+    join_close(&entry->join);
+    end(entry, how);
+}
+
 void door_reset(struct door_entry *entry, enum door_end how)
 {
     if (entry->phase == DOOR_OVER)
@@ -586,7 +598,7 @@ struct door *door_free(struct door *door)
         return NULL;
     door_stop_listening(door);
     while (door->entries)
-        door_reset(door->entries, DOOR_CLOSED);
+        door_close(door->entries, DOOR_CLOSED);
     loop_cancel_timer(door->loop, &door->retry);
     loop_turn(door->loop); /* what was buried is freed */
     free(door);

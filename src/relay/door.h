@@ -52,7 +52,7 @@ const char *door_end_text(enum door_end end);
 
 struct door_ops {
     size_t entry_bytes; /* of the owner's struct, which begins with struct door_entry; zeroed */
-    /** A client is there. */
+    /** A client is there, or with door_call a caller, who is calling at once. */
     void (*accepted)(struct door_entry *entry);
     /** While it is talking: all it has sent that was not taken yet, DOOR_TALK bytes at the most.
      *  Returns how many are taken. */
@@ -100,7 +100,7 @@ struct door_config {
     uint64_t most; /* entries at once: then accepting pauses. 0: as many as there are descriptors */
 };
 int door_new(const struct door_config *config, struct door **ret_door);
-/** Resets all entries (ops->ended is called) and closes the listeners. Returns NULL. */
+/** Closes all entries (ops->ended is called) and the listeners. Returns NULL. */
 struct door *door_free(struct door *door);
 
 /**
@@ -130,6 +130,8 @@ void door_pause(struct door_entry *entry, bool paused);
  *  flow, if it has one, is reset. */
 #define DOOR_LEAVE_NS UINT64_C(2000000000)
 void door_finish(struct door_entry *entry, enum door_end end);
+/** Both sides are closed, see join_close: nothing more is moved. */
+void door_close(struct door_entry *entry, enum door_end end);
 /** Both sides are reset. */
 void door_reset(struct door_entry *entry, enum door_end end);
 /** 0: none. Costs no system call. */

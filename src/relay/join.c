@@ -407,3 +407,10 @@ void join_abort(struct join *join)
     join->state.end = PEER_END_LOCAL;
     join->state.over = true;
 }
+
+void join_close(struct join *join)
+{
+    if (join->flow && join->state.end == PEER_END_NONE && join->state.opened)
+        peer_flow_close(join->flow);
+    join->state.over = true;
+}

@@ -87,6 +87,9 @@ void join_ready(struct join *join, uint32_t events);
 bool join_move(struct join *join);
 /** Both sides are reset: `state.over`. */
 void join_abort(struct join *join);
+/** Both sides are closed as the kernel closes the sockets of a process that ends: in order, unless
+ *  something came that nobody read. */
+void join_close(struct join *join);
 /** Bytes of join_put_to_client that are not written yet. */
 size_t join_unwritten(const struct join *join);
 
