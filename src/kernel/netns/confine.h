@@ -24,6 +24,7 @@ enum confine_calls {
     CONFINE_WAITS = 1 << 4,    /* for children that are there */
     CONFINE_ACCEPTS = 1 << 7,  /* new callers of a socket that listens */
     CONFINE_BINDS = 1 << 9,    /* new sockets of IP for datagrams */
+    CONFINE_CONNECTS = 1 << 8, /* new sockets of IP and Unix that call */
     CONFINE_FORKS = 1 << 5,    /* new processes of this program, and how they confine themselves */
     CONFINE_OBSERVES = 1 << 6, /* what set-up takes: devices, namespaces, eBPF, perf events, files and
                                 * ioctls of every kind; neither programs nor memory that runs */
