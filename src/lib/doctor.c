@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/macro.h"
 #include "kernel/netlink/rtnl.h"
+#include "kernel/netlink/tun.h"
 #include "kernel/netns/netns.h"
 #include "kernel/observe/sysctl.h"
 #include "kernel/wire/wire.h"
@@ -144,6 +145,52 @@ static void check_namespaces(struct doctor *doctor)
     }
     tell(doctor, doctor->can_administrate ? PEER_CHECK_NOTE : PEER_CHECK_PROBLEM, "%.250s",
          error.text);
+}
+
+static int open_device(void *arg, struct netns_result *result)
+{
+    const struct doctor *doctor = arg;
+    const struct tun_config config = {.node = doctor->node, .offload = true};
+    struct tun tun;
+
+    int status = tun_open(&config, &tun, &result->error);
+    if (status < 0)
+        return status;
+    result->fds[result->fd_count++] = tun.fd;
+    return 0;
+}
+
+/* A namespace as exec makes it for a program, and a device in there. Which users it knows differs,
+   and nothing can stand in the way of that alone. */
+static int try_exec(struct doctor *doctor, struct peer_error *error)
+{
+    struct netns_isolated isolated = {0};
+
+    int status = netns_isolate(&(struct netns_isolate_config){.argv = NULL}, &isolated, error);
+    if (status < 0)
+        return status;
+    const struct netns_errand errand = {
+        .place = {isolated.netns_fd, isolated.holder}, .work = open_device, .arg = doctor};
+    status = netns_run(&errand, NULL, error);
+    netns_isolate_end(&isolated, 0);
+    return status;
+}
+
+static void check_exec(struct doctor *doctor)
+{
+    struct peer_error error = {0};
+
+    if (try_exec(doctor, &error) < 0) {
+        tell_error(doctor, &error);
+        if (doctor->can_administrate) /* all other commands work */
+            doctor->check->status = PEER_CHECK_NOTE;
+        return;
+    }
+    tell(doctor, PEER_CHECK_OK,
+         doctor->can_administrate
+             ? "exec works: a namespace with a device in it could be made for a program"
+             : "exec works with --isolate, or --netns and a namespace of your own: one with a "
+               "device in it could be made for a program");
 }
 
 static void check_ipv6(struct doctor *doctor)
@@ -410,6 +457,7 @@ static const struct {
     {"device-node", check_node},
     {"capability", check_capability},
     {"user-namespaces", check_namespaces},
+    {"exec", check_exec},
     {"ipv6", check_ipv6},
     {"rp-filter", check_rp_filter},
     {"arp", check_arp},

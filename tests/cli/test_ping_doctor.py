@@ -73,7 +73,7 @@ def test_doctor_finds_nothing_wrong_here():
     harness.own_node()
     result = peer("doctor").expect(0, out="This machine can run peer", lines=0)
     names = re.findall(r"^(?:ok|note|problem) +([a-z0-9-]+) ", result.out.decode(), re.MULTILINE)
-    assert {"kernel", "device-node", "capability", "user-namespaces", "ipv6", "rp-filter", "routes",
+    assert {"kernel", "device-node", "capability", "user-namespaces", "exec", "ipv6", "rp-filter", "routes",
             "conntrack"} <= set(names), names
 
 
@@ -99,9 +99,29 @@ def test_doctor_finds_problems():
 def test_doctor_for_an_ordinary_user():
     harness.need_root()
     harness.own_node()
-    peer("doctor", nobody=True).expect(0, out="note +capability .*--isolate")
+    peer("doctor", nobody=True).expect(0, out="note +capability .*--isolate").expect(
+        0, out="ok +exec +exec works with --isolate")
     os.chmod("/dev/net/tun", 0o600)
     peer("doctor", nobody=True).expect(3, out=r"problem +device-node .*permission denied\n.*chmod 0666")
+
+
+def without_namespaces():
+    """In a user namespace of its own, whose limits are its own too."""
+    harness.unshare(harness.CLONE_NEWUSER)
+    for path, text in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
+        with open(f"/proc/self/{path}", "w") as file:
+            file.write(text)
+    harness.sysctl("user.max_net_namespaces", 0)
+
+
+def test_doctor_names_what_bars_exec():
+    harness.need_root()
+    harness.own_node()
+    peer("doctor", prepare=without_namespaces).expect(
+        0, out=r"note +exec +cannot make an isolated network namespace: network namespaces are switched off\n"
+        r" +try \"sudo sysctl -w user\.max_net_namespaces=10000\"")
+    os.chmod("/dev/net/tun", 0o600)
+    peer("doctor", nobody=True).expect(3, out=r"problem +exec +/dev/net/tun may not be opened.*\n.*chmod 0666")
 
 
 def test_help():
