@@ -4,11 +4,27 @@
 A server is a context manager: it listens when the block begins, and is gone after it. What it logs is
 complete then, or by until_lines().
 """
+import ipaddress
+import json
 import os
+import re
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import harness
+
+PEERS4, PEERS6 = "198.18.0.0/16", "2001:2::/112"
+
+
+def assert_peers(addresses, count=None, peers=PEERS4):
+    """All are peers, and `count` different ones."""
+    network = ipaddress.ip_network(peers)
+    strangers = [address for address in addresses if ipaddress.ip_address(address) not in network]
+    assert not strangers, strangers[:5]
+    if count is not None:
+        assert len(set(addresses)) == count, (len(set(addresses)), len(addresses), sorted(addresses)[:5])
 
 
 def listens(port, kind="t"):
@@ -24,8 +40,8 @@ class Server:
 
     def __init__(self):
         harness.need(*self.programs)
-        self.place = os.path.join(harness.directory, f"{type(self).__name__.lower()}.{id(self)}")
-        os.mkdir(self.place)
+        self.place = tempfile.mkdtemp(prefix=f"{type(self).__name__.lower()}.", dir=harness.directory)
+        os.chmod(self.place, 0o755)
         self.process = None
 
     def path(self, name):
@@ -130,3 +146,103 @@ frontend door
 
     def command(self):
         return ["haproxy", "-db", "-f", self.path("haproxy.cfg")]
+
+
+class Redis(Server):
+    programs = ("redis-server", "redis-cli")
+    ports = (6379,)
+
+    def command(self):
+        return ["redis-server", "--bind", harness.OWN4, "127.0.0.1", "--save", "", "--dir", self.place,
+                "--protected-mode", "no"]
+
+    def watch(self):
+        """A monitor: until it is stopped it writes each command down, and whose it was."""
+        monitor = subprocess.Popen(["redis-cli", "monitor"], stdout=open(self.path("books"), "wb"))
+        harness.until("the monitor is there", lambda: "OK" in self.read("books"))
+        return monitor
+
+    def callers(self, command):
+        """Of the monitor: the address and port behind each such command."""
+        found = []
+        for line in self.read("books").splitlines():
+            match = re.match(r'[\d.]+ \[\d+ (\S+)\] "(\w+)"', line)
+            if match and match[2].lower() == command:
+                found.append(match[1])
+        return found
+
+    @staticmethod
+    def ask(*words):
+        return harness.run("redis-cli", *words)
+
+
+class Dnsmasq(Server):
+    """Knows *.example; the text of big.example, 3000 bytes, takes fragments. Leaves a key for TCP Fast Open
+    behind in the namespace."""
+
+    programs = ("dnsmasq",)
+    ports = ((53, "u"), 53)
+
+    def command(self):
+        user = "root" if os.geteuid() == 0 else "nobody"
+        words = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+                 "--address=/example/192.0.2.7", "--log-queries=extra", "--log-facility=-", f"--user={user}",
+                 "--group=root" if user == "root" else "--group=nogroup", "--pid-file=", "--edns-packet-max=4096",
+                 f"--listen-address={harness.OWN4}", f"--listen-address={harness.OWN6}", "--bind-interfaces"]
+        return [*words, "--txt-record=big.example," + ",".join(["t" * 250] * 12)]
+
+    def callers(self):
+        """[(name, address and port)] of what it was asked."""
+        return re.findall(r"(\S+)/(\d+) query\[\w+\] (\S+) from", self.read("output"))
+
+
+class Iperf(Server):
+    """Serves one client; its report is JSON."""
+
+    programs = ("iperf3",)
+
+    def __init__(self, port=5201):
+        super().__init__()
+        self.port, self.ports = port, (port,)
+
+    def command(self):
+        return ["iperf3", "-s", "-1", "-J", "-p", str(self.port)]
+
+    def report(self):
+        self.process.wait(harness.LIMIT_S)
+        return json.loads(self.read("output"))
+
+
+class Sshd(Server):
+    """With a key of the test's own for both sides; needs root."""
+
+    programs = ("sshd", "ssh-keygen", "ssh")
+    ports = (22,)
+
+    def __init__(self):
+        harness.need_root()
+        super().__init__()
+        os.makedirs("/run/sshd", exist_ok=True)
+        for name in "host", "user":
+            harness.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path(name))
+        self.write("sshd_config", f"""HostKey {self.place}/host
+AuthorizedKeysFile {self.place}/user.pub
+PidFile none
+StrictModes no
+PermitRootLogin yes
+UsePAM no
+PrintMotd no
+PrintLastLog no
+Subsystem sftp internal-sftp
+""")
+
+    def command(self):
+        return [shutil.which("sshd"), "-D", "-e", "-f", self.path("sshd_config")]
+
+    def options(self):
+        """For ssh and scp."""
+        return ["-F", "none", "-i", self.path("user"), "-o", "StrictHostKeyChecking=no", "-o",
+                "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes"]
+
+    def callers(self):
+        return re.findall(r"Accepted publickey for \S+ from (\S+) port", self.read("output"))
