@@ -31,7 +31,8 @@ static bool chance(struct rng *rng, uint64_t of)
 static struct random_packet draw(struct rng *rng, bool v6, bool localhost)
 {
     const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP};
-    struct random_packet drawn = {.v6 = v6,
+
+    return (struct random_packet){.v6 = v6,
                                   .localhost = localhost,
                                   .partial = chance(rng, 3),
                                   .extended = chance(rng, 3),
@@ -40,10 +41,6 @@ static struct random_packet draw(struct rng *rng, bool v6, bool localhost)
                                       (uint32_t)rng_below(rng, chance(rng, 20) ? LARGEST : 200),
                                   .port = (uint16_t)rng_next(rng),
                                   .to_port = (uint16_t)rng_next(rng)};
-
-    if (drawn.protocol == IPPROTO_ICMP || drawn.protocol == IPPROTO_ICMPV6)
-        drawn.partial = drawn.partial && v6; /* without a pseudo-header there is nothing to leave */
-    return drawn;
 }
 
 static void make_transport(const struct random_packet *drawn, struct rng *rng,
@@ -106,8 +103,10 @@ static struct frame_offload leave_checksum(const struct packet *parsed)
                                                    : udp ? 6
                                                          : 2};
     uint32_t len = parsed->ip_len - parsed->transport_at;
-    uint16_t sum = (uint16_t)~checksum_finish(
-        checksum_pseudo(&parsed->src, &parsed->dst, parsed->protocol, len));
+    bool pseudo = parsed->protocol != IPPROTO_ICMP;
+    uint16_t sum = !pseudo ? 0
+                           : (uint16_t)~checksum_finish(checksum_pseudo(&parsed->src, &parsed->dst,
+                                                                        parsed->protocol, len));
 
     memcpy(packet.bytes + offload.csum_start + offload.csum_offset, &sum, 2);
     if (tcp && parsed->payload_len > 1400) {

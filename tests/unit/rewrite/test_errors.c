@@ -150,6 +150,11 @@ static void errors_about_nothing_known_are_left(void **state)
         assert_int_equal(world_move(&world, -1, &error, NULL), -ENOENT); /* to another peer */
         make_error(v, inside[v], target[v], &packet, 1000);
         assert_int_equal(world_move(&world, 0, &error, NULL), -ENOENT);
+        world_answer(&world, &packet, 0);
+        make_error(v, inside[v], router[v], &packet, 1000); /* of the program, to another */
+        assert_int_equal(world_move(&world, 0, &error, NULL), -ENOENT);
+        make_error(v, inside[v], target[v], &packet, 1000);
+        assert_int_equal(world_move(&world, 0, &error, NULL), 0);
         make(UDP, (struct ends){first[v], 40001, target[v], 80});
         make_error(v, router[v], first[v], &packet, 1000);
         assert_int_equal(world_move(&world, -1, &error, NULL), -ENOENT);

@@ -189,6 +189,27 @@ static void a_segment_that_opens_nothing_is_unknown(void **state)
     world_end(&world);
 }
 
+/* Only an answer and its acknowledgement open a connection. */
+static void a_connection_opens_with_a_handshake(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_begin(&world, PEERS, (struct rewrite_config){0});
+    assert_int_equal(send_tcp(&world, 40000, CRAFT_SYN), 1);
+    struct rewrite_flow *flow = world.flow;
+    assert_int_equal(send_tcp(&world, 40000, CRAFT_ACK), 1);
+    assert_int_equal(answer_tcp(&world, flow, CRAFT_ACK), 0); /* of an earlier life of the port */
+    assert_int_equal(send_tcp(&world, 40000, CRAFT_ACK), 1);
+    assert_int_equal(flow->state, REWRITE_OPENING);
+    assert_int_equal(answer_tcp(&world, flow, CRAFT_SYN | CRAFT_ACK), 0);
+    assert_int_equal(send_tcp(&world, 40000, CRAFT_SYN), 1);
+    assert_int_equal(flow->state, REWRITE_OPENING);
+    assert_int_equal(send_tcp(&world, 40000, CRAFT_ACK), 1);
+    assert_int_equal(flow->state, REWRITE_OPEN);
+    world_end(&world);
+}
+
 static void a_connection_closes_with_both_fins_or_a_reset(void **state)
 {
     struct world world;
@@ -487,6 +508,20 @@ static void a_flow_may_roam_back_to_where_it_was(void **state)
     world_end(&world);
 }
 
+static void the_next_in_turn_is_another(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_begin(&world, "198.18.0.1-198.18.0.2", (struct rewrite_config){0});
+    assert_int_equal(send_udp(&world, 0, 40000, TARGET), 1);
+    struct rewrite_flow *flow = world.flow;
+    assert_int_equal(send_udp(&world, 0, 40001, TARGET), 2);
+    assert_int_equal(rewrite_roam(world.rewrite, flow, world.now_ns), 0);
+    assert_int_equal(send_udp(&world, 0, 40000, TARGET), 2);
+    world_end(&world);
+}
+
 /* With one address for all, the machine moves as a whole, and so do its new flows. */
 static void a_run_roams_together(void **state)
 {
@@ -584,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_socket_keeps_its_port_towards_all),
         cmocka_unit_test(ports_are_found_until_none_is_left),
         cmocka_unit_test(a_segment_that_opens_nothing_is_unknown),
+        cmocka_unit_test(a_connection_opens_with_a_handshake),
         cmocka_unit_test(a_connection_closes_with_both_fins_or_a_reset),
         cmocka_unit_test(a_reset_that_nobody_heeds_ends_nothing),
         cmocka_unit_test(a_syn_after_the_end_is_a_new_flow),
@@ -596,6 +632,7 @@ int main(void)
         cmocka_unit_test(a_busy_datagram_flow_is_not_pushed_out),
         cmocka_unit_test(a_flow_that_roams_goes_on_from_another_peer),
         cmocka_unit_test(a_flow_may_roam_back_to_where_it_was),
+        cmocka_unit_test(the_next_in_turn_is_another),
         cmocka_unit_test(a_run_roams_together),
         cmocka_unit_test(who_has_nowhere_to_go_stays),
         cmocka_unit_test(who_roams_is_not_pushed_out_for_it),

@@ -276,6 +276,45 @@ static void an_id_belongs_to_its_side_and_its_latest_packet(void **state)
     world_end(&world);
 }
 
+/* RFC 791: of IPv4 the protocol is a part of what its id counts in. */
+static void ids_of_protocols_are_apart(void **state)
+{
+    struct world world;
+    struct packet seen;
+
+    (void)state;
+    world_begin(&world, peers[0], (struct rewrite_config){0});
+    make(0, false, (struct ends){inside[0], 40000, target[0], 53}, 77);
+    struct crafted later = parts[1];
+    assert_int_equal(world_move(&world, 0, &parts[0], NULL), 0);
+    make(0, true, (struct ends){inside[0], 40000, target[0], 0}, 77);
+    assert_int_equal(world_move(&world, 0, &parts[0], NULL), 0);
+    assert_int_equal(world_move(&world, 0, &later, NULL), 0);
+    see(&later, &seen);
+    assert_addr(&seen.src, first[0]);
+    world_end(&world);
+}
+
+/* A checksum over more than is there cannot be made by a device, nor a part be split. */
+static void a_fragment_has_no_offload(void **state)
+{
+    static const struct frame_offload offloads[] = {
+        {.flags = FRAME_NEEDS_CSUM, .csum_start = 20, .csum_offset = 6},
+        {.gso_type = FRAME_GSO_UDP_L4, .gso_size = 100},
+    };
+    struct world world;
+
+    (void)state;
+    world_begin(&world, peers[0], (struct rewrite_config){0});
+    make(0, false, (struct ends){inside[0], 40000, target[0], 53}, 77);
+    for (size_t i = 0; i < ARRAY_SIZE(offloads); i++) {
+        struct frame_offload offload = offloads[i];
+        assert_int_equal(world_move(&world, 0, &parts[0], &offload), -EBADMSG);
+        assert_int_equal(world_move(&world, 0, &parts[1], &offload), -EBADMSG);
+    }
+    world_end(&world);
+}
+
 /* RFC 1858: the checksum would be in a later one, where nobody could tell it from data. */
 static void a_first_fragment_without_checksum_is_refused(void **state)
 {
@@ -317,6 +356,8 @@ int main(void)
         cmocka_unit_test(ids_are_forgotten_after_half_a_minute),
         cmocka_unit_test(a_forgotten_flow_takes_its_fragments_along),
         cmocka_unit_test(an_id_belongs_to_its_side_and_its_latest_packet),
+        cmocka_unit_test(ids_of_protocols_are_apart),
+        cmocka_unit_test(a_fragment_has_no_offload),
         cmocka_unit_test(a_first_fragment_without_checksum_is_refused),
         cmocka_unit_test(an_atomic_fragment_is_whole),
     };
