@@ -112,7 +112,7 @@ struct rewrite_config {
     /** A fragment that had come before its first one, for the program (RFC 4787 REQ-14): it is
      *  rewritten, and to be sent on during this call, in rewrite_in of that first one. NULL: such
      *  fragments are lost. It does not call back into the table either. */
-    void (*late)(void *user, struct rewrite_flow *flow, const uint8_t *packet, size_t len);
+    void (*late)(void *user, struct rewrite_flow *flow, uint8_t *packet, size_t len);
     void *user;
 };
 

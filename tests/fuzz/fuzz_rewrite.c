@@ -86,7 +86,7 @@ static void ended(void *user, struct rewrite_flow *flow)
     }
 }
 
-static void late(void *user, struct rewrite_flow *flow, const uint8_t *packet_late, size_t len)
+static void late(void *user, struct rewrite_flow *flow, uint8_t *packet_late, size_t len)
 {
     struct packet parsed;
     struct peer_addr inside = rewrite_addr(flow, flow->inside);

@@ -62,7 +62,7 @@ static void world_ended(void *user, struct rewrite_flow *flow)
     assert_ptr_equal(flow->user, world);
 }
 
-static void world_late(void *user, struct rewrite_flow *flow, const uint8_t *late, size_t len)
+static void world_late(void *user, struct rewrite_flow *flow, uint8_t *late, size_t len)
 {
     struct world *world = user;
 
