@@ -203,6 +203,14 @@ static void on_ended(void *user, struct rewrite_flow *flow)
         manners_ended(user, flow);
 }
 
+/* Manners look at the first fragment, which comes after this: without it this is nothing. */
+static void on_late(void *user, struct rewrite_flow *flow, uint8_t *data, size_t len)
+{
+    struct frame_offload none = {0};
+
+    give(user, flow, &(struct exec_packet){data, (uint32_t)len, &none, 0});
+}
+
 static void count_unfinished(void *user, struct rewrite_flow *flow)
 {
     *(uint64_t *)user += flow->protocol == IPPROTO_TCP && flow->state != REWRITE_CLOSING;
@@ -241,6 +249,7 @@ static int make_rewrite(struct exec *exec, const struct exec_config *config)
                                            .allowed = on_allowed,
                                            .begun = on_begun,
                                            .ended = on_ended,
+                                           .late = on_late,
                                            .user = exec};
 
     for (unsigned i = 0; sides && i < config->side_count; i++)

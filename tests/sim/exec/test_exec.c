@@ -295,6 +295,39 @@ static void strangers_are_the_stacks(void **state)
     world_end(&world);
 }
 
+/* A link has turned the fragments of an answer round. */
+static void fragments_in_any_order_reach_the_program(void **state)
+{
+    static const uint8_t bytes[2000];
+    struct world world;
+    struct exec_config config = {0};
+    struct simnet_frame frame;
+    struct packet packet;
+    struct crafted whole;
+
+    (void)state;
+    world_begin(&world, FRAME_IP, &config);
+    program_sends_udp(&world, 40000, 10);
+    assert_true(simnet_take(world.net, &frame));
+    const struct peer_addr server = addr(SERVER), peer = frame.packet.src;
+    craft_udp_frame(&whole, &server, 443, &peer, 40000, bytes, sizeof(bytes));
+    for (uint32_t i = 0; i < 2; i++) {
+        craft_fragment(&world.frame, &whole, i ? 0 : 1200, i ? 1200 : 2400);
+        simnet_put(world.net, world.frame.bytes, world.frame.len, NULL);
+        simnet_run_for(world.net, 0);
+        if (i == 0)
+            assert_program_hears_nothing(&world);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct frame *heard = program_hears(&world, &packet);
+        assert_non_null(heard);
+        assert_true(packet.fragment);
+        assert_addr(&packet.dst, INSIDE);
+        frame_put(heard);
+    }
+    world_end(&world);
+}
+
 /* The header of Ethernet is made and taken off here, and offload counts from there. */
 static void ethernet_goes_around_it(void **state)
 {
@@ -504,6 +537,7 @@ int main(void)
         TEST(each_connection_is_the_next_peers),
         TEST(other_targets_are_prohibited_at_once),
         TEST(strangers_are_the_stacks),
+        TEST(fragments_in_any_order_reach_the_program),
         TEST(ethernet_goes_around_it),
         TEST(who_vanishes_is_silent_after_its_request),
         TEST(data_is_doubled_and_nothing_else),
