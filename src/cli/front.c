@@ -17,8 +17,6 @@
  */
 #include "front.h"
 
-#include "cli.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -218,7 +216,7 @@ static void let_go(const struct fronting *front)
 
     for (int fd = STDIN_FILENO; fd <= STDOUT_FILENO && null >= 0; fd++)
         (void)dup2(null, fd);
-    peer_close_others(kept, CLI_ARRAY_SIZE(kept));
+    peer_close_others(kept, sizeof(kept) / sizeof(kept[0]));
 }
 
 /* ---- the engine ---- */
