@@ -233,6 +233,14 @@ static void hold(struct rewrite *rewrite, const struct view *view)
                  view->parsed.ip_len, rewrite->now_ns);
 }
 
+/* The flow may have roamed since the first fragment came. */
+static bool is_for(const struct view *view, const struct rewrite_flow *flow)
+{
+    bool v4 = flow->family == 4;
+
+    return memcmp(view->ip + (v4 ? 16 : 24), flow->peer, v4 ? 4 : 16) == 0;
+}
+
 static int change_later(struct rewrite *rewrite, const struct view *view, unsigned side,
                         struct rewrite_flow **ret_flow)
 {
@@ -242,6 +250,8 @@ static int change_later(struct rewrite *rewrite, const struct view *view, unsign
         hold(rewrite, view);
     if (!flow)
         return -ENOENT;
+    if (side == NO_SIDE && !is_for(view, flow))
+        return -ESHUTDOWN;
     flow->last_ns = rewrite->now_ns;
     change(rewrite, flow, view, side != NO_SIDE);
     *ret_flow = flow;

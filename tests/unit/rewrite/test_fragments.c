@@ -276,6 +276,28 @@ static void an_id_belongs_to_its_side_and_its_latest_packet(void **state)
     world_end(&world);
 }
 
+/* Its address has changed since the first fragment came: the rest is for nobody. */
+static void who_roamed_gets_no_rest(void **state)
+{
+    (void)state;
+    for (int v = 0; v < 2; v++) {
+        struct world world;
+        struct packet seen;
+        begin_and_answer(&world, v);
+        assert_int_equal(world_move(&world, -1, &parts[0], NULL), 0);
+        assert_int_equal(rewrite_roam(world.rewrite, world.flow, world.now_ns), 0);
+        assert_int_equal(world_move(&world, -1, &parts[1], NULL), -ESHUTDOWN);
+
+        make(v, false, (struct ends){inside[v], 40000, target[v], 53}, 91);
+        assert_int_equal(world_move(&world, 0, &parts[0], NULL), 0);
+        assert_int_equal(rewrite_roam(world.rewrite, world.flow, world.now_ns), 0);
+        assert_int_equal(world_move(&world, 0, &parts[1], NULL), 0);
+        see(&parts[1], &seen);
+        assert_addr(&seen.src, v ? "2001:db8:7::4" : "198.18.0.4");
+        world_end(&world);
+    }
+}
+
 /* RFC 791: of IPv4 the protocol is a part of what its id counts in. */
 static void ids_of_protocols_are_apart(void **state)
 {
@@ -356,6 +378,7 @@ int main(void)
         cmocka_unit_test(ids_are_forgotten_after_half_a_minute),
         cmocka_unit_test(a_forgotten_flow_takes_its_fragments_along),
         cmocka_unit_test(an_id_belongs_to_its_side_and_its_latest_packet),
+        cmocka_unit_test(who_roamed_gets_no_rest),
         cmocka_unit_test(ids_of_protocols_are_apart),
         cmocka_unit_test(a_fragment_has_no_offload),
         cmocka_unit_test(a_first_fragment_without_checksum_is_refused),
