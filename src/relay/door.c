@@ -10,6 +10,8 @@
  */
 #include "relay/door.h"
 
+#include "internal.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +70,7 @@ const char *door_end_text(enum door_end end)
 
 /* ---- entries ---- */
 
-static void queue(struct door_entry *entry)
+void door_queue(struct door_entry *entry)
 {
     loop_queue(entry->door->loop, &entry->task);
 }
@@ -91,7 +93,7 @@ static void free_entry(struct loop_task *task)
     free(entry);
 }
 
-static void end(struct door_entry *entry, enum door_end how)
+void door_end(struct door_entry *entry, enum door_end how)
 {
     struct door *door = entry->door;
 
@@ -151,66 +153,9 @@ static void end_of_join(struct door_entry *entry)
     const struct join_state *state = &entry->join.state;
 
     if (state->error)
-        end(entry, end_of_socket(entry, state->error));
+        door_end(entry, end_of_socket(entry, state->error));
     else
-        end(entry, state->end == PEER_END_NONE ? DOOR_CLOSED : end_of_flow(state->end));
-}
-
-/* ---- talking ---- */
-
-/* False: it is not talking any more, or has nothing more to say now. */
-static bool hear(struct door_entry *entry)
-{
-    char *talk = entry->talk;
-
-    size_t taken = entry->talk_len ? entry->ops->bytes(entry, talk, entry->talk_len) : 0;
-    if (entry->phase == DOOR_OVER)
-        return false;
-    entry->talk_len -= taken;
-    memmove(talk, talk + taken, entry->talk_len);
-    return taken && entry->phase == DOOR_TALKING && !entry->paused && entry->talk_len;
-}
-
-static void end_of_talk(struct door_entry *entry, int code)
-{
-    if (code)
-        end(entry, DOOR_CLIENT_RESET);
-    else if (entry->ops->said_all)
-        entry->ops->said_all(entry);
-    else
-        door_finish(entry, DOOR_CLOSED);
-}
-
-static void talk(struct door_entry *entry)
-{
-    struct join *join = &entry->join;
-
-    if (!entry->ops->bytes || entry->paused || !join->readable)
-        return;
-    if (!entry->talk && !(entry->talk = malloc(DOOR_TALK))) {
-        door_reset(entry, DOOR_FAILED);
-        return;
-    }
-    size_t room = DOOR_TALK - entry->talk_len;
-    ssize_t len = room ? recv(join->fd, entry->talk + entry->talk_len, room, MSG_DONTWAIT) : 0;
-    if (len > 0) {
-        entry->talk_len += (size_t)len;
-        join->readable = (size_t)len == room || join->hangup;
-        while (hear(entry))
-            ;
-        if (entry->phase == DOOR_TALKING && join->readable)
-            queue(entry);
-        return;
-    }
-    if (!room) { /* its owner takes nothing of all that */
-        door_reset(entry, DOOR_FAILED);
-        return;
-    }
-    join->readable = false;
-    if (len == 0 || (errno != EAGAIN && errno != EINTR))
-        end_of_talk(entry, len == 0 ? 0 : errno);
-    else if (errno == EINTR)
-        queue(entry);
+        door_end(entry, state->end == PEER_END_NONE ? DOOR_CLOSED : end_of_flow(state->end));
 }
 
 /* ---- events ---- */
@@ -220,14 +165,18 @@ static void run(struct loop_task *task)
     struct door_entry *entry = container_of(task, struct door_entry, task);
 
     if (entry->phase == DOOR_TALKING)
-        talk(entry);
+        door_talk(entry);
     if (entry->phase == DOOR_OVER)
         return;
     bool more = join_move(&entry->join);
-    if (entry->join.state.over)
+    if (entry->join.state.over) {
         end_of_join(entry);
-    else if (more)
-        queue(entry);
+        return;
+    }
+    if (more)
+        door_queue(entry);
+    if (entry->phase == DOOR_JOINED && entry->join.gate && entry->ops->moved)
+        entry->ops->moved(entry);
 }
 
 static void both_are_there(struct door_entry *entry)
@@ -236,11 +185,8 @@ static void both_are_there(struct door_entry *entry)
     entry->door->stats.opened++;
     if (entry->ops->connected)
         entry->ops->connected(entry);
-    if (entry->phase == DOOR_JOINED && door_say(entry, entry->talk, entry->talk_len) < 0)
-        door_reset(entry, DOOR_FAILED);
-    free(entry->talk);
-    entry->talk = NULL;
-    entry->talk_len = 0;
+    if (entry->phase == DOOR_JOINED)
+        door_pass_talk(entry);
 }
 
 static void on_fd(struct loop_fd *fd, uint32_t events)
@@ -252,7 +198,7 @@ static void on_fd(struct loop_fd *fd, uint32_t events)
     if (!called && entry->join.state.called)
         both_are_there(entry);
     if (entry->phase != DOOR_OVER)
-        queue(entry);
+        door_queue(entry);
 }
 
 static void flow_failed(struct door_entry *entry, const struct peer_event *event)
@@ -282,8 +228,10 @@ static void on_flow(struct loop_flow *flow, const struct peer_event *event)
     join_take(&entry->join, event);
     if (event->type == PEER_EVENT_CONNECTED)
         both_are_there(entry);
+    else if (entry->phase == DOOR_TALKING && entry->join.flow)
+        door_look_kept(entry);
     if (entry->phase != DOOR_OVER)
-        queue(entry);
+        door_queue(entry);
 }
 
 static void on_deadline(struct loop_timer *timer)
@@ -292,7 +240,7 @@ static void on_deadline(struct loop_timer *timer)
 
     if (entry->phase == DOOR_LEAVING) {
         entry->join.state.over = true; /* it is closed, not reset */
-        end(entry, DOOR_CLOSED);
+        door_end(entry, DOOR_CLOSED);
     } else if (entry->ops->expired)
         entry->ops->expired(entry);
     else
@@ -361,7 +309,7 @@ static void enter(struct door_listener *listener, int fd, const struct sockaddr_
 static void call_fails(struct door_entry *entry, int code)
 {
     entry->join.state.error = code;
-    end(entry, end_of_socket(entry, code));
+    door_end(entry, end_of_socket(entry, code));
 }
 
 void door_call(struct door *door, struct peer_flow *flow, const struct place *to,
@@ -392,7 +340,7 @@ void door_call(struct door *door, struct peer_flow *flow, const struct place *to
     if (called)
         both_are_there(entry);
     if (entry->phase != DOOR_OVER)
-        queue(entry);
+        door_queue(entry);
 }
 
 /* ---- accepting ---- */
@@ -511,7 +459,7 @@ static int connect_flow(struct door_entry *entry, const struct peer_connect_conf
         return status;
     join_set_flow(&entry->join, flow, false);
     entry->phase = DOOR_CALLING;
-    queue(entry);
+    door_queue(entry);
     return 0;
 }
 
@@ -524,7 +472,7 @@ int door_connect(struct door_entry *entry, const struct peer_connect_config *con
 
 int door_answer(struct door_entry *entry, const void *data, size_t len)
 {
-    queue(entry);
+    door_queue(entry);
     return join_put_to_client(&entry->join, data, len);
 }
 
@@ -536,7 +484,7 @@ int door_say(struct door_entry *entry, const void *data, size_t len)
 void door_pause(struct door_entry *entry, bool paused)
 {
     entry->paused = paused;
-    queue(entry);
+    door_queue(entry);
 }
 
 void door_finish(struct door_entry *entry, enum door_end how)
@@ -549,7 +497,7 @@ void door_finish(struct door_entry *entry, enum door_end how)
     entry->phase = DOOR_LEAVING;
     entry->end = how;
     door_set_deadline(entry, loop_now_ns(entry->door->loop) + DOOR_LEAVE_NS);
-    queue(entry);
+    door_queue(entry);
 }
 
 void door_close(struct door_entry *entry, enum door_end how)
@@ -557,7 +505,7 @@ void door_close(struct door_entry *entry, enum door_end how)
     if (entry->phase == DOOR_OVER)
         return;
     join_close(&entry->join);
-    end(entry, how);
+    door_end(entry, how);
 }
 
 void door_reset(struct door_entry *entry, enum door_end how)
@@ -565,7 +513,7 @@ void door_reset(struct door_entry *entry, enum door_end how)
     if (entry->phase == DOOR_OVER)
         return;
     join_abort(&entry->join);
-    end(entry, how);
+    door_end(entry, how);
 }
 
 void door_set_deadline(struct door_entry *entry, uint64_t at_ns)

@@ -63,6 +63,13 @@ struct door_ops {
     void (*connected)(struct door_entry *entry);
     /** The flow has not come about: `event` is its CLOSED. */
     void (*failed)(struct door_entry *entry, const struct peer_event *event);
+    /** Guarded: how many of these bytes, which came from the client, go to the application; or from
+     *  it to the client. Fewer than all: nothing more passes that way until door_go_on. */
+    size_t (*to_flow)(struct door_entry *entry, const char *data, size_t len);
+    size_t (*to_client)(struct door_entry *entry, const char *data, size_t len);
+    /** Guarded: something may have passed, or the flow may have ended, which ends nothing else then:
+     *  see door_passed, door_flow_ended. */
+    void (*moved)(struct door_entry *entry);
     /** The deadline is reached. Else the entry is reset. */
     void (*expired)(struct door_entry *entry);
     /** The last call. `entry->end` tells why. */
@@ -92,6 +99,7 @@ struct door_entry {
     struct door_entry *next, **link;
     char *talk; /* what was read and not taken while it is talking */
     size_t talk_len;
+    bool unheard; /* ops->bytes has not seen that */
     bool paused;
 };
 
@@ -124,6 +132,22 @@ int door_connect(struct door_entry *entry, const struct peer_connect_config *con
 /** Bytes that are put before what comes next for the client, or the application. -ENOMEM. */
 int door_answer(struct door_entry *entry, const void *data, size_t len);
 int door_say(struct door_entry *entry, const void *data, size_t len);
+/**
+ * A guarded entry's owner has a say in every byte: see ops->to_flow and the following. Before
+ * door_connect or when it is joined, and no more of it from then on.
+ */
+void door_guard(struct door_entry *entry, bool guarded);
+/** All that may pass to the client has passed. */
+bool door_passed(const struct door_entry *entry);
+/** The application has ended, in order or not (join.state.end), and nothing of it is left. */
+bool door_flow_ended(const struct door_entry *entry);
+/** From joined, guarded, back to talking. The flow is kept, as long as the application keeps it. */
+void door_talk_again(struct door_entry *entry);
+/** To that flow: these bytes first, then joined and guarded again. False: it is not there any more. */
+bool door_go_on(struct door_entry *entry, const void *data, size_t len);
+/** While it is talking: the flow that was kept is closed in order. */
+void door_let_go(struct door_entry *entry);
+
 /** While it is talking: nothing is read. */
 void door_pause(struct door_entry *entry, bool paused);
 /** Ends in order: answers are written, then FIN; the client has DOOR_LEAVE_NS to close as well. Its

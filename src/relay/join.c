@@ -50,6 +50,8 @@ void join_set_flow(struct join *join, struct peer_flow *flow, bool opened)
     join->flow_news = flow != NULL;
     join->state.opened = opened;
     join->state.end = PEER_END_NONE;
+    join->state.flow_eof = join->state.flow_shut = false;
+    join->judged = 0;
     if (opened)
         join->state.opened_ns = peer_net_now_ns(join->net);
 }
@@ -126,6 +128,15 @@ void join_hold(struct join *join, bool held)
 void join_finish(struct join *join)
 {
     join->last = true;
+    join->gate = NULL;
+}
+
+void join_set_gate(struct join *join, const struct join_gate *gate)
+{
+    join->gate = gate;
+    join->in_closed = join->out_closed = false;
+    join->judged = gate ? join->judged : 0;
+    join->flow_news = true;
 }
 
 /* ---- news ---- */
@@ -218,17 +229,39 @@ static void shut_flow(struct join *join)
     (void)peer_flow_shutdown(join->flow);
 }
 
+/* How much of what was read goes on. */
+static size_t pass_in(struct join *join, size_t len)
+{
+    const size_t passes = join->gate ? join->gate->to_flow(join, join->scratch->bytes, len) : len;
+
+    join->in_closed = passes < len;
+    return passes;
+}
+
+/* Nothing is read, but a client that has gone shall not be waited for. */
+static void look_for_end(struct join *join)
+{
+    char byte;
+
+    if (!join->hangup || join->state.client_eof)
+        return;
+    if (recv(join->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0)
+        shut_flow(join);
+}
+
 /* One read. False: no more now. */
 static bool read_client(struct join *join)
 {
     size_t room = peer_flow_write_room(join->flow);
     if (!room)
         return false;
-    size_t want = room < JOIN_SCRATCH ? room : JOIN_SCRATCH;
+    size_t most = join->gate ? (size_t)JOIN_GATE : (size_t)JOIN_SCRATCH;
+    size_t want = room < most ? room : most;
     ssize_t len = recv(join->fd, join->scratch->bytes, want, MSG_DONTWAIT);
     if (len > 0) {
         join->readable = (size_t)len == want || join->hangup;
-        return write_flow(join, join->scratch->bytes, (size_t)len);
+        return write_flow(join, join->scratch->bytes, pass_in(join, (size_t)len)) &&
+               !join->in_closed;
     }
     join->readable = false;
     if (len == 0)
@@ -247,6 +280,10 @@ static bool move_to_flow(struct join *join)
 
     if (state->flow_shut || state->end != PEER_END_NONE || !flush_to_flow(join))
         return false;
+    if (join->in_closed) {
+        look_for_end(join);
+        return false;
+    }
     for (int i = 0; i < ROUNDS && join->readable; i++) {
         if (!read_client(join))
             return false;
@@ -283,6 +320,29 @@ static bool flush_to_client(struct join *join)
     return !join->to_client;
 }
 
+/* Cuts the vectors down to what may pass; the bytes. Each is asked about once. */
+static size_t pass_out(struct join *join, struct iovec *iov, int *count)
+{
+    size_t judged = join->judged, at = 0;
+    int i = 0;
+
+    for (; i < *count && !(join->out_closed && at >= judged); at += iov[i++].iov_len) {
+        const size_t end = at + iov[i].iov_len;
+        if (end > judged && !join->out_closed) {
+            const size_t fresh = end - judged;
+            const char *data = (const char *)iov[i].iov_base + (iov[i].iov_len - fresh);
+            const size_t passes = join->gate->to_client(join, data, fresh);
+            join->out_closed = passes < fresh;
+            judged += passes;
+        }
+        if (end > judged)
+            iov[i].iov_len = judged - at;
+    }
+    *count = i;
+    join->judged = judged;
+    return at;
+}
+
 /* One write. False: no more now. */
 static bool write_client(struct join *join)
 {
@@ -294,29 +354,42 @@ static bool write_client(struct join *join)
         join->flow_news = false;
         return false;
     }
-    for (int i = 0; i < count; i++)
-        len += iov[i].iov_len;
+    bool full = count == VECTORS;
+    if (join->gate) {
+        len = pass_out(join, iov, &count);
+        if (!len)
+            return false;
+    } else {
+        for (int i = 0; i < count; i++)
+            len += iov[i].iov_len;
+    }
     ssize_t done = send_to(join, iov, count);
     if (done < 0)
         return false;
     peer_flow_consume(join->flow, (size_t)done);
+    join->judged -= join->gate ? (size_t)done : 0;
     join->state.received += (uint64_t)done;
     active(join);
     join->writable = (size_t)done == len;
-    join->flow_news = !join->writable || count == VECTORS;
-    return join->writable && count == VECTORS;
+    join->flow_news = !join->writable || full || join->out_closed;
+    return join->writable && full;
 }
 
 static void shut_client(struct join *join)
 {
     struct join_state *state = &join->state;
 
-    if (state->client_shut || join->flow_news || join->to_client)
+    if (state->client_shut || join->flow_news || join->to_client || join->gate)
         return;
     if (!state->flow_eof && state->end != PEER_END_CLOSED)
         return;
     state->client_shut = true;
     (void)shutdown(join->fd, SHUT_WR);
+}
+
+static bool gate_is_closed(const struct join *join)
+{
+    return join->out_closed && !join->judged;
 }
 
 static bool move_to_client(struct join *join)
@@ -325,7 +398,7 @@ static bool move_to_client(struct join *join)
 
     if (!join->writable || !flush_to_client(join))
         return false;
-    for (int i = 0; i < ROUNDS && join->flow_news && join->writable; i++)
+    for (int i = 0; i < ROUNDS && join->flow_news && join->writable && !gate_is_closed(join); i++)
         more = write_client(join);
     shut_client(join);
     return more;
@@ -367,12 +440,14 @@ static void settle(struct join *join)
 {
     struct join_state *state = &join->state;
 
-    if (!is_orderly(join)) {
+    if (join->gate ? state->error != 0 : !is_orderly(join)) {
         if (join->flow && state->end == PEER_END_NONE)
             peer_flow_reset(join->flow);
         state->over = true;
         return;
     }
+    if (join->gate)
+        return;
     state->over = state->client_shut && (join->last ? state->client_eof
                                                     : (state->flow_shut && !join->to_flow) ||
                                                           state->end == PEER_END_CLOSED);

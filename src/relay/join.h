@@ -41,16 +41,30 @@ struct join_state {
     bool over; /* nothing moves any more: join_done */
 };
 
+/**
+ * Says how many bytes that came from one side may pass to the other. They are asked once; what may not
+ * pass of the client's is the gate's to keep. Fewer than all closes the gate that way.
+ */
+struct join;
+struct join_gate {
+    size_t (*to_flow)(struct join *join, const char *data, size_t len);
+    size_t (*to_client)(struct join *join, const char *data, size_t len);
+};
+enum { JOIN_GATE = 16 * 1024 }; /* bytes of the client at once */
+
 struct join {
     struct peer_net *net;
     struct peer_flow *flow;
     struct join_scratch *scratch;
     int fd;
-    bool local;              /* a Unix socket */
-    bool readable, writable; /* the descriptor, as far as is known */
-    bool hangup, broken;     /* it has news besides bytes: its end, an error */
-    bool flow_news;          /* the flow has something that was not looked at */
-    bool held, last;         /* see join_hold, join_finish */
+    bool local;                   /* a Unix socket */
+    bool readable, writable;      /* the descriptor, as far as is known */
+    bool hangup, broken;          /* it has news besides bytes: its end, an error */
+    bool flow_news;               /* the flow has something that was not looked at */
+    bool held, last;              /* see join_hold, join_finish */
+    const struct join_gate *gate; /* NULL: everything passes */
+    bool in_closed, out_closed;   /* it, from the client, from the flow */
+    size_t judged;                /* bytes in the flow that may pass */
     struct join_front *to_flow, *to_client;
     struct join_state state;
 };
@@ -75,6 +89,9 @@ int join_put_to_flow(struct join *join, const void *data, size_t len);
 int join_put_to_client(struct join *join, const void *data, size_t len);
 /** Nothing but those is written, and nothing read, as long as it is held. */
 void join_hold(struct join *join, bool held);
+/** Opens a gate both ways, or takes it away. With one no side's end is passed on, and the flow's ends
+ *  nothing. */
+void join_set_gate(struct join *join, const struct join_gate *gate);
 /** Without a flow: those bytes are the last, then comes FIN. What the client still sends is thrown
  *  away, so that no reset overtakes them, until it closes as well; its owner sets a time to that. */
 void join_finish(struct join *join);
