@@ -80,7 +80,8 @@ struct command {
     void (*keep_origin)(void);
 };
 extern const struct command command_exec, command_connect, command_listen, command_ping, command_soak,
-    command_doctor, command_application, command_trace, command_forward;
+    command_doctor, command_application, command_trace, command_forward,
+    command_proxy;
 
 /** Tables that commands share; each ends with a zeroed entry. */
 extern const struct option_def options_net[], options_manner[], options_udp[], options_ecn[],

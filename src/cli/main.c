@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-    &command_connect, &command_listen, &command_ping,   &command_soak,       &command_exec,
-    &command_forward, &command_trace,  &command_doctor, &command_application,
+    &command_connect, &command_listen, &command_ping,  &command_soak,   &command_exec,
+    &command_forward, &command_proxy,  &command_trace, &command_doctor, &command_application,
 };
 
 static void print_usage(FILE *out)

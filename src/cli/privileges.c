@@ -50,6 +50,7 @@ static const struct row {
     {&command_exec, .calls = 0},
     {&command_application, .calls = PEER_CALLS_ACCEPTS},
     {&command_forward, .calls = PEER_CALLS_ACCEPTS | PEER_CALLS_CONNECTS},
+    {&command_proxy, .calls = PEER_CALLS_ACCEPTS | PEER_CALLS_BINDS},
     {&command_trace, .calls = PEER_CALLS_OBSERVES, .stays = true, .capabilities = HOLD_OBSERVERS},
     {&command_doctor, .calls = PEER_CALLS_OBSERVES, .stays = true,
      .capabilities = HOLD_OBSERVERS | HOLD_TRIALS},
