@@ -10,18 +10,20 @@
  * The other is a calendar of seconds: the flow is where its time would end if no other packet came.
  * Packets do not move it; when that second comes, it goes to where its time ends by now, or it is
  * over. So a flow is looked at once in its time-out, and only a state with a shorter one moves it.
- * One timer waits for the next second that is not empty.
+ * One timer waits for the next second that is not empty. A crowd that is due at once goes by and by, a
+ * part each millisecond: packets wait meanwhile.
  */
 #include "internal.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { CHANCES = 16 };
+enum { CHANCES = 16, SWEPT_AT_ONCE = 4096, LAG_SECONDS = 600 };
 #define LATELY_NS  (10 * NS_PER_S)
 #define BUSY_NS    NS_PER_S
 #define HUGE_BYTES ((size_t)1 << 21)
@@ -29,7 +31,8 @@ enum { CHANCES = 16 };
 static_assert(offsetof(struct rewrite_flow, packets_out) == 64 &&
                   offsetof(struct rewrite_flow, seen) == 128 && sizeof(struct rewrite_flow) == 192,
               "a packet touches two cache lines of its flow");
-static_assert(REWRITE_OPEN_NS / NS_PER_S + 2 < CALENDAR_SECONDS, "every time is in the calendar");
+static_assert(REWRITE_OPEN_NS / NS_PER_S + LAG_SECONDS + 2 < CALENDAR_SECONDS,
+              "every time is in the calendar");
 
 /* ---- chains ---- */
 
@@ -90,6 +93,7 @@ static uint64_t timeout_ns(const struct rewrite_flow *flow)
 
 /* ---- the calendar ---- */
 
+/* TIMER_NEVER: the calendar is empty. */
 static uint64_t next_second(const struct rewrite *rewrite)
 {
     uint64_t from = rewrite->swept_s + 1;
@@ -101,13 +105,11 @@ static uint64_t next_second(const struct rewrite *rewrite)
             return from + i + (uint64_t)__builtin_ctzll(word);
         i += 64 - bucket % 64;
     }
-    return 0;
+    return TIMER_NEVER;
 }
 
-static void arm(struct rewrite *rewrite, uint64_t second)
+static void arm(struct rewrite *rewrite, uint64_t deadline_ns)
 {
-    uint64_t deadline_ns = second * NS_PER_S;
-
     if (timer_armed(&rewrite->timer) && rewrite->timer.deadline_ns <= deadline_ns)
         return;
     /* Without memory the next flow tries again; until then nothing ages. */
@@ -123,7 +125,7 @@ static void calendar_add(struct rewrite *rewrite, struct rewrite_flow *flow)
     flow->bucket = bucket;
     chain_add(rewrite, &rewrite->calendar[bucket], LINK_CALENDAR, flow->slot);
     rewrite->calendar_used[bucket / 64] |= UINT64_C(1) << bucket % 64;
-    arm(rewrite, second);
+    arm(rewrite, second * NS_PER_S);
 }
 
 static void calendar_remove(struct rewrite *rewrite, struct rewrite_flow *flow)
@@ -135,12 +137,13 @@ static void calendar_remove(struct rewrite *rewrite, struct rewrite_flow *flow)
         rewrite->calendar_used[flow->bucket / 64] &= ~(UINT64_C(1) << flow->bucket % 64);
 }
 
-static void sweep_second(struct rewrite *rewrite, uint64_t second)
+/* False: there are more than `*budget` of them. */
+static bool sweep_second(struct rewrite *rewrite, uint64_t second, unsigned *budget)
 {
     struct chain *chain = &rewrite->calendar[second % CALENDAR_SECONDS];
     uint32_t slot = chain->first, last = chain->last;
 
-    while (slot != SLOT_NONE) {
+    for (; slot != SLOT_NONE && *budget; --*budget) {
         struct rewrite_flow *flow = flow_at(rewrite, slot);
         uint32_t next = slot == last ? SLOT_NONE : flow->links[LINK_CALENDAR].next;
         if (flow->last_ns + timeout_ns(flow) <= rewrite->now_ns) {
@@ -152,6 +155,7 @@ static void sweep_second(struct rewrite *rewrite, uint64_t second)
         }
         slot = next;
     }
+    return slot == SLOT_NONE;
 }
 
 static void sweep(struct timer *timer, uint64_t now_ns)
@@ -160,16 +164,20 @@ static void sweep(struct timer *timer, uint64_t now_ns)
 
     rewrite->now_ns = MAX(rewrite->now_ns, now_ns);
     uint64_t now_s = rewrite->now_ns / NS_PER_S;
-    uint64_t second = rewrite->swept_s + 1;
     if (now_s - rewrite->swept_s > CALENDAR_SECONDS)
-        second = now_s - CALENDAR_SECONDS + 1;
-    for (; second <= now_s; second++)
-        sweep_second(rewrite, second);
-    rewrite->swept_s = now_s;
-    timer_cancel(rewrite->config.timers, timer); /* was armed for what moved, maybe too early */
+        rewrite->swept_s = now_s - CALENDAR_SECONDS;
     uint64_t next = next_second(rewrite);
-    if (next)
-        arm(rewrite, next);
+    rewrite->swept_s = MAX(rewrite->swept_s, MIN(now_s, next - 1)); /* nothing is before it */
+    /* Far behind, what stays may come to where it was in the calendar: then not by and by. */
+    unsigned budget = now_s - rewrite->swept_s > LAG_SECONDS ? UINT_MAX : SWEPT_AT_ONCE;
+    while (rewrite->swept_s < now_s && sweep_second(rewrite, rewrite->swept_s + 1, &budget))
+        rewrite->swept_s++;
+    timer_cancel(rewrite->config.timers, timer); /* was armed for what moved, maybe too early */
+    next = next_second(rewrite);
+    if (rewrite->swept_s < now_s)
+        arm(rewrite, rewrite->now_ns + NS_PER_MS);
+    else if (next != TIMER_NEVER)
+        arm(rewrite, next * NS_PER_S);
 }
 
 /* ---- slots ---- */
@@ -296,6 +304,8 @@ void flow_table_add(struct rewrite *rewrite, struct rewrite_flow *flow, bool ins
         slot_index_put(&rewrite->by[INSIDE], flow->tags[INSIDE], flow->slot);
     slot_index_put(&rewrite->by[OUTSIDE], flow->tags[OUTSIDE], flow->slot);
     chain_add(rewrite, class_of(rewrite, flow), LINK_CLASS, flow->slot);
+    if (!timer_armed(&rewrite->timer))
+        rewrite->swept_s = rewrite->now_ns / NS_PER_S; /* the calendar is empty */
     calendar_add(rewrite, flow);
     if (flow->state == REWRITE_GONE)
         return;

@@ -16,6 +16,7 @@
 #include "packet/fields.h"
 #include "rewrite/icmp.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -365,6 +366,7 @@ int rewrite_out(struct rewrite *rewrite, unsigned side, const struct rewrite_pac
 {
     struct rewrite_flow *flow = NULL;
 
+    assert(side < rewrite->config.side_count);
     rewrite->now_ns = MAX(rewrite->now_ns, now_ns);
     int status = out(rewrite, side, packet, &flow);
     if (status < 0)

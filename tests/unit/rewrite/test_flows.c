@@ -368,6 +368,33 @@ static void each_goes_in_its_own_time(void **state)
     world_end(&world);
 }
 
+/* However many are over at once, packets do not wait for all of them to go. */
+static void a_crowd_goes_by_and_by(void **state)
+{
+    enum { CROWD = 10000 };
+
+    (void)state;
+    for (int open = 0; open < 2; open++) {
+        struct world world;
+        int calls = 1;
+        world_begin(&world, PEERS, (struct rewrite_config){.max_flows = CROWD});
+        for (int i = 0; i < CROWD; i++) {
+            if (open)
+                open_tcp(&world, (uint16_t)(1024 + i));
+            else
+                assert_true(send_udp(&world, 0, (uint16_t)(1024 + i), TARGET) > 0);
+        }
+        world_pass(&world, 290 * NS_PER_S); /* connections are looked at, having been half open */
+        world.now_ns += (open ? 7440u - 289 : 300u - 289) * NS_PER_S;
+        assert_int_equal(timers_run(&world.timers, world.now_ns, 100), 1);
+        assert_in_range(world_stats(&world).flows, CROWD / 2, CROWD - 1);
+        for (; world_stats(&world).flows; calls++)
+            world_pass(&world, NS_PER_MS);
+        assert_in_range(calls, 2, 10);
+        world_end(&world);
+    }
+}
+
 /* ---- a full table ---- */
 
 static void what_is_over_goes_first_when_full(void **state)
@@ -626,6 +653,7 @@ int main(void)
         cmocka_unit_test(flows_age_by_what_they_are),
         cmocka_unit_test(packets_both_ways_keep_a_flow),
         cmocka_unit_test(each_goes_in_its_own_time),
+        cmocka_unit_test(a_crowd_goes_by_and_by),
         cmocka_unit_test(what_is_over_goes_first_when_full),
         cmocka_unit_test(an_open_connection_is_never_pushed_out),
         cmocka_unit_test(an_idle_datagram_flow_makes_room),
