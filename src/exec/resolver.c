@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 64 };
+enum { BACKLOG = 64, RECEIVE_BYTES = 1 << 20 /* as far as the host's rmem_max allows */ };
 
 /* ---- resolv.conf ---- */
 
@@ -87,13 +87,15 @@ static int open_bound(const struct peer_addr *addr, int type)
 {
     struct sockaddr_storage where;
     const socklen_t len = resolver_address(addr, &where);
-    const int one = 1;
+    const int one = 1, burst = RECEIVE_BYTES;
 
     const int fd = socket(where.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     if (type == SOCK_STREAM)
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    else
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &burst, sizeof(burst));
     if (bind(fd, (struct sockaddr *)&where, len) == 0 &&
         (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0))
         return fd;

@@ -48,15 +48,24 @@ bool calls_wait(const struct calls *calls)
     return calls->count > 0;
 }
 
+static void reset(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    (void)close(fd);
+}
+
 /* An end that is no orderly one is passed on as a reset. */
 static void drop(struct calls *calls, struct call *call)
 {
-    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    const bool orderly = call->ways[CLIENT].shut && call->ways[SERVER].shut;
 
     for (int side = CLIENT; side <= SERVER; side++) {
-        if (!call->ways[CLIENT].shut || !call->ways[SERVER].shut)
-            (void)setsockopt(call->fds[side], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-        (void)close(call->fds[side]);
+        if (orderly)
+            (void)close(call->fds[side]);
+        else
+            reset(call->fds[side]);
         call->fds[side] = -1;
     }
     calls->count--;
@@ -84,7 +93,7 @@ void calls_take(struct calls *calls, const struct resolver_door *door)
         return;
     const int server = resolver_call(&door->nameserver, SOCK_STREAM);
     if (server < 0) {
-        (void)close(client);
+        reset(client);
         return;
     }
     struct call *call = find_place(calls);
