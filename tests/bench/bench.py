@@ -10,6 +10,7 @@ import argparse
 import shutil
 import sys
 
+import doors  # pylint: disable=unused-import  # registers its measures
 import impaired  # pylint: disable=unused-import  # registers its measure
 import measures
 import report
