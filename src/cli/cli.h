@@ -206,6 +206,10 @@ int wait_net(struct peer_net *net, int signal_fd, uint64_t timeout_ns);
  *  the wait. */
 void leave_net(struct peer_net *net, int signal_fd);
 
+/** Memory that was freed stays with this process, up to some MiB: bytes under way come and go all the
+ *  time, and to take pages anew for them costs more than to move them. */
+void keep_memory(void);
+
 /* ---- JSON ---- */
 
 /** The document that all commands begin with: version, seed, command, target, from, device. */

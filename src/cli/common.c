@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -454,6 +455,18 @@ void leave_net(struct peer_net *net, int signal_fd)
 {
     while (peer_net_leave(net) == 0 && wait_net(net, signal_fd, LEAVE_LOOK_NS) == 0)
         ;
+}
+
+/* What connections may have under way in all (stack/limits.h: 24 MiB each way), and some more. The C
+   library would give it back whenever 128 KiB are free at the end of its area. */
+enum { KEPT_BYTES = 32 << 20, STEP_BYTES = 1 << 20 };
+
+void keep_memory(void)
+{
+#ifdef M_TRIM_THRESHOLD /* glibc's */
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_TOP_PAD, STEP_BYTES);
+#endif
 }
 
 /* ---- output ---- */

@@ -306,6 +306,7 @@ static int run_forward(void *options, int argc, char **argv)
     int status;
 
     forward = (struct forward){.options = options, .signal_fd = -1};
+    keep_memory();
     status = parse_ways(&forward, argc, argv);
     if (status == 0)
         status = check_options(&forward);

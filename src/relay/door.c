@@ -109,9 +109,7 @@ void door_end(struct door_entry *entry, enum door_end how)
     door->stats.bytes_sent += entry->join.state.sent;
     door->stats.bytes_received += entry->join.state.received;
     loop_cancel_timer(door->loop, &entry->deadline);
-    if (entry->join.fd >= 0)
-        loop_remove(door->loop, &entry->fd);
-    join_done(&entry->join);
+    join_done(&entry->join); /* nobody else has the descriptor, so this takes it off the epoll */
     *entry->link = entry->next;
     if (entry->next)
         entry->next->link = entry->link;

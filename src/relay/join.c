@@ -485,7 +485,7 @@ void join_abort(struct join *join)
 
 void join_close(struct join *join)
 {
-    if (join->flow && join->state.end == PEER_END_NONE && join->state.opened)
+    if (join->flow && join->state.end == PEER_END_NONE)
         peer_flow_close(join->flow);
     join->state.over = true;
 }

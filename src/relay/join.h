@@ -24,7 +24,7 @@
 struct join_front; /* bytes that are written before others */
 
 /** What all joins of an owner read into. One at a time uses it, for the length of a call. */
-enum { JOIN_SCRATCH = 256 * 1024 };
+enum { JOIN_SCRATCH = 64 * 1024 };
 struct join_scratch {
     char bytes[JOIN_SCRATCH];
 };
@@ -80,7 +80,7 @@ void join_init(struct join *join, const struct join_config *config);
 /** The join's from now on; `opened`: its handshake is done. NULL: none any more, and the caller has
  *  it. */
 void join_set_flow(struct join *join, struct peer_flow *flow, bool opened);
-/** Closes the descriptor (take it out of an epoll before) and frees the flow. When one side's end was
+/** Closes the descriptor and frees the flow. When one side's end was
  *  no orderly one, the other has a reset. */
 void join_done(struct join *join);
 

@@ -54,7 +54,7 @@ uint64_t loop_now_ns(const struct loop *loop);
 
 /** Registers `fd->fd` for `events`, edge-triggered. -errno. */
 int loop_add(struct loop *loop, struct loop_fd *fd, uint32_t events);
-/** Before the descriptor is closed: its number may be somebody else's soon. */
+/** Closing the descriptor does it as well, when no other process has it. */
 void loop_remove(struct loop *loop, struct loop_fd *fd);
 
 /** In this turn, or the next one when called by a task. No effect when it is queued already. */
