@@ -171,4 +171,6 @@ void patron_moved(struct door_entry *entry)
         answered(patron);
     else if (door_flow_ended(entry))
         flow_ended(patron);
+    else
+        door_pass_end(entry);
 }

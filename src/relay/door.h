@@ -141,9 +141,12 @@ void door_guard(struct door_entry *entry, bool guarded);
 bool door_passed(const struct door_entry *entry);
 /** The application has ended, in order or not (join.state.end), and nothing of it is left. */
 bool door_flow_ended(const struct door_entry *entry);
+/** If the client has ended, and all it said is with the application, so does the flow's way there. */
+void door_pass_end(struct door_entry *entry);
 /** From joined, guarded, back to talking. The flow is kept, as long as the application keeps it. */
 void door_talk_again(struct door_entry *entry);
-/** To that flow: these bytes first, then joined and guarded again. False: it is not there any more. */
+/** From ops->bytes, to that flow: these bytes first, then joined and guarded again. False: it is not
+ *  there any more. */
 bool door_go_on(struct door_entry *entry, const void *data, size_t len);
 /** While it is talking: the flow that was kept is closed in order. */
 void door_let_go(struct door_entry *entry);

@@ -30,6 +30,10 @@ static bool hear(struct door_entry *entry)
         return false;
     entry->talk_len -= taken;
     memmove(talk, talk + taken, entry->talk_len);
+    if (entry->phase == DOOR_JOINED) { /* door_go_on: what is left belongs to the request */
+        door_pass_talk(entry);
+        return false;
+    }
     return taken && entry->phase == DOOR_TALKING && !entry->paused && entry->talk_len;
 }
 
@@ -54,7 +58,13 @@ void door_talk(struct door_entry *entry)
         while (hear(entry))
             ;
     }
-    if (entry->phase != DOOR_TALKING || entry->paused || !join->readable)
+    if (entry->phase != DOOR_TALKING || entry->paused)
+        return;
+    if (join->state.client_eof) {
+        end_of_talk(entry, 0);
+        return;
+    }
+    if (!join->readable)
         return;
     if (!make_talk(entry)) {
         door_reset(entry, DOOR_FAILED);
@@ -152,21 +162,21 @@ bool door_passed(const struct door_entry *entry)
     return !entry->join.judged;
 }
 
+void door_pass_end(struct door_entry *entry)
+{
+    const struct join_state *state = &entry->join.state;
+
+    if (state->client_eof && !state->flow_shut && !entry->talk_len && state->end == PEER_END_NONE &&
+        !entry->join.to_flow)
+        join_shut_flow(&entry->join);
+}
+
 bool door_flow_ended(const struct door_entry *entry)
 {
     const struct join *join = &entry->join;
 
     return (join->state.flow_eof || join->state.end != PEER_END_NONE) && !join->judged &&
            (join->out_closed || !join->flow_news);
-}
-
-void door_talk_again(struct door_entry *entry)
-{
-    entry->phase = DOOR_TALKING;
-    entry->unheard = entry->talk_len > 0;
-    entry->paused = false;
-    join_hold(&entry->join, true);
-    door_queue(entry);
 }
 
 /* What nobody has asked for makes it useless for what comes. */
@@ -176,7 +186,7 @@ static bool is_kept(struct door_entry *entry)
 
     if (!entry->join.flow)
         return false;
-    if (peer_flow_peek(entry->join.flow, &iov, 1) == 0)
+    if (!entry->join.state.flow_shut && peer_flow_peek(entry->join.flow, &iov, 1) == 0)
         return true;
     door_let_go(entry);
     return false;
@@ -191,8 +201,6 @@ bool door_go_on(struct door_entry *entry, const void *data, size_t len)
     door_guard(entry, true);
     if (door_say(entry, data, len) < 0)
         door_reset(entry, DOOR_FAILED);
-    else
-        door_pass_talk(entry);
     return true;
 }
 
@@ -211,4 +219,14 @@ void door_look_kept(struct door_entry *entry)
 {
     if (entry->join.state.flow_eof || entry->join.state.end != PEER_END_NONE)
         door_let_go(entry);
+}
+
+void door_talk_again(struct door_entry *entry)
+{
+    entry->phase = DOOR_TALKING;
+    entry->unheard = entry->talk_len > 0;
+    entry->paused = false;
+    join_hold(&entry->join, true);
+    door_look_kept(entry);
+    door_queue(entry);
 }

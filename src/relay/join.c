@@ -223,10 +223,18 @@ static bool flush_to_flow(struct join *join)
     return !join->to_flow;
 }
 
-static void shut_flow(struct join *join)
+void join_shut_flow(struct join *join)
 {
-    join->state.client_eof = join->state.flow_shut = true;
+    join->state.flow_shut = true;
     (void)peer_flow_shutdown(join->flow);
+}
+
+/* A gate may have kept something that is to be sent before. */
+static void client_ended(struct join *join)
+{
+    join->state.client_eof = true;
+    if (!join->gate)
+        join_shut_flow(join);
 }
 
 /* How much of what was read goes on. */
@@ -246,7 +254,7 @@ static void look_for_end(struct join *join)
     if (!join->hangup || join->state.client_eof)
         return;
     if (recv(join->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0)
-        shut_flow(join);
+        client_ended(join);
 }
 
 /* One read. False: no more now. */
@@ -265,7 +273,7 @@ static bool read_client(struct join *join)
     }
     join->readable = false;
     if (len == 0)
-        shut_flow(join);
+        client_ended(join);
     else if (errno == EINTR)
         join->readable = true;
     else if (errno != EAGAIN)

@@ -92,6 +92,8 @@ void join_hold(struct join *join, bool held);
 /** Opens a gate both ways, or takes it away. With one no side's end is passed on, and the flow's ends
  *  nothing. */
 void join_set_gate(struct join *join, const struct join_gate *gate);
+/** The client's end is passed on, which its gate has held back. */
+void join_shut_flow(struct join *join);
 /** Without a flow: those bytes are the last, then comes FIN. What the client still sends is thrown
  *  away, so that no reset overtakes them, until it closes as well; its owner sets a time to that. */
 void join_finish(struct join *join);
