@@ -315,6 +315,7 @@ static void on_expired(struct door_entry *entry)
         patron_refuse(patron, PROXY_TIMED_OUT, "no answer to the question for its address");
         return;
     }
+    tell_refusal(patron, door_end_text(DOOR_EXPIRED));
     door_let_go(entry);
     door_finish(entry, DOOR_EXPIRED);
 }
@@ -417,7 +418,7 @@ static void on_ended(struct door_entry *entry)
     struct patron *patron = patron_of(entry);
 
     patron_tell(patron, door_end_text(entry->end));
-    if (patron->asking && entry->end != DOOR_TURNED_AWAY && entry->end != DOOR_CLOSED)
+    if (patron->asking && (entry->end == DOOR_CLIENT_RESET || entry->end == DOOR_FAILED))
         tell_refusal(patron, door_end_text(entry->end));
     free_asking(patron);
     proxy_exchange_done(&patron->exchange);
