@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,16 @@ static int run_word(int argc, char **argv)
     return unknown_command(word);
 }
 
+/* What is written for bulk is queued and freed again and again. glibc gives 128 KiB at the top back to
+   the kernel, which then clears each page once more: a third of the time that forward needs. */
+static void keep_freed_memory(void)
+{
+#ifdef M_TRIM_THRESHOLD
+    (void)mallopt(M_TRIM_THRESHOLD, 32 << 20);
+    (void)mallopt(M_TOP_PAD, 1 << 20);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
@@ -130,6 +141,7 @@ int main(int argc, char **argv)
     if (!keeps)
         close_inherited(argv);
     set_characters();
+    keep_freed_memory();
     if (argc < 2) {
         print_usage(stderr);
         return STATUS_USAGE;
