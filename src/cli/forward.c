@@ -9,6 +9,7 @@
 #include "forward.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -191,14 +192,27 @@ static void say_way(const struct forward *forward, const struct way *way)
             info.peers > 1 ? " and the following addresses" : "");
 }
 
+/* It may come later; until then clients are refused. */
+static void look_for_listener(const struct forward *forward, const struct way *way)
+{
+    int protocol = forward->options->common.udp ? IPPROTO_UDP : IPPROTO_TCP;
+    char to[PLACE_TEXT];
+
+    if (!way->reverse && peer_net_is_local(forward->net, &way->to.addr) == 1 &&
+        peer_net_has_listener(forward->net, protocol, &way->to.addr, way->to.port) == 0)
+        say("no socket listens at %s yet", where_to(way, to));
+}
+
 static int start_ways(struct forward *forward)
 {
     int status = 0;
 
     for (int i = 0; i < forward->way_count && status == 0; i++)
         status = road_open(forward, &forward->ways[i], &forward->roads[i]);
-    for (int i = 0; i < forward->way_count && status == 0; i++)
+    for (int i = 0; i < forward->way_count && status == 0; i++) {
+        look_for_listener(forward, &forward->ways[i]);
         say_way(forward, &forward->ways[i]);
+    }
     return status;
 }
 
@@ -277,15 +291,22 @@ static int forward_through(struct forward *forward)
     return status;
 }
 
+/* Before there is a net, and with it. */
+static int check_all_manners(const struct forward *forward)
+{
+    const struct common_options *common = &forward->options->common;
+    int status = 0;
+
+    for (int i = 0; i < forward->way_count && status == 0; i++)
+        status = check_manners(forward->net, common,
+                               forward->ways[i].reverse ? PEER_MANNER_LISTEN : PEER_MANNER_CONNECT);
+    return status;
+}
+
 static int check_options(const struct forward *forward)
 {
     const struct common_options *common = &forward->options->common;
-    bool calls = false, listens = false;
 
-    for (int i = 0; i < forward->way_count; i++) {
-        calls |= !forward->ways[i].reverse;
-        listens |= forward->ways[i].reverse;
-    }
     for (int i = 0; i < forward->way_count; i++) {
         const struct way *way = &forward->ways[i];
         if (common->udp && !(way->reverse ? way->to_place : way->at[0]).addr.family)
@@ -296,8 +317,7 @@ static int check_options(const struct forward *forward)
         return usage_error(&command_forward, "--pcap - and --json both need standard output");
     if (check_proxy_protocol(&command_forward, common) != 0)
         return STATUS_USAGE;
-    int status = calls ? check_manners(NULL, common, PEER_MANNER_CONNECT) : 0;
-    return status == 0 && listens ? check_manners(NULL, common, PEER_MANNER_LISTEN) : status;
+    return check_all_manners(forward);
 }
 
 static int run_forward(void *options, int argc, char **argv)
@@ -312,6 +332,8 @@ static int run_forward(void *options, int argc, char **argv)
         status = check_options(&forward);
     if (status == 0)
         status = make_net(&forward);
+    if (status == 0)
+        status = check_all_manners(&forward);
     if (status == 0)
         status = forward_through(&forward);
     return close_net(forward.net, &forward.options->common, status);

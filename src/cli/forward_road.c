@@ -33,7 +33,7 @@ static void tell(const struct road *road, bool *told, const char *what, const ch
 {
     char where[PLACE_TEXT];
 
-    if (*told || road->forward->options->common.verbose)
+    if (*told || (!more && road->forward->options->common.verbose)) /* that has a line of its own */
         return;
     *told = true;
     say("%s: %s%s%s%s; further ones are counted", where_to(road->way, where), what,

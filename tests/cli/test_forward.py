@@ -166,6 +166,7 @@ def test_refused_is_a_reset_or_with_accept_first_an_end():
     started, found = forward(f"0:{OWN4}:{port}", "--json")
     for _ in range(3):
         is_reset(found[0])
+    started.wait_err(rf"no socket listens at {OWN4}:{port} yet\n")
     started.wait_err(rf"{OWN4}:{port}: refused; further ones are counted\n")
     figures = report(started)["connections"]
     assert figures["refused"] == figures["accepted"] == 3 and figures["established"] == 0, figures
@@ -469,6 +470,7 @@ def test_words_that_are_wrong():
                        (("--json", "--pcap", "-", "80:10.9.0.1:80"), "both need standard output"),
                        (("--manner", "reset:2%", "80:10.9.0.1:80"), "--manner")):
         peer("forward", *words).refused(2, err)
+    peer("forward", "--from", PEER4, "--manner", "roam@1s", f"0:{OWN4}:80").refused(2, "--manner")
     peer("forward", "0:192.0.2.99:80").refused(3, "192.0.2.99 is no address of this machine")
     peer("forward", f"0:{OWN4}:80", "0:192.0.2.99:80").refused(3, "192.0.2.99 is no address of this machine")
     peer("forward", f"0:{OWN4}:80", f"0:[{OWN6}]:80").refused(2, "another family than the peers")
@@ -653,15 +655,19 @@ def test_curl_and_siege_and_ab():
 
 def test_iperf3_tcp_and_udp():
     harness.need("iperf3")
-    # UDP wants its TCP connection beside it, at the same port of both.
-    for more in ([], ["-R"], ["--bidir"]):
+    # Datagrams have a TCP connection beside them, at the same port.
+    started, found = forward("--from", PEER4, f"127.0.0.1:0:{OWN4}:5201")
+    port = found[0][1]
+    beside, _ = forward("-u", "--from", "198.18.7.2", f"127.0.0.1:{port}:{OWN4}:5201")
+    for more in (["-n", "20M", "-P", "3"], ["-n", "20M", "-R"], ["-n", "20M", "--bidir"],
+                 ["-u", "-b", "20M", "-n", "2M"], ["-u", "-b", "20M", "-n", "2M", "-R"]):
         server = subprocess.Popen(["iperf3", "-s", "-1", "-B", OWN4, "-p", "5201"], stdout=subprocess.DEVNULL)
         until("iperf3 listens", lambda: run("ss", "-Htln", f"src {OWN4}:5201"))
-        started, found = forward("--from", PEER4, f"127.0.0.1:5301:{OWN4}:5201")
-        text = run("iperf3", "-c", "127.0.0.1", "-p", str(found[0][1]), "-n", "20M", "-P", "3", *more)
+        text = run("iperf3", "-c", "127.0.0.1", "-p", str(port), *more)
         assert "receiver" in text, text
         server.wait(harness.LIMIT_S)
-        started.stop().expect(0)
+    started.stop().expect(0)
+    beside.stop().expect(0, err=r"2 sessions, .* [1-9]\d+ datagrams sent, .*, [1-9]\d+ received")
 
 
 def test_the_program_of_isolate_is_reached_from_outside():
