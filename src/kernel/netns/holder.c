@@ -59,7 +59,8 @@ struct holder {
     pid_t parent_group;
     bool as_user; /* in a user namespace, where there is but this one */
     pid_t program; /* 0: none, or ended */
-    bool stopping;
+    bool stopped;  /* it stands still */
+    bool stopping; /* all is to end */
 };
 
 /* Why a program did not start. */
@@ -219,17 +220,27 @@ static int signal_children(const struct holder *holder, int signal_number)
     return count;
 }
 
-/* Nobody there: nobody to tell. */
+static void tell_continued(struct holder *holder)
+{
+    holder->stopped = false;
+    reply(holder, HOLDER_CONTINUED, 0);
+    if (holder->config->waiter > 0)
+        kill(holder->config->waiter, SIGCONT);
+}
+
+/* Nobody there: nobody to tell. The kernel tells the last state only: who stopped again went on
+   before. */
 static void note(struct holder *holder, pid_t pid, int status)
 {
     if (pid != holder->program)
         return;
     if (WIFSTOPPED(status)) {
+        if (holder->stopped)
+            tell_continued(holder);
+        holder->stopped = true;
         reply(holder, HOLDER_STOPPED, WSTOPSIG(status));
     } else if (WIFCONTINUED(status)) {
-        reply(holder, HOLDER_CONTINUED, 0);
-        if (holder->config->waiter > 0)
-            kill(holder->config->waiter, SIGCONT);
+        tell_continued(holder);
     } else {
         holder->program = 0;
         reply(holder, HOLDER_ENDED, status);
