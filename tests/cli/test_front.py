@@ -369,6 +369,13 @@ def test_a_killed_front_takes_all_along():
     process.communicate()
 
 
+def test_a_killed_group_leaves_nothing():
+    process = start("setsid sleep 1000 & echo here; exec sleep 1000", start_new_session=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdout.read() == b""
+    process.communicate()
+
+
 def test_nothing_is_left_whoever_is_killed_and_when():
     """Descendants in sessions of their own too. Output ends when the last of them does."""
     seed = random.randrange(1 << 30)

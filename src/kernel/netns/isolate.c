@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- why namespaces are refused ---- */
@@ -128,13 +129,15 @@ static int answer(const struct netns_isolated *isolated, int flags,
     return 0;
 }
 
-/* Closes and reaps; whatever the holder still has to do, it does before it ends. */
-static void release(struct netns_isolated *isolated)
+/* Closes and reaps; whatever the holder still has to do, it does before it ends. Without one the
+   sweeper does: we may have given up what it takes. */
+static void release(struct netns_isolated *isolated, bool sweep)
 {
     close(isolated->control);
-    child_reap(isolated->holder);
+    const int holder = child_reap(isolated->holder);
+    const bool killed = holder < 0 || WIFSIGNALED(holder); /* also a moment ago, unseen till here */
     if (isolated->sweeper > 0)
-        sweeper_end(isolated->sweeper, isolated->sweeper_pid);
+        sweeper_end(isolated->sweeper, isolated->sweeper_pid, sweep || killed);
     if (isolated->netns_fd >= 0)
         close(isolated->netns_fd);
     *isolated = (struct netns_isolated){0};
@@ -231,7 +234,7 @@ int netns_isolate(const struct netns_isolate_config *config, struct netns_isolat
     if (status == 0 && config->origin)
         status = start_sweeper(&isolated, error);
     if (status < 0) {
-        release(&isolated);
+        release(&isolated, true);
         return status;
     }
     *ret = isolated;
@@ -329,9 +332,9 @@ int netns_isolate_end(struct netns_isolated *isolated, int grace_ms)
     bool dead = netns_isolate_is_dead(isolated) || request(isolated, HOLDER_STOP, grace_ms) < 0;
     while (answer(isolated, 0, &message, NULL) == 0)
         (void)note(isolated, &message);
-    if (dead && !isolated->cleared)
+    if (dead && !isolated->cleared && isolated->sweeper <= 0)
         netns_isolate_clear(isolated);
     int status = isolated->ended ? isolated->status : -1;
-    release(isolated);
+    release(isolated, dead);
     return status;
 }

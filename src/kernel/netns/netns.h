@@ -187,7 +187,7 @@ void netns_isolate_clear(const struct netns_isolated *isolated);
  * Ends all: SIGTERM to the program (or to what it left behind), SIGKILL to all descendants after
  * `grace_ms` (<= 0: at once), then the holder, and reaps it. Blocks up to `grace_ms` and as long as
  * the kernel takes to kill. A holder that was killed can kill nobody: then the namespace is
- * cleared, if that was not done. Returns the program's wait status, or -1 when there was none or the
+ * cleared, if that was not done (by the sweeper where there is one, so that takes no rights here). Returns the program's wait status, or -1 when there was none or the
  * holder was killed. Takes NULL and zero-initialised; `isolated` is zero-initialised afterwards.
  */
 int netns_isolate_end(struct netns_isolated *isolated, int grace_ms);

@@ -105,8 +105,9 @@ int sweeper_start(int netns_fd, pid_t holder, int *ret_end, pid_t *ret_sweeper)
     return status;
 }
 
-void sweeper_end(int end, pid_t sweeper)
+void sweeper_end(int end, pid_t sweeper, bool sweep)
 {
-    (void)child_send(end, &(struct iovec){"", 1}, 1, NULL, 0);
+    if (!sweep)
+        (void)child_send(end, &(struct iovec){"", 1}, 1, NULL, 0);
     child_end(end, sweeper);
 }

@@ -2,6 +2,7 @@
 #ifndef KERNEL_NETNS_SWEEP_H
 #define KERNEL_NETNS_SWEEP_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /** Kills every process in the namespace but the caller, as far as it may. */
@@ -12,7 +13,7 @@ void sweep_namespace(int netns_fd);
  * both at the same moment leaves nothing behind either. Both outputs > 0. 0 or -errno.
  */
 int sweeper_start(int netns_fd, pid_t holder, int *ret_end, pid_t *ret_sweeper);
-/** Nothing is left to sweep: it ends. */
-void sweeper_end(int end, pid_t sweeper);
+/** It ends, after it has swept, or without when nothing is left to sweep. Waits for that. */
+void sweeper_end(int end, pid_t sweeper, bool sweep);
 
 #endif

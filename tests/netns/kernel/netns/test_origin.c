@@ -269,6 +269,22 @@ static void a_dead_holder_is_told(void **state)
 
 /* ---- the end ---- */
 
+/* By the sweeper: a caller that is confined may not look for them. */
+static void the_end_without_a_holder_clears_the_namespace(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_init(&bench);
+    bench_start(&bench, "setsid sleep 1000 & echo $!; sleep 1000");
+    const int left = open_pid(read_number(bench.output)), sweeper = open_pid(bench.isolated.sweeper_pid);
+    assert_int_equal(kill(bench.isolated.holder, SIGKILL), 0);
+    assert_int_equal(netns_isolate_end(&bench.isolated, PATIENCE_MS), -1);
+    assert_ends(left);
+    assert_ends(sweeper);
+    bench_done(&bench);
+}
+
 static void sweeper_ends_with_its_caller_s_leave(void **state)
 {
     struct bench bench;
@@ -346,6 +362,7 @@ static int run_all(const char *name)
         cmocka_unit_test(what_it_left_behind_is_not_heard_of),
         cmocka_unit_test(signals_reach_it),
         cmocka_unit_test(a_dead_holder_is_told),
+        cmocka_unit_test(the_end_without_a_holder_clears_the_namespace),
         cmocka_unit_test(sweeper_ends_with_its_caller_s_leave),
         cmocka_unit_test(nothing_outlives_its_caller_whoever_is_killed_with_it),
     };
