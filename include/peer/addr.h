@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /** An IPv4 or IPv6 address without a port. All zero bytes with family 0 means "none". */
 struct peer_addr {
     uint8_t family;    /* 4, 6, or 0 for none */
@@ -34,5 +38,9 @@ PEER_EXPORT bool peer_addr_equal(const struct peer_addr *a, const struct peer_ad
  *  zeros. */
 PEER_EXPORT int peer_mac_parse(const char *text, struct peer_mac *ret_mac);
 PEER_EXPORT const char *peer_mac_format(const struct peer_mac *mac, char buf[PEER_MAC_TEXT]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
