@@ -67,6 +67,7 @@ struct holder {
 struct failure {
     int code;         /* errno; 0: it did */
     bool interpreter; /* the file is there, what should run it is not */
+    bool directory;   /* it cannot go there */
 };
 
 /* ---- the namespace ---- */
@@ -158,21 +159,29 @@ static int make_namespace(bool same, bool *ret_as_user)
 
 /* ---- descriptors ---- */
 
-/* Keeps stdio and what else the program inherits, and the control socket. */
+/* Keeps stdio and what else the program inherits, the control socket, and the namespace to enter. */
 static int keep_only(const struct holder *holder)
 {
-    const struct netns_origin *origin = holder->config->origin;
-    const size_t inherited = origin ? origin->fd_count : 0;
-    int *kept = calloc(inherited + 4, sizeof(*kept));
+    const struct netns_isolate_config *config = holder->config;
+    const struct netns_origin *origin = config->origin;
+    const int *inherited = origin ? origin->fds : config->kept;
+    const size_t inherited_count = origin ? origin->fd_count : config->kept_count;
+    int *kept = calloc(inherited_count + 8, sizeof(*kept));
+    size_t count = 0;
 
     if (!kept)
         return -ENOMEM;
-    for (int stdio = 0; stdio <= STDERR_FILENO; stdio++)
-        kept[stdio] = stdio;
-    kept[3] = holder->control;
-    if (inherited > 0)
-        memcpy(kept + 4, origin->fds, sizeof(*kept) * inherited);
-    confine_descriptors(kept, inherited + 4);
+    for (int stdio = 0; stdio <= STDERR_FILENO; stdio++) {
+        kept[count++] = stdio;
+        if (config->stdio_fds && config->stdio_fds[stdio] > STDERR_FILENO)
+            kept[count++] = config->stdio_fds[stdio];
+    }
+    kept[count++] = holder->control;
+    if (config->place && config->place->fd >= 0)
+        kept[count++] = config->place->fd;
+    if (inherited_count > 0)
+        memcpy(kept + count, inherited, sizeof(*kept) * inherited_count);
+    confine_descriptors(kept, count + inherited_count);
     free(kept);
     return 0;
 }
@@ -296,6 +305,8 @@ static void stop(struct holder *holder, int grace_ms)
 {
     if (grace_ms <= 0)
         kill_all_and_exit(holder);
+    if (holder->stopping) /* once more */
+        return;
     const struct itimerspec grace = {
         .it_value = {.tv_sec = grace_ms / 1000, .tv_nsec = grace_ms % 1000 * 1000000L}};
     if (timerfd_settime(holder->timer, 0, &grace, NULL) < 0)
@@ -349,7 +360,37 @@ static struct failure explain_exec(const char *name, int code)
     /* One folder of PATH that we may not search, root's say, is enough for EACCES. */
     if (code == EACCES && !is_path && !is_in_path(name))
         code = ENOENT;
-    return (struct failure){code, code == ENOENT && is_path && access(name, F_OK) == 0};
+    return (struct failure){.code = code,
+                            .interpreter = code == ENOENT && is_path && access(name, F_OK) == 0};
+}
+
+/* Aside first: any of them may be where another one is to go. */
+static void set_stdio(const int *fds)
+{
+    int aside[STDERR_FILENO + 1];
+
+    for (int i = 0; i <= STDERR_FILENO; i++) {
+        int fd = fds[i] >= 0 ? fds[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
+        aside[i] = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (fds[i] < 0 && fd > STDERR_FILENO)
+            close(fd);
+    }
+    for (int i = 0; i <= STDERR_FILENO; i++)
+        (void)dup2(aside[i], i);
+}
+
+/* What the program was given of its own. */
+static struct failure set_surroundings(const struct netns_isolate_config *config)
+{
+    if (config->stdio_fds)
+        set_stdio(config->stdio_fds);
+    for (size_t i = 0; i < config->kept_count; i++)
+        (void)fcntl(config->kept[i], F_SETFD, 0);
+    for (char *const *word = config->environment; word && *word; word++)
+        putenv(*word);
+    if (config->directory && chdir(config->directory) < 0)
+        return (struct failure){.code = errno, .directory = true};
+    return (struct failure){.code = 0};
 }
 
 static _Noreturn void become_program(const struct holder *holder, pid_t self, int report)
@@ -359,33 +400,35 @@ static _Noreturn void become_program(const struct holder *holder, pid_t self, in
     setpgid(0, holder->parent_group); /* fails when nobody is left there: then we end anyway */
     if (child_watch_parent(self, SIGKILL) < 0)
         _exit(EXIT_FAILURE);
-    for (char *const *word = config->environment; word && *word; word++)
-        putenv(*word);
+    struct failure failure = set_surroundings(config);
     if (config->origin)
         origin_restore(config->origin);
     else
         reset_signals();
-    execvp(config->argv[0], config->argv);
-    struct failure failure = explain_exec(config->argv[0], errno);
+    if (!failure.code) {
+        execvpe(config->argv[0], config->argv,
+                config->all_environment ? config->all_environment : environ);
+        failure = explain_exec(config->argv[0], errno);
+    }
     _exit(write(report, &failure, sizeof(failure)) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 /* Forks and waits until execve has happened or failed: the errno, 0 when it runs. */
 static struct failure start_program(struct holder *holder)
 {
-    struct failure failure = {0, false};
+    struct failure failure = {.code = 0};
     int report[2];
     pid_t self = getpid();
 
     if (pipe2(report, O_CLOEXEC) < 0)
-        return (struct failure){errno, false};
+        return (struct failure){.code = errno};
     pid_t pid = child_fork();
     if (pid == 0)
         become_program(holder, self, report[1]);
     close(report[1]);
     if (pid < 0) {
         close(report[0]);
-        return (struct failure){-pid, false};
+        return (struct failure){.code = -pid};
     }
     /* All signals are blocked: no EINTR. */
     ssize_t len = read(report[0], &failure, sizeof(failure));
@@ -396,7 +439,7 @@ static struct failure start_program(struct holder *holder)
     }
     child_reap(pid);
     if (len != sizeof(failure))
-        failure = (struct failure){EIO, false};
+        failure = (struct failure){.code = EIO};
     return failure;
 }
 
@@ -421,7 +464,7 @@ static bool has_program(const struct holder *holder)
 static void start(struct holder *holder)
 {
     const struct netns_isolate_config *config = holder->config;
-    struct failure failure = {EINVAL, false}; /* no program was given */
+    struct failure failure = {.code = EINVAL}; /* no program was given */
 
     if (has_program(holder))
         failure = start_program(holder);
@@ -433,11 +476,14 @@ static void start(struct holder *holder)
         reply(holder, HOLDER_STARTED, holder->program);
         return;
     }
-    struct holder_message message = {
-        .kind = HOLDER_NOT_STARTED, .value = failure.code, .interpreter = failure.interpreter};
+    struct holder_message message = {.kind = HOLDER_NOT_STARTED,
+                                     .value = failure.code,
+                                     .interpreter = failure.interpreter,
+                                     .directory = failure.directory};
     const struct iovec part = {&message, sizeof(message)};
     if (has_program(holder))
-        snprintf(message.name, sizeof(message.name), "%s", config->argv[0]);
+        snprintf(message.name, sizeof(message.name), "%s",
+                 failure.directory ? config->directory : config->argv[0]);
     child_send(holder->control, &part, 1, NULL, 0);
 }
 
@@ -501,16 +547,27 @@ static int open_events(struct holder *holder)
     return holder->timer < 0 ? -errno : 0;
 }
 
+/* The one to be in: made, or entered. */
+static int find_namespace(struct holder *holder)
+{
+    const struct netns_place *place = holder->config->place;
+
+    if (place)
+        return place->fd >= 0 ? netns_enter(*place) : 0;
+    holder->netns_fd = make_namespace(holder->config->origin != NULL, &holder->as_user);
+    return holder->netns_fd < 0 ? holder->netns_fd : 0;
+}
+
 static int settle(struct holder *holder)
 {
     int status = open_events(holder);
     if (status < 0)
         return status;
-    prctl(PR_SET_NAME, "peer-isolate");
+    prctl(PR_SET_NAME, holder->config->place ? "peer-program" : "peer-isolate");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    holder->netns_fd = make_namespace(holder->config->origin != NULL, &holder->as_user);
-    if (holder->netns_fd < 0)
-        return holder->netns_fd;
+    status = find_namespace(holder);
+    if (status < 0)
+        return status;
     return child_watch_parent(holder->parent, SIGHUP); /* last: new credentials undo it */
 }
 
@@ -535,9 +592,10 @@ void holder_run(int control, pid_t parent, const struct netns_isolate_config *co
         let_go(&holder);
         give_up_privileges(&holder);
     }
-    if (child_send(control, &part, 1, &holder.netns_fd, 1) < 0)
+    if (child_send(control, &part, 1, &holder.netns_fd, holder.netns_fd < 0 ? 0 : 1) < 0)
         _exit(EXIT_FAILURE);
-    close(holder.netns_fd);
+    if (holder.netns_fd >= 0)
+        close(holder.netns_fd);
     holder.netns_fd = -1;
     live(&holder);
 }

@@ -26,6 +26,7 @@ struct holder_message {
     int value;
     char name[256];   /* of the program, cut if need be */
     bool interpreter; /* HOLDER_NOT_STARTED: the file is there, but not what should run it */
+    bool directory;   /* HOLDER_NOT_STARTED: it is the directory that was refused */
 };
 
 /** The holder's whole life, in a child made by child_fork. */

@@ -157,18 +157,24 @@ static enum netns_news note(struct netns_isolated *isolated, const struct holder
 
 /* ---- the interface ---- */
 
-static int await_ready(struct netns_isolated *isolated, struct peer_error *error)
+static int await_ready(const struct netns_isolate_config *config, struct netns_isolated *isolated,
+                       struct peer_error *error)
 {
     struct holder_message message;
     int status = answer(isolated, 0, &message, &isolated->netns_fd);
 
     if (status < 0)
         return error_set(
-            error, PEER_ERROR_MACHINE, -status, "cannot make an isolated network namespace: %s",
+            error, PEER_ERROR_MACHINE, -status, "%s: %s",
+            config->place ? "cannot start a process to hold the program"
+                          : "cannot make an isolated network namespace",
             status == -EPIPE ? "the process that holds it was killed" : error_text(-status));
+    if (message.kind == HOLDER_REFUSED && config->place)
+        return error_set(error, PEER_ERROR_MACHINE, message.value,
+                         "cannot enter the network namespace: %s", error_text(message.value));
     if (message.kind == HOLDER_REFUSED)
         return explain_refusal(message.value, error);
-    assert(message.kind == HOLDER_READY && isolated->netns_fd >= 0);
+    assert(message.kind == HOLDER_READY && (isolated->netns_fd >= 0 || config->place));
     return 0;
 }
 
@@ -230,7 +236,7 @@ int netns_isolate(const struct netns_isolate_config *config, struct netns_isolat
     int status = start_holder(config, &isolated, error);
     if (status < 0)
         return status;
-    status = await_ready(&isolated, error);
+    status = await_ready(config, &isolated, error);
     if (status == 0 && config->origin)
         status = start_sweeper(&isolated, error);
     if (status < 0) {
@@ -247,6 +253,9 @@ static int refuse_start(const struct holder_message *message, struct peer_error 
 
     if (message->value == EINVAL && !message->name[0])
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "there is no program to start");
+    if (message->directory)
+        return error_set(error, PEER_ERROR_USAGE, message->value, "cannot run it in \"%s\": %s",
+                         message->name, reason);
     if (message->interpreter)
         reason = "it is there, but what should run it (its \"#!\" line, its loader) is not";
     else if (message->value == ENOENT)
@@ -320,7 +329,14 @@ bool netns_isolate_is_dead(const struct netns_isolated *isolated)
 
 void netns_isolate_clear(const struct netns_isolated *isolated)
 {
-    sweep_namespace(isolated->netns_fd);
+    if (isolated->netns_fd >= 0) /* else it is not ours alone */
+        sweep_namespace(isolated->netns_fd);
+}
+
+void netns_isolate_stop(const struct netns_isolated *isolated, int grace_ms)
+{
+    if (isolated->holder > 0)
+        (void)request(isolated, HOLDER_STOP, grace_ms);
 }
 
 int netns_isolate_end(struct netns_isolated *isolated, int grace_ms)

@@ -186,18 +186,18 @@ static int open_owner(int netns_fd, pid_t owner_pid)
 
 /* 0 or -errno. The first error is the one to tell: that we may not, and not how the detour
    failed. */
-static int enter(int netns_fd, pid_t owner_pid)
+int netns_enter(struct netns_place place)
 {
-    if (setns(netns_fd, CLONE_NEWNET) == 0)
+    if (setns(place.fd, CLONE_NEWNET) == 0)
         return 0;
     int status = -errno;
     if (status != -EPERM)
         return status;
-    int owner = open_owner(netns_fd, owner_pid);
+    int owner = open_owner(place.fd, place.owner);
     if (owner < 0)
         return status;
     if (setns(owner, CLONE_NEWUSER) == 0)
-        status = setns(netns_fd, CLONE_NEWNET) == 0 ? 0 : -errno;
+        status = setns(place.fd, CLONE_NEWNET) == 0 ? 0 : -errno;
     close(owner);
     return status;
 }
@@ -222,7 +222,7 @@ static _Noreturn void help(const struct netns_errand *errand, int end, pid_t par
     struct netns_result result = {0};
 
     child_watch_parent(parent, SIGKILL);
-    result.status = enter(errand->place.fd, errand->place.owner);
+    result.status = netns_enter(errand->place);
     if (child_watch_parent(parent, SIGKILL) < 0) /* again: new credentials undo it */
         _exit(EXIT_FAILURE);
     if (result.status < 0)

@@ -46,6 +46,9 @@ struct netns_place {
     int fd;
     pid_t owner;
 };
+/** For a child of one thread that stays there: enters it, by way of the user namespace that owns it
+ *  where that has to be. 0 or -errno. */
+int netns_enter(struct netns_place place);
 /** What is to be done there. */
 struct netns_errand {
     struct netns_place place;
@@ -134,6 +137,14 @@ enum netns_stdio {
 struct netns_isolate_config {
     char *const *argv; /* NULL, or with nothing in it: no program */
     enum netns_stdio stdio;
+    /** Nothing is made: the program is to run in this namespace (fd < 0: the caller's own), and with
+     *  what follows. The holder then holds no namespace, and netns_fd is -1. Not with `origin`. */
+    const struct netns_place *place;
+    char *const *all_environment; /* all of it; NULL: the caller's */
+    const char *directory;        /* NULL: the caller's */
+    const int *stdio_fds;         /* three, -1 is /dev/null; NULL: the caller's */
+    const int *kept;              /* descriptors above 2 that it has, under their numbers */
+    size_t kept_count;
     const struct netns_origin *origin; /* NULL: for an application */
     char *const *environment;          /* "NAME=value" to be added; NULL: none */
     pid_t waiter; /* gets SIGCONT when the stopped program goes on, 0: nobody. With `origin` */
@@ -183,6 +194,8 @@ bool netns_isolate_is_dead(const struct netns_isolated *isolated);
 /** Kills all processes that are left in the namespace of a holder that was killed, as far as we
  *  may. */
 void netns_isolate_clear(const struct netns_isolated *isolated);
+/** Begins what netns_isolate_end ends, and waits for nothing: for several at once. */
+void netns_isolate_stop(const struct netns_isolated *isolated, int grace_ms);
 /**
  * Ends all: SIGTERM to the program (or to what it left behind), SIGKILL to all descendants after
  * `grace_ms` (<= 0: at once), then the holder, and reaps it. Blocks up to `grace_ms` and as long as
