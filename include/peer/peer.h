@@ -271,5 +271,6 @@ PEER_EXPORT int peer_resolve_all(const char *host, uint8_t family, struct peer_a
 
 #include <peer/flow.h>
 #include <peer/event.h>
+#include <peer/process.h>
 
 #endif

@@ -45,6 +45,7 @@ struct peer_net {
     struct list sent_pings; /* requests without an answer yet */
     struct list listeners;
     struct list handles; /* flows whose owner is the caller */
+    struct list processes;
     uint64_t peer_turn;  /* whose turn it is when `from` is not given */
 };
 
@@ -88,6 +89,20 @@ int watch_start(struct peer_net *net);
 int helpers_watch(struct peer_net *net);
 /** Likewise the monitor, once there is one. */
 int helpers_watch_monitor(struct peer_net *net);
+
+/* border.c */
+/**
+ * A struct from the caller, who knows `size` bytes of it, as `own` (`own_size` bytes): what he does not
+ * know is zero. -EINVAL for NULL; -E2BIG when he has set what is not known here, with text.
+ */
+int border_take(void *own, size_t own_size, const void *given, size_t size,
+                struct peer_error *error);
+/** And one for him: no more than `size` bytes, zero where nothing is known here. */
+void border_give(void *given, size_t size, const void *own, size_t own_size);
+
+/* process.c */
+/** Asks all programs to end, and waits until they have. */
+void processes_end(struct peer_net *net);
 
 /* link.c */
 /** Both directions, as a configuration has them. 0 or -errno with text. */

@@ -133,6 +133,7 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     list_init(&net->sent_pings);
     list_init(&net->listeners);
     list_init(&net->handles);
+    list_init(&net->processes);
 
     status = net_start(net, &plan, links, error);
     attach_plan_done(&plan);
@@ -152,6 +153,7 @@ struct peer_net *peer_net_free(struct peer_net *net)
         peer_listener_free(list_entry(net->listeners.next, struct peer_listener, node));
     engine_free(net->engine); /* resets the flows, which gives back their memory */
     ping_done(net);
+    processes_end(net);
     attachment_done(&net->attachment);
     free(net);
     return NULL;
