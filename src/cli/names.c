@@ -272,6 +272,7 @@ static void give_up(struct names *names)
     const struct names_answer nothing = {.why = "nobody is left who resolves names"};
 
     names->gone = true;
+    say("the processes that resolve names are gone: from now on no name is known");
     loop_remove(names->loop, &names->fd);
     for (uint32_t i = 1; i <= names->slot_count; i++) {
         if (names->slots[i].request)

@@ -90,6 +90,8 @@ static void say_ready(const struct proxy *proxy)
     say("listening at %s, for SOCKS5 and HTTP, on from %s%s", places,
         peer_addr_format(&proxy->info.first_peer, peer),
         proxy->info.peers > 1 ? " and the following addresses" : "");
+    if (proxy->options->common.isolate && proxy->info.local.family)
+        say("applications in the namespace are at %s", peer_addr_format(&proxy->info.local, peer));
 }
 
 static int start_listening(struct proxy *proxy)
@@ -252,7 +254,7 @@ static int proxy_through(struct proxy *proxy)
 
     int status = proxy_listen_open(proxy);
     if (status == 0)
-        status = open_net(common, NULL, false, &proxy->net);
+        status = open_net(common, NULL, common->isolate, &proxy->net);
     if (status == 0)
         status = check_manners(proxy->net, common, PEER_MANNER_CONNECT);
     if (status == 0) {

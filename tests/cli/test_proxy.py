@@ -668,9 +668,9 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def memory_kib(pid):
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        return int(re.search(r"Rss: +(\d+)", file.read()).group(1))
+def comm(pid):
+    with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+        return file.read().strip()
 
 
 def test_a_thousand_connections_leave_nothing():
@@ -738,6 +738,38 @@ def test_the_end_is_in_order():
 
 
 # ---- where it listens ----
+
+def test_an_isolated_application_is_reached_at_the_address_that_is_told():
+    door = proxying("--isolate", "--", "python3", "-c",
+                    "import socket; s = socket.create_server(('0.0.0.0', 80)); print('up', flush=True)\n"
+                    "while True: c, a = s.accept(); c.sendall(a[0].encode()); c.close()")
+    at = door.wait_err(r"applications in the namespace are at (\S+)\n").group(1)
+    door.wait_err("^up$|\nup\n")
+    client, code, told = socks(door, at, 80)
+    assert code == 0
+    assert harness.receive_all(client).decode() == told[0] and told[0] in FIRST
+    door.stop().expect(0)
+
+
+def test_without_resolvers_addresses_still_work():
+    harness.need_root()
+    door = proxying("--json")
+    resolvers = [pid for pid in harness.descendants() if comm(pid) == "peer-names"]
+    assert resolvers
+    for pid in resolvers:
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            status = file.read()
+        assert "CapEff:\t0000000000000000\n" in status and "NoNewPrivs:\t1\n" in status, status
+        os.kill(pid, signal.SIGKILL)
+    door.wait_err("the processes that resolve names are gone")
+    assert socks(door, "name.example", 80)[1] == 1
+    server = Server(harness.echo_all)
+    client, code, _ = socks(door, OWN4, server.port)
+    assert code == 0
+    client.close()
+    server.join()
+    door.stop().expect(0)
+
 
 def test_it_listens_where_it_is_told_to():
     door = proxying(listen=f"{OWN4}:0")
