@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import threading
+from random import Random
 
 import harness
 from harness import OWN4, OWN6, Peer, Server, peer, run, until
@@ -527,6 +528,103 @@ def test_a_kept_connection_that_the_server_closes_is_made_anew():
     client.close()
     server.join()
     assert len(set(server.callers)) == 3
+    door.stop().expect(0)
+
+
+def echo_bodies(connection, _address):
+    """Each request's body is its answer's, by a length or by chunks, after an interim answer perhaps."""
+    reader = connection.makefile("rb")
+    while reader.peek(1):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += reader.read(1)
+        length = re.search(rb"Content-Length: ([0-9]+)", head)
+        body = reader.read(int(length.group(1))) if length else b""
+        while b"chunked" in head:
+            count = int(reader.readline(), 16)
+            body += reader.read(count)
+            reader.readline()
+            if not count:
+                break
+        kind = len(body) % 3
+        interim = b"HTTP/1.1 103 Early Hints\r\n\r\n" if kind else b""
+        if kind == 2:
+            connection.sendall(interim + b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+                               % (max(len(body), 1), body or b"-"))
+        else:
+            connection.sendall(interim + b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+def random_request(random, ports):
+    body = random.randbytes(random.choice((0, 1, 2, 3, 100, 5000, 70000)))
+    head = f"POST http://{OWN4}:{random.choice(ports)}/ HTTP/1.1\r\nX: {'x' * random.randrange(300)}\r\n".encode()
+    if random.random() < 0.5:
+        text = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    else:
+        text, left = head + b"Transfer-Encoding: chunked\r\n\r\n", body
+        while left:
+            count = 1 + random.randrange(30000)
+            part, left = left[:count], left[count:]
+            text += b"%x\r\n%s\r\n" % (len(part), part)
+        text += b"0\r\n\r\n"
+    return text
+
+
+def read_answer(reader):
+    while True:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += reader.read(1)
+        if not head.startswith(b"HTTP/1.1 1"):
+            break
+    assert head.startswith(b"HTTP/1.1 200 "), head
+    length = re.search(rb"Content-Length: ([0-9]+)", head)
+    if length:
+        return reader.read(int(length.group(1)))
+    count = int(reader.readline(), 16)
+    body = reader.read(count)
+    assert reader.read(7) == b"\r\n0\r\n\r\n"
+    return body
+
+
+def body_of(text):
+    head, _, rest = text.partition(b"\r\n\r\n")
+    body = rest
+    if b"chunked" in head:
+        body = b""
+        while True:
+            size, _, rest = rest.partition(b"\r\n")
+            if size == b"0":
+                break
+            body, rest = body + rest[:int(size, 16)], rest[int(size, 16) + 2:]
+    return body
+
+
+def test_whatever_is_asked_one_after_the_other_is_answered_so():
+    seed = int.from_bytes(os.urandom(4), "big")
+    print("seed", seed)
+    random = Random(seed)
+    servers = [Server(echo_bodies, callers=1 << 20) for _ in range(3)]
+    door = proxying("--link", "delay 1ms")
+    for _ in range(4):
+        requests = [random_request(random, [server.port for server in servers]) for _ in range(40)]
+        client = dial(door)
+
+        def send(text=b"".join(requests), client=client):
+            while text:
+                count = random.choice((1, 10, 100, 3000, 100000))
+                client.sendall(text[:count])
+                text = text[count:]
+            client.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        reader = client.makefile("rb")
+        for request_text in requests:
+            assert read_answer(reader) == body_of(request_text)
+        assert reader.read() == b""
+        sender.join()
+        client.close()
     door.stop().expect(0)
 
 
