@@ -139,8 +139,8 @@ static _Noreturn void end(const struct fronting *front)
     if (waitpid(front->engine, &status, 0) < 0) /* all signals are blocked: no EINTR */
         _exit(STATUS_FAILED);
     if (WIFSIGNALED(status)) {
-        dprintf(STDERR_FILENO, "peer: the process that ran the peers was killed (%s); the program "
-                "was ended with it\n", strsignal(WTERMSIG(status)));
+        dprintf(STDERR_FILENO, "peer: the process that ran the peers was ended by signal %d (%s), the "
+                "program with it\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
         _exit(STATUS_FAILED);
     }
     if (WEXITSTATUS(status) == 0 && front->ended)

@@ -312,7 +312,12 @@ int netns_isolate_ended(struct netns_isolated *isolated, int *ret_status)
 int netns_isolate_next(struct netns_isolated *isolated, int *ret_value)
 {
     assert(isolated->tells);
-    return take_news(isolated, ret_value);
+    int news = take_news(isolated, ret_value);
+    if (news == -EPIPE && isolated->sweeper > 0) { /* what the holder would have killed */
+        sweeper_end(isolated->sweeper, isolated->sweeper_pid, true);
+        isolated->sweeper = 0;
+    }
+    return news;
 }
 
 int netns_isolate_signal(struct netns_isolated *isolated, int signal_number)
@@ -329,7 +334,7 @@ bool netns_isolate_is_dead(const struct netns_isolated *isolated)
 
 void netns_isolate_clear(const struct netns_isolated *isolated)
 {
-    if (isolated->netns_fd >= 0) /* else it is not ours alone */
+    if (isolated->netns_fd >= 0 && !isolated->tells) /* not ours alone; the sweeper's */
         sweep_namespace(isolated->netns_fd);
 }
 
@@ -348,7 +353,7 @@ int netns_isolate_end(struct netns_isolated *isolated, int grace_ms)
     bool dead = netns_isolate_is_dead(isolated) || request(isolated, HOLDER_STOP, grace_ms) < 0;
     while (answer(isolated, 0, &message, NULL) == 0)
         (void)note(isolated, &message);
-    if (dead && !isolated->cleared && isolated->sweeper <= 0)
+    if (dead && !isolated->cleared)
         netns_isolate_clear(isolated);
     int status = isolated->ended ? isolated->status : -1;
     release(isolated, dead);

@@ -177,7 +177,8 @@ int netns_isolate_ended(struct netns_isolated *isolated, int *ret_status);
 /**
  * The same for a program as without peer, whose `control` is readable for more: that it was stopped,
  * by which signal, and that it goes on. Each answer is one piece of news, in their order: ask until
- * it is 0. NETNS_ENDED is the last (asked again, it comes again). -EPIPE as above.
+ * it is 0. NETNS_ENDED is the last (asked again, it comes again). -EPIPE as above, and what was left
+ * in the namespace has been killed.
  */
 enum netns_news {
     NETNS_NOTHING,
@@ -192,7 +193,7 @@ int netns_isolate_signal(struct netns_isolated *isolated, int signal_number);
  *  readable. */
 bool netns_isolate_is_dead(const struct netns_isolated *isolated);
 /** Kills all processes that are left in the namespace of a holder that was killed, as far as we
- *  may. */
+ *  may. Where there is a sweeper it has done so: then nothing. */
 void netns_isolate_clear(const struct netns_isolated *isolated);
 /** Begins what netns_isolate_end ends, and waits for nothing: for several at once. */
 void netns_isolate_stop(const struct netns_isolated *isolated, int grace_ms);

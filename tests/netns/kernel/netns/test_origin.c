@@ -250,19 +250,21 @@ static void signals_reach_it(void **state)
     bench_done(&bench);
 }
 
-static void a_dead_holder_is_told(void **state)
+static void a_dead_holder_is_told_and_what_it_held_swept(void **state)
 {
     struct bench bench;
     int value = -7;
 
     (void)state;
     bench_init(&bench);
-    bench_start(&bench, "echo 1; exec sleep 1000");
-    assert_int_equal(read_number(bench.output), 1);
+    bench_start(&bench, "setsid sleep 1000 & echo $!; sleep 1000");
+    const int left = open_pid(read_number(bench.output));
     const int program = open_pid(bench.isolated.program);
     assert_int_equal(kill(bench.isolated.holder, SIGKILL), 0);
     assert_ends(program);
     assert_int_equal(next_news(&bench, &value), -EPIPE);
+    assert_ends(left);
+    assert_int_equal(netns_isolate_next(&bench.isolated, &value), -EPIPE);
     assert_int_equal(netns_isolate_signal(&bench.isolated, SIGUSR1), -EPIPE);
     bench_done(&bench);
 }
@@ -361,7 +363,7 @@ static int run_all(const char *name)
         cmocka_unit_test(stops_and_continues_are_told_in_order),
         cmocka_unit_test(what_it_left_behind_is_not_heard_of),
         cmocka_unit_test(signals_reach_it),
-        cmocka_unit_test(a_dead_holder_is_told),
+        cmocka_unit_test(a_dead_holder_is_told_and_what_it_held_swept),
         cmocka_unit_test(the_end_without_a_holder_clears_the_namespace),
         cmocka_unit_test(sweeper_ends_with_its_caller_s_leave),
         cmocka_unit_test(nothing_outlives_its_caller_whoever_is_killed_with_it),
