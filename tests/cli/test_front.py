@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The process that a shell waits for (front_program, with the smallest engine behind it): a program behind
+"""The process that a shell waits for (front_program, with the smallest engine behind it; peer exec): a program behind
 it stops, goes on and ends as without it, at a terminal, in a script, and when somebody is killed."""
 import fcntl
 import os
@@ -15,8 +15,14 @@ import termios
 import harness
 
 
+def front():
+    """The front with the smallest engine, or that of peer exec."""
+    whole = os.path.basename(harness.options.peer) == "peer"
+    return [harness.PEER, *(["exec", "--"] if whole else [])]
+
+
 def command(*words):
-    return [harness.PEER, *words]
+    return [*front(), *words]
 
 
 def run(*words, **more):
@@ -147,14 +153,14 @@ def test_the_end_of_an_inherited_descriptor_is_seen():
 
 
 def test_closed_streams_stay_closed():
-    result = subprocess.run(["sh", "-c", '"$0" sh -c "ls -l /proc/self/fd >&2" <&-', harness.PEER],
+    result = subprocess.run(["sh", "-c", '"$@" sh -c "ls -l /proc/self/fd >&2" <&-', "sh", *front()],
                             stderr=subprocess.PIPE, check=True, timeout=harness.LIMIT_S)
     assert not re.search(rb" 0 -> /dev/null", result.stderr), result.stderr
 
 
 def test_limits_and_umask_are_the_caller_s():
-    script = "ulimit -Sn 77; umask 027; \"$0\" sh -c 'ulimit -Sn; umask'"
-    result = subprocess.run(["sh", "-c", script, harness.PEER], stdout=subprocess.PIPE, check=True,
+    script = "ulimit -Sn 77; umask 027; \"$@\" sh -c 'ulimit -Sn; umask'"
+    result = subprocess.run(["sh", "-c", script, "sh", *front()], stdout=subprocess.PIPE, check=True,
                             timeout=harness.LIMIT_S)
     assert result.stdout == b"77\n0027\n", result.stdout
 
@@ -173,7 +179,7 @@ class Shell:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        environment = {**os.environ, "PS1": "ready> ", "P": harness.PEER, "HISTFILE": "", "TERM": "dumb"}
+        environment = {**os.environ, "PS1": "ready> ", "P": " ".join(front()), "HISTFILE": "", "TERM": "dumb"}
         self.process = subprocess.Popen(["bash", "--norc", "--noprofile", "-i"], stdin=slave, stdout=slave,
                                         stderr=slave, preexec_fn=own_terminal, env=environment)
         os.close(slave)
@@ -206,7 +212,7 @@ class Shell:
         path = os.path.join(harness.directory, "script")
         with open(path, "w", encoding="utf-8") as file:
             file.write(script)
-        self.tell(f'"$P" sh {path} {more}')
+        self.tell(f"$P sh {path} {more}")
 
     def foreground(self):
         return os.tcgetpgrp(self.master)
@@ -298,7 +304,7 @@ def test_who_is_continued_from_outside_wakes_its_front():
 
 def test_a_shell_behind_it_has_jobs_of_its_own():
     shell = Shell()
-    shell.tell('"$P" bash --norc --noprofile -i')
+    shell.tell('$P bash --norc --noprofile -i')
     shell.see(rb"ready> ")
     shell.tell("sh -c 'echo he\"\"re; exec sleep 1000'")
     shell.see(rb"here")
