@@ -237,7 +237,7 @@ int netns_isolate(const struct netns_isolate_config *config, struct netns_isolat
     if (status < 0)
         return status;
     status = await_ready(config, &isolated, error);
-    if (status == 0 && config->origin)
+    if (status == 0 && config->origin && isolated.netns_fd >= 0)
         status = start_sweeper(&isolated, error);
     if (status < 0) {
         release(&isolated, true);
