@@ -14,6 +14,7 @@
  */
 #include "relay/join.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,9 @@
 enum {
     ROUNDS = 4, /* in a direction and a turn: others wait */
     VECTORS = 32,
+    FRAME_BYTES = 65000, /* of payload: what a super-segment of the stack has at the most */
 };
+static_assert((int)FRAME_BYTES <= (int)JOIN_SCRATCH, "one read fits");
 
 struct join_front {
     size_t at, len;
@@ -48,6 +51,7 @@ void join_set_flow(struct join *join, struct peer_flow *flow, bool opened)
 {
     join->flow = flow;
     join->flow_news = flow != NULL;
+    join->unit = 0;
     join->state.opened = opened;
     join->state.end = PEER_END_NONE;
     join->state.flow_eof = join->state.flow_shut = false;
@@ -257,14 +261,31 @@ static void look_for_end(struct join *join)
         client_ended(join);
 }
 
+/* What is written at once leaves at once: whole segments, as many as go into one frame, so that no
+   short one follows, which would cost a frame and an acknowledgement of its own. */
+static size_t read_size(struct join *join)
+{
+    size_t room = peer_flow_write_room(join->flow);
+    struct peer_flow_info info;
+
+    if (join->gate)
+        return room < JOIN_GATE ? room : JOIN_GATE;
+    if (!join->unit) {
+        peer_flow_get_info(join->flow, &info);
+        join->mss = info.mss && info.mss < FRAME_BYTES ? info.mss : FRAME_BYTES;
+        join->unit = FRAME_BYTES / join->mss * join->mss;
+    }
+    if (room >= join->unit)
+        return join->unit;
+    return room > join->mss ? room / join->mss * join->mss : room;
+}
+
 /* One read. False: no more now. */
 static bool read_client(struct join *join)
 {
-    size_t room = peer_flow_write_room(join->flow);
-    if (!room)
+    size_t want = read_size(join);
+    if (!want)
         return false;
-    size_t most = join->gate ? (size_t)JOIN_GATE : (size_t)JOIN_SCRATCH;
-    size_t want = room < most ? room : most;
     ssize_t len = recv(join->fd, join->scratch->bytes, want, MSG_DONTWAIT);
     if (len > 0) {
         join->readable = (size_t)len == want || join->hangup;

@@ -57,6 +57,7 @@ struct join {
     struct peer_flow *flow;
     struct join_scratch *scratch;
     int fd;
+    uint32_t mss, unit; /* bytes of a segment, and of one read; 0: not known yet */
     bool local;                   /* a Unix socket */
     bool readable, writable;      /* the descriptor, as far as is known */
     bool hangup, broken;          /* it has news besides bytes: its end, an error */
