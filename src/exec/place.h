@@ -28,8 +28,9 @@ struct place_config {
     /**
      * 127.0.0.1 leaves by the device too, from the inside address; answers may come from it. Nothing
      * can be bound to 127.0.0.1 then, ::1 is taken away (clients fall back), the rest of
-     * 127.0.0.0/8 is the namespace's own. Only with an IPv4 `inside`: the kernel takes nothing from
-     * ::1 but on lo, so for IPv6 there is no such way.
+     * 127.0.0.0/8 is the namespace's own. A nameserver of 127.0.0.1 is asked where localhost leads.
+     * Only with an IPv4 `inside`: the kernel takes nothing from ::1 but on lo, so for IPv6 there is
+     * no such way.
      */
     bool localhost;
     const char *resolv_conf; /* NULL: /etc/resolv.conf */
