@@ -72,6 +72,17 @@ static void prohibit(struct exec *exec, unsigned side, const struct exec_packet 
     (void)device_send(exec->devices[side], &(struct iovec){answer, len}, 1, &none);
 }
 
+/* Of a connection that was forgotten, or that ended with a peer's end of it. */
+static void reset(struct exec *exec, unsigned side, const struct exec_packet *packet)
+{
+    static const struct frame_offload none;
+    uint8_t answer[IP6_HEADER + TCP_HEADER];
+    const size_t len = rewrite_reset(packet->data, packet->len, answer, sizeof(answer));
+
+    if (len)
+        (void)device_send(exec->devices[side], &(struct iovec){answer, len}, 1, &none);
+}
+
 static void take_packet(struct exec *exec, unsigned side, struct frame *frame)
 {
     const struct exec_packet packet = {frame->data, frame->len, &frame->offload, 0};
@@ -81,6 +92,8 @@ static void take_packet(struct exec *exec, unsigned side, struct frame *frame)
     int status = rewrite_out(exec->rewrite, side, &raw, engine_now_ns(exec->engine), &flow);
     if (status == -EPERM)
         prohibit(exec, side, &packet);
+    else if (status == -ENOENT)
+        reset(exec, side, &packet);
     else if (status == 0 && flow->user)
         manners_send(exec, flow, &packet);
     else if (status == 0)

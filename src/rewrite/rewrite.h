@@ -203,4 +203,8 @@ size_t rewrite_prohibit(const uint8_t *packet, size_t len, uint8_t *buf, size_t 
  *  RFC 4443 3.2). */
 size_t rewrite_too_big(const uint8_t *packet, size_t len, uint16_t mtu, uint8_t *buf, size_t room);
 
+/** Likewise the RST (RFC 9293, 3.10.7.1) that answers a TCP segment of no connection; 0: it is none that
+ *  is answered. 60 bytes are enough. */
+size_t rewrite_reset(const uint8_t *packet, size_t len, uint8_t *buf, size_t room);
+
 #endif

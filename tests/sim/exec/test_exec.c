@@ -366,6 +366,38 @@ static void ethernet_goes_around_it(void **state)
     world_end(&world);
 }
 
+/* Nobody knows the connection: its end is told, not waited for. */
+static void a_segment_of_no_connection_is_reset(void **state)
+{
+    struct world world;
+    struct exec_config config = {0};
+    struct packet packet;
+    struct craft_tcp tcp = {0};
+
+    (void)state;
+    world_begin(&world, FRAME_IP, &config);
+    program_sends_tcp(&world, SERVER, 40000, CRAFT_ACK | CRAFT_PSH, "GET");
+    assert_application_hears_nothing(&world);
+    struct frame *frame = program_hears(&world, &packet);
+    assert_non_null(frame);
+    assert_true(craft_see_tcp(frame->data, &packet, &tcp));
+    assert_int_equal(tcp.flags, CRAFT_RST);
+    assert_int_equal(tcp.seq, 5001); /* what it acknowledged */
+    assert_addr(&packet.src, SERVER);
+    assert_addr(&packet.dst, INSIDE);
+    frame_put(frame);
+    program_sends_tcp(&world, SERVER, 40000, CRAFT_FIN, "GET");
+    frame = program_hears(&world, &packet);
+    assert_non_null(frame);
+    assert_true(craft_see_tcp(frame->data, &packet, &tcp));
+    assert_int_equal(tcp.flags, CRAFT_RST | CRAFT_ACK);
+    assert_int_equal(tcp.ack, 1000 + 3 + 1);
+    frame_put(frame);
+    program_sends_tcp(&world, SERVER, 40000, CRAFT_RST, NULL);
+    assert_program_hears_nothing(&world);
+    world_end(&world);
+}
+
 static struct manner_spec manner(const char *text)
 {
     const struct manner_context context = {.shares = true, .peers = 8};
@@ -539,6 +571,7 @@ int main(void)
         TEST(strangers_are_the_stacks),
         TEST(fragments_in_any_order_reach_the_program),
         TEST(ethernet_goes_around_it),
+        TEST(a_segment_of_no_connection_is_reset),
         TEST(who_vanishes_is_silent_after_its_request),
         TEST(data_is_doubled_and_nothing_else),
         TEST(a_spoilt_copy_comes_before_each_datagram),
