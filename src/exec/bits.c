@@ -1,38 +1,61 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Each copy of a program counts its peers from the beginning of its slice on, and slices of a large
+ * set are far apart: so only the pages that have bits are there.
+ */
 #include "exec/bits.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_ROOM = 1024 };
+enum { WORD_BITS = 64, PAGE_WORDS = 512, PAGE_BITS = PAGE_WORDS * WORD_BITS, PAGES_LEAST = 4 };
 
-static bool make_room(struct bits *bits, uint64_t number)
+static uint64_t bit_of(uint64_t number)
 {
-    uint64_t room = bits->room ? bits->room : FIRST_ROOM;
+    return UINT64_C(1) << number % WORD_BITS;
+}
 
-    while (room <= number)
-        room *= 2;
-    uint8_t *bytes = realloc(bits->bytes, room / 8);
-    if (!bytes)
-        return false;
-    memset(bytes + bits->room / 8, 0, (room - bits->room) / 8);
-    bits->bytes = bytes;
-    bits->room = room;
-    return true;
+/* NULL: it is in no page. */
+static uint64_t *word_of(const struct bits *bits, uint64_t number)
+{
+    const uint64_t at = number / PAGE_BITS;
+    uint64_t *page = at < bits->page_count ? bits->pages[at] : NULL;
+
+    return page ? page + number % PAGE_BITS / WORD_BITS : NULL;
+}
+
+static bool make_page(struct bits *bits, uint64_t at)
+{
+    uint64_t count = bits->page_count ? bits->page_count : PAGES_LEAST;
+
+    while (count <= at)
+        count *= 2;
+    if (count > bits->page_count) {
+        uint64_t **pages = realloc(bits->pages, count * sizeof(uint64_t *));
+        if (!pages)
+            return false;
+        memset(pages + bits->page_count, 0, (count - bits->page_count) * sizeof(uint64_t *));
+        bits->pages = pages;
+        bits->page_count = count;
+    }
+    bits->pages[at] = calloc(PAGE_WORDS, sizeof(uint64_t));
+    return bits->pages[at] != NULL;
 }
 
 bool bits_have(const struct bits *bits, uint64_t number)
 {
-    return number < bits->room && bits->bytes[number / 8] >> number % 8 & 1;
+    const uint64_t *word = word_of(bits, number);
+
+    return word && *word & bit_of(number);
 }
 
 bool bits_add(struct bits *bits, uint64_t number)
 {
     if (bits_have(bits, number))
         return false;
-    if (number >= bits->room && !make_room(bits, number))
+    if (!word_of(bits, number) && !make_page(bits, number / PAGE_BITS))
         return true;
-    bits->bytes[number / 8] |= (uint8_t)(1 << number % 8);
+    *word_of(bits, number) |= bit_of(number);
     bits->count++;
     return true;
 }
@@ -41,12 +64,14 @@ void bits_remove(struct bits *bits, uint64_t number)
 {
     if (!bits_have(bits, number))
         return;
-    bits->bytes[number / 8] &= (uint8_t) ~(1 << number % 8);
+    *word_of(bits, number) &= ~bit_of(number);
     bits->count--;
 }
 
 void bits_done(struct bits *bits)
 {
-    free(bits->bytes);
+    for (uint64_t i = 0; i < bits->page_count; i++)
+        free(bits->pages[i]);
+    free(bits->pages);
     *bits = (struct bits){0};
 }

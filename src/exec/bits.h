@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** A set of small numbers. Zeroed: empty. */
+/** A set of numbers below 2^32, which come in runs. Zeroed: empty. */
 struct bits {
-    uint8_t *bytes;
-    uint64_t room, count; /* `room` in bits */
+    uint64_t **pages; /* of as many bits each; NULL: none of those is in the set */
+    uint64_t page_count, count;
 };
 /** True: it was not in the set. Without memory it is not in it afterwards either. */
 bool bits_add(struct bits *bits, uint64_t number);
