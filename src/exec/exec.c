@@ -226,15 +226,18 @@ static void on_late(void *user, struct rewrite_flow *flow, uint8_t *data, size_t
 
 static void count_unfinished(void *user, struct rewrite_flow *flow)
 {
-    *(uint64_t *)user += flow->protocol == IPPROTO_TCP && flow->state != REWRITE_CLOSING;
+    struct exec_unfinished *unfinished = user;
+
+    if (flow->protocol != IPPROTO_TCP || flow->state == REWRITE_CLOSING)
+        return;
+    unfinished->flows++;
+    unfinished->packets += flow->packets_out + flow->packets_in;
 }
 
-uint64_t exec_unfinished(struct exec *exec)
+void exec_get_unfinished(struct exec *exec, struct exec_unfinished *ret_unfinished)
 {
-    uint64_t count = 0;
-
-    rewrite_each(exec->rewrite, count_unfinished, &count);
-    return count;
+    *ret_unfinished = (struct exec_unfinished){0};
+    rewrite_each(exec->rewrite, count_unfinished, ret_unfinished);
 }
 
 /* ---- birth and death ---- */

@@ -48,8 +48,11 @@ int exec_new(const struct exec_config *config, struct exec **ret_exec);
 /** Takes itself out of the engine first. NULL is taken; returns NULL. */
 struct exec *exec_free(struct exec *exec);
 void exec_get_stats(const struct exec *exec, struct exec_stats *ret_stats);
-/** TCP flows whose end was not seen. */
-uint64_t exec_unfinished(struct exec *exec);
+/** TCP flows whose end was not seen, and the packets of these, both ways. */
+struct exec_unfinished {
+    uint64_t flows, packets;
+};
+void exec_get_unfinished(struct exec *exec, struct exec_unfinished *ret_unfinished);
 /** The slice of the peers that side `side` of `side_count` has. */
 struct rewrite_side exec_slice(uint64_t peers, unsigned side, unsigned side_count);
 

@@ -45,7 +45,7 @@ struct peer_exec {
     unsigned turn;                  /* whose news to ask for next */
     struct peer_addr told[REFUSALS_TOLD];
     unsigned told_count;
-    uint64_t frames, moved_ns; /* see peer_exec_leave */
+    uint64_t packets, moved_ns; /* see peer_exec_leave */
 };
 
 /* ---- how we were started ---- */
@@ -418,15 +418,17 @@ int peer_exec_leave(struct peer_exec *exec)
 {
     const uint64_t now_ns = engine_now_fresh_ns(exec->net->engine);
     struct engine_stats stats;
+    struct exec_unfinished unfinished;
 
     engine_get_stats(exec->net->engine, &stats);
-    if (!exec->moved_ns || stats.frames_sent + stats.frames_received != exec->frames) {
-        exec->frames = stats.frames_sent + stats.frames_received;
+    exec_get_unfinished(exec->moves, &unfinished);
+    if (!exec->moved_ns || unfinished.packets != exec->packets) {
+        exec->packets = unfinished.packets;
         exec->moved_ns = now_ns;
     }
     const uint64_t round_ns =
         stats.links[LINK_UPLINK].delay_max_ns + stats.links[LINK_DOWNLINK].delay_max_ns;
-    return exec_unfinished(exec->moves) == 0 ||
+    return unfinished.flows == 0 ||
            now_ns - exec->moved_ns >= STILL_NS + 2 * MIN(round_ns, 2 * NS_PER_S);
 }
 

@@ -219,6 +219,7 @@ static void each_connection_is_the_next_peers(void **state)
 {
     struct world world;
     struct exec_config config = {.spread = REWRITE_CONNECTION};
+    struct exec_unfinished unfinished;
     struct exec_stats stats;
     struct packet packet;
 
@@ -242,7 +243,30 @@ static void each_connection_is_the_next_peers(void **state)
     exec_get_stats(world.exec, &stats);
     assert_int_equal(stats.peers, 3);
     assert_int_equal(stats.flows.flows, 3);
-    assert_int_equal(exec_unfinished(world.exec), 3);
+    exec_get_unfinished(world.exec, &unfinished);
+    assert_int_equal(unfinished.flows, 3);
+    assert_int_equal(unfinished.packets, 3 * 2); /* SYN, SYN-ACK */
+    world_end(&world);
+}
+
+/* Datagrams never end: who waits for connections does not wait for them. */
+static void datagrams_are_not_unfinished(void **state)
+{
+    struct world world;
+    struct exec_config config = {0};
+    struct exec_unfinished unfinished;
+
+    (void)state;
+    world_begin(&world, FRAME_IP, &config);
+    (void)connect_program(&world, 40000);
+    exec_get_unfinished(world.exec, &unfinished);
+    assert_int_equal(unfinished.flows, 1);
+    const uint64_t packets = unfinished.packets;
+    program_sends_udp(&world, 40001, 100);
+    (void)application_hears_datagram(&world);
+    exec_get_unfinished(world.exec, &unfinished);
+    assert_int_equal(unfinished.flows, 1);
+    assert_int_equal(unfinished.packets, packets);
     world_end(&world);
 }
 
@@ -567,6 +591,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_connection_is_the_next_peers),
+        TEST(datagrams_are_not_unfinished),
         TEST(other_targets_are_prohibited_at_once),
         TEST(strangers_are_the_stacks),
         TEST(fragments_in_any_order_reach_the_program),
