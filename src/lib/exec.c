@@ -364,7 +364,7 @@ int peer_exec_fd(const struct peer_exec *exec)
 }
 
 /* 1 with news, 0 without. */
-static int ask(struct copy *copy, struct peer_exec_event *event)
+static int ask(struct peer_exec *exec, struct copy *copy, struct peer_exec_event *event)
 {
     static const enum peer_exec_event_type types[] = {
         [NETNS_ENDED] = PEER_EXEC_ENDED,
@@ -375,10 +375,11 @@ static int ask(struct copy *copy, struct peer_exec_event *event)
 
     if (news == NETNS_NOTHING)
         return 0;
-    if (news < 0) { /* somebody killed its holder, and it with that */
+    if (news < 0) { /* and the program died with it */
+        notice_add(exec->net, "somebody killed the process that held the program's namespace, and "
+                              "all in there with it");
         news = NETNS_ENDED;
         value = SIGKILL;
-        netns_isolate_clear(&copy->place.isolated);
     }
     *event = (struct peer_exec_event){.type = types[news], .status = value};
     return 1;
@@ -389,7 +390,7 @@ int peer_exec_pop_event(struct peer_exec *exec, struct peer_exec_event *ret_even
     for (unsigned i = 0; i < exec->copy_count; i++) {
         const unsigned at = (exec->turn + i) % exec->copy_count;
         struct copy *copy = &exec->copies[at];
-        if (!ask(copy, ret_event))
+        if (!ask(exec, copy, ret_event))
             continue;
         ret_event->copy = exec->turn = at;
         if (ret_event->type == PEER_EXEC_ENDED) {

@@ -201,7 +201,7 @@ def test_what_the_program_left_is_ended():
 
 
 def kill_one(which):
-    """Of front, engine and program; all of it ends, and nothing of it stays (the harness looks)."""
+    """Of front, engine, holder and program; all of it ends, and nothing of it stays (the harness looks)."""
     script = "sleep 1000 & exec python3 -c 'import time, os; print(os.getpid(), flush=True); time.sleep(1000)'"
     started = Peer("exec", *FROM, "--", "sh", "-c", script)
     pid = int(started.wait_out(rb"^(\d+)\n").group(1))
@@ -212,7 +212,7 @@ def kill_one(which):
     else:
         for found in harness.descendants():
             with open(f"/proc/{found}/comm") as file:
-                if file.read().strip() == "peer-engine":
+                if file.read().strip() == {"engine": "peer-engine", "holder": "peer-isolate"}[which]:
                     os.kill(found, signal.SIGKILL)
     return started.wait()
 
@@ -227,6 +227,11 @@ def test_kill_the_front():
 
 def test_kill_the_engine():
     kill_one("engine").expect(125, err="peer: ")
+
+
+def test_kill_the_holder():
+    """What kills the rest then takes rights that the engine has given up."""
+    kill_one("holder").expect(-signal.SIGKILL, err="peer: somebody killed the process that held")
 
 
 def test_nothing_leaves_by_the_machines_own_interfaces():
