@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* As env(1) and nohup(1) have them, for what is not the program's own. */
-enum { STATUS_NOT_RUN = 126, STATUS_NO_PROGRAM = 127 };
+enum { STATUS_NOT_RUN = 126, STATUS_NO_PROGRAM = 127, COPIES_MAX = 1024 };
 #define LOOK_NS (10 * CLI_NS_PER_MS)
 
 struct exec_options {
@@ -40,7 +40,7 @@ static const struct option_def exec_table[] = {
      "the next address for each connection (default), destination, or none: run", set_spread,
      FIELD(spread)},
     {'j', "copies", "N", "start N copies, each with its slice of --from; {} is a copy's number",
-     option_set_number, FIELD(copies), .min = 1, .max = 1024},
+     option_set_number, FIELD(copies), .min = 1, .max = COPIES_MAX},
     {0, "roam", "TIME", "each connection goes on from another address so often", option_set_time,
      FIELD(roam_ns), .min = 1},
     {0, "localhost", "ADDR", "127.0.0.1 leads the program to the application at ADDR",
@@ -84,7 +84,9 @@ struct running {
     struct peer_exec *exec;
     struct front front;
     FILE *report;
-    unsigned left, stopped; /* copies */
+    unsigned left, stopped; /* copies; of those left so many are stopped, */
+    bool is_stopped[COPIES_MAX];
+    int stop_signal; /* the last one by this */
     int worst;              /* wait status */
 };
 
@@ -184,23 +186,40 @@ static int leave(struct running *running)
 
 /* ---- while it runs ---- */
 
+/* A copy may stop twice in a row: what was between is not told when it was short. True: it was
+   stopped before. */
+static bool count_stopped(struct running *running, const struct peer_exec_event *event)
+{
+    bool *stopped = &running->is_stopped[event->copy];
+    const bool before = *stopped;
+
+    *stopped = event->type == PEER_EXEC_STOPPED;
+    running->stopped = running->stopped - before + *stopped;
+    return before;
+}
+
+/* All are stopped when the last that was not stops, or ends. */
 static void hear_event(struct running *running, const struct peer_exec_event *event)
 {
+    const bool was_stopped = count_stopped(running, event);
+
     switch (event->type) {
     case PEER_EXEC_STOPPED:
-        if (++running->stopped >= running->left)
-            (void)front_tell(&running->front, FRONT_STOPPED, event->status);
+        running->stop_signal = event->status;
         break;
     case PEER_EXEC_CONTINUED:
-        running->stopped -= running->stopped > 0;
         (void)front_tell(&running->front, FRONT_CONTINUED, 0);
-        break;
+        return;
     case PEER_EXEC_ENDED:
         running->left--;
         if (exit_code(event->status) > exit_code(running->worst))
             running->worst = event->status;
+        if (was_stopped)
+            return;
         break;
     }
+    if (running->left > 0 && running->stopped == running->left)
+        (void)front_tell(&running->front, FRONT_STOPPED, running->stop_signal);
 }
 
 static void pass_signals_on(struct running *running)
@@ -261,6 +280,8 @@ static int start(struct running *running)
     if (status == 0)
         return 0;
     say("%s", error.text);
+    if (error.kind == PEER_ERROR_MACHINE)
+        return STATUS_OWN;
     return status == -ENOENT ? STATUS_NO_PROGRAM : STATUS_NOT_RUN;
 }
 

@@ -195,6 +195,30 @@ def test_a_reader_that_goes_away_ends_it():
 
 # ---- the end ----
 
+def test_copies_are_stopped_when_all_that_are_left_are():
+    """The front is stopped too, as a shell's job is; whether one stops or ends."""
+    started = Peer("exec", *FROM, "-j", "3", "--", "sh", "-c", "echo {} $$; exec sleep 1000")
+    pids = {}
+    for index in range(3):
+        pids[index] = int(started.wait_out(rb"(?m)^%d (\d+)\n" % index).group(1))
+
+    def await_front(stopped):
+        def look():
+            with open(f"/proc/{started.process.pid}/stat") as file:
+                return (file.read().rpartition(")")[2].split()[0] == "T") == stopped
+        harness.until("the front does as the copies", look)
+
+    os.kill(pids[0], signal.SIGSTOP)
+    os.kill(pids[0], signal.SIGKILL)
+    os.kill(pids[1], signal.SIGSTOP)
+    os.kill(pids[2], signal.SIGKILL)
+    await_front(True)
+    os.kill(pids[1], signal.SIGCONT)
+    await_front(False)
+    os.kill(pids[1], signal.SIGKILL)
+    started.wait().expect(-signal.SIGKILL)
+
+
 def test_what_the_program_left_is_ended():
     result = peer("exec", "--", "sh", "-c", "sleep 1000 & echo $!")
     result.expect(0)
