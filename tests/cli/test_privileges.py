@@ -60,7 +60,7 @@ def running(command, *args, ready=None, **more):
     """A peer that has something to do, and the process that is confined."""
     server = Server(harness.echo_all) if command in ("connect", "soak") else None
     target = {"connect": [OWN4, server and server.port], "soak": [f"tcp://{OWN4}:{server and server.port}"],
-              "ping": [OWN4], "listen": [7000], "application": []}[command]
+              "ping": [OWN4], "listen": [7000], "application": [], "forward": [f"0:{OWN4}:7"]}[command]
     started = Peer(command, *args, *target, **more)
     if server:
         until("the caller", lambda: server.callers)
@@ -78,7 +78,8 @@ def running(command, *args, ready=None, **more):
         server.join()
 
 
-COMMANDS = (("ping", NET), ("listen", NET), ("connect", sorted([*NET, "pipe:[]"])), ("soak", sorted([*NET, *SOAK])))
+COMMANDS = (("ping", NET), ("listen", NET), ("connect", sorted([*NET, "pipe:[]"])), ("soak", sorted([*NET, *SOAK])),
+            ("forward", sorted([*NET, *["socket:[]"] * 2, "anon_inode:[eventpoll]"])))  # at both loopback addresses
 
 
 def test_commands_keep_nothing_of_root():
