@@ -96,7 +96,7 @@ static void begin(struct run *run)
         exec->manners->begun++;
     run->begun = true;
     if (run->act == ACT_ROAM) {
-        (void)rewrite_roam(exec->rewrite, of->flow, engine_now_ns(exec->engine));
+        (void)rewrite_roam_next(exec->rewrite, of->flow);
         return;
     }
     of->acts |= 1u << run->act;

@@ -245,6 +245,14 @@ static void leave_behind(struct rewrite *rewrite, struct rewrite_flow *gone,
     flow_table_add(rewrite, gone, false);
 }
 
+int rewrite_roam_next(struct rewrite *rewrite, struct rewrite_flow *flow)
+{
+    if (rewrite->sides[flow->side].count == 1)
+        return -EADDRNOTAVAIL;
+    flow->marks |= MARK_ROAMS;
+    return 0;
+}
+
 int rewrite_roam(struct rewrite *rewrite, struct rewrite_flow *flow, uint64_t now_ns)
 {
     struct rewrite_flow draft = *flow;
@@ -269,6 +277,7 @@ int rewrite_roam(struct rewrite *rewrite, struct rewrite_flow *flow, uint64_t no
     flow->tags[OUTSIDE] = draft.tags[OUTSIDE];
     edit_prepare(flow);
     slot_index_put(&rewrite->by[OUTSIDE], flow->tags[OUTSIDE], flow->slot);
+    flow->marks &= (uint8_t)~MARK_ROAMS;
     rewrite->stats.roamed++;
     return 0;
 }

@@ -20,6 +20,7 @@ enum {
     MARK_RESET = 16,     /* and since then no RST but this came from */
     MARK_ALIVE_OUT = 32, /* the program */
     MARK_ALIVE_IN = 64,  /* the application */
+    MARK_ROAMS = 128,    /* with the program's next packet */
 };
 
 /* A flow is in two chains, and its tags are in two indices. */

@@ -314,6 +314,8 @@ static int out_known(struct rewrite *rewrite, const struct view *view, const str
     }
     if (status < 0)
         return status;
+    if (flow->marks & MARK_ROAMS && rewrite_roam(rewrite, flow, rewrite->now_ns) < 0)
+        flow->marks &= (uint8_t)~MARK_ROAMS;
     track(rewrite, flow, view, true);
     change(rewrite, flow, view, true);
     *ret_flow = flow;

@@ -185,6 +185,12 @@ int rewrite_in(struct rewrite *rewrite, const struct rewrite_packet *packet, uin
  * Returns 0, -EADDRNOTAVAIL (the side has one peer), -EADDRINUSE or -ENOSPC; then it stays.
  */
 int rewrite_roam(struct rewrite *rewrite, struct rewrite_flow *flow, uint64_t now_ns);
+/**
+ * The same with the program's next packet, which is the first that comes from the new address. Until
+ * then the old one is its: the far side learns of the move by that packet alone, and who only
+ * receives would wait for ever. 0 or -EADDRNOTAVAIL; what else rewrite_roam says makes it stay.
+ */
+int rewrite_roam_next(struct rewrite *rewrite, struct rewrite_flow *flow);
 /** Ends the flow now: `ended` is called. */
 void rewrite_forget(struct rewrite *rewrite, struct rewrite_flow *flow);
 /** Calls `each` for every flow; it may roam that flow or forget it. */

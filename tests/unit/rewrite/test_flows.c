@@ -517,6 +517,25 @@ static void a_flow_that_roams_goes_on_from_another_peer(void **state)
     world_end(&world);
 }
 
+static void a_flow_may_roam_with_its_next_packet(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_begin(&world, PEERS, (struct rewrite_config){0});
+    assert_int_equal(send_udp(&world, 0, 40000, TARGET), 1);
+    for (int i = 0; i < 2; i++) { /* until then nobody can know, however often it is asked for */
+        assert_int_equal(rewrite_roam_next(world.rewrite, world.flow), 0);
+        assert_int_equal(come_back(&world, 1, 40000), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send_udp(&world, 0, 40000, TARGET), 2);
+        assert_int_equal(come_back(&world, 1, 40000), -ESHUTDOWN);
+    }
+    assert_int_equal(world_stats(&world).roamed, 1);
+    world_end(&world);
+}
+
 static void a_flow_may_roam_back_to_where_it_was(void **state)
 {
     struct world world;
@@ -659,6 +678,7 @@ int main(void)
         cmocka_unit_test(an_idle_datagram_flow_makes_room),
         cmocka_unit_test(a_busy_datagram_flow_is_not_pushed_out),
         cmocka_unit_test(a_flow_that_roams_goes_on_from_another_peer),
+        cmocka_unit_test(a_flow_may_roam_with_its_next_packet),
         cmocka_unit_test(a_flow_may_roam_back_to_where_it_was),
         cmocka_unit_test(the_next_in_turn_is_another),
         cmocka_unit_test(a_run_roams_together),
