@@ -427,6 +427,9 @@ static enum proxy_wants ask(struct proxy_client *client, struct http_head *head,
         return refuse(client, refused);
     if (fields->hosts > 1)
         return refuse_for(client, 400, "more than one Host");
+    /* The next one in the way may know no coding, and see another request in the body (RFC 9112 6.1). */
+    if (head->minor == 0 && head->coding != HTTP_CODING_NONE)
+        return refuse_for(client, 400, "a Transfer-Encoding in HTTP/1.0");
     const enum http_body_kind kind = http_request_body(head, &status, client->why);
     if (kind == HTTP_BODY_BAD)
         return refuse(client, status);

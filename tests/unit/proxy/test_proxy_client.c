@@ -325,6 +325,8 @@ static const struct http_row http_rows[] = {
     {"GET http://h%31/ HTTP/1.1\r\nHost: h\r\n", ENDS, 400, "name", NULL, "", NULL},
     {"GET http://h/\t HTTP/1.1\r\nHost: h\r\n", ENDS, 400, "control", NULL, "", NULL},
     {"GET http://h/ HTTP/1.1\r\nHost: h\r\nHost: i\r\n", ENDS, 400, "Host", NULL, "", NULL},
+    {"POST http://h/ HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n", ENDS, 400, "HTTP/1.0",
+     NULL, "", NULL},
     {"GET http://h/ HTTP/2.0\r\nHost: h\r\n", ENDS, 505, "HTTP/1", NULL, "", NULL},
     {"GET http://h/ HTTP/1.1\r\nHost h\r\n", ENDS, 400, "colon", NULL, "", NULL},
     {"GET http://h/ HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", ENDS, 400,
