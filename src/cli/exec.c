@@ -222,12 +222,14 @@ static void hear_event(struct running *running, const struct peer_exec_event *ev
         (void)front_tell(&running->front, FRONT_STOPPED, running->stop_signal);
 }
 
-static void pass_signals_on(struct running *running)
+/* False: the front was killed. */
+static bool pass_signals_on(struct running *running)
 {
     int number;
 
     while ((number = front_take(&running->front)) > 0)
         (void)peer_exec_signal(running->exec, number);
+    return number == 0;
 }
 
 /* 0 when all copies have ended, else an exit status after a message. */
@@ -246,8 +248,8 @@ static int attend(struct running *running)
         }
         while (fds[0].revents && peer_exec_pop_event(running->exec, &event))
             hear_event(running, &event);
-        if (fds[1].revents)
-            pass_signals_on(running);
+        if (fds[1].revents && !pass_signals_on(running))
+            return STATUS_OWN;
     }
     return 0;
 }
