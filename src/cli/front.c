@@ -31,6 +31,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/capability.h>
 
 #include <peer/confine.h>
 
@@ -208,15 +209,21 @@ static _Noreturn void stand_in_front(struct fronting *front)
     }
 }
 
-/* The end of a pipe is seen when nobody has it any more. Standard error stays, for one line. */
+/* The end of a pipe is seen when nobody has it any more. Standard error stays, for one line; the user,
+   whose signals it takes; and what ends the engine with it, which is another user's by then: the
+   kernel asks whether the dead one might have sent that signal. */
 static void let_go(const struct fronting *front)
 {
+    const struct peer_confine_config kill_alone = {.unfiltered = true,
+                                                    .capabilities = UINT64_C(1) << CAP_KILL};
+    struct peer_error error;
     const int kept[] = {front->fd, front->signals};
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     for (int fd = STDIN_FILENO; fd <= STDOUT_FILENO && null >= 0; fd++)
         (void)dup2(null, fd);
     peer_close_others(kept, sizeof(kept) / sizeof(kept[0]));
+    (void)peer_confine(NULL, &kill_alone, &error);
 }
 
 /* ---- the engine ---- */

@@ -32,6 +32,15 @@ void peer_close_others(const int *kept, size_t count)
     confine_descriptors(all, count + 3);
 }
 
+int peer_confine(struct peer_net *net, const struct peer_confine_config *config, struct peer_error *error)
+{
+    const struct confine confine = {.unfiltered = config->unfiltered,
+                                    .capabilities = config->capabilities};
+
+    (void)net;
+    return confine_process(&confine, error);
+}
+
 static int start(char **argv, struct netns_origin *origin, struct netns_isolated *isolated)
 {
     const struct netns_isolate_config config = {.argv = argv, .origin = origin, .waiter = getppid()};

@@ -114,6 +114,36 @@ def test_helpers_keep_what_they_are_for():
                 assert descriptors(pid) == kinds, (name, descriptors(pid))
 
 
+def test_clients_programs_and_doors_too():
+    """A program's front, and who resolves names, have no filter."""
+    def check(pid, user, kept=0):
+        status = until("no capability", lambda: int(status_of(pid)["CapPrm"], 16) & ~kept == 0 and status_of(pid))
+        assert int(status["CapEff"], 16) & ~kept == 0 and status["NoNewPrivs"] == "1", status
+        if os.geteuid() == 0 and harness.options.outer_uid == 0:
+            assert status["Uid"].split() == [str(user)] * 4, status
+
+    started = Peer("exec", "--", "sleep", "1000")
+    check(started.pid, os.geteuid(), KILL)
+    engine = helper("peer-engine")
+    until("the filter", lambda: status_of(engine)["Seccomp"] == "2")
+    check_confined(engine, user=harness.NOBODY)
+    check_confined(helper("exec-sweeper"), KILL | SYS_PTRACE)
+    check_confined(helper("peer-resolver"))
+    started.signal(signal.SIGTERM)
+    started.wait().expect(-signal.SIGTERM)
+    started = Peer("proxy", "--listen", "127.0.0.1:0")
+    started.wait_err("listening")
+    check_confined(started.pid, user=harness.NOBODY)
+    check(helper("peer-names"), harness.NOBODY)
+    started.signal(signal.SIGINT)
+    started.wait().expect(0, err="")
+    started = Peer("forward", f"0:{OWN4}:7")
+    started.wait_err("listening")
+    check_confined(started.pid, user=harness.NOBODY)
+    started.signal(signal.SIGINT)
+    started.wait().expect(0, err="")
+
+
 def test_in_isolation_too():
     started = Peer("listen", 7000, "--isolate", "--", "sleep", "1000")
 
