@@ -53,8 +53,13 @@ struct peer_confine_config {
  * be set. -errno with text: EPERM, EINVAL (the user); the process is then in a state in between, so
  * end it.
  */
-PEER_EXPORT int peer_confine(struct peer_net *net, const struct peer_confine_config *config,
-                             struct peer_error *error);
+PEER_EXPORT int peer_confine_sized(struct peer_net *net, const struct peer_confine_config *config,
+                                   size_t size, struct peer_error *error);
+static inline int peer_confine(struct peer_net *net, const struct peer_confine_config *config,
+                               struct peer_error *error)
+{
+    return peer_confine_sized(net, config, sizeof(*config), error);
+}
 /** Closes every descriptor above 2 but these. */
 PEER_EXPORT void peer_close_others(const int *kept, size_t count);
 /** The name of a system call that was trapped. Returns `buf`. */

@@ -40,9 +40,16 @@ struct peer_doctor_config {
     const struct peer_confine_config *confine;
 };
 
-/** Runs every check in order. Returns how many found a problem. */
-PEER_EXPORT int peer_doctor(const struct peer_doctor_config *config,
-                            void (*each)(void *user, const struct peer_check *check), void *user);
+/** Runs every check in order, and calls `each` (which may be NULL) with what it found. Returns how
+ *  many found a problem, or -E2BIG, see peer/peer.h. */
+PEER_EXPORT int peer_doctor_sized(const struct peer_doctor_config *config, size_t size,
+                                  void (*each)(void *user, const struct peer_check *check),
+                                  void *user);
+static inline int peer_doctor(const struct peer_doctor_config *config,
+                              void (*each)(void *user, const struct peer_check *check), void *user)
+{
+    return peer_doctor_sized(config, sizeof(*config), each, user);
+}
 
 #ifdef __cplusplus
 }

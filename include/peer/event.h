@@ -31,7 +31,9 @@ enum peer_end {
     PEER_END_RESET,       /* RST later */
     PEER_END_TIMEOUT,     /* handshake or retransmissions given up */
     PEER_END_UNREACHABLE, /* ICMP said so during the handshake, for good or until its timeout */
-    PEER_END_LOCAL,       /* peer_flow_reset by the caller */
+    PEER_END_LOCAL,       /* by this side: peer_flow_reset, peer_flow_close during the handshake, a
+                             manner, or peer_net_leave */
+    PEER_END_DEVICE,      /* the device is gone, and the net with it */
 };
 
 struct peer_event {
@@ -46,10 +48,22 @@ struct peer_event {
     uint16_t icmp_id, icmp_sequence;
     uint32_t icmp_bytes;  /* payload of the reply */
     uint64_t icmp_rtt_ns; /* since the request with this id and sequence, 0 if unknown */
+    uint64_t at_ns;       /* when it happened (READABLE: when the first of the bytes came), as
+                             peer_net_now_ns() counts */
 };
 
-/** Takes the next event: 1, or 0 when there is none. */
-PEER_EXPORT int peer_net_pop_event(struct peer_net *net, struct peer_event *ret_event);
+/** Takes the next event: 1, or 0 when there is none. An event of a kind that came again before it was
+ *  taken is one event. */
+PEER_EXPORT int peer_net_pop_event_sized(struct peer_net *net, struct peer_event *ret_event,
+                                         size_t size);
+static inline int peer_net_pop_event(struct peer_net *net, struct peer_event *ret_event)
+{
+    return peer_net_pop_event_sized(net, ret_event, sizeof(*ret_event));
+}
+/** A word that stays: "connected", "closed"... "unknown" for another one. */
+PEER_EXPORT const char *peer_event_name(enum peer_event_type type);
+/** "refused", "reset", "timeout"... likewise. */
+PEER_EXPORT const char *peer_end_name(enum peer_end end);
 
 #ifdef __cplusplus
 }

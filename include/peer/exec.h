@@ -58,8 +58,14 @@ struct peer_exec_config {
  * Makes the namespaces and devices. One for a net, which outlives it. -EINVAL, -EPERM, -ENOSPC...
  * with text.
  */
-PEER_EXPORT int peer_exec_new(struct peer_net *net, const struct peer_exec_config *config,
-                              struct peer_exec **ret_exec, struct peer_error *error);
+PEER_EXPORT int peer_exec_new_sized(struct peer_net *net, const struct peer_exec_config *config,
+                                    size_t size, struct peer_exec **ret_exec,
+                                    struct peer_error *error);
+static inline int peer_exec_new(struct peer_net *net, const struct peer_exec_config *config,
+                                struct peer_exec **ret_exec, struct peer_error *error)
+{
+    return peer_exec_new_sized(net, config, sizeof(*config), ret_exec, error);
+}
 /**
  * Starts all copies, with standard streams, environment, directory and user as they are here; with
  * PEER_FROM, the copy's first address, PEER_INDEX, its number from 0, and PEER_LOCAL, the local
@@ -79,7 +85,12 @@ struct peer_exec_event {
 /** Readable when there may be one. */
 PEER_EXPORT int peer_exec_fd(const struct peer_exec *exec);
 /** Takes the next event: 1, or 0 when there is none. */
-PEER_EXPORT int peer_exec_pop_event(struct peer_exec *exec, struct peer_exec_event *ret_event);
+PEER_EXPORT int peer_exec_pop_event_sized(struct peer_exec *exec,
+                                          struct peer_exec_event *ret_event, size_t size);
+static inline int peer_exec_pop_event(struct peer_exec *exec, struct peer_exec_event *ret_event)
+{
+    return peer_exec_pop_event_sized(exec, ret_event, sizeof(*ret_event));
+}
 /** Sends a signal to all copies that run. 0 or -errno. */
 PEER_EXPORT int peer_exec_signal(struct peer_exec *exec, int number);
 /**
@@ -100,8 +111,13 @@ struct peer_exec_stats {
     uint64_t roamed;
     uint64_t drops; /* packets that a program's device did not take */
 };
-PEER_EXPORT void peer_exec_get_stats(const struct peer_exec *exec,
-                                     struct peer_exec_stats *ret_stats);
+PEER_EXPORT int peer_exec_get_stats_sized(const struct peer_exec *exec,
+                                          struct peer_exec_stats *ret_stats, size_t size);
+static inline int peer_exec_get_stats(const struct peer_exec *exec,
+                                      struct peer_exec_stats *ret_stats)
+{
+    return peer_exec_get_stats_sized(exec, ret_stats, sizeof(*ret_stats));
+}
 
 #ifdef __cplusplus
 }

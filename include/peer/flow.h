@@ -31,26 +31,41 @@ struct peer_connect_config {
  * Starts a connection (or makes a UDP flow, which is open at once). The outcome is an event.
  * -EADDRNOTAVAIL: `from` is no peer of this net; -EADDRINUSE: (from, from_port, to, to_port) is in
  * use, or no port is left; -EAFNOSUPPORT: families differ; -ENOSPC: max_flows; -ENOMEM. -EINVAL:
- * see peer_manners_check, or `proxy_protocol` is beyond 2, or with UDP; -EPERM: a handshake that stays half-open goes to this machine's addresses
- * only.
+ * something in `config` is out of its range, or for TCP alone, or see peer_manners_check; -EPERM: a
+ * handshake that stays half-open goes to this machine's addresses only. All with text.
  */
-PEER_EXPORT int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
-                             struct peer_flow **ret_flow);
+PEER_EXPORT int peer_connect_sized(struct peer_net *net, const struct peer_connect_config *config,
+                                   size_t size, struct peer_flow **ret_flow,
+                                   struct peer_error *error);
+static inline int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
+                               struct peer_flow **ret_flow, struct peer_error *error)
+{
+    return peer_connect_sized(net, config, sizeof(*config), ret_flow, error);
+}
 
 struct peer_listen_config {
     bool udp;
     struct peer_addr at; /* one of the peers; family 0: every peer */
-    uint16_t port;
+    uint16_t port; /* 0: one that is free is chosen, see peer_listener_get_port */
     const char *serve;   /* the library answers by itself, no events: "echo", "discard" or "http" */
     const char *manners; /* how callers are treated, see peer/manner.h; NULL: well */
     void *user;          /* of the listener and, at first, of its flows */
 };
 /**
  * Peers accept at `port`: each caller is a PEER_EVENT_ACCEPTED. -EADDRINUSE, -EADDRNOTAVAIL (`at`
- * is no peer), -EINVAL (no such `serve`, http over UDP, or see peer_manners_check), -ENOMEM.
+ * is no peer), -EINVAL (no such `serve`, http over UDP, or see peer_manners_check), -ENOMEM; with
+ * text.
  */
-PEER_EXPORT int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
-                            struct peer_listener **ret_listener);
+PEER_EXPORT int peer_listen_sized(struct peer_net *net, const struct peer_listen_config *config,
+                                  size_t size, struct peer_listener **ret_listener,
+                                  struct peer_error *error);
+static inline int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
+                              struct peer_listener **ret_listener, struct peer_error *error)
+{
+    return peer_listen_sized(net, config, sizeof(*config), ret_listener, error);
+}
+/** The port: the one that was chosen, when 0 was asked for. */
+PEER_EXPORT uint16_t peer_listener_get_port(const struct peer_listener *listener);
 PEER_EXPORT struct peer_listener *peer_listener_free(struct peer_listener *listener);
 PEER_EXPORT void *peer_listener_user(const struct peer_listener *listener);
 /** What a listener with `serve` did so far. */
@@ -65,8 +80,13 @@ struct peer_serve_stats {
      *  millisecond are answered. */
     uint64_t unheard;
 };
-PEER_EXPORT void peer_listener_get_stats(const struct peer_listener *listener,
-                                         struct peer_serve_stats *ret_stats);
+PEER_EXPORT int peer_listener_get_stats_sized(const struct peer_listener *listener,
+                                              struct peer_serve_stats *ret_stats, size_t size);
+static inline int peer_listener_get_stats(const struct peer_listener *listener,
+                                          struct peer_serve_stats *ret_stats)
+{
+    return peer_listener_get_stats_sized(listener, ret_stats, sizeof(*ret_stats));
+}
 
 PEER_EXPORT void *peer_flow_user(const struct peer_flow *flow);
 PEER_EXPORT void peer_flow_set_user(struct peer_flow *flow, void *user);
@@ -75,6 +95,10 @@ PEER_EXPORT void peer_flow_set_user(struct peer_flow *flow, void *user);
  * Queues bytes (TCP) or sends one datagram (UDP). TCP takes what there is room for and returns the
  * count; -EAGAIN when that is nothing: PEER_EVENT_WRITABLE follows. -EPIPE after shutdown or end,
  * -ENOTCONN before the connection is open, -EMSGSIZE for too long a datagram.
+ *
+ * There is room for some 64 KiB at first, and for more as the application's window and its round trip
+ * ask for: peer_flow_write_room tells. WRITABLE comes whenever bytes were acknowledged, also when
+ * nobody was refused before.
  */
 PEER_EXPORT ssize_t peer_flow_write(struct peer_flow *flow, const void *data, size_t len);
 /** Room that peer_flow_write would take now. */
@@ -82,28 +106,47 @@ PEER_EXPORT size_t peer_flow_write_room(const struct peer_flow *flow);
 /**
  * Looks at received bytes without taking them: fills up to `count` vectors, returns how many. UDP:
  * the first datagram, in one or more vectors (a datagram of no bytes is one empty vector). The
- * vectors are valid until the next call for this flow.
+ * vectors are valid until the next call for this flow, or the next dispatch of the net. What was
+ * received and not taken stays there after EOF and after the end, until peer_flow_free.
  */
 PEER_EXPORT int peer_flow_peek(struct peer_flow *flow, struct iovec *iov, int count);
 /** Takes `len` bytes (TCP; the window opens by as much) or the first datagram (UDP). */
 PEER_EXPORT void peer_flow_consume(struct peer_flow *flow, size_t len);
 
-/** Sends FIN after what is queued: the write side ends, reading goes on. UDP: no effect. */
+/** Sends FIN after what is queued: the write side ends, reading goes on. UDP: no effect. -ENOTCONN
+ *  before the connection is open and after its end; once more is no error. */
 PEER_EXPORT int peer_flow_shutdown(struct peer_flow *flow);
-/** Closes in order: FIN after what is queued; received bytes that nobody took make it a reset. */
+/** Closes in order: FIN after what is queued; received bytes that nobody took make it a reset. During
+ *  the handshake that is given up. No effect after the end. */
 PEER_EXPORT void peer_flow_close(struct peer_flow *flow);
-/** Ends with RST at once. */
+/** Ends with RST at once. No effect after the end. */
 PEER_EXPORT void peer_flow_reset(struct peer_flow *flow);
 /** Frees the handle. An open flow is reset; one that peer_flow_close ended lives on until its
  *  end. */
 PEER_EXPORT struct peer_flow *peer_flow_free(struct peer_flow *flow);
+
+enum peer_flow_state {
+    PEER_FLOW_CLOSED,
+    PEER_FLOW_SYN_SENT,
+    PEER_FLOW_SYN_RECEIVED,
+    PEER_FLOW_ESTABLISHED,
+    PEER_FLOW_FIN_WAIT_1,
+    PEER_FLOW_FIN_WAIT_2,
+    PEER_FLOW_CLOSE_WAIT,
+    PEER_FLOW_CLOSING,
+    PEER_FLOW_LAST_ACK,
+    PEER_FLOW_TIME_WAIT,
+    PEER_FLOW_UNCONNECTED, /* an open UDP flow */
+};
+/** "ESTAB", "SYN-SENT" ... as ss(8) writes them. Never NULL. */
+PEER_EXPORT const char *peer_flow_state_name(enum peer_flow_state state);
 
 /** Facts about a flow now; TCP fields are zero for UDP. */
 struct peer_flow_info {
     bool udp;
     struct peer_addr from, to; /* peer, application */
     uint16_t from_port, to_port;
-    const char *state;                 /* "ESTAB", "SYN-SENT" ... as ss(8) writes them */
+    enum peer_flow_state state;
     uint64_t handshake_ns;             /* SYN to SYN-ACK */
     uint32_t mss;                      /* bytes of payload in a segment on the wire */
     uint8_t send_scale, receive_scale; /* window scale shifts */
@@ -116,8 +159,13 @@ struct peer_flow_info {
     uint64_t bytes_sent, bytes_received; /* payload acknowledged (with a PROXY header), payload
                                           * received in order */
 };
-/** After the end of a flow its addresses and ports are not known any more (family 0). */
-PEER_EXPORT void peer_flow_get_info(const struct peer_flow *flow, struct peer_flow_info *ret_info);
+/** After the end of a flow its addresses, ports and bytes stay known, what else is TCP's is 0. */
+PEER_EXPORT int peer_flow_get_info_sized(const struct peer_flow *flow,
+                                         struct peer_flow_info *ret_info, size_t size);
+static inline int peer_flow_get_info(const struct peer_flow *flow, struct peer_flow_info *ret_info)
+{
+    return peer_flow_get_info_sized(flow, ret_info, sizeof(*ret_info));
+}
 
 struct peer_ping_config {
     struct peer_addr from; /* one of the peers, or family 0 for the first */
@@ -126,8 +174,15 @@ struct peer_ping_config {
     uint16_t size; /* payload bytes, at most PEER_DATAGRAM_MAX_V4 or _V6 */
     uint8_t ttl;   /* 0: 64 */
 };
-/** Sends one ICMP or ICMPv6 echo request; the answer is a PEER_EVENT_PING. */
-PEER_EXPORT int peer_ping(struct peer_net *net, const struct peer_ping_config *config);
+/** Sends one ICMP or ICMPv6 echo request; the answer is a PEER_EVENT_PING. -EADDRNOTAVAIL,
+ *  -EAFNOSUPPORT, -EMSGSIZE, -ENOMEM; with text. */
+PEER_EXPORT int peer_ping_sized(struct peer_net *net, const struct peer_ping_config *config,
+                                size_t size, struct peer_error *error);
+static inline int peer_ping(struct peer_net *net, const struct peer_ping_config *config,
+                            struct peer_error *error)
+{
+    return peer_ping_sized(net, config, sizeof(*config), error);
+}
 
 #ifdef __cplusplus
 }

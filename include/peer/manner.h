@@ -24,12 +24,15 @@ extern "C" {
 struct peer_manner {
     const char *name, *about; /* a word and a sentence */
     bool udp;                 /* datagrams know it too */
-    const char *value;        /* the default of VALUE as it is written ("1024B/s"), or NULL */
     const char *when;         /* the default of WHEN: "connected", ... */
-    char value_text[32];      /* where `value` points to */
+    char value[32];           /* the default of VALUE as it is written ("1024B/s"); "": it has none */
 };
-/** The `index`-th manner: 1, or 0 when there are no more. */
-PEER_EXPORT int peer_manner(size_t index, struct peer_manner *ret_manner);
+/** The `index`-th manner: 1, or 0 when there are no more. Strings live as long as the program. */
+PEER_EXPORT int peer_manner_sized(size_t index, struct peer_manner *ret_manner, size_t size);
+static inline int peer_manner(size_t index, struct peer_manner *ret_manner)
+{
+    return peer_manner_sized(index, ret_manner, sizeof(*ret_manner));
+}
 
 /** Who is to behave so. */
 enum peer_manner_use {
@@ -72,8 +75,13 @@ struct peer_soak_manner {
 };
 /** The `index`-th manner of a soak's result, in the order given: 1, or 0 when there are no more. */
 struct peer_result;
-PEER_EXPORT int peer_result_get_manner(const struct peer_result *result, size_t index,
-                                       struct peer_soak_manner *ret_manner);
+PEER_EXPORT int peer_result_get_manner_sized(const struct peer_result *result, size_t index,
+                                             struct peer_soak_manner *ret_manner, size_t size);
+static inline int peer_result_get_manner(const struct peer_result *result, size_t index,
+                                         struct peer_soak_manner *ret_manner)
+{
+    return peer_result_get_manner_sized(result, index, ret_manner, sizeof(*ret_manner));
+}
 
 #ifdef __cplusplus
 }

@@ -17,12 +17,29 @@
  *    peer_net_fd() for reading, call peer_net_dispatch(), take events.
  *  - Errors: functions return 0 or a count, or -errno. Where a person can mend it, a `struct
  *    peer_error` gets one line in words. Outputs come last and are untouched on failure.
+ *    peer_strerror() has a text for what is returned. Some mean the same everywhere:
+ *      -EBADFD   the device is gone, and every flow with it: PEER_EVENT_CLOSED has told, or will.
+ *                peer_net_free is all that is left to do
+ *      -EOWNERDEAD, -ENODEV  likewise, since somebody killed a process that helps, or the card went;
+ *                peer_net_pop_notice has the words
+ *      -EINTR    a signal came while waiting; nothing was done
+ *      -ENOMEM   nothing was changed
  *  - What happens on the network is never an error of a function: it is an event.
  *  - Ownership: x_new/x_free; free takes NULL and returns NULL. Strings and addresses given in are
  *    copied. Flows belong to the caller until peer_flow_free.
  *  - Zero is the default in every config struct. Units are in the names; times are nanoseconds of
  *    CLOCK_MONOTONIC, `deadline`/`at` absolute, `timeout`/`delay` relative.
+ *  - Growth: a struct that one side gives the other may get more fields at its end, never elsewhere.
+ *    The functions with `_sized` at their end take how much of it the caller knows; those without are
+ *    inline and pass the size that they were compiled with. The library reads and writes no more than
+ *    that. A configuration with something in it that is newer than the library is refused: -E2BIG.
+ *    Structs inside of others (peer_link_stats, peer_latency...), peer_error and addresses stay as
+ *    they are. Enums may get more values: expect one that is not known.
+ *    Until 1.0 all else may change with each minor version, and the soname changes then.
+ *  - Copies: any struct that was filled may be copied and kept. Strings in it live as is said there.
  *  - Freeing a flow from an event is fine; further events of it that are queued are dropped.
+ *  - Same seed, same choices: ports, sequence numbers, losses, who misbehaves. What kernel and clock
+ *    do is not in the seed.
  *  - Whatever way the process ends, the kernel removes device, addresses and routes with it.
  */
 
@@ -38,6 +55,8 @@ extern "C" {
 
 /** Version of the library, "0.1.0". */
 PEER_EXPORT const char *peer_version(void);
+/** A few words for what a function returned: "the device is gone" for -EBADFD. Never NULL. */
+PEER_EXPORT const char *peer_strerror(int status);
 
 enum peer_device_kind {
     PEER_TUN, /* routed: the peers are far away, behind a router */
@@ -70,9 +89,13 @@ struct peer_net_config {
     const char *wire;
     bool wire_look; /* only find and judge it: nothing is joined to it, and no packet gets there */
     const char *netns;         /* NAME, PID or PATH of a network namespace for the device */
-    bool isolate;              /* a fresh user and network namespace instead */
-    char *const *isolate_argv; /* the program to run in it (peer_net_start_program), or NULL; its
-                                * stdin is empty and its stdout goes to our stderr */
+    /** A fresh network namespace instead, without root a user namespace too: nothing outside is
+     *  touched, no privilege needed. peer_net_socket and peer_net_spawn (peer/process.h) put into it
+     *  what is to be tested. */
+    bool isolate;
+    /** For one program, peer_net_start_program: its stdin is empty, its stdout goes to our stderr, it
+     *  has no descriptors above 2. Or NULL. */
+    char *const *isolate_argv;
     const char *pcap;          /* capture file, "-" for standard output */
     const char *uplink;      /* impairments from the peers to the local side, in tc-netem's words */
     const char *downlink;    /* and the other way, see peer(1); NULL: none */
@@ -100,8 +123,13 @@ struct peer_net;
  *           -EACCES, -ENOENT (device node), -EBUSY (device name taken, the wire is a port of a
  *           bridge, or a second peer_net in this process)  (kind MACHINE)
  */
-PEER_EXPORT int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
-                             struct peer_error *error);
+PEER_EXPORT int peer_net_new_sized(const struct peer_net_config *config, size_t size,
+                                   struct peer_net **ret_net, struct peer_error *error);
+static inline int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
+                               struct peer_error *error)
+{
+    return peer_net_new_sized(config, sizeof(*config), ret_net, error);
+}
 /**
  * The orderly way to the end: 1 when the end of every flow has crossed its link and the other side
  * has it, or when it has been waited for long enough (some seconds, and the delay of the links); 0:
@@ -111,18 +139,23 @@ PEER_EXPORT int peer_net_new(const struct peer_net_config *config, struct peer_n
 PEER_EXPORT int peer_net_leave(struct peer_net *net);
 /**
  * Ends every flow with a reset, so that nothing stays half-open at the local side, and removes the
- * device. Flows and listeners not yet freed become invalid. A program started in isolation is
- * ended (SIGTERM, then SIGKILL).
+ * device. Flows, listeners and processes not yet
+ * freed become invalid. Programs are ended, all at once (SIGTERM, then SIGKILL after their grace, 2 s):
+ * one that ignores SIGTERM is what this may wait for, and nothing else for longer than some
+ * milliseconds.
  */
 PEER_EXPORT struct peer_net *peer_net_free(struct peer_net *net);
 
 /**
  * For a loop of your own: a descriptor that is readable when peer_net_dispatch has something to do.
  * It is made by the first call (-errno when that fails), and from then on each frame costs a little
- * more than it does with the waiting calls below.
+ * more than it does with the waiting calls below. It is the net's: never read it, never close it.
+ * With EPOLLET call peer_net_dispatch once after each of your own calls for flows, too, and take
+ * events until there are none.
  */
 PEER_EXPORT int peer_net_fd(const struct peer_net *net);
-/** Does what there is to do and returns without waiting: 0, or -errno when the device is gone. */
+/** Does what there is to do and returns without waiting: 0, or -EBADFD (at once, each time) when the
+ *  device is gone: take the events that are left, then peer_net_free. */
 PEER_EXPORT int peer_net_dispatch(struct peer_net *net);
 /** Waits (at most `timeout_ns`, UINT64_MAX: for ever) and dispatches. -EINTR after a signal. */
 PEER_EXPORT int peer_net_wait(struct peer_net *net, uint64_t timeout_ns);
@@ -143,13 +176,14 @@ PEER_EXPORT const char *peer_net_pop_notice(struct peer_net *net);
 /** Now, as the library sees it. */
 PEER_EXPORT uint64_t peer_net_now_ns(const struct peer_net *net);
 
-/** Starts the isolated program. -EINVAL when there is none. Errors of execve with text. */
+/** Starts the program of isolate_argv. -EINVAL when there is none, -EALREADY the second time. Errors
+ *  of execve with text. For more than one see peer_net_spawn. */
 PEER_EXPORT int peer_net_start_program(struct peer_net *net, struct peer_error *error);
 /** 1 and its wait status when the program has ended, else 0. */
 PEER_EXPORT int peer_net_program_ended(struct peer_net *net, int *ret_status);
 /**
  * Is somebody listening at (addr, port) of the namespace? 1, 0 or -errno. `protocol` is
- * IPPROTO_TCP or IPPROTO_UDP.
+ * IPPROTO_TCP or IPPROTO_UDP: else -EPROTONOSUPPORT. -EAFNOSUPPORT: the peers' family is another.
  */
 PEER_EXPORT int peer_net_has_listener(struct peer_net *net, int protocol,
                                       const struct peer_addr *addr, uint16_t port);
@@ -181,8 +215,13 @@ PEER_EXPORT bool peer_net_is_unplugged(struct peer_net *net, const struct peer_a
 struct peer_link_profile {
     const char *name, *uplink, *downlink, *about;
 };
-/** The `index`-th profile: 1, or 0 when there are no more. */
-PEER_EXPORT int peer_link_profile(size_t index, struct peer_link_profile *ret_profile);
+/** The `index`-th profile: 1, or 0 when there are no more. Strings live as long as the program. */
+PEER_EXPORT int peer_link_profile_sized(size_t index, struct peer_link_profile *ret_profile,
+                                        size_t size);
+static inline int peer_link_profile(size_t index, struct peer_link_profile *ret_profile)
+{
+    return peer_link_profile_sized(index, ret_profile, sizeof(*ret_profile));
+}
 
 /** What came out of the config. Strings live as long as the net. */
 struct peer_net_info {
@@ -201,7 +240,12 @@ struct peer_net_info {
     bool offload;  /* super-segments both ways */
     pid_t program; /* isolated program, 0 when none runs */
 };
-PEER_EXPORT void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info);
+PEER_EXPORT int peer_net_get_info_sized(const struct peer_net *net, struct peer_net_info *ret_info,
+                                        size_t size);
+static inline int peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info)
+{
+    return peer_net_get_info_sized(net, ret_info, sizeof(*ret_info));
+}
 /** The peer at `index`, from 0 on, in the order of `from`. 0, or -ERANGE past the last. */
 PEER_EXPORT int peer_net_get_peer(const struct peer_net *net, uint64_t index,
                                   struct peer_addr *ret_addr);
@@ -243,16 +287,29 @@ struct peer_net_stats {
     uint64_t retransmits;    /* segments the peers sent again */
     struct peer_limit_stats limits;
     struct peer_link_stats uplink, downlink;
+    /* Of the capture that runs, or of the last one. */
     int pcap_error; /* 0, or -errno that ended the capture */
     uint64_t pcap_frames;  /* of the capture so far, */
     uint64_t pcap_dropped; /* and those of them that its reader (of a pipe) did not take in time */
 };
-PEER_EXPORT int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats);
+PEER_EXPORT int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_stats,
+                                         size_t size);
+static inline int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
+{
+    return peer_net_get_stats_sized(net, ret_stats, sizeof(*ret_stats));
+}
+/**
+ * Captures all frames into a file of pcapng from now on, "-" for standard output: one file a test,
+ * say. A capture that runs is ended first. Errors of open(2) with text; -EPERM after peer_confine.
+ */
+PEER_EXPORT int peer_net_start_capture(struct peer_net *net, const char *path,
+                                       struct peer_error *error);
 /**
  * Ends the capture, if there is one: waits for the reader of a pipe, up to five seconds, and up to
- * one in which he takes nothing. Its counters are final then; peer_net_free does it too.
+ * one in which he takes nothing. The file is complete and its counters are final then; peer_net_free
+ * does it too. 0, or -errno: what ended the capture before.
  */
-PEER_EXPORT void peer_net_end_capture(struct peer_net *net);
+PEER_EXPORT int peer_net_end_capture(struct peer_net *net);
 
 /**
  * Resolves "HOST" (numeric or a name) to an address; `family` 4, 6 or 0 for any. Blocks in the

@@ -88,10 +88,10 @@ PEER_EXPORT struct peer_process *peer_process_free(struct peer_process *process)
 
 /** Who is waited for; all but `port` may be zero. */
 struct peer_wait_config {
-    int protocol;         /* IPPROTO_TCP (also 0) or IPPROTO_UDP */
-    struct peer_addr at;  /* family 0: the address that the local side was given */
+    int protocol;        /* IPPROTO_TCP (also 0) or IPPROTO_UDP */
+    struct peer_addr at; /* family 0: the address that the local side was given */
     uint16_t port;
-    uint64_t timeout_ns;  /* 0: 10 s, UINT64_MAX: for ever */
+    uint64_t timeout_ns; /* 0: 10 s, UINT64_MAX: for ever */
     /** Who is to listen: when it has ended, nobody will. NULL: the program of isolate_argv, if that
      *  was started. */
     struct peer_process *process;

@@ -25,7 +25,11 @@ struct peer_protocol {
     bool has_body;      /* `body` */
 };
 /** The protocol at `index`, from 0: 1, or 0 past the end. */
-PEER_EXPORT int peer_protocol(size_t index, struct peer_protocol *ret_protocol);
+PEER_EXPORT int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t size);
+static inline int peer_protocol(size_t index, struct peer_protocol *ret_protocol)
+{
+    return peer_protocol_sized(index, ret_protocol, sizeof(*ret_protocol));
+}
 
 /** Zero is the default everywhere. Strings are copied. */
 struct peer_soak_config {
@@ -67,8 +71,14 @@ struct peer_soak_config {
 struct peer_soak;
 
 /** Starts. It goes on in peer_net_dispatch. -EINVAL with text for what does not go together. */
-PEER_EXPORT int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
-                                struct peer_soak **ret_soak, struct peer_error *error);
+PEER_EXPORT int peer_soak_start_sized(struct peer_net *net, const struct peer_soak_config *config,
+                                      size_t size, struct peer_soak **ret_soak,
+                                      struct peer_error *error);
+static inline int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
+                                  struct peer_soak **ret_soak, struct peer_error *error)
+{
+    return peer_soak_start_sized(net, config, sizeof(*config), ret_soak, error);
+}
 /** No more requests; what is under way may end within `grace_ns`. */
 PEER_EXPORT void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns);
 /** Whether it is over: nothing is under way any more. */
@@ -173,8 +183,13 @@ struct peer_soak_report {
 PEER_EXPORT void peer_soak_get_counts(const struct peer_soak *soak,
                                       struct peer_soak_counts *ret_counts, uint64_t *ret_open);
 /** Takes the next complete interval of the series: 1, or 0 when there is none yet. */
-PEER_EXPORT int peer_soak_pop_interval(struct peer_soak *soak,
-                                       struct peer_soak_interval *ret_interval);
+PEER_EXPORT int peer_soak_pop_interval_sized(struct peer_soak *soak,
+                                             struct peer_soak_interval *ret_interval, size_t size);
+static inline int peer_soak_pop_interval(struct peer_soak *soak,
+                                         struct peer_soak_interval *ret_interval)
+{
+    return peer_soak_pop_interval_sized(soak, ret_interval, sizeof(*ret_interval));
+}
 
 /**
  * What a soak found, as a value: it lives on when the soak and its net are gone, can be written, sent
@@ -198,13 +213,24 @@ PEER_EXPORT int peer_result_write(const struct peer_result *result, int fd);
 /** Up to the end of the file. -EINVAL with text for what is no result, or not all of one. */
 PEER_EXPORT int peer_result_read(int fd, struct peer_result **ret_result, struct peer_error *error);
 /** Strings of the report live as long as the result. */
-PEER_EXPORT void peer_result_get_report(const struct peer_result *result,
-                                        struct peer_soak_report *ret_report);
+PEER_EXPORT void peer_result_get_report_sized(const struct peer_result *result,
+                                              struct peer_soak_report *ret_report, size_t size);
+static inline void peer_result_get_report(const struct peer_result *result,
+                                          struct peer_soak_report *ret_report)
+{
+    peer_result_get_report_sized(result, ret_report, sizeof(*ret_report));
+}
 /** How many answers had this status, 1 to 999; 0: a status beyond these. */
 PEER_EXPORT uint64_t peer_result_get_status(const struct peer_result *result, unsigned status);
 /** The `index`-th interval, by their start: 1, or 0 when there are no more. */
-PEER_EXPORT int peer_result_get_interval(const struct peer_result *result, size_t index,
-                                         struct peer_soak_interval *ret_interval);
+PEER_EXPORT int peer_result_get_interval_sized(const struct peer_result *result, size_t index,
+                                               struct peer_soak_interval *ret_interval,
+                                               size_t size);
+static inline int peer_result_get_interval(const struct peer_result *result, size_t index,
+                                           struct peer_soak_interval *ret_interval)
+{
+    return peer_result_get_interval_sized(result, index, ret_interval, sizeof(*ret_interval));
+}
 
 enum peer_soak_histogram {
     PEER_HISTOGRAM_HANDSHAKE,

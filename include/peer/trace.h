@@ -18,15 +18,6 @@ extern "C" {
  * a TCP server may see a connection that is reset at once.
  */
 
-struct peer_trace_config {
-    int protocol;          /* IPPROTO_TCP (also 0), IPPROTO_UDP, IPPROTO_ICMP (echo, IPv6 too) */
-    struct peer_addr from; /* one of the peers; family 0: the first */
-    struct peer_addr to;
-    uint16_t to_port;    /* not for echo */
-    uint64_t timeout_ns; /* how long to wait for an answer; 0: 300 ms */
-    bool dry;            /* send nothing: what would happen, as far as look-ups tell */
-};
-
 enum peer_trace_state {
     PEER_TRACE_PASSED, /* it came by and went on */
     PEER_TRACE_LOST,   /* it ended here */
@@ -44,6 +35,18 @@ struct peer_trace_station {
     int64_t after_ns; /* since the write, PEER_TRACE_NO_TIME when not known */
     char where[128];  /* "input inet/filter/in 0", "eth0" */
     char text[320];   /* what decided */
+};
+
+struct peer_trace_config {
+    int protocol;          /* IPPROTO_TCP (also 0), IPPROTO_UDP, IPPROTO_ICMP (echo, IPv6 too) */
+    struct peer_addr from; /* one of the peers; family 0: the first */
+    struct peer_addr to;
+    uint16_t to_port;    /* not for echo */
+    uint64_t timeout_ns; /* how long to wait for an answer; 0: 300 ms */
+    bool dry;            /* send nothing: what would happen, as far as look-ups tell */
+    /** Called for the stations in order, when all is known; must not use the net. NULL: nobody. */
+    void (*each)(void *user, const struct peer_trace_station *station);
+    void *user;
 };
 
 enum peer_trace_outcome {
@@ -66,14 +69,17 @@ struct peer_trace_result {
 };
 
 /**
- * Sends and follows. `each` is called for the stations in order, when all is known; it must not use
- * the net. Events of other flows of the net are thrown away. Returns 0 also when the packet was
- * lost: that is `ret_result`. -EAFNOSUPPORT, -EADDRNOTAVAIL (`from`), -ENOMEM, with text.
+ * Sends and follows. Events of other flows of the net are thrown away. Returns 0 also when the packet
+ * was lost: that is `ret_result`. -EAFNOSUPPORT, -EADDRNOTAVAIL (`from`), -ENOMEM, with text.
  */
-PEER_EXPORT int peer_trace(struct peer_net *net, const struct peer_trace_config *config,
-                           void (*each)(void *user, const struct peer_trace_station *station),
-                           void *user, struct peer_trace_result *ret_result,
-                           struct peer_error *error);
+PEER_EXPORT int peer_trace_sized(struct peer_net *net, const struct peer_trace_config *config,
+                                 size_t config_size, struct peer_trace_result *ret_result,
+                                 size_t result_size, struct peer_error *error);
+static inline int peer_trace(struct peer_net *net, const struct peer_trace_config *config,
+                             struct peer_trace_result *ret_result, struct peer_error *error)
+{
+    return peer_trace_sized(net, config, sizeof(*config), ret_result, sizeof(*ret_result), error);
+}
 
 #ifdef __cplusplus
 }

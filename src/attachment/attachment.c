@@ -210,8 +210,10 @@ void attachment_done(struct attachment *attachment)
 
 int attachment_start_program(struct attachment *attachment, struct peer_error *error)
 {
-    if (!attachment->isolate || !attachment->has_program || attachment->program_started)
+    if (!attachment->isolate || !attachment->has_program)
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "there is no program to start");
+    if (attachment->program_started)
+        return error_set(error, PEER_ERROR_USAGE, EALREADY, "the program was started before");
     int status = netns_isolate_start(&attachment->isolated, error);
     attachment->program_started = status == 0;
     return status;

@@ -178,7 +178,7 @@ static int talk(struct attempt *attempt, const struct session_config *session, b
     struct peer_flow *flow;
     bool connected = options->common.udp;
 
-    int status = peer_connect(session->net, &config, &flow);
+    int status = peer_connect(session->net, &config, &flow, NULL);
     if (status < 0)
         return start_error(options, status);
     status = try_handshake(attempt, session, &flow, &connected);

@@ -22,7 +22,8 @@ static void note_facts(struct talk *talk)
     peer_flow_get_info(talk->flow, &info);
     session_note(talk->session, "%s -> %s  %s",
                  peer_endpoint_format(&info.from, info.from_port, from),
-                 peer_endpoint_format(&info.to, info.to_port, to), info.state);
+                 peer_endpoint_format(&info.to, info.to_port, to),
+                 peer_flow_state_name(info.state));
     if (!info.udp) {
         session_note(talk->session,
                      "RTT %s, RTO %s, MSS %u, window scale %d sent %d received%s%s%s",

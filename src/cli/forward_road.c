@@ -213,7 +213,7 @@ static int open_reverse(struct road *road)
     };
     struct peer_listener *listener;
 
-    int status = peer_listen(road->forward->net, &config, &listener);
+    int status = peer_listen(road->forward->net, &config, &listener, NULL);
     return status < 0 ? say_no_listener(road->way, status) : 0;
 }
 

@@ -191,7 +191,7 @@ static int listen_in(struct listening *listening)
     listening->signal_fd = signals_open();
     if (listening->signal_fd < 0)
         return STATUS_MACHINE;
-    status = peer_listen(listening->net, &config, &listening->listener);
+    status = peer_listen(listening->net, &config, &listening->listener, NULL);
     if (status < 0)
         return listen_error(listening, status);
     say_listening(listening);

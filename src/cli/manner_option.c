@@ -47,8 +47,8 @@ void manner_print_help(FILE *file)
             "(4KiB),\n       or syn, connected, request (the first bytes were sent)\n\n");
     for (size_t i = 0; peer_manner(i, &manner); i++) {
         char usage[64];
-        snprintf(usage, sizeof(usage), "%s%s%s", manner.name, manner.value ? ":" : "",
-                 manner.value ? manner.value : "");
+        snprintf(usage, sizeof(usage), "%s%s%s", manner.name, manner.value[0] ? ":" : "",
+                 manner.value);
         fprintf(file, "%-22s @%-9s  %s  %s\n", usage, manner.when,
                 manner.udp ? "TCP, UDP" : "TCP     ", manner.about);
     }

@@ -123,7 +123,7 @@ static int send_one(struct pinging *pinging)
     };
 
     pinging->seen[sequence / 8] &= (uint8_t) ~(1 << sequence % 8);
-    int status = peer_ping(pinging->net, &config);
+    int status = peer_ping(pinging->net, &config, NULL);
     if (status < 0)
         return status;
     pinging->sent++;

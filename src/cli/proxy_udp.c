@@ -161,10 +161,10 @@ static int open_flow(struct outlet *outlet, const struct peer_addr *to)
     struct peer_net *net = association->proxy->net;
     struct peer_flow_info info;
 
-    int status = peer_connect(net, &config, &outlet->flow);
+    int status = peer_connect(net, &config, &outlet->flow, NULL);
     if (status == -EADDRINUSE && config.from_port) {
         config.from_port = 0;
-        status = peer_connect(net, &config, &outlet->flow);
+        status = peer_connect(net, &config, &outlet->flow, NULL);
     }
     if (status < 0)
         return status;

@@ -168,6 +168,7 @@ static void await_program(struct peer_net *net, const struct trace_options *opti
 static int trace_in(struct peer_net *net, const struct trace_options *options,
                     const struct target *target)
 {
+    struct stations stations = {.reply_only = options->reply};
     const struct peer_trace_config config = {
         .protocol = options->icmp         ? IPPROTO_ICMP
                     : options->common.udp ? IPPROTO_UDP
@@ -176,8 +177,9 @@ static int trace_in(struct peer_net *net, const struct trace_options *options,
         .to_port = target->port,
         .timeout_ns = options->common.timeout_ns,
         .dry = options->forward,
+        .each = take_station,
+        .user = &stations,
     };
-    struct stations stations = {.reply_only = options->reply};
     struct peer_trace_result result;
     struct peer_error error = {0};
 
@@ -188,7 +190,7 @@ static int trace_in(struct peer_net *net, const struct trace_options *options,
         return status;
     if (options->common.program)
         await_program(net, options, target);
-    if (peer_trace(net, &config, take_station, &stations, &result, &error) < 0) {
+    if (peer_trace(net, &config, &result, &error) < 0) {
         status = report_error(&error);
     } else if (options->common.json) {
         status = print_json(net, target, &stations, &result);

@@ -189,6 +189,19 @@ void engine_reset_flows(struct engine *engine, bool all)
     engine_touch(engine, true);
 }
 
+/* No more than there are now: who hears of an end may open another. */
+void engine_lose_flows(struct engine *engine)
+{
+    struct list *node = engine->flows.all.next;
+
+    for (uint64_t left = engine->flows.count; left > 0 && node != &engine->flows.all; left--) {
+        struct flow *flow = list_entry(node, struct flow, node);
+        node = node->next;
+        flow_lose(flow, PEER_END_DEVICE);
+    }
+    flows_reap(&engine->flows);
+}
+
 /* ---- the stack's other calls ---- */
 
 static struct stack_conn *on_accept(void *user, struct stack_listener *listener,
@@ -487,6 +500,17 @@ uint64_t engine_now_fresh_ns(struct engine *engine)
 void engine_end_capture(struct engine *engine)
 {
     capture_end(&engine->capture);
+}
+
+void engine_set_capture(struct engine *engine, struct pcapng *pcapng)
+{
+    capture_end(&engine->capture);
+    pcapng_free(engine->capture.pcapng);
+    engine->capture = (struct capture){.pcapng = pcapng};
+    if (engine->wires)
+        wires_set_comments(engine->wires, pcapng != NULL);
+    if (engine->clocked)
+        capture_set_wall(&engine->capture, engine->now_ns);
 }
 
 struct stack *engine_stack(struct engine *engine)

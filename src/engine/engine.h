@@ -123,9 +123,14 @@ bool engine_is_quiet(struct engine *engine);
  */
 void engine_reset_flows(struct engine *engine, bool all);
 
+/** The device is gone: what is open now ends so. */
+void engine_lose_flows(struct engine *engine);
+
 /** Waits for whoever reads the capture: a second when he takes nothing, five seconds in all. Frames
  *  that he has not taken then are dropped, and all that come later. */
 void engine_end_capture(struct engine *engine);
+/** Ends the capture, likewise, and begins another one, which is the engine's then; NULL: none. */
+void engine_set_capture(struct engine *engine, struct pcapng *pcapng);
 
 /** The time of this iteration. */
 uint64_t engine_now_ns(const struct engine *engine);

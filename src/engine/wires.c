@@ -193,6 +193,11 @@ void wires_send(struct wires *wires, uint64_t peer, enum link_direction directio
     frame_put(frame);
 }
 
+void wires_set_comments(struct wires *wires, bool comments)
+{
+    wires->comments = comments;
+}
+
 void wires_set_spec(struct wires *wires, enum link_direction direction,
                     const struct link_spec *spec)
 {

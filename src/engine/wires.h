@@ -28,6 +28,7 @@ struct wires_config {
     bool comments;             /* make comments: they cost a line of text a frame */
 };
 int wires_new(const struct wires_config *config, struct wires **ret_wires);
+void wires_set_comments(struct wires *wires, bool comments);
 /** Discards what is under way. NULL is taken. Returns NULL. */
 struct wires *wires_free(struct wires *wires);
 

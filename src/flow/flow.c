@@ -470,6 +470,8 @@ void flow_close(struct flow *flow)
     if (filter && !filter->opening && filter->ops->shutdown &&
         (flow->state == FLOW_OPEN || flow->state == FLOW_REMOTE_DONE))
         (void)filter->ops->shutdown(flow); /* its last word */
+    if (flow->state == FLOW_CONNECTING)
+        flow->conn.end = PEER_END_LOCAL; /* whatever the stack makes of it */
     if (flow->state != FLOW_CLOSING)
         flow_set_state(flow, FLOW_CLOSING);
     stack_close(flow->flows->stack, &flow->conn);
@@ -481,6 +483,15 @@ void flow_reset(struct flow *flow)
         return;
     stack_abort(flow->flows->stack, &flow->conn, true);
     flow->conn.end = PEER_END_LOCAL;
+    flows_event(&flow->conn, FLOW_END);
+}
+
+void flow_lose(struct flow *flow, enum peer_end end)
+{
+    if (flow->state == FLOW_NEW || flow->state == FLOW_ENDED)
+        return;
+    stack_abort(flow->flows->stack, &flow->conn, false);
+    flow->conn.end = (uint8_t)end;
     flows_event(&flow->conn, FLOW_END);
 }
 

@@ -148,6 +148,8 @@ int flow_shutdown(struct flow *flow);
 void flow_close(struct flow *flow);
 /** RST; the end (PEER_END_LOCAL) is reported like any other. */
 void flow_reset(struct flow *flow);
+/** Ends with that, and sends nothing. Reported like any other. */
+void flow_lose(struct flow *flow, enum peer_end end);
 /** No more events. An open flow is reset; one that is CLOSING lives on, unseen, until its end. */
 void flow_free(struct flow *flow);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Structs that cross the border of the library. A program may have been compiled with the headers of
- * an older or a newer version: it says how much of a struct it knows, and the rest is zero, which is
- * the default everywhere.
+ * Structs that cross the border of the library. A program may have been compiled with the headers
+ * of an older or a newer version: it says how much of a struct it knows, and the rest is zero, which
+ * is the default everywhere.
  */
 #include "lib/internal.h"
 

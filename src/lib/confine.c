@@ -46,10 +46,10 @@ static int prepare(struct peer_net *net, const struct peer_confine_config *confi
     return status < 0 ? status : helpers_watch_monitor(net);
 }
 
-int peer_confine(struct peer_net *net, const struct peer_confine_config *config,
-                 struct peer_error *error)
+static int confine(struct peer_net *net, const struct peer_confine_config *config,
+                   struct peer_error *error)
 {
-    const struct confine confine = {
+    const struct confine wanted = {
         .calls = calls_of(config->calls),
         .unfiltered = config->unfiltered,
         .trap = config->trap,
@@ -61,7 +61,16 @@ int peer_confine(struct peer_net *net, const struct peer_confine_config *config,
     };
 
     int status = net && !net->attachment.confined ? prepare(net, config, error) : 0;
-    return status < 0 ? status : confine_process(&confine, error);
+    return status < 0 ? status : confine_process(&wanted, error);
+}
+
+int peer_confine_sized(struct peer_net *net, const struct peer_confine_config *given, size_t size,
+                       struct peer_error *error)
+{
+    struct peer_confine_config config;
+
+    int status = border_take(&config, sizeof(config), given, size, error);
+    return status < 0 ? status : confine(net, &config, error);
 }
 
 void peer_close_others(const int *kept, size_t count)

@@ -13,6 +13,7 @@
 #include "kernel/observe/sysctl.h"
 #include "kernel/wire/wire.h"
 #include "lib/doctor_internal.h"
+#include "lib/internal.h"
 
 #include <peer/doctor.h>
 #include <peer/trace.h>
@@ -519,18 +520,20 @@ static int check_target(const struct peer_doctor_config *config,
                                          .allow_forward = true,
                                          .allow_loopback = true,
                                          .device_node = config->device_node};
+    struct path path = {.each = each, .user = user};
     struct peer_trace_config trace = {.protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP,
                                       .to = config->to,
                                       .to_port = config->to_port,
-                                      .dry = true};
-    struct path path = {.each = each, .user = user};
+                                      .dry = true,
+                                      .each = path_station,
+                                      .user = &path};
     struct peer_trace_result result;
     struct peer_error error = {0};
     struct peer_net *net = NULL;
 
     int status = peer_net_new(&net_config, &net, &error);
     if (status == 0)
-        status = peer_trace(net, &trace, path_station, &path, &result, &error);
+        status = peer_trace(net, &trace, &result, &error);
     if (status == 0) {
         path_verdict(&path, &result);
     } else {
@@ -542,8 +545,14 @@ static int check_target(const struct peer_doctor_config *config,
     return path.problems;
 }
 
-int peer_doctor(const struct peer_doctor_config *config,
-                void (*each)(void *user, const struct peer_check *check), void *user)
+static void tell_nobody(void *user, const struct peer_check *check)
+{
+    (void)user;
+    (void)check;
+}
+
+static int examine(const struct peer_doctor_config *config,
+                   void (*each)(void *user, const struct peer_check *check), void *user)
 {
     struct doctor doctor = {.config = config,
                             .node = config->device_node ? config->device_node : "/dev/net/tun"};
@@ -559,4 +568,13 @@ int peer_doctor(const struct peer_doctor_config *config,
         each(user, &check);
     }
     return config->to.family ? problems + check_target(config, each, user) : problems;
+}
+
+int peer_doctor_sized(const struct peer_doctor_config *given, size_t size,
+                      void (*each)(void *user, const struct peer_check *check), void *user)
+{
+    struct peer_doctor_config config;
+
+    int status = border_take(&config, sizeof(config), given, size, NULL);
+    return status < 0 ? status : examine(&config, each ? each : tell_nobody, user);
 }

@@ -20,18 +20,37 @@ static const struct {
     {FLOW_END, PEER_EVENT_CLOSED},
 };
 
-static void fill(struct peer_flow *flow, enum peer_event_type type, struct peer_event *event)
+/* When the event whose bit is in `events` happened. */
+static uint64_t *event_ns(struct peer_flow *flow, unsigned bit)
 {
-    struct stack_tuple tuple;
+    if (bit & (FLOW_CONNECTED | FLOW_ACCEPTED))
+        return &flow->at_ns[EVENT_OPENED];
+    if (bit & FLOW_EOF)
+        return &flow->at_ns[EVENT_EOF];
+    return &flow->at_ns[bit & FLOW_END ? EVENT_END : EVENT_OTHER];
+}
 
-    *event = (struct peer_event){.type = type, .flow = flow, .listener = flow->listener};
+void event_note(struct peer_flow *flow, unsigned events, uint64_t now_ns)
+{
+    for (unsigned left = events & ~flow->events & ~(unsigned)FLOW_READABLE; left; left &= left - 1)
+        *event_ns(flow, left & (~left + 1)) = now_ns;
+    flow->events |= events;
+}
+
+static void fill(struct peer_flow *flow, unsigned bit, enum peer_event_type type,
+                 struct peer_event *event)
+{
+    *event = (struct peer_event){
+        .type = type,
+        .flow = flow,
+        .listener = flow->listener,
+        .at_ns = bit == FLOW_READABLE ? flow_arrived_ns(&flow->flow) : *event_ns(flow, bit),
+    };
     if (type == PEER_EVENT_CLOSED)
         event->end = flow_end(&flow->flow);
     if (type == PEER_EVENT_UNREACHABLE || event->end == PEER_END_UNREACHABLE) {
         flow_icmp(&flow->flow, &event->icmp_type, &event->icmp_code);
-        event->icmp_from = flow->to;
-        if (flow_tuple(&flow->flow, &tuple))
-            event->icmp_from = tuple.remote;
+        event->icmp_from = flow->tuple.remote;
     }
 }
 
@@ -47,11 +66,16 @@ static int flow_pop(struct peer_net *net, struct peer_event *ret_event)
     flow->events &= ~order[i].bit;
     if (!flow->events)
         list_remove(&flow->pending);
-    fill(flow, order[i].type, ret_event);
+    fill(flow, order[i].bit, order[i].type, ret_event);
     return 1;
 }
 
-int peer_net_pop_event(struct peer_net *net, struct peer_event *ret_event)
+int peer_net_pop_event_sized(struct peer_net *net, struct peer_event *ret_event, size_t size)
 {
-    return ping_pop(net, ret_event) ? 1 : flow_pop(net, ret_event);
+    struct peer_event event;
+
+    if (!ping_pop(net, &event) && !flow_pop(net, &event))
+        return 0;
+    border_give(ret_event, size, &event, sizeof(event));
+    return 1;
 }

@@ -307,8 +307,8 @@ static int begin(struct peer_exec *exec, const struct peer_exec_config *config,
     return status;
 }
 
-int peer_exec_new(struct peer_net *net, const struct peer_exec_config *config,
-                  struct peer_exec **ret_exec, struct peer_error *error)
+static int make_exec(struct peer_net *net, const struct peer_exec_config *config,
+                     struct peer_exec **ret_exec, struct peer_error *error)
 {
     int status = check(net, config, error);
     if (status < 0)
@@ -326,6 +326,15 @@ int peer_exec_new(struct peer_net *net, const struct peer_exec_config *config,
     else
         *ret_exec = exec;
     return status;
+}
+
+int peer_exec_new_sized(struct peer_net *net, const struct peer_exec_config *given, size_t size,
+                        struct peer_exec **ret_exec, struct peer_error *error)
+{
+    struct peer_exec_config config;
+
+    int status = border_take(&config, sizeof(config), given, size, error);
+    return status < 0 ? status : make_exec(net, &config, ret_exec, error);
 }
 
 int peer_exec_start(struct peer_exec *exec, struct peer_error *error)
@@ -385,15 +394,19 @@ static int ask(struct peer_exec *exec, struct copy *copy, struct peer_exec_event
     return 1;
 }
 
-int peer_exec_pop_event(struct peer_exec *exec, struct peer_exec_event *ret_event)
+int peer_exec_pop_event_sized(struct peer_exec *exec, struct peer_exec_event *ret_event,
+                              size_t size)
 {
+    struct peer_exec_event event;
+
     for (unsigned i = 0; i < exec->copy_count; i++) {
         const unsigned at = (exec->turn + i) % exec->copy_count;
         struct copy *copy = &exec->copies[at];
-        if (!ask(exec, copy, ret_event))
+        if (!ask(exec, copy, &event))
             continue;
-        ret_event->copy = exec->turn = at;
-        if (ret_event->type == PEER_EXEC_ENDED) {
+        event.copy = exec->turn = at;
+        border_give(ret_event, size, &event, sizeof(event));
+        if (event.type == PEER_EXEC_ENDED) {
             copy->ended = true;
             (void)epoll_ctl(exec->news, EPOLL_CTL_DEL, copy->place.isolated.control, NULL);
         }
@@ -433,13 +446,14 @@ int peer_exec_leave(struct peer_exec *exec)
            now_ns - exec->moved_ns >= STILL_NS + 2 * MIN(round_ns, 2 * NS_PER_S);
 }
 
-void peer_exec_get_stats(const struct peer_exec *exec, struct peer_exec_stats *ret_stats)
+int peer_exec_get_stats_sized(const struct peer_exec *exec, struct peer_exec_stats *ret_stats,
+                              size_t size)
 {
     struct exec_stats stats;
 
     exec_get_stats(exec->moves, &stats);
     const struct rewrite_stats *flows = &stats.flows;
-    *ret_stats = (struct peer_exec_stats){
+    const struct peer_exec_stats told = {
         .flows = flows->flows,
         .tcp_flows = flows->tcp_flows,
         .udp_flows = flows->udp_flows,
@@ -456,4 +470,6 @@ void peer_exec_get_stats(const struct peer_exec *exec, struct peer_exec_stats *r
         .roamed = flows->roamed,
         .drops = stats.send_drops,
     };
+    border_give(ret_stats, size, &told, sizeof(told));
+    return 0;
 }

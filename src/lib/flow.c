@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where to listen when no port is given: Linux's range of those that are chosen. */
+enum { LISTEN_FIRST = 32768, LISTEN_PORTS = 28232 };
+
 /* What was done to a flow has left timers and events: peer_net_fd is to tell in time. */
 static void touched(struct peer_net *net)
 {
@@ -27,7 +30,7 @@ static void on_event(struct flow *flow, unsigned events)
 
     if (!handle->events)
         list_add_tail(&handle->net->pending, &handle->pending);
-    handle->events |= events;
+    event_note(handle, events, engine_now_ns(handle->net->engine));
 }
 
 static void on_release(struct flow *flow)
@@ -62,55 +65,113 @@ static struct peer_flow *handle_new(struct peer_net *net, struct peer_listener *
     return handle;
 }
 
-static int dress(struct peer_flow *handle, const struct peer_connect_config *config)
+static int dress(struct peer_flow *handle, const struct peer_connect_config *config,
+                 struct peer_error *error)
 {
     struct manner_spec specs[MANNERS_MAX];
     if (!config->manners)
         return 0;
     int count =
-        manners_read(handle->net, config->manners, config->udp, PEER_MANNER_CONNECT, specs, NULL);
+        manners_read(handle->net, config->manners, config->udp, PEER_MANNER_CONNECT, specs, error);
     int status =
-        count < 0 ? count : manners_check_target(handle->net, specs, count, &config->to, NULL);
-    return status < 0 ? status : manners_dress(&handle->flow, specs, count);
+        count < 0 ? count : manners_check_target(handle->net, specs, count, &config->to, error);
+    if (status < 0)
+        return status;
+    status = manners_dress(&handle->flow, specs, count);
+    return status < 0 ? error_set(error, PEER_ERROR_MACHINE, -status, "%s", error_text(-status))
+                      : 0;
 }
 
-int peer_connect(struct peer_net *net, const struct peer_connect_config *config,
-                 struct peer_flow **ret_flow)
+/* What the stack's answers come from, in words. */
+static int refuse_connect(const struct peer_connect_config *config, const struct stack_tuple *tuple,
+                          int code, struct peer_error *error)
+{
+    char from[PEER_ENDPOINT_TEXT], to[PEER_ENDPOINT_TEXT];
+
+    (void)peer_endpoint_format(&tuple->local, config->from_port, from);
+    (void)peer_endpoint_format(&tuple->remote, tuple->remote_port, to);
+    if (code == EADDRINUSE && config->from_port)
+        return error_set(error, PEER_ERROR_USAGE, code, "there is a flow from %s to %s already",
+                         from, to);
+    if (code == EADDRINUSE)
+        return error_set(error, PEER_ERROR_MACHINE, code, "no port is left for one more flow to %s",
+                         to);
+    if (code == ENOSPC)
+        return error_set(error, PEER_ERROR_MACHINE, code,
+                         "as many flows are open as max_flows allows");
+    return error_set(error, PEER_ERROR_MACHINE, code, "cannot connect to %s: %s", to,
+                     error_text(code));
+}
+
+static int check_connect(struct peer_net *net, const struct peer_connect_config *config,
+                         struct stack_tuple *tuple, struct peer_error *error)
+{
+    char text[PEER_ADDR_TEXT];
+
+    if (net->gone)
+        return error_set(error, PEER_ERROR_MACHINE, -net->gone, "%s", peer_strerror(net->gone));
+    if (net_choose_peer(net, &config->from, &tuple->local) < 0)
+        return error_set(error, PEER_ERROR_USAGE, EADDRNOTAVAIL, "%s is none of the peers",
+                         peer_addr_format(&config->from, text));
+    if (config->proxy_protocol > PROXY_HEADER_BINARY)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "there is no version %d of PROXY headers",
+                         config->proxy_protocol);
+    if (config->udp && config->proxy_protocol)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "a PROXY header is for TCP alone");
+    if (tuple->local.family == config->to.family)
+        return 0;
+    return error_set(
+        error, PEER_ERROR_USAGE, EAFNOSUPPORT, "%s is no IPv%d address, as the peers have",
+        config->to.family ? peer_addr_format(&config->to, text) : "nothing", tuple->local.family);
+}
+
+static int connect_new(struct peer_net *net, const struct peer_connect_config *config,
+                       struct peer_flow **ret_flow, struct peer_error *error)
 {
     struct stack_tuple tuple = {
         .remote = config->to, .local_port = config->from_port, .remote_port = config->to_port};
-    int status = net_choose_peer(net, &config->from, &tuple.local);
+    int status = check_connect(net, config, &tuple, error);
     if (status < 0)
         return status;
-    if (config->proxy_protocol > (config->udp ? 0 : PROXY_HEADER_BINARY))
-        return -EINVAL;
-    if (tuple.local.family != config->to.family)
-        return -EAFNOSUPPORT;
     struct peer_flow *handle = handle_new(net, NULL, config->user);
     if (!handle)
-        return -ENOMEM;
-    handle->to = config->to;
+        return refuse_connect(config, &tuple, ENOMEM, error);
 
     flow_init(&handle->flow, engine_flows(net->engine), &ops);
     flow_introduce(&handle->flow, config->proxy_protocol);
-    status = dress(handle, config);
-    if (status == 0)
+    status = dress(handle, config, error);
+    if (status == 0) {
         status = flow_connect(fresh(handle), config->udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple,
                               config->timeout_ns);
+        if (status < 0)
+            (void)refuse_connect(config, &tuple, -status, error);
+    }
     if (status < 0) {
         flow_free(&handle->flow);
         return status;
     }
+    handle->tuple = tuple;
     touched(net);
     *ret_flow = handle;
     return 0;
 }
 
-static struct flow *accept_handle(struct peer_net *net, struct peer_listener *listener)
+int peer_connect_sized(struct peer_net *net, const struct peer_connect_config *given, size_t size,
+                       struct peer_flow **ret_flow, struct peer_error *error)
+{
+    struct peer_connect_config config;
+
+    int status = border_take(&config, sizeof(config), given, size, error);
+    return status < 0 ? status : connect_new(net, &config, ret_flow, error);
+}
+
+static struct flow *accept_handle(struct peer_net *net, struct peer_listener *listener,
+                                  const struct stack_tuple *tuple)
 {
     struct peer_flow *handle = handle_new(net, listener, listener->user);
     if (!handle)
         return NULL;
+    handle->tuple = *tuple;
     flow_init_accepted(&handle->flow, engine_flows(net->engine), &ops);
     return &handle->flow;
 }
@@ -122,44 +183,94 @@ struct flow *net_flow_accept(void *user, struct stack_listener *stack,
     struct peer_net *net = user;
     struct peer_listener *listener = flow_listener_user(stack);
 
-    struct flow *flow =
-        listener->serving ? serve_accept(&listener->serve, tuple) : accept_handle(net, listener);
+    struct flow *flow = listener->serving ? serve_accept(&listener->serve, tuple)
+                                          : accept_handle(net, listener, tuple);
     if (flow && listener->manner_count)
         manners_dress_caller(listener, flow);
     return flow;
 }
 
-static int listener_manners(struct peer_listener *listener, const struct peer_listen_config *config)
+static int listener_manners(struct peer_listener *listener, const struct peer_listen_config *config,
+                            struct peer_error *error)
 {
     struct manner_spec specs[MANNERS_MAX];
     int count =
-        manners_read(listener->net, config->manners, config->udp, PEER_MANNER_LISTEN, specs, NULL);
+        manners_read(listener->net, config->manners, config->udp, PEER_MANNER_LISTEN, specs, error);
     if (count <= 0)
         return count;
     listener->manners = malloc((size_t)count * sizeof(*specs));
     if (!listener->manners)
-        return -ENOMEM;
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     memcpy(listener->manners, specs, (size_t)count * sizeof(*specs));
     listener->manner_count = count;
     return 0;
 }
 
-int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
-                struct peer_listener **ret_listener)
+/* Port 0: the first that is free, from a place on that the seed gives. */
+static int listen_somewhere(struct peer_listener *listener, const struct peer_listen_config *config)
 {
-    enum serve_kind kind = config->serve ? serve_kind_parse(config->serve) : SERVE_NONE;
-    uint8_t protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP;
+    struct peer_net *net = listener->net;
+    const uint8_t protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP;
+    const unsigned tries = config->port ? 1 : LISTEN_PORTS;
+    int status = -EADDRINUSE;
 
-    if ((config->serve && kind == SERVE_NONE) || (config->udp && kind == SERVE_HTTP))
-        return -EINVAL;
+    for (unsigned i = 0; i < tries && status == -EADDRINUSE; i++) {
+        listener->port = config->port;
+        if (!config->port)
+            listener->port = (uint16_t)(LISTEN_FIRST +
+                                        (net->attachment.seed + net->listen_turn++) % LISTEN_PORTS);
+        status = flows_listen(engine_flows(net->engine), protocol, &config->at, listener->port,
+                              listener, &listener->stack);
+    }
+    return status;
+}
+
+static int refuse_listen(const struct peer_listen_config *config, int code,
+                         struct peer_error *error)
+{
+    char text[PEER_ADDR_TEXT] = "all peers";
+
+    if (config->at.family)
+        (void)peer_addr_format(&config->at, text);
+    if (code == EADDRNOTAVAIL || code == EAFNOSUPPORT)
+        return error_set(error, PEER_ERROR_USAGE, code, "%s is none of the peers", text);
+    if (code == EADDRINUSE)
+        return error_set(error, PEER_ERROR_USAGE, code,
+                         "there is a listener at port %u of %s already", config->port, text);
+    return error_set(error, PEER_ERROR_MACHINE, code, "cannot listen at port %u of %s: %s",
+                     config->port, text, error_text(code));
+}
+
+static int read_serve(const struct peer_listen_config *config, enum serve_kind *ret_kind,
+                      struct peer_error *error)
+{
+    *ret_kind = config->serve ? serve_kind_parse(config->serve) : SERVE_NONE;
+    if (config->serve && *ret_kind == SERVE_NONE)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "\"%s\" can not be served; echo, discard, and http over TCP can",
+                         config->serve);
+    if (config->udp && *ret_kind == SERVE_HTTP)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "http is served over TCP alone");
+    return 0;
+}
+
+static int listen_new(struct peer_net *net, const struct peer_listen_config *config,
+                      struct peer_listener **ret_listener, struct peer_error *error)
+{
+    enum serve_kind kind;
+    int status = read_serve(config, &kind, error);
+    if (status < 0)
+        return status;
     struct peer_listener *listener = calloc(1, sizeof(*listener));
     if (!listener)
-        return -ENOMEM;
+        return refuse_listen(config, ENOMEM, error);
     listener->net = net;
-    int status = listener_manners(listener, config);
-    if (status == 0)
-        status = flows_listen(engine_flows(net->engine), protocol, &config->at, config->port,
-                              listener, &listener->stack);
+    status = listener_manners(listener, config, error);
+    if (status == 0) {
+        status = listen_somewhere(listener, config);
+        if (status < 0)
+            (void)refuse_listen(config, -status, error);
+    }
     if (status < 0) {
         free(listener->manners);
         free(listener);
@@ -171,6 +282,20 @@ int peer_listen(struct peer_net *net, const struct peer_listen_config *config,
     list_add_tail(&net->listeners, &listener->node);
     *ret_listener = listener;
     return 0;
+}
+
+int peer_listen_sized(struct peer_net *net, const struct peer_listen_config *given, size_t size,
+                      struct peer_listener **ret_listener, struct peer_error *error)
+{
+    struct peer_listen_config config;
+
+    int status = border_take(&config, sizeof(config), given, size, error);
+    return status < 0 ? status : listen_new(net, &config, ret_listener, error);
+}
+
+uint16_t peer_listener_get_port(const struct peer_listener *listener)
+{
+    return listener->port;
 }
 
 struct peer_listener *peer_listener_free(struct peer_listener *listener)
@@ -198,19 +323,20 @@ void *peer_listener_user(const struct peer_listener *listener)
     return listener->user;
 }
 
-void peer_listener_get_stats(const struct peer_listener *listener,
-                             struct peer_serve_stats *ret_stats)
+int peer_listener_get_stats_sized(const struct peer_listener *listener,
+                                  struct peer_serve_stats *ret_stats, size_t size)
 {
     const struct serve *serve = &listener->serve;
-
-    *ret_stats = (struct peer_serve_stats){
+    struct peer_serve_stats stats = {
         .accepted = serve->accepted,
         .open = serve->open_count,
         .requests = serve->requests,
         .bytes_received = serve->bytes_received,
         .bytes_sent = serve->bytes_sent,
     };
-    flow_listener_stats(listener->stack, &ret_stats->cookies, &ret_stats->unheard);
+    flow_listener_stats(listener->stack, &stats.cookies, &stats.unheard);
+    border_give(ret_stats, size, &stats, sizeof(stats));
+    return 0;
 }
 
 void *peer_flow_user(const struct peer_flow *flow)
@@ -278,7 +404,24 @@ struct peer_flow *peer_flow_free(struct peer_flow *flow)
     return NULL;
 }
 
-void peer_flow_get_info(const struct peer_flow *flow, struct peer_flow_info *ret_info)
+/* The stack forgets them with the end; who roamed is found at its last peer. */
+static void recall_tuple(const struct peer_flow *flow, struct peer_flow_info *info)
 {
-    flow_info(&flow->flow, ret_info);
+    info->udp = flow_is_udp(&flow->flow);
+    info->from = addr_set_at(&flow->net->attachment.peers, flow_peer(&flow->flow));
+    info->from_port = flow->tuple.local_port;
+    info->to = flow->tuple.remote;
+    info->to_port = flow->tuple.remote_port;
+}
+
+int peer_flow_get_info_sized(const struct peer_flow *flow, struct peer_flow_info *ret_info,
+                             size_t size)
+{
+    struct peer_flow_info info;
+
+    flow_info(&flow->flow, &info);
+    if (!info.from.family)
+        recall_tuple(flow, &info);
+    border_give(ret_info, size, &info, sizeof(info));
+    return 0;
 }

@@ -14,18 +14,16 @@
 
 /* ---- what there is ---- */
 
-static const char *value_text(const struct manner *manner, char *buf, size_t room)
+static void format_value(const struct manner *manner, char *buf, size_t room)
 {
     static const char *const units[] = {
         [MANNER_BYTES_PER_S] = "B/s", [MANNER_PER_S] = "/s", [MANNER_BYTES] = "B"};
 
-    if (manner->unit == MANNER_NO_VALUE)
-        return NULL;
-    snprintf(buf, room, "%llu%s", (unsigned long long)manner->value, units[manner->unit]);
-    return buf;
+    if (manner->unit != MANNER_NO_VALUE)
+        snprintf(buf, room, "%llu%s", (unsigned long long)manner->value, units[manner->unit]);
 }
 
-int peer_manner(size_t index, struct peer_manner *ret_manner)
+int peer_manner_sized(size_t index, struct peer_manner *ret_manner, size_t size)
 {
     static const char *const states[] = {[MANNER_AT_SYN] = "syn",
                                          [MANNER_AT_CONNECTED] = "connected",
@@ -34,11 +32,12 @@ int peer_manner(size_t index, struct peer_manner *ret_manner)
 
     if (!manner)
         return 0;
-    *ret_manner = (struct peer_manner){.name = manner->name,
-                                       .about = manner->about,
-                                       .udp = manner->udp,
-                                       .when = states[manner->when]};
-    ret_manner->value = value_text(manner, ret_manner->value_text, sizeof(ret_manner->value_text));
+    struct peer_manner found = {.name = manner->name,
+                                .about = manner->about,
+                                .udp = manner->udp,
+                                .when = states[manner->when]};
+    format_value(manner, found.value, sizeof(found.value));
+    border_give(ret_manner, size, &found, sizeof(found));
     return 1;
 }
 

@@ -36,6 +36,7 @@ struct peer_net {
     struct leaving leaving;
     bool offload;
     bool forwards; /* the targets may be other machines */
+    int gone;      /* 0, or why there is nothing any more: -EBADFD... */
     struct notices notices;
     /* see watch.c */
     bool device_up, device_told, card_up, card_told, card_gone, route_told;
@@ -46,8 +47,12 @@ struct peer_net {
     struct list listeners;
     struct list handles; /* flows whose owner is the caller */
     struct list processes;
+    uint64_t listen_turn;
     uint64_t peer_turn;  /* whose turn it is when `from` is not given */
 };
+
+/* What happened to a flow when; READABLE is when its bytes came. */
+enum { EVENT_OPENED, EVENT_EOF, EVENT_END, EVENT_OTHER, EVENT_TIMES };
 
 /* A flow whose owner is the caller of the library. */
 struct peer_flow {
@@ -58,7 +63,8 @@ struct peer_flow {
     struct list pending; /* of net->pending while `events` is not 0 */
     unsigned events;     /* FLOW_* that were not taken yet */
     bool gone;           /* freed by the caller; may live on as an orphan */
-    struct peer_addr to; /* of peer_connect: known after the end too */
+    struct stack_tuple tuple; /* as it began: known after the end too */
+    uint64_t at_ns[EVENT_TIMES];
     void *user;
 };
 
@@ -66,6 +72,7 @@ struct peer_listener {
     struct peer_net *net;
     struct list node;
     struct stack_listener *stack;
+    uint16_t port;
     struct serve serve;
     bool serving;
     struct manner_spec *manners; /* NULL: none */
@@ -112,6 +119,10 @@ int links_read(const char *uplink, const char *downlink, struct link_spec ret_sp
 /* flow.c */
 struct flow *net_flow_accept(void *user, struct stack_listener *listener,
                          const struct stack_tuple *tuple);
+
+/* event.c */
+/** These happened, now: to be taken. */
+void event_note(struct peer_flow *flow, unsigned events, uint64_t now_ns);
 
 /* flow_manners.c */
 int manners_read(const struct peer_net *net, const char *manners, bool udp,

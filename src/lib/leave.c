@@ -71,6 +71,8 @@ int peer_net_leave(struct peer_net *net)
     uint64_t now_ns = engine_now_fresh_ns(net->engine);
     struct engine_stats stats;
 
+    if (net->gone)
+        return 1;
     if (!leaving->begun)
         begin(net, now_ns);
     engine_get_stats(net->engine, &stats);

@@ -55,16 +55,17 @@ bool peer_net_is_unplugged(struct peer_net *net, const struct peer_addr *peer)
     return index >= 0 && wires && wires_is_unplugged(wires, (uint64_t)index);
 }
 
-int peer_link_profile(size_t index, struct peer_link_profile *ret_profile)
+int peer_link_profile_sized(size_t index, struct peer_link_profile *ret_profile, size_t size)
 {
     size_t count;
     const struct link_profile *profiles = link_profiles(&count);
 
     if (index >= count)
         return 0;
-    *ret_profile = (struct peer_link_profile){.name = profiles[index].name,
+    const struct peer_link_profile profile = {.name = profiles[index].name,
                                               .uplink = profiles[index].uplink,
                                               .downlink = profiles[index].downlink,
                                               .about = profiles[index].about};
+    border_give(ret_profile, size, &profile, sizeof(profile));
     return 1;
 }

@@ -110,8 +110,8 @@ static int net_start(struct peer_net *net, struct attach_plan *plan,
     return 0;
 }
 
-int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net,
-                 struct peer_error *error)
+static int make_net(const struct peer_net_config *config, struct peer_net **ret_net,
+                    struct peer_error *error)
 {
     struct link_spec links[2];
     struct attach_plan plan;
@@ -145,6 +145,15 @@ int peer_net_new(const struct peer_net_config *config, struct peer_net **ret_net
     return 0;
 }
 
+int peer_net_new_sized(const struct peer_net_config *given, size_t size, struct peer_net **ret_net,
+                       struct peer_error *error)
+{
+    struct peer_net_config config;
+
+    int status = border_take(&config, sizeof(config), given, size, error);
+    return status < 0 ? status : make_net(&config, ret_net, error);
+}
+
 struct peer_net *peer_net_free(struct peer_net *net)
 {
     if (!net)
@@ -166,21 +175,31 @@ int peer_net_fd(const struct peer_net *net)
     return engine_fd(net->engine);
 }
 
+/* What a turn of the engine came to. Some ends are for good, and every flow hears of them once. */
+static int turned(struct peer_net *net, int status)
+{
+    if (status != -EBADFD && status != -ENODEV && status != -EOWNERDEAD)
+        return status;
+    net->gone = status;
+    engine_lose_flows(net->engine);
+    return status;
+}
+
 int peer_net_dispatch(struct peer_net *net)
 {
-    return engine_dispatch(net->engine);
+    return net->gone ? net->gone : turned(net, engine_dispatch(net->engine));
 }
 
 int peer_net_wait(struct peer_net *net, uint64_t timeout_ns)
 {
-    return engine_wait(net->engine, NULL, 0, timeout_ns);
+    return peer_net_poll(net, NULL, 0, timeout_ns);
 }
 
 int peer_net_poll(struct peer_net *net, struct pollfd *fds, size_t count, uint64_t timeout_ns)
 {
     if (count > WAIT_FDS_MAX)
         return -EINVAL;
-    return engine_wait(net->engine, fds, count, timeout_ns);
+    return net->gone ? net->gone : turned(net, engine_wait(net->engine, fds, count, timeout_ns));
 }
 
 uint64_t peer_net_now_ns(const struct peer_net *net)
@@ -212,6 +231,10 @@ int peer_net_program_ended(struct peer_net *net, int *ret_status)
 int peer_net_has_listener(struct peer_net *net, int protocol, const struct peer_addr *addr,
                           uint16_t port)
 {
+    if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+        return -EPROTONOSUPPORT;
+    if (addr->family != net->attachment.peers.family)
+        return -EAFNOSUPPORT;
     return attachment_has_listener(&net->attachment, (uint8_t)protocol, addr, port);
 }
 
@@ -222,11 +245,12 @@ int peer_net_is_local(struct peer_net *net, const struct peer_addr *addr)
     return attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine));
 }
 
-void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_info)
+int peer_net_get_info_sized(const struct peer_net *net, struct peer_net_info *ret_info,
+                            size_t size)
 {
     const struct attachment *attachment = &net->attachment;
 
-    *ret_info = (struct peer_net_info){
+    struct peer_net_info info = {
         .device = attachment->device,
         .kind = attachment->kind,
         .mtu = attachment->mtu,
@@ -239,13 +263,15 @@ void peer_net_get_info(const struct peer_net *net, struct peer_net_info *ret_inf
         .program = attachment->program_started ? attachment->isolated.program : 0,
     };
     if (attachment->wire.fd_count > 0) {
-        ret_info->wire = attachment->arrival;
-        ret_info->wire_filters = attachment->wire.variant == WIRE_TC;
+        info.wire = attachment->arrival;
+        info.wire_filters = attachment->wire.variant == WIRE_TC;
     }
     if (attachment->kind == PEER_TAP) {
-        ret_info->first_mac = attachment->first_mac;
-        ret_info->local_mac = attachment->local_mac;
+        info.first_mac = attachment->first_mac;
+        info.local_mac = attachment->local_mac;
     }
+    border_give(ret_info, size, &info, sizeof(info));
+    return 0;
 }
 
 int peer_net_get_peer(const struct peer_net *net, uint64_t index, struct peer_addr *ret_addr)
@@ -290,7 +316,7 @@ static struct peer_limit_stats limit_stats(const uint64_t *limits)
     };
 }
 
-int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
+int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_stats, size_t size)
 {
     struct engine_stats engine;
     struct stack_stats stack;
@@ -301,7 +327,7 @@ int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
         return status;
     engine_get_stats(net->engine, &engine);
     flows_get_stats(engine_flows(net->engine), &stack);
-    *ret_stats = (struct peer_net_stats){
+    const struct peer_net_stats stats = {
         .frames_sent = engine.frames_sent,
         .frames_received = engine.frames_received,
         .bytes_sent = engine.bytes_sent,
@@ -320,10 +346,31 @@ int peer_net_get_stats(struct peer_net *net, struct peer_net_stats *ret_stats)
         .pcap_frames = engine.pcap_frames,
         .pcap_dropped = engine.pcap_dropped,
     };
+    border_give(ret_stats, size, &stats, sizeof(stats));
     return 0;
 }
 
-void peer_net_end_capture(struct peer_net *net)
+int peer_net_start_capture(struct peer_net *net, const char *path, struct peer_error *error)
 {
+    const struct device *device = engine_device(net->engine);
+    struct pcapng *pcapng;
+
+    if (net->attachment.confined)
+        return error_set(error, PEER_ERROR_USAGE, EPERM,
+                         "this process has given up what it takes to open a file");
+    engine_set_capture(net->engine, NULL); /* the same file may be meant */
+    int status = pcapng_open(path, net->attachment.device, device->layer, &pcapng, error);
+    if (status < 0)
+        return status;
+    engine_set_capture(net->engine, pcapng);
+    return 0;
+}
+
+int peer_net_end_capture(struct peer_net *net)
+{
+    struct engine_stats stats;
+
     engine_end_capture(net->engine);
+    engine_get_stats(net->engine, &stats);
+    return stats.pcap_error;
 }

@@ -21,7 +21,21 @@ struct pong {
     struct peer_event event;
 };
 
-int peer_ping(struct peer_net *net, const struct peer_ping_config *config)
+static int refuse(const struct peer_ping_config *config, int code, struct peer_error *error)
+{
+    char text[PEER_ADDR_TEXT];
+
+    if (code == EADDRNOTAVAIL)
+        return error_set(error, PEER_ERROR_USAGE, code, "%s is none of the peers",
+                         peer_addr_format(&config->from, text));
+    return error_set(error, code == ENOMEM ? PEER_ERROR_MACHINE : PEER_ERROR_USAGE, code,
+                     "cannot ping %s with %d bytes: %s",
+                     config->to.family ? peer_addr_format(&config->to, text) : "nobody",
+                     config->size, error_text(code));
+}
+
+static int ping(struct peer_net *net, const struct peer_ping_config *config,
+                struct peer_error *error)
 {
     struct stack_ping ping = {.to = config->to,
                               .id = config->id,
@@ -30,7 +44,7 @@ int peer_ping(struct peer_net *net, const struct peer_ping_config *config)
                               .ttl = config->ttl};
     struct sent_ping *sent = malloc(sizeof(*sent));
     if (!sent)
-        return -ENOMEM;
+        return refuse(config, ENOMEM, error);
     ping.from = config->from;
     if (!config->from.family)
         ping.from = addr_set_at(&net->attachment.peers, 0);
@@ -42,11 +56,20 @@ int peer_ping(struct peer_net *net, const struct peer_ping_config *config)
     int status = flows_ping(engine_flows(net->engine), &ping);
     if (status < 0) {
         free(sent);
-        return status;
+        return refuse(config, -status, error);
     }
     list_add_tail(&net->sent_pings, &sent->node);
     engine_touch(net->engine, false);
     return 0;
+}
+
+int peer_ping_sized(struct peer_net *net, const struct peer_ping_config *given, size_t size,
+                    struct peer_error *error)
+{
+    struct peer_ping_config config;
+
+    int status = border_take(&config, sizeof(config), given, size, error);
+    return status < 0 ? status : ping(net, &config, error);
 }
 
 /* When did the request leave that this answers? 0 when it is not known (any more). Duplicates of an
@@ -91,6 +114,7 @@ void ping_result(void *user, const struct stack_icmp *icmp)
         .icmp_sequence = icmp->sequence,
         .icmp_bytes = icmp->bytes,
         .icmp_rtt_ns = sent_ns ? engine_now_ns(net->engine) - sent_ns : 0,
+        .at_ns = engine_now_ns(net->engine),
     };
     list_add_tail(&net->pings, &pong->node);
 }

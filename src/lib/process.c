@@ -206,12 +206,14 @@ static int fill_wait(struct peer_net *net, struct peer_wait_config *config,
 static int wait_listener(struct peer_net *net, const struct peer_wait_config *config,
                          struct peer_error *error)
 {
-    uint64_t now_ns = engine_now_fresh_ns(net->engine), until_ns = later(now_ns, config->timeout_ns);
+    uint64_t now_ns = engine_now_fresh_ns(net->engine),
+             until_ns = later(now_ns, config->timeout_ns);
     uint64_t look_ns = LOOK_FIRST_NS;
     char text[PEER_ENDPOINT_TEXT];
     int status, ended;
 
-    while ((status = peer_net_has_listener(net, config->protocol, &config->at, config->port)) == 0) {
+    while ((status = peer_net_has_listener(net, config->protocol, &config->at, config->port)) ==
+           0) {
         if (config->process ? has_ended(config->process, &ended)
                             : peer_net_program_ended(net, &ended) > 0)
             return refuse_ended(ended, config, error);

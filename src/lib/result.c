@@ -59,12 +59,13 @@ static void get_summaries(const struct figures *found, struct peer_latency *ret_
     histogram_summary(found->histograms[PEER_HISTOGRAM_REQUEST], ret_request);
 }
 
-void peer_result_get_report(const struct peer_result *result, struct peer_soak_report *ret_report)
+void peer_result_get_report_sized(const struct peer_result *result,
+                                  struct peer_soak_report *ret_report, size_t size)
 {
     const struct result *value = &result->value;
     const struct figures *found = &value->found;
 
-    *ret_report = (struct peer_soak_report){
+    struct peer_soak_report report = {
         .counts = found->counts,
         .in_time = found->in_time,
         .carried = found->carried,
@@ -96,9 +97,10 @@ void peer_result_get_report(const struct peer_result *result, struct peer_soak_r
     };
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
         if (found->first_errors[i][0])
-            ret_report->first_errors[i] = found->first_errors[i];
+            report.first_errors[i] = found->first_errors[i];
     }
-    get_summaries(found, &ret_report->handshake, &ret_report->first_byte, &ret_report->request);
+    get_summaries(found, &report.handshake, &report.first_byte, &report.request);
+    border_give(ret_report, size, &report, sizeof(report));
 }
 
 uint64_t peer_result_get_status(const struct peer_result *result, unsigned status)
@@ -106,22 +108,25 @@ uint64_t peer_result_get_status(const struct peer_result *result, unsigned statu
     return status < PEER_STATUS_CODES ? result->value.found.codes[status] : 0;
 }
 
-int peer_result_get_interval(const struct peer_result *result, size_t index,
-                             struct peer_soak_interval *ret_interval)
+int peer_result_get_interval_sized(const struct peer_result *result, size_t index,
+                                   struct peer_soak_interval *ret_interval, size_t size)
 {
+    struct peer_soak_interval interval;
+
     if (index >= result->value.interval_count)
         return 0;
-    result_interval_get(&result->value.intervals[index], ret_interval);
+    result_interval_get(&result->value.intervals[index], &interval);
+    border_give(ret_interval, size, &interval, sizeof(interval));
     return 1;
 }
 
-int peer_result_get_manner(const struct peer_result *result, size_t index,
-                           struct peer_soak_manner *ret_manner)
+int peer_result_get_manner_sized(const struct peer_result *result, size_t index,
+                                 struct peer_soak_manner *ret_manner, size_t size)
 {
     if (index >= result->value.share_count)
         return 0;
     const struct result_share *share = &result->value.shares[index];
-    *ret_manner = (struct peer_soak_manner){
+    struct peer_soak_manner manner = {
         .name = share->name,
         .spec = share->spec,
         .share = share->share,
@@ -133,8 +138,8 @@ int peer_result_get_manner(const struct peer_result *result, size_t index,
         .reset = share->reset,
         .given_up = share->given_up,
     };
-    get_summaries(&share->found, &ret_manner->handshake, &ret_manner->first_byte,
-                  &ret_manner->request);
+    get_summaries(&share->found, &manner.handshake, &manner.first_byte, &manner.request);
+    border_give(ret_manner, size, &manner, sizeof(manner));
     return 1;
 }
 

@@ -43,13 +43,13 @@ struct peer_soak {
 
 /* ---- what there is ---- */
 
-int peer_protocol(size_t index, struct peer_protocol *ret_protocol)
+int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t size)
 {
     const struct protocol *protocol = protocol_at(index);
 
     if (!protocol)
         return 0;
-    *ret_protocol = (struct peer_protocol){
+    const struct peer_protocol found = {
         .name = protocol->name,
         .about = protocol_about(index),
         .scheme = protocol->scheme,
@@ -61,6 +61,7 @@ int peer_protocol(size_t index, struct peer_protocol *ret_protocol)
         .has_headers = protocol->takes & PROTOCOL_TAKES_HEADERS,
         .has_body = protocol->takes & PROTOCOL_TAKES_BODY,
     };
+    border_give(ret_protocol, size, &found, sizeof(found));
     return 1;
 }
 
@@ -231,8 +232,8 @@ static int check_manners(struct peer_net *net, const struct peer_soak_config *co
     return count < 0 ? count : manners_check_target(net, specs, count, &config->to, error);
 }
 
-int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
-                    struct peer_soak **ret_soak, struct peer_error *error)
+static int start_soak(struct peer_net *net, const struct peer_soak_config *config,
+                      struct peer_soak **ret_soak, struct peer_error *error)
 {
     struct peer_soak *soak = calloc(1, sizeof(*soak));
     if (!soak)
@@ -265,6 +266,15 @@ int peer_soak_start(struct peer_net *net, const struct peer_soak_config *config,
     return 0;
 }
 
+int peer_soak_start_sized(struct peer_net *net, const struct peer_soak_config *given, size_t size,
+                          struct peer_soak **ret_soak, struct peer_error *error)
+{
+    struct peer_soak_config config;
+
+    int status = border_take(&config, sizeof(config), given, size, error);
+    return status < 0 ? status : start_soak(net, &config, ret_soak, error);
+}
+
 void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
 {
     engine_now_fresh_ns(soak->net->engine);
@@ -294,13 +304,16 @@ void peer_soak_get_counts(const struct peer_soak *soak, struct peer_soak_counts 
     *ret_counts = *soak_counts(soak->run, ret_open);
 }
 
-int peer_soak_pop_interval(struct peer_soak *soak, struct peer_soak_interval *ret_interval)
+int peer_soak_pop_interval_sized(struct peer_soak *soak, struct peer_soak_interval *ret_interval,
+                                 size_t size)
 {
     struct result_interval interval;
+    struct peer_soak_interval told;
 
     if (!soak_pop_interval(soak->run, &interval))
         return 0;
-    result_interval_get(&interval, ret_interval);
+    result_interval_get(&interval, &told);
+    border_give(ret_interval, size, &told, sizeof(told));
     if (!soak->keeps || result_take_interval(&soak->series, &interval) < 0)
         result_interval_done(&interval);
     return 1;

@@ -25,7 +25,7 @@ static int send_echo(struct sender *sender, const struct trace_packet *packet)
     const struct peer_ping_config config = {
         .from = packet->peer, .to = packet->to, .id = packet->peer_port, .sequence = 1, .size = 56};
 
-    return peer_ping(sender->net, &config);
+    return peer_ping(sender->net, &config, NULL);
 }
 
 static int send_packet(void *user, const struct trace_packet *packet)
@@ -42,7 +42,7 @@ static int send_packet(void *user, const struct trace_packet *packet)
     if (packet->protocol != IPPROTO_TCP && packet->protocol != IPPROTO_UDP)
         return send_echo(sender, packet);
     sender->is_udp = config.udp;
-    int status = peer_connect(sender->net, &config, &sender->flow);
+    int status = peer_connect(sender->net, &config, &sender->flow, NULL);
     if (status == 0 && config.udp) {
         ssize_t n = peer_flow_write(sender->flow, "peer\n", 5);
         status = n < 0 ? (int)n : 0;
@@ -116,9 +116,15 @@ static void end(void *user)
     sender->flow = NULL;
 }
 
-int peer_trace(struct peer_net *net, const struct peer_trace_config *config,
-               void (*each)(void *user, const struct peer_trace_station *station), void *user,
-               struct peer_trace_result *ret_result, struct peer_error *error)
+static void tell_nobody(void *user, const struct peer_trace_station *station)
+{
+    (void)user;
+    (void)station;
+}
+
+int peer_trace_sized(struct peer_net *net, const struct peer_trace_config *given,
+                     size_t config_size, struct peer_trace_result *ret_result, size_t result_size,
+                     struct peer_error *error)
 {
     struct sender sender = {.net = net};
     const struct trace_sender ops = {.user = &sender,
@@ -128,11 +134,19 @@ int peer_trace(struct peer_net *net, const struct peer_trace_config *config,
                                      .hear = hear,
                                      .count = count,
                                      .end = end};
+    struct peer_trace_config config;
+    struct peer_trace_result result;
+
+    int status = border_take(&config, sizeof(config), given, config_size, error);
+    if (status < 0)
+        return status;
     const struct trace_job job = {.attachment = &net->attachment,
                                   .sender = &ops,
-                                  .config = config,
-                                  .each = each,
-                                  .user = user};
-
-    return trace_run(&job, ret_result, error);
+                                  .config = &config,
+                                  .each = config.each ? config.each : tell_nobody,
+                                  .user = config.user};
+    status = trace_run(&job, &result, error);
+    if (status == 0)
+        border_give(ret_result, result_size, &result, sizeof(result));
+    return status;
 }

@@ -392,7 +392,7 @@ static struct datagram_session *session_by_source(struct socket *socket, const s
     grow(datagram);
     config.udp = true;
     config.user = &session->events;
-    int status = peer_connect(loop_net(datagram->loop), &config, &session->flow);
+    int status = peer_connect(loop_net(datagram->loop), &config, &session->flow, NULL);
     return begin(session, status) ? session : NULL;
 }
 

@@ -123,7 +123,7 @@ static enum door_end end_of_flow(enum peer_end end)
         [PEER_END_NONE] = DOOR_OPEN,       [PEER_END_CLOSED] = DOOR_CLOSED,
         [PEER_END_REFUSED] = DOOR_REFUSED, [PEER_END_RESET] = DOOR_RESET,
         [PEER_END_TIMEOUT] = DOOR_TIMEOUT, [PEER_END_UNREACHABLE] = DOOR_UNREACHABLE,
-        [PEER_END_LOCAL] = DOOR_RESET,
+        [PEER_END_LOCAL] = DOOR_RESET,     [PEER_END_DEVICE] = DOOR_RESET,
     };
     return ends[end];
 }
@@ -452,7 +452,7 @@ static int connect_flow(struct door_entry *entry, const struct peer_connect_conf
     struct peer_flow *flow;
 
     own.user = &entry->flow;
-    int status = peer_connect(loop_net(entry->door->loop), &own, &flow);
+    int status = peer_connect(loop_net(entry->door->loop), &own, &flow, NULL);
     if (status < 0)
         return status;
     join_set_flow(&entry->join, flow, false);

@@ -527,15 +527,17 @@ bool stack_conn_tuple(const struct stack_conn *conn, struct stack_tuple *ret_tup
 }
 
 /* As ss(8) writes them. */
-static const char *state_name(enum tcp_state state)
+static enum peer_flow_state state_of(enum tcp_state state)
 {
-    static const char *const names[] = {
-        [CLOSED] = "CLOSED",         [LISTEN] = "LISTEN",         [SYN_SENT] = "SYN-SENT",
-        [SYN_RCVD] = "SYN-RECV",     [ESTABLISHED] = "ESTAB",     [FIN_WAIT_1] = "FIN-WAIT-1",
-        [FIN_WAIT_2] = "FIN-WAIT-2", [CLOSE_WAIT] = "CLOSE-WAIT", [CLOSING] = "CLOSING",
-        [LAST_ACK] = "LAST-ACK",     [TIME_WAIT] = "TIME-WAIT",
+    static const enum peer_flow_state states[] = {
+        [CLOSED] = PEER_FLOW_CLOSED,           [LISTEN] = PEER_FLOW_CLOSED,
+        [SYN_SENT] = PEER_FLOW_SYN_SENT,       [SYN_RCVD] = PEER_FLOW_SYN_RECEIVED,
+        [ESTABLISHED] = PEER_FLOW_ESTABLISHED, [FIN_WAIT_1] = PEER_FLOW_FIN_WAIT_1,
+        [FIN_WAIT_2] = PEER_FLOW_FIN_WAIT_2,   [CLOSE_WAIT] = PEER_FLOW_CLOSE_WAIT,
+        [CLOSING] = PEER_FLOW_CLOSING,         [LAST_ACK] = PEER_FLOW_LAST_ACK,
+        [TIME_WAIT] = PEER_FLOW_TIME_WAIT,
     };
-    return names[state];
+    return states[state];
 }
 
 void stack_conn_info(const struct stack *stack, const struct stack_conn *conn,
@@ -545,13 +547,11 @@ void stack_conn_info(const struct stack *stack, const struct stack_conn *conn,
     info->udp = conn->protocol == IPPROTO_UDP;
     info->unread = conn->rx_bytes;
     info->retransmits = conn->retransmits; /* what was counted outlives the control block */
-    info->state = "CLOSED";
-    if (info->udp)
-        info->state = conn->pcb ? "UNCONN" : "CLOSED";
+    info->state = info->udp && conn->pcb ? PEER_FLOW_UNCONNECTED : PEER_FLOW_CLOSED;
     if (info->udp || !conn->pcb)
         return;
     const struct tcp_pcb *pcb = conn->pcb;
-    info->state = state_name(pcb->state);
+    info->state = state_of(pcb->state);
     info->mss = conn->segment_bytes;
     info->send_scale = pcb->flags & TF_WND_SCALE ? pcb->snd_scale : 0;
     info->receive_scale = pcb->flags & TF_WND_SCALE ? pcb->rcv_scale : 0;

@@ -32,11 +32,13 @@ void peer_close_others(const int *kept, size_t count)
     confine_descriptors(all, count + 3);
 }
 
-int peer_confine(struct peer_net *net, const struct peer_confine_config *config, struct peer_error *error)
+int peer_confine_sized(struct peer_net *net, const struct peer_confine_config *config, size_t size,
+                       struct peer_error *error)
 {
     const struct confine confine = {.unfiltered = config->unfiltered,
                                     .capabilities = config->capabilities};
 
+    (void)size;
     (void)net;
     return confine_process(&confine, error);
 }

@@ -22,7 +22,7 @@ int main(int argc, char **argv)
     for (int ended; !peer_net_has_listener(net, IPPROTO_TCP, &call.to, call.to_port);)
         if (peer_net_program_ended(net, &ended) || peer_net_wait(net, 10000000) < 0)
             return 1;
-    if (peer_connect(net, &call, &flow) < 0)
+    if (peer_connect(net, &call, &flow, NULL) < 0)
         return 1;
     while (event.type != PEER_EVENT_CLOSED && peer_net_wait(net, UINT64_MAX) == 0)
         while (peer_net_pop_event(net, &event)) {

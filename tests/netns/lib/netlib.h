@@ -65,7 +65,7 @@ static inline struct peer_flow *netlib_connect(struct peer_net *net, uint16_t po
     const struct peer_connect_config config = {.to = netlib_addr(NETLIB_HOST), .to_port = port};
     struct peer_flow *flow = NULL;
 
-    assert_int_equal(peer_connect(net, &config, &flow), 0);
+    assert_int_equal(peer_connect(net, &config, &flow, NULL), 0);
     return flow;
 }
 

@@ -252,9 +252,8 @@ static int become_user(void)
         return 0;
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("tmpfs", "/dev/net", "tmpfs", 0, NULL) < 0 ||
-        mknod("/dev/net/tun", S_IFCHR, makedev(10, 200)) < 0 ||
-        chmod("/dev/net/tun", 0666) < 0 || setresgid(65534, 65534, 65534) < 0 ||
-        setresuid(65534, 65534, 65534) < 0)
+        mknod("/dev/net/tun", S_IFCHR, makedev(10, 200)) < 0 || chmod("/dev/net/tun", 0666) < 0 ||
+        setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
         return errno;
     return prctl(PR_SET_DUMPABLE, 1);
 }

@@ -215,7 +215,7 @@ static void retransmits_are_known_after_the_end(void **state)
     run_until_received(&pair);
     flow_reset(&pair.client->flow);
     flow_info(&pair.client->flow, &info);
-    assert_string_equal(info.state, "CLOSED");
+    assert_int_equal(info.state, PEER_FLOW_CLOSED);
     assert_int_equal(info.retransmits, 1);
     simnet_end(pair.net);
 }

@@ -234,7 +234,7 @@ static struct relay *call(struct scene *scene, bool udp)
     struct relay_config relay = {
         .net = scene->net, .in = scene->in, .out = &scene->out, .connected = udp};
 
-    assert_int_equal(peer_connect(scene->net, &config, &relay.flow), 0);
+    assert_int_equal(peer_connect(scene->net, &config, &relay.flow, NULL), 0);
     struct relay *made = relay_new(&relay);
     assert_non_null(made);
     peer_flow_set_user(relay.flow, made);
