@@ -25,7 +25,7 @@ def parse_arguments():
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--peer", required=True, help="the program to measure")
     parser.add_argument("--bulk", required=True, help="peer_bench_bulk")
-    parser.add_argument("--quick", action="store_true", help="less than a minute in all, without impaired")
+    parser.add_argument("--quick", action="store_true", help="about two minutes in all, without impaired")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
     parser.add_argument("--time", type=float, default=5, help="seconds of a turn")
     parser.add_argument("--only", action="append", metavar="NAME", default=[],
