@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 enum { MOVE_PACKETS = 64, ERROR_ROOM = 1280 };
+#define LOOK_NS (NS_PER_S / 4)
 
 /* ---- to the local side ---- */
 
@@ -83,12 +84,52 @@ static void reset(struct exec *exec, unsigned side, const struct exec_packet *pa
         (void)device_send(exec->devices[side], &(struct iovec){answer, len}, 1, &none);
 }
 
+struct lost_target {
+    struct exec *exec;
+    struct peer_addr addr;
+};
+
+static void forget_flow(void *user, struct rewrite_flow *flow)
+{
+    const struct lost_target *lost = user;
+    const struct peer_addr target = rewrite_addr(flow, flow->target);
+
+    if (peer_addr_equal(&target, &lost->addr))
+        rewrite_forget(lost->exec->rewrite, flow);
+}
+
+/* An address that is taken from this machine while flows go there would be another one's: a host that
+   forwards would send their packets out. */
+static void look_at_targets(struct exec *exec)
+{
+    for (unsigned i = exec->target_count; i-- > 0;) {
+        struct lost_target lost = {exec, exec->targets[i]};
+        if (exec->allowed(exec->user, &lost.addr))
+            continue;
+        exec->targets[i] = exec->targets[--exec->target_count];
+        rewrite_each(exec->rewrite, forget_flow, &lost);
+    }
+    exec->look_ns = engine_now_ns(exec->engine) + LOOK_NS;
+}
+
+static void note_target(struct exec *exec, const struct peer_addr *addr)
+{
+    for (unsigned i = 0; i < exec->target_count; i++) {
+        if (peer_addr_equal(&exec->targets[i], addr))
+            return;
+    }
+    const bool full = exec->target_count == TARGETS_MOST;
+    exec->targets[full ? exec->target_turn++ % TARGETS_MOST : exec->target_count++] = *addr;
+}
+
 static void take_packet(struct exec *exec, unsigned side, struct frame *frame)
 {
     const struct exec_packet packet = {frame->data, frame->len, &frame->offload, 0};
     const struct rewrite_packet raw = {frame->data, frame->len, &frame->offload, 0};
     struct rewrite_flow *flow = NULL;
 
+    if (engine_now_ns(exec->engine) >= exec->look_ns)
+        look_at_targets(exec);
     int status = rewrite_out(exec->rewrite, side, &raw, engine_now_ns(exec->engine), &flow);
     if (status == -EPERM)
         prohibit(exec, side, &packet);
@@ -195,9 +236,14 @@ static bool on_arrive(void *user, struct frame *frame)
 
 static bool on_allowed(void *user, const struct peer_addr *to)
 {
-    const struct exec *exec = user;
+    struct exec *exec = user;
 
-    return !exec->allowed || exec->allowed(exec->user, to);
+    if (!exec->allowed)
+        return true;
+    if (!exec->allowed(exec->user, to))
+        return false;
+    note_target(exec, to);
+    return true;
 }
 
 static void on_begun(void *user, struct rewrite_flow *flow)

@@ -6,6 +6,7 @@
 
 #include "exec/bits.h"
 
+enum { TARGETS_MOST = 256 };
 enum { QUOTE_BYTES = 128 }; /* of a packet, kept for an error about it: headers and more */
 
 struct exec {
@@ -19,6 +20,9 @@ struct exec {
     struct frame *frame;          /* the one that is read into, again and again */
     struct exec_manners *manners; /* NULL: none */
     struct bits used, silent;     /* peers that had a flow; that have vanished */
+    struct peer_addr targets[TARGETS_MOST]; /* of flows: the latest ones */
+    unsigned target_count, target_turn;
+    uint64_t look_ns; /* when to ask about them again */
     uint64_t prohibited, send_drops;
     bool (*allowed)(void *user, const struct peer_addr *to);
     void (*refused)(void *user, unsigned side, const struct peer_addr *to);

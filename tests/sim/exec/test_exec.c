@@ -19,6 +19,7 @@ struct world {
     struct frame_pool frames;
     struct crafted frame;
     unsigned refused;
+    bool server_is_gone;
     struct peer_addr refused_to;
 };
 
@@ -33,9 +34,9 @@ static struct peer_addr addr(const char *text)
 static bool is_server(void *user, const struct peer_addr *to)
 {
     const struct peer_addr server = addr(SERVER);
+    const struct world *world = user;
 
-    (void)user;
-    return peer_addr_equal(to, &server);
+    return !world->server_is_gone && peer_addr_equal(to, &server);
 }
 
 static void note_refused(void *user, unsigned side, const struct peer_addr *to)
@@ -293,6 +294,35 @@ static void other_targets_are_prohibited_at_once(void **state)
 }
 
 /* What no program sent for: a stranger's SYN to a peer is refused as ever, a ping answered. */
+/* A host that forwards would send out what went to it. */
+static void an_address_that_is_taken_away_gets_nothing_more(void **state)
+{
+    struct world world;
+    struct exec_config config = {0};
+    struct packet packet;
+
+    (void)state;
+    world_begin(&world, FRAME_IP, &config);
+    (void)connect_program(&world, 40000);
+    program_sends_udp(&world, 40001, 100);
+    (void)application_hears_datagram(&world);
+    world.server_is_gone = true;
+    simnet_run_for(world.net, NS_PER_S);
+    program_sends_tcp(&world, SERVER, 40000, CRAFT_ACK, "data");
+    assert_application_hears_nothing(&world);
+    struct frame *frame = program_hears(&world, &packet);
+    assert_non_null(frame);
+    assert_true(packet.tcp_flags & CRAFT_RST);
+    frame_put(frame);
+    program_sends_udp(&world, 40001, 100);
+    assert_application_hears_nothing(&world);
+    frame = program_hears(&world, &packet);
+    assert_non_null(frame);
+    assert_int_equal(packet.kind, PACKET_ICMP);
+    frame_put(frame);
+    world_end(&world);
+}
+
 static void strangers_are_the_stacks(void **state)
 {
     struct world world;
@@ -600,6 +630,7 @@ int main(void)
         TEST(each_connection_is_the_next_peers),
         TEST(datagrams_are_not_unfinished),
         TEST(other_targets_are_prohibited_at_once),
+        TEST(an_address_that_is_taken_away_gets_nothing_more),
         TEST(strangers_are_the_stacks),
         TEST(fragments_in_any_order_reach_the_program),
         TEST(ethernet_goes_around_it),
