@@ -383,6 +383,7 @@ static const struct option_def *const tables[] = {application_table, options_use
 const struct command command_application = {
     .name = "application",
     .arguments = "KIND:PORT ...",
+    .operands = "http: echo: discard: source: ...",
     .summary = "a small server on kernel sockets, to try peers on",
     .about = "Serves http, echo (TCP and UDP), discard or source at ports of all local addresses, "
              "until\n"

@@ -40,6 +40,10 @@ struct option_def {
     option_set *set;
     size_t offset;
     uint64_t min, max; /* option_set_number; `max` is what option_set_choice puts */
+    /** For shells that complete words: those that fit, with blanks between, or NULL. FILES,
+     *  AT_FILES (after "@"), NAMESPACES, INTERFACES, USERS, HOSTS and COMMANDS are the machine's,
+     *  PROFILES, MANNERS, PROTOCOLS and SCHEMES what the library has. */
+    const char *values;
 };
 
 option_set option_set_flag;   /* bool = true */
@@ -70,6 +74,7 @@ struct common_options {
 struct command {
     const char *name;
     const char *arguments; /* for the usage line */
+    const char *operands;  /* as `values`, of the first argument; with "...", of each */
     const char *summary;
     const char *about;                      /* a paragraph for --help */
     const struct option_def *const *tables; /* NULL-terminated list of tables */

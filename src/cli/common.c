@@ -41,22 +41,23 @@ const struct option_def options_net[] = {
      FIELD(local)},
     {0, "wire", "IFACE",
      "the peers are on the wire of that interface, as if their packets came from there",
-     option_set_string, FIELD(wire)},
+     option_set_string, FIELD(wire), .values = "INTERFACES"},
     {0, "netns", "NAME|PID|PATH", "put the device into that network namespace", option_set_string,
-     FIELD(netns)},
+     FIELD(netns), .values = "NAMESPACES FILES"},
     {0, "isolate", NULL, "a fresh user and network namespace; \"-- PROGRAM\" is started in it",
      option_set_flag, FIELD(isolate)},
     {0, "allow-forward", NULL, "take a HOST that is no address of this machine", option_set_flag,
      FIELD(allow_forward)},
     {0, "link", "SPEC", "impair both directions: \"delay 50ms 10ms loss 1%\", a profile, or help",
-     option_set_string, FIELD(link)},
-    {0, "uplink", "SPEC", "from the peers to this machine only", option_set_string, FIELD(uplink)},
+     option_set_string, FIELD(link), .values = "PROFILES none help"},
+    {0, "uplink", "SPEC", "from the peers to this machine only", option_set_string, FIELD(uplink),
+     .values = "PROFILES none help"},
     {0, "downlink", "SPEC", "from this machine to the peers only", option_set_string,
-     FIELD(downlink)},
+     FIELD(downlink), .values = "PROFILES none help"},
     {0, "no-offload", NULL, "frames of real size only, complete checksums", option_set_flag,
      FIELD(no_offload)},
     {0, "pcap", "FILE", "capture what crosses the device (pcapng; \"-\": standard output)",
-     option_set_string, FIELD(pcap)},
+     option_set_string, FIELD(pcap), .values = "FILES -"},
     {0, "seed", "N", "every random choice derives from it", option_set_number, FIELD(seed),
      .min = 1, .max = UINT64_MAX},
     {0},
@@ -91,7 +92,7 @@ static int set_proxy_protocol(void *options, const struct option_def *option, co
 
 const struct option_def options_proxy_protocol[] = {
     {0, "proxy-protocol", "v1|v2", "each connection begins with a PROXY header of its addresses",
-     set_proxy_protocol, .offset = 0},
+     set_proxy_protocol, .offset = 0, .values = "v1 v2"},
     {0},
 };
 const struct option_def options_json[] = {
@@ -104,7 +105,7 @@ const struct option_def options_verbose[] = {
 };
 const struct option_def options_user[] = {
     {0, "user", "NAME", "as root: who to be once all is set up (who called sudo, or nobody)",
-     option_set_string, FIELD(user)},
+     option_set_string, FIELD(user), .values = "USERS"},
     {0},
 };
 const struct option_def options_help[] = {

@@ -304,6 +304,7 @@ static const struct option_def *const tables[] = {
 const struct command command_connect = {
     .name = "connect",
     .arguments = "HOST PORT [-- PROGRAM ...]",
+    .operands = "HOSTS",
     .summary = "one connection from a peer to an application here",
     .about =
         "Opens one TCP connection (UDP flow with -u) from a remote machine to an application on\n"

@@ -17,7 +17,8 @@ static const struct option_def doctor_table[] = {
     {'s', "from", "ADDRS", "addresses to look for conflicting routes for", option_set_string,
      .offset = offsetof(struct common_options, from)},
     {0, "wire", "IFACE", "check too what --wire IFACE needs; nothing is attached to it",
-     option_set_string, .offset = offsetof(struct common_options, wire)},
+     option_set_string, .offset = offsetof(struct common_options, wire),
+     .values = "INTERFACES"},
     {0},
 };
 
@@ -80,6 +81,7 @@ static const struct option_def *const tables[] = {doctor_table, options_udp, opt
 const struct command command_doctor = {
     .name = "doctor",
     .arguments = "[HOST PORT]",
+    .operands = "HOSTS",
     .summary = "can this machine run peer, and what to change",
     .about =
         "Checks what peer needs of this machine, and what stands in the way of a peer's packet to "

@@ -21,7 +21,8 @@ static const struct option_def listen_table[] = {
     {0, "raw", NULL, "at a terminal: show control characters of the caller as they are",
      option_set_flag, .offset = offsetof(struct listen_options, raw)},
     {0, "serve", "WHAT", "answer callers here, any number at once: echo, discard or http",
-     option_set_string, .offset = offsetof(struct listen_options, serve)},
+     option_set_string, .offset = offsetof(struct listen_options, serve),
+     .values = "echo discard http"},
     {0},
 };
 

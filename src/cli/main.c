@@ -3,6 +3,7 @@
  * peer COMMAND [options] ARGUMENTS: finds the command in the table and lets it run.
  */
 #include "cli.h"
+#include "completions.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,6 +98,26 @@ static void set_characters(void)
         setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+/* For who builds and packages peer; no page tells of it. */
+static int print_completions(const char *shell)
+{
+    static const struct {
+        const char *shell;
+        completions_print *print;
+    } shells[] = {{"bash", completions_print_bash},
+                  {"zsh", completions_print_zsh},
+                  {"fish", completions_print_fish}};
+
+    for (size_t i = 0; shell && i < CLI_ARRAY_SIZE(shells); i++) {
+        if (strcmp(shell, shells[i].shell) == 0) {
+            shells[i].print(commands, CLI_ARRAY_SIZE(commands));
+            return flush_output(STATUS_DONE);
+        }
+    }
+    say("usage: peer --completions bash|zsh|fish");
+    return STATUS_USAGE;
+}
+
 /* A word that is no command: a question about peer itself. */
 static int run_word(int argc, char **argv)
 {
@@ -116,6 +137,8 @@ static int run_word(int argc, char **argv)
         printf("peer %s\n", peer_version());
         return flush_output(STATUS_DONE);
     }
+    if (strcmp(word, "--completions") == 0)
+        return print_completions(argc > 2 ? argv[2] : NULL);
     return unknown_command(word);
 }
 

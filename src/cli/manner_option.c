@@ -30,7 +30,7 @@ const struct option_def options_manner[] = {
     {0, "manner", "NAME[:SHARE][@WHEN]",
      "misbehave, may be repeated: \"stall\", \"vanish:2%@10s\", or "
      "help",
-     add_manner, .offset = 0},
+     add_manner, .offset = 0, .values = "MANNERS help"},
     {0},
 };
 

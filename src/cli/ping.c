@@ -316,6 +316,7 @@ static const struct option_def *const tables[] = {ping_table,   options_wait, op
 const struct command command_ping = {
     .name = "ping",
     .arguments = "HOST [-- PROGRAM ...]",
+    .operands = "HOSTS",
     .summary = "ICMP echo from a peer to this host",
     .about = "Sends ICMP echo requests from a remote machine to an address of this host.",
     .tables = tables,

@@ -36,7 +36,7 @@ static const struct option_def proxy_table[] = {
     {0, "password", "PASSWORD", "what clients must tell, with any user name", option_set_string,
      .offset = offsetof(struct proxy_options, password)},
     {0, "password-file", "FILE", "the same, by the first line of FILE", option_set_string,
-     .offset = offsetof(struct proxy_options, password_file)},
+     .offset = offsetof(struct proxy_options, password_file), .values = "FILES"},
     {'c', "connections", "N", "so many clients at once, others wait (as descriptors allow)",
      option_set_number, .offset = offsetof(struct proxy_options, connections), .min = 1,
      .max = 10000000},

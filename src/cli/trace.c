@@ -248,6 +248,7 @@ static const struct option_def *const tables[] = {
 const struct command command_trace = {
     .name = "trace",
     .arguments = "HOST PORT [-- PROGRAM ...]",
+    .operands = "HOSTS",
     .summary = "the way of a packet through this kernel, and where it is lost",
     .about =
         "Sends the first packet of a connection from a remote machine and prints its way through\n"
