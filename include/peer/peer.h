@@ -18,6 +18,7 @@
  *  - Errors: functions return 0 or a count, or -errno. Where a person can mend it, a `struct
  *    peer_error` gets one line in words. Outputs come last and are untouched on failure.
  *    peer_strerror() has a text for what is returned. Some mean the same everywhere:
+ *      -ECHILD   the net is another process's: see Fork
  *      -EBADFD   the device is gone, and every flow with it: PEER_EVENT_CLOSED has told, or will.
  *                peer_net_free is all that is left to do
  *      -EOWNERDEAD, -ENODEV  likewise, since somebody killed a process that helps, or the card went;
@@ -38,6 +39,10 @@
  *    Until 1.0 all else may change with each minor version, and the soname changes then.
  *  - Copies: any struct that was filled may be copied and kept. Strings in it live as is said there.
  *  - Freeing a flow from an event is fine; further events of it that are queued are dropped.
+ *  - Fork: a net is of the process that made it. In a forked child every call for it returns -ECHILD
+ *    (NULL, false, 0 where no error can be returned), and the functions that free only close and free
+ *    what the child has of it: nothing is sent, no device removed, no program ended. A child may make
+ *    a net of its own when it has freed (or abandoned) what it inherited.
  *  - Same seed, same choices: ports, sequence numbers, losses, who misbehaves. What kernel and clock
  *    do is not in the seed.
  *  - Whatever way the process ends, the kernel removes device, addresses and routes with it.
@@ -139,12 +144,18 @@ static inline int peer_net_new(const struct peer_net_config *config, struct peer
 PEER_EXPORT int peer_net_leave(struct peer_net *net);
 /**
  * Ends every flow with a reset, so that nothing stays half-open at the local side, and removes the
- * device. Flows, listeners and processes not yet
+ * device, even when a child has inherited its descriptor. Flows, listeners and processes not yet
  * freed become invalid. Programs are ended, all at once (SIGTERM, then SIGKILL after their grace, 2 s):
  * one that ignores SIGTERM is what this may wait for, and nothing else for longer than some
  * milliseconds.
  */
 PEER_EXPORT struct peer_net *peer_net_free(struct peer_net *net);
+/**
+ * For a child that was forked: closes and frees all that it has of the net, and touches nothing that is
+ * its parent's, as peer_net_free does there. In the net's own process it is as if that had been killed:
+ * nothing more is sent; device and programs go. Takes NULL, returns NULL.
+ */
+PEER_EXPORT struct peer_net *peer_net_abandon(struct peer_net *net);
 
 /**
  * For a loop of your own: a descriptor that is readable when peer_net_dispatch has something to do.

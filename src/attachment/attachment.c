@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { GRACE_MS = 2000 };
+
 /* ---- the way to the namespace ---- */
 
 struct attaching {
@@ -154,7 +156,11 @@ static int take_sockets(struct attachment *attachment, const struct attach_outco
 void attachment_init(struct attachment *attachment)
 {
     *attachment = (struct attachment){
-        .netns = {.fd = -1}, .guard = {.fd = -1}, .monitor = {.fd = -1}, .watch_fd = -1};
+        .netns = {.fd = -1},
+        .grace_ms = GRACE_MS,
+        .guard = {.fd = -1},
+        .monitor = {.fd = -1},
+        .watch_fd = -1};
 }
 
 int attachment_make(struct attachment *attachment, struct attach_plan *plan,
@@ -182,28 +188,72 @@ static void end_isolation(struct attachment *attachment)
 {
     if (attachment->confined && netns_isolate_is_dead(&attachment->isolated))
         attachment->isolated.cleared = monitor_clear(attachment, NULL) == 0;
-    netns_isolate_end(&attachment->isolated, 2000);
+    netns_isolate_end(&attachment->isolated, attachment->grace_ms);
 }
 
-void attachment_done(struct attachment *attachment)
+/* It goes with its last descriptor, which a child that somebody forked may have. */
+static void remove_device(struct attachment *attachment)
 {
-    for (int i = 0; i < attachment->queue_count; i++)
-        (void)close(attachment->queues[i]);
-    wire_detach(&attachment->wire); /* behind the last that the engine sent, which it carries */
-    guard_end(&attachment->guard);
+    struct rtnl_link link;
+
+    if (!attachment->rtnl || attachment->queue_count == 0 ||
+        rtnl_link_get(attachment->rtnl, attachment->ifindex, NULL, &link, NULL) < 0 ||
+        !link.is_tun || strcmp(link.name, attachment->device) != 0)
+        return;
+    if (attachment->confined)
+        (void)monitor_remove(attachment, NULL);
+    else
+        (void)rtnl_link_remove(attachment->rtnl, attachment->ifindex);
+}
+
+/* What is left of it here. */
+static void release(struct attachment *attachment)
+{
     rtnl_free(attachment->rtnl);
     diag_free(attachment->diag);
     if (attachment->watch_fd >= 0)
         (void)close(attachment->watch_fd);
     meters_close(&attachment->meters);
-    if (attachment->isolate)
-        end_isolation(attachment);
-    guard_end(&attachment->monitor);
+}
+
+static void forget(struct attachment *attachment)
+{
     if (attachment->netns.fd >= 0)
         (void)close(attachment->netns.fd);
     if (attachment->peers.family)
         addr_set_done(&attachment->peers);
     attachment_init(attachment);
+}
+
+static void close_queues(struct attachment *attachment)
+{
+    for (int i = 0; i < attachment->queue_count; i++)
+        (void)close(attachment->queues[i]);
+}
+
+void attachment_done(struct attachment *attachment)
+{
+    close_queues(attachment);
+    wire_detach(&attachment->wire); /* behind the last that the engine sent, which it carries */
+    guard_end(&attachment->guard);
+    remove_device(attachment);
+    release(attachment);
+    if (attachment->isolate)
+        end_isolation(attachment);
+    guard_end(&attachment->monitor);
+    forget(attachment);
+}
+
+void attachment_abandon(struct attachment *attachment)
+{
+    close_queues(attachment);
+    wire_abandon(&attachment->wire);
+    guard_abandon(&attachment->guard);
+    guard_abandon(&attachment->monitor);
+    release(attachment);
+    if (attachment->isolate)
+        netns_isolate_abandon(&attachment->isolated);
+    forget(attachment);
 }
 
 /* ---- life ---- */

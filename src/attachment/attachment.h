@@ -61,6 +61,7 @@ struct attachment {
     /* where */
     struct netns_place netns; /* fd -1: our own */
     bool isolate, has_program, program_started;
+    int grace_ms; /* of the program when it is to end */
     struct netns_isolated isolated;
     struct rtnl *rtnl; /* of that namespace, as for what follows */
     struct diag *diag;
@@ -77,6 +78,8 @@ int attachment_make(struct attachment *attachment, struct attach_plan *plan,
                     struct peer_error *error);
 /** Ends all of it. No engine may be left. */
 void attachment_done(struct attachment *attachment);
+/** Only closes and frees what this process has of it: for one that was forked from the caller. */
+void attachment_abandon(struct attachment *attachment);
 
 /** The program of an isolated namespace. 0 or -errno with text. */
 int attachment_start_program(struct attachment *attachment, struct peer_error *error);

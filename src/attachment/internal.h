@@ -20,6 +20,8 @@ int monitor_set_mac(struct attachment *attachment, const struct peer_mac *mac,
                     struct peer_error *error);
 /** Another guardian. */
 int monitor_guard(struct attachment *attachment, struct guard *ret_guard, struct peer_error *error);
+/** Removes the device, of which another process may have a descriptor. */
+int monitor_remove(struct attachment *attachment, struct peer_error *error);
 /** Kills what is left in an isolated namespace that nobody holds. */
 int monitor_clear(struct attachment *attachment, struct peer_error *error);
 

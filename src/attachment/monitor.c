@@ -24,7 +24,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum monitor_verb { MONITOR_RESTORE, MONITOR_SET_MAC, MONITOR_GUARD, MONITOR_CLEAR };
+enum monitor_verb { MONITOR_RESTORE, MONITOR_SET_MAC, MONITOR_GUARD, MONITOR_CLEAR, MONITOR_REMOVE };
 
 struct order {
     enum monitor_verb verb;
@@ -79,6 +79,9 @@ static void act(const struct monitor *monitor, const struct order *order, struct
     case MONITOR_GUARD:
         answer->status = start_guard(monitor, guard, &answer->error);
         answer->guard = guard->pid;
+        break;
+    case MONITOR_REMOVE:
+        answer->status = rtnl_link_remove(monitor->rtnl, attachment->ifindex);
         break;
     case MONITOR_CLEAR:
         netns_isolate_clear(&attachment->isolated);
@@ -243,6 +246,11 @@ int monitor_guard(struct attachment *attachment, struct guard *ret_guard, struct
     const int count = guard_list_fds(attachment, fds);
 
     return ask(attachment, &(struct order){.verb = MONITOR_GUARD}, fds, count, ret_guard, error);
+}
+
+int monitor_remove(struct attachment *attachment, struct peer_error *error)
+{
+    return ask(attachment, &(struct order){.verb = MONITOR_REMOVE}, NULL, 0, NULL, error);
 }
 
 int monitor_clear(struct attachment *attachment, struct peer_error *error)

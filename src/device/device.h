@@ -73,6 +73,8 @@ struct device_tun_config {
     bool offload_tcp, offload_udp; /* as the kernel granted them */
 };
 int device_tun_new(const struct device_tun_config *config, struct device **ret_device);
+/** It takes all that is sent from now on, and sends none of it; nothing comes. */
+void device_tun_silence(struct device *device);
 
 /**
  * Two ends in memory, for tests: what is sent at one end is received at the other, in order; each

@@ -310,6 +310,13 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine)
     return 0;
 }
 
+void engine_abandon(struct engine *engine)
+{
+    waiter_done(&engine->waiter);
+    pcapng_abandon(engine->capture.pcapng);
+    engine->capture = (struct capture){.pcapng = NULL};
+}
+
 struct engine *engine_free(struct engine *engine)
 {
     if (!engine)

@@ -49,6 +49,9 @@ struct engine_config {
 };
 
 int engine_new(const struct engine_config *config, struct engine **ret_engine);
+/** For a process that was forked from the engine's: before engine_free, so that this touches nothing
+ *  that both have. The device must be silent. */
+void engine_abandon(struct engine *engine);
 /** Resets all flows, then closes the device. Returns NULL. */
 struct engine *engine_free(struct engine *engine);
 

@@ -244,3 +244,15 @@ int place_end(struct place *place, int grace_ms)
     *place = (struct place){0};
     return status;
 }
+
+void place_abandon(struct place *place)
+{
+    if (place->isolated.holder <= 0)
+        return;
+    netns_isolate_abandon(&place->isolated);
+    if (place->resolver.end > 0)
+        (void)close(place->resolver.end);
+    if (place->tun_fd >= 0)
+        (void)close(place->tun_fd);
+    *place = (struct place){0};
+}

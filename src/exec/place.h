@@ -59,5 +59,7 @@ int place_make(const struct place_config *config, struct place *ret, struct peer
  * Returns the program's wait status, or -1. Takes NULL and zero-initialised, and leaves it so.
  */
 int place_end(struct place *place, int grace_ms);
+/** Only closes what this process has of it: for one that was forked from the caller. */
+void place_abandon(struct place *place);
 
 #endif

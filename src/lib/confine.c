@@ -69,6 +69,8 @@ int peer_confine_sized(struct peer_net *net, const struct peer_confine_config *g
 {
     struct peer_confine_config config;
 
+    if (net && !net_is_ours(net))
+        return -ECHILD;
     int status = border_take(&config, sizeof(config), given, size, error);
     return status < 0 ? status : confine(net, &config, error);
 }

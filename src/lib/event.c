@@ -72,6 +72,8 @@ static int flow_pop(struct peer_net *net, struct peer_event *ret_event)
 
 int peer_net_pop_event_sized(struct peer_net *net, struct peer_event *ret_event, size_t size)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct peer_event event;
 
     if (!ping_pop(net, &event) && !flow_pop(net, &event))

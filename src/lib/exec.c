@@ -331,6 +331,8 @@ static int make_exec(struct peer_net *net, const struct peer_exec_config *config
 int peer_exec_new_sized(struct peer_net *net, const struct peer_exec_config *given, size_t size,
                         struct peer_exec **ret_exec, struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct peer_exec_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
@@ -339,6 +341,8 @@ int peer_exec_new_sized(struct peer_net *net, const struct peer_exec_config *giv
 
 int peer_exec_start(struct peer_exec *exec, struct peer_error *error)
 {
+    if (!net_is_ours(exec->net))
+        return -ECHILD;
     int status = 0;
 
     for (unsigned i = 0; i < exec->copy_count && status == 0; i++)
@@ -351,9 +355,14 @@ struct peer_exec *peer_exec_free(struct peer_exec *exec)
 {
     if (!exec)
         return NULL;
+    bool heard = owner_frees(exec->net);
     exec_free(exec->moves);
-    for (unsigned i = 0; i < exec->copy_count; i++)
-        (void)place_end(&exec->copies[i].place, GRACE_MS);
+    for (unsigned i = 0; i < exec->copy_count; i++) {
+        if (heard)
+            (void)place_end(&exec->copies[i].place, GRACE_MS);
+        else
+            place_abandon(&exec->copies[i].place);
+    }
     for (unsigned i = 0; i < exec->copy_room; i++)
         free_words(exec->copies[i].argv);
     if (exec->own_origin)
@@ -397,6 +406,8 @@ static int ask(struct peer_exec *exec, struct copy *copy, struct peer_exec_event
 int peer_exec_pop_event_sized(struct peer_exec *exec, struct peer_exec_event *ret_event,
                               size_t size)
 {
+    if (!net_is_ours(exec->net))
+        return -ECHILD;
     struct peer_exec_event event;
 
     for (unsigned i = 0; i < exec->copy_count; i++) {
@@ -417,6 +428,8 @@ int peer_exec_pop_event_sized(struct peer_exec *exec, struct peer_exec_event *re
 
 int peer_exec_signal(struct peer_exec *exec, int number)
 {
+    if (!net_is_ours(exec->net))
+        return -ECHILD;
     int status = 0;
 
     for (unsigned i = 0; i < exec->copy_count; i++) {
@@ -430,6 +443,8 @@ int peer_exec_signal(struct peer_exec *exec, int number)
 
 int peer_exec_leave(struct peer_exec *exec)
 {
+    if (!net_is_ours(exec->net))
+        return -ECHILD;
     const uint64_t now_ns = engine_now_fresh_ns(exec->net->engine);
     struct engine_stats stats;
     struct exec_unfinished unfinished;
@@ -449,6 +464,8 @@ int peer_exec_leave(struct peer_exec *exec)
 int peer_exec_get_stats_sized(const struct peer_exec *exec, struct peer_exec_stats *ret_stats,
                               size_t size)
 {
+    if (!net_is_ours(exec->net))
+        return -ECHILD;
     struct exec_stats stats;
 
     exec_get_stats(exec->moves, &stats);

@@ -159,6 +159,8 @@ static int connect_new(struct peer_net *net, const struct peer_connect_config *c
 int peer_connect_sized(struct peer_net *net, const struct peer_connect_config *given, size_t size,
                        struct peer_flow **ret_flow, struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct peer_connect_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
@@ -287,6 +289,8 @@ static int listen_new(struct peer_net *net, const struct peer_listen_config *con
 int peer_listen_sized(struct peer_net *net, const struct peer_listen_config *given, size_t size,
                       struct peer_listener **ret_listener, struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct peer_listen_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
@@ -295,6 +299,8 @@ int peer_listen_sized(struct peer_net *net, const struct peer_listen_config *giv
 
 uint16_t peer_listener_get_port(const struct peer_listener *listener)
 {
+    if (!net_is_ours(listener->net))
+        return 0;
     return listener->port;
 }
 
@@ -304,6 +310,7 @@ struct peer_listener *peer_listener_free(struct peer_listener *listener)
 
     if (!listener)
         return NULL;
+    (void)owner_frees(listener->net);
     serve_done(&listener->serve);
     list_each(node, &listener->net->handles)
     {
@@ -326,6 +333,8 @@ void *peer_listener_user(const struct peer_listener *listener)
 int peer_listener_get_stats_sized(const struct peer_listener *listener,
                                   struct peer_serve_stats *ret_stats, size_t size)
 {
+    if (!net_is_ours(listener->net))
+        return -ECHILD;
     const struct serve *serve = &listener->serve;
     struct peer_serve_stats stats = {
         .accepted = serve->accepted,
@@ -351,6 +360,8 @@ void peer_flow_set_user(struct peer_flow *flow, void *user)
 
 ssize_t peer_flow_write(struct peer_flow *flow, const void *data, size_t len)
 {
+    if (!net_is_ours(flow->net))
+        return -ECHILD;
     ssize_t done = flow_write(fresh(flow), data, len, 0);
 
     touched(flow->net);
@@ -359,22 +370,30 @@ ssize_t peer_flow_write(struct peer_flow *flow, const void *data, size_t len)
 
 size_t peer_flow_write_room(const struct peer_flow *flow)
 {
+    if (!net_is_ours(flow->net))
+        return 0;
     return flow_write_room(&flow->flow);
 }
 
 int peer_flow_peek(struct peer_flow *flow, struct iovec *iov, int count)
 {
+    if (!net_is_ours(flow->net))
+        return -ECHILD;
     return flow_peek(&flow->flow, iov, count);
 }
 
 void peer_flow_consume(struct peer_flow *flow, size_t len)
 {
+    if (!net_is_ours(flow->net))
+        return;
     flow_consume(fresh(flow), len);
     touched(flow->net);
 }
 
 int peer_flow_shutdown(struct peer_flow *flow)
 {
+    if (!net_is_ours(flow->net))
+        return -ECHILD;
     int status = flow_shutdown(fresh(flow));
 
     touched(flow->net);
@@ -383,12 +402,16 @@ int peer_flow_shutdown(struct peer_flow *flow)
 
 void peer_flow_close(struct peer_flow *flow)
 {
+    if (!net_is_ours(flow->net))
+        return;
     flow_close(fresh(flow));
     touched(flow->net);
 }
 
 void peer_flow_reset(struct peer_flow *flow)
 {
+    if (!net_is_ours(flow->net))
+        return;
     flow_reset(fresh(flow));
     touched(flow->net);
 }
@@ -397,6 +420,7 @@ struct peer_flow *peer_flow_free(struct peer_flow *flow)
 {
     if (!flow || flow->gone)
         return NULL;
+    (void)owner_frees(flow->net);
     flow->gone = true;
     flow->events = 0;
     list_remove(&flow->pending);
@@ -417,6 +441,8 @@ static void recall_tuple(const struct peer_flow *flow, struct peer_flow_info *in
 int peer_flow_get_info_sized(const struct peer_flow *flow, struct peer_flow_info *ret_info,
                              size_t size)
 {
+    if (!net_is_ours(flow->net))
+        return -ECHILD;
     struct peer_flow_info info;
 
     flow_info(&flow->flow, &info);

@@ -102,6 +102,8 @@ void manners_dress_caller(struct peer_listener *listener, struct flow *flow)
 
 int peer_flow_set_manners(struct peer_flow *flow, const char *manners, struct peer_error *error)
 {
+    if (!net_is_ours(flow->net))
+        return -ECHILD;
     bool udp = flow_is_udp(&flow->flow);
     struct manner_spec specs[MANNERS_MAX];
 
@@ -122,6 +124,8 @@ int peer_flow_set_manners(struct peer_flow *flow, const char *manners, struct pe
 
 int peer_flow_roam(struct peer_flow *flow, const struct peer_addr *to)
 {
+    if (!net_is_ours(flow->net))
+        return -ECHILD;
     engine_now_fresh_ns(flow->net->engine);
     return flow_roam(&flow->flow, to);
 }

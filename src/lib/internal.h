@@ -31,6 +31,8 @@ struct leaving {
 };
 
 struct peer_net {
+    const unsigned char *owned; /* see owner.c; NULL in tests: always */
+    bool abandoned;
     struct attachment attachment;
     struct engine *engine; /* on the attachment's queue */
     struct leaving leaving;
@@ -97,6 +99,25 @@ int helpers_watch(struct peer_net *net);
 /** Likewise the monitor, once there is one. */
 int helpers_watch_monitor(struct peer_net *net);
 
+/* owner.c */
+int owner_mark(struct peer_net *net);
+void owner_done(struct peer_net *net);
+/** Nothing of this net reaches the outside from now on. */
+void owner_let_go(struct peer_net *net);
+/** False in a child that was forked from the process that made it. */
+static inline bool net_is_ours(const struct peer_net *net)
+{
+    return !net->owned || *net->owned;
+}
+/** Before something is freed: false when only what this process has of it is to go. */
+static inline bool owner_frees(struct peer_net *net)
+{
+    if (net_is_ours(net))
+        return true;
+    owner_let_go(net);
+    return false;
+}
+
 /* border.c */
 /**
  * A struct from the caller, who knows `size` bytes of it, as `own` (`own_size` bytes): what he does not
@@ -110,6 +131,8 @@ void border_give(void *given, size_t size, const void *own, size_t own_size);
 /* process.c */
 /** Asks all programs to end, and waits until they have. */
 void processes_end(struct peer_net *net);
+/** When they are ended they have no grace. */
+void processes_forsake(struct peer_net *net);
 
 /* link.c */
 /** Both directions, as a configuration has them. 0 or -errno with text. */

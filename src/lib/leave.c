@@ -67,6 +67,8 @@ static bool is_settled(struct peer_net *net, uint64_t now_ns, uint64_t round)
 
 int peer_net_leave(struct peer_net *net)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct leaving *leaving = &net->leaving;
     uint64_t now_ns = engine_now_fresh_ns(net->engine);
     struct engine_stats stats;

@@ -22,6 +22,8 @@ int links_read(const char *uplink, const char *downlink, struct link_spec ret_sp
 int peer_net_set_link(struct peer_net *net, const char *uplink, const char *downlink,
                       struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     const char *const texts[2] = {[LINK_UPLINK] = uplink, [LINK_DOWNLINK] = downlink};
     struct link_spec specs[2];
 
@@ -40,6 +42,8 @@ int peer_net_set_link(struct peer_net *net, const char *uplink, const char *down
 
 int peer_net_unplug(struct peer_net *net, const struct peer_addr *peer, bool unplugged)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     int64_t index = addr_set_find(&net->attachment.peers, peer);
     if (index < 0)
         return -EADDRNOTAVAIL;
@@ -49,6 +53,8 @@ int peer_net_unplug(struct peer_net *net, const struct peer_addr *peer, bool unp
 
 bool peer_net_is_unplugged(struct peer_net *net, const struct peer_addr *peer)
 {
+    if (!net_is_ours(net))
+        return false;
     int64_t index = addr_set_find(&net->attachment.peers, peer);
     struct wires *wires = engine_wires(net->engine);
 

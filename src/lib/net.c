@@ -120,10 +120,13 @@ static int make_net(const struct peer_net_config *config, struct peer_net **ret_
     if (status < 0)
         return status;
     struct peer_net *net = calloc(1, sizeof(*net));
-    status = net ? links_read(config->uplink, config->downlink, links, error)
+    status = net && owner_mark(net) == 0
+                 ? links_read(config->uplink, config->downlink, links, error)
                  : error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     if (status < 0) {
         attach_plan_done(&plan);
+        if (net)
+            owner_done(net);
         free(net);
         return status;
     }
@@ -158,20 +161,37 @@ struct peer_net *peer_net_free(struct peer_net *net)
 {
     if (!net)
         return NULL;
+    bool heard = owner_frees(net);
     while (!list_empty(&net->listeners))
         peer_listener_free(list_entry(net->listeners.next, struct peer_listener, node));
     engine_free(net->engine); /* resets the flows, which gives back their memory */
     ping_done(net);
     processes_end(net);
-    attachment_done(&net->attachment);
+    if (heard)
+        attachment_done(&net->attachment);
+    else
+        attachment_abandon(&net->attachment);
+    owner_done(net);
     free(net);
     return NULL;
+}
+
+struct peer_net *peer_net_abandon(struct peer_net *net)
+{
+    if (!net)
+        return NULL;
+    owner_let_go(net);
+    processes_forsake(net);
+    net->attachment.grace_ms = 0;
+    return peer_net_free(net);
 }
 
 /* ---- life ---- */
 
 int peer_net_fd(const struct peer_net *net)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     return engine_fd(net->engine);
 }
 
@@ -187,6 +207,8 @@ static int turned(struct peer_net *net, int status)
 
 int peer_net_dispatch(struct peer_net *net)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     return net->gone ? net->gone : turned(net, engine_dispatch(net->engine));
 }
 
@@ -197,6 +219,8 @@ int peer_net_wait(struct peer_net *net, uint64_t timeout_ns)
 
 int peer_net_poll(struct peer_net *net, struct pollfd *fds, size_t count, uint64_t timeout_ns)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     if (count > WAIT_FDS_MAX)
         return -EINVAL;
     return net->gone ? net->gone : turned(net, engine_wait(net->engine, fds, count, timeout_ns));
@@ -204,6 +228,8 @@ int peer_net_poll(struct peer_net *net, struct pollfd *fds, size_t count, uint64
 
 uint64_t peer_net_now_ns(const struct peer_net *net)
 {
+    if (!net_is_ours(net))
+        return 0;
     return engine_now_ns(net->engine);
 }
 
@@ -220,17 +246,23 @@ int net_choose_peer(struct peer_net *net, const struct peer_addr *from, struct p
 
 int peer_net_start_program(struct peer_net *net, struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     return attachment_start_program(&net->attachment, error);
 }
 
 int peer_net_program_ended(struct peer_net *net, int *ret_status)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     return attachment_program_ended(&net->attachment, ret_status);
 }
 
 int peer_net_has_listener(struct peer_net *net, int protocol, const struct peer_addr *addr,
                           uint16_t port)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
         return -EPROTONOSUPPORT;
     if (addr->family != net->attachment.peers.family)
@@ -240,6 +272,8 @@ int peer_net_has_listener(struct peer_net *net, int protocol, const struct peer_
 
 int peer_net_is_local(struct peer_net *net, const struct peer_addr *addr)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     if (addr_is_loopback(addr))
         return 0;
     return attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine));
@@ -248,6 +282,8 @@ int peer_net_is_local(struct peer_net *net, const struct peer_addr *addr)
 int peer_net_get_info_sized(const struct peer_net *net, struct peer_net_info *ret_info,
                             size_t size)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     const struct attachment *attachment = &net->attachment;
 
     struct peer_net_info info = {
@@ -276,6 +312,8 @@ int peer_net_get_info_sized(const struct peer_net *net, struct peer_net_info *re
 
 int peer_net_get_peer(const struct peer_net *net, uint64_t index, struct peer_addr *ret_addr)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     if (index >= net->attachment.peers.count)
         return -ERANGE;
     *ret_addr = addr_set_at(&net->attachment.peers, index);
@@ -318,6 +356,8 @@ static struct peer_limit_stats limit_stats(const uint64_t *limits)
 
 int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_stats, size_t size)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct engine_stats engine;
     struct stack_stats stack;
     struct rtnl_link link;
@@ -352,6 +392,8 @@ int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_st
 
 int peer_net_start_capture(struct peer_net *net, const char *path, struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     const struct device *device = engine_device(net->engine);
     struct pcapng *pcapng;
 
@@ -368,6 +410,8 @@ int peer_net_start_capture(struct peer_net *net, const char *path, struct peer_e
 
 int peer_net_end_capture(struct peer_net *net)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct engine_stats stats;
 
     engine_end_capture(net->engine);

@@ -21,6 +21,8 @@ void notice_add(struct peer_net *net, const char *format, ...)
 
 const char *peer_net_pop_notice(struct peer_net *net)
 {
+    if (!net_is_ours(net))
+        return NULL;
     struct notices *notices = &net->notices;
 
     if (!notices->count)

@@ -66,6 +66,8 @@ static int ping(struct peer_net *net, const struct peer_ping_config *config,
 int peer_ping_sized(struct peer_net *net, const struct peer_ping_config *given, size_t size,
                     struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct peer_ping_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);

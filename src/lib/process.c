@@ -86,6 +86,8 @@ static int start(struct peer_process *process, const struct peer_spawn_config *c
 int peer_net_spawn_sized(struct peer_net *net, const struct peer_spawn_config *given, size_t size,
                          struct peer_process **ret_process, struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct peer_spawn_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
@@ -133,6 +135,8 @@ static bool has_ended(struct peer_process *process, int *ret_status)
 
 int peer_process_signal(struct peer_process *process, int number)
 {
+    if (!net_is_ours(process->net))
+        return -ECHILD;
     int ended;
 
     if (number < 0 || number > SIGRTMAX)
@@ -162,6 +166,8 @@ static uint64_t later(uint64_t now_ns, uint64_t delay_ns)
 
 int peer_process_wait(struct peer_process *process, uint64_t timeout_ns, int *ret_status)
 {
+    if (!net_is_ours(process->net))
+        return -ECHILD;
     struct engine *engine = process->net->engine;
     uint64_t now_ns = engine_now_fresh_ns(engine), until_ns = later(now_ns, timeout_ns);
     int status = 0;
@@ -236,6 +242,8 @@ static int wait_listener(struct peer_net *net, const struct peer_wait_config *co
 int peer_net_wait_listener_sized(struct peer_net *net, const struct peer_wait_config *given,
                                  size_t size, struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct peer_wait_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
@@ -250,7 +258,10 @@ struct peer_process *peer_process_free(struct peer_process *process)
 {
     if (!process)
         return NULL;
-    (void)netns_isolate_end(&process->isolated, process->grace_ms);
+    if (owner_frees(process->net))
+        (void)netns_isolate_end(&process->isolated, process->grace_ms);
+    else
+        netns_isolate_abandon(&process->isolated);
     list_remove(&process->node);
     free(process);
     return NULL;
@@ -262,9 +273,21 @@ void processes_end(struct peer_net *net)
 
     list_each(node, &net->processes)
     {
+        if (!net_is_ours(net))
+            break;
         struct peer_process *process = list_entry(node, struct peer_process, node);
         netns_isolate_stop(&process->isolated, process->grace_ms);
     }
     while (!list_empty(&net->processes))
         peer_process_free(list_entry(net->processes.next, struct peer_process, node));
+}
+
+void processes_forsake(struct peer_net *net)
+{
+    struct list *node;
+
+    list_each(node, &net->processes)
+    {
+        list_entry(node, struct peer_process, node)->grace_ms = 0;
+    }
 }

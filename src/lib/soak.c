@@ -269,6 +269,8 @@ static int start_soak(struct peer_net *net, const struct peer_soak_config *confi
 int peer_soak_start_sized(struct peer_net *net, const struct peer_soak_config *given, size_t size,
                           struct peer_soak **ret_soak, struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct peer_soak_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
@@ -277,6 +279,8 @@ int peer_soak_start_sized(struct peer_net *net, const struct peer_soak_config *g
 
 void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
 {
+    if (!net_is_ours(soak->net))
+        return;
     engine_now_fresh_ns(soak->net->engine);
     soak_stop(soak->run, grace_ns);
     engine_touch(soak->net->engine, false);
@@ -291,6 +295,7 @@ struct peer_soak *peer_soak_free(struct peer_soak *soak)
 {
     if (!soak)
         return NULL;
+    (void)owner_frees(soak->net);
     engine_now_fresh_ns(soak->net->engine);
     soak_free(soak->run);
     result_done(&soak->series);
@@ -307,6 +312,8 @@ void peer_soak_get_counts(const struct peer_soak *soak, struct peer_soak_counts 
 int peer_soak_pop_interval_sized(struct peer_soak *soak, struct peer_soak_interval *ret_interval,
                                  size_t size)
 {
+    if (!net_is_ours(soak->net))
+        return -ECHILD;
     struct result_interval interval;
     struct peer_soak_interval told;
 
@@ -334,6 +341,8 @@ static int fill_result(struct peer_soak *soak, struct result *result)
 
 int peer_soak_get_result(struct peer_soak *soak, struct peer_result **ret_result)
 {
+    if (!net_is_ours(soak->net))
+        return -ECHILD;
     struct peer_result *result = peer_result_new();
 
     if (!result)

@@ -36,6 +36,8 @@ static int make_there(void *arg, struct netns_result *result)
 int peer_net_socket(struct peer_net *net, int domain, int type, int protocol,
                     struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct wanted wanted = {domain, type, protocol};
     const struct netns_errand errand = {
         .place = net->attachment.netns, .work = make_there, .arg = &wanted};

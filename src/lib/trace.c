@@ -126,6 +126,8 @@ int peer_trace_sized(struct peer_net *net, const struct peer_trace_config *given
                      size_t config_size, struct peer_trace_result *ret_result, size_t result_size,
                      struct peer_error *error)
 {
+    if (!net_is_ours(net))
+        return -ECHILD;
     struct sender sender = {.net = net};
     const struct trace_sender ops = {.user = &sender,
                                      .now_ns = now_ns,

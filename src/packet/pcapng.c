@@ -328,9 +328,15 @@ int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
 
 struct pcapng *pcapng_free(struct pcapng *pcapng)
 {
+    if (pcapng)
+        pcapng_flush(pcapng);
+    return pcapng_abandon(pcapng);
+}
+
+struct pcapng *pcapng_abandon(struct pcapng *pcapng)
+{
     if (!pcapng)
         return NULL;
-    pcapng_flush(pcapng);
     close(pcapng->fd);
     free(pcapng);
     return NULL;

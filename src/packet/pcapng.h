@@ -31,6 +31,8 @@ int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
                 struct pcapng **ret_pcapng, struct peer_error *error);
 /** Flushes, without waiting, and closes. NULL is taken. Returns NULL. */
 struct pcapng *pcapng_free(struct pcapng *pcapng);
+/** The same, and writes nothing more: another process goes on with the file. */
+struct pcapng *pcapng_abandon(struct pcapng *pcapng);
 /**
  * Writes one frame. `wall_ns` is CLOCK_REALTIME. Incomplete checksums are completed in the copy
  * that is written; a super-segment is written whole, its checksum completed over the whole.

@@ -65,6 +65,15 @@ int rtnl_link_set(struct rtnl *rtnl, int ifindex, const struct rtnl_link_change 
     return 0;
 }
 
+int rtnl_link_remove(struct rtnl *rtnl, int ifindex)
+{
+    const struct ifinfomsg info = {.ifi_family = AF_UNSPEC, .ifi_index = ifindex};
+    struct nl_request request;
+
+    nl_begin(&request, RTM_DELLINK, 0, &info, sizeof(info));
+    return nl_call(&rtnl->nl, &request, NULL);
+}
+
 int rtnl_link_no_queue(struct rtnl *rtnl, int ifindex)
 {
     const struct tcmsg info = {.tcm_ifindex = ifindex, .tcm_parent = TC_H_ROOT};

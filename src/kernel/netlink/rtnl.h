@@ -32,6 +32,8 @@ struct rtnl_link_change {
 int rtnl_link_set(struct rtnl *rtnl, int ifindex, const struct rtnl_link_change *change,
                   struct peer_error *error);
 /** Takes away the queue that the kernel puts before a device: for one that has its own. */
+/** Removes it. */
+int rtnl_link_remove(struct rtnl *rtnl, int ifindex);
 int rtnl_link_no_queue(struct rtnl *rtnl, int ifindex);
 struct rtnl_link {
     int ifindex;

@@ -338,6 +338,18 @@ void netns_isolate_clear(const struct netns_isolated *isolated)
         sweep_namespace(isolated->netns_fd);
 }
 
+void netns_isolate_abandon(struct netns_isolated *isolated)
+{
+    if (isolated->holder <= 0)
+        return;
+    close(isolated->control);
+    if (isolated->sweeper > 0)
+        close(isolated->sweeper);
+    if (isolated->netns_fd >= 0)
+        close(isolated->netns_fd);
+    *isolated = (struct netns_isolated){0};
+}
+
 void netns_isolate_stop(const struct netns_isolated *isolated, int grace_ms)
 {
     if (isolated->holder > 0)

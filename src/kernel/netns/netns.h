@@ -195,6 +195,8 @@ bool netns_isolate_is_dead(const struct netns_isolated *isolated);
 /** Kills all processes that are left in the namespace of a holder that was killed, as far as we
  *  may. Where there is a sweeper it has done so: then nothing. */
 void netns_isolate_clear(const struct netns_isolated *isolated);
+/** Only closes what this process has of it: for one that was forked from the caller. */
+void netns_isolate_abandon(struct netns_isolated *isolated);
 /** Begins what netns_isolate_end ends, and waits for nothing: for several at once. */
 void netns_isolate_stop(const struct netns_isolated *isolated, int grace_ms);
 /**

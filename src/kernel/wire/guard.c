@@ -174,3 +174,10 @@ void guard_end(struct guard *guard)
         child_end(guard->fd, guard->pid);
     guard->fd = -1;
 }
+
+void guard_abandon(struct guard *guard)
+{
+    if (guard->fd >= 0)
+        (void)close(guard->fd);
+    guard->fd = -1;
+}

@@ -52,5 +52,7 @@ int guard_tell(const struct guard *guard, const void *order, size_t len, const i
 /** Ends it and waits until its work is done, for 2 s at the most; the process is reaped when it is
  *  our child. Close what the peers send by first: until then it must arrive. Takes fd < 0. */
 void guard_end(struct guard *guard);
+/** Only closes what this process has of it. Likewise. */
+void guard_abandon(struct guard *guard);
 
 #endif

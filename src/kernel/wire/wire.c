@@ -496,3 +496,12 @@ void wire_detach(struct wire_hold *wire)
         guard_end(&wire->guard);
     *wire = (struct wire_hold){0};
 }
+
+void wire_abandon(struct wire_hold *wire)
+{
+    for (int i = 0; i < wire->fd_count; i++)
+        (void)close(wire->fds[i]);
+    if (wire->fd_count > 0)
+        guard_abandon(&wire->guard);
+    *wire = (struct wire_hold){0};
+}

@@ -87,5 +87,7 @@ int wire_guard_again(const struct wire_hold *wire, const struct wire_join *join,
 /** Takes all away, and waits until the guardian has done its part (2 s at the most). Close the TAP
  *  device first: until then what it sends must arrive. Takes a zeroed one, and leaves one. */
 void wire_detach(struct wire_hold *wire);
+/** Only closes what this process has of it. */
+void wire_abandon(struct wire_hold *wire);
 
 #endif
