@@ -53,6 +53,19 @@ def test_curl_with_many_at_once():
         door.stop().expect(0)
 
 
+def test_proxied_connections_keep_their_peers_name():
+    """A server behind a second proxy learns the peer by the header, whichever way curl came."""
+    log = "$proxy_protocol_addr $realip_remote_addr"
+    with servers.Nginx(log=log, listen="proxy_protocol") as nginx:
+        door = proxying("--proxy-protocol", "v2")
+        for way in ["--socks5", DOOR], ["--proxy", f"http://{DOOR}"], ["--proxytunnel", "--proxy", f"http://{DOOR}"]:
+            assert run("curl", "-sS", *way, f"http://{OWN4}/") == "hello", way
+        rows = [line.split() for line in nginx.until_lines(3)]
+        assert all(said == came for said, came in rows), rows
+        assert_peers([said for said, _ in rows], 3)
+        door.stop().expect(0)
+
+
 def test_proxychains():
     harness.need("proxychains4")
     with servers.Nginx() as nginx:
