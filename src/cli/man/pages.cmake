@@ -21,7 +21,7 @@ if(NOT protocols)
 endif()
 string(REGEX REPLACE "\n$" "" protocols "${protocols}")
 
-file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/man/*.[17])
+file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/man/*.[137])
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${table} ${pages})
 foreach(page ${pages})
     get_filename_component(name ${page} NAME)
