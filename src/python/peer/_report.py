@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Soaks and traces: what goes in, and the dicts that come out."""
+
+import urllib.parse
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
+
+from ._errors import Error
+from ._library import Struct, check, error_new, ffi, filled, lib, listed, nanoseconds, record, text_of
+
+if TYPE_CHECKING:
+    from ._net import Net
+
+Target = Union[str, Mapping[str, Any]]
+
+# What is in seconds here, and in nanoseconds in the library.
+_SECONDS = ("duration", "warmup", "ramp", "think", "timeout", "interval")
+
+
+def _url_config(url: str) -> dict[str, Any]:
+    """SCHEME://ADDRESS[:PORT][/PATH] as fields of struct peer_soak_config."""
+    parts = urllib.parse.urlsplit(url)
+    known = list(listed("peer_protocol", lib.peer_protocol_sized))
+    for protocol in known:
+        if parts.scheme in (protocol["scheme"], protocol["name"]):
+            break
+    else:
+        schemes = ", ".join(protocol["scheme"] or protocol["name"] for protocol in known)
+        raise Error(22, f"'{url}' is of no protocol that peers speak: {schemes}")
+    port = parts.port or protocol["port"]
+    if not parts.hostname or not port:
+        raise Error(22, f"'{url}' names no {'port' if parts.hostname else 'address'}")
+    config = {"protocol": protocol["name"], "to": parts.hostname, "to_port": port}
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    if path:
+        config["path"] = path
+    return config
+
+
+def soak_config(target: Target, more: Mapping[str, Any]) -> Struct:
+    values = _url_config(target) if isinstance(target, str) else dict(target)
+    values.update(more)
+    for name in _SECONDS:
+        if name in values:
+            values[name + "_ns"] = nanoseconds(values.pop(name))
+    body = values.get("body")
+    if isinstance(body, str):
+        values["body"] = body = body.encode()
+    if body is not None:
+        values["body_len"] = len(body)
+    return Struct("peer_soak_config", values)
+
+
+def _statuses(result: Any) -> dict[int, int]:
+    counts = ((code, lib.peer_result_get_status(result, code)) for code in range(lib.PEER_STATUS_CODES))
+    return {code: count for code, count in counts if count}
+
+
+def soak_report(soak: Any) -> dict[str, Any]:
+    """All that a soak found, named as in peer/soak.h; besides, `statuses` has how often each status of
+    HTTP was seen, `manners` what the flows with each came to, `intervals` the series."""
+    place = ffi.new("struct peer_result **")
+    check(lib.peer_soak_get_result(soak, place), "the result of the soak")
+    result = place[0]
+    try:
+        report = filled("peer_soak_report", lib.peer_result_get_report_sized, result)
+        errors = ("refused", "reset", "timeout", "bad_answer", "closed_early", "unexpected_status", "closed_idle")
+        report["errors"] = sum(report["counts"][name] for name in errors)
+        report["statuses"] = _statuses(result)
+        report["manners"] = list(listed("peer_soak_manner", lib.peer_result_get_manner_sized, result))
+        report["intervals"] = list(listed("peer_soak_interval", lib.peer_result_get_interval_sized, result))
+        return report
+    finally:
+        lib.peer_result_free(result)
+
+
+def run_soak(net: "Net", target: Target, more: Mapping[str, Any]) -> dict[str, Any]:
+    """From the start to the report. An exception (Ctrl-C, too) ends the soak."""
+    config = soak_config(target, more)
+    place, error = ffi.new("struct peer_soak **"), error_new()
+    check(lib.peer_soak_start_sized(net._pointer, config.it, config.size, place, error), "soak", error)
+    soak = place[0]
+    interval = ffi.new("struct peer_soak_interval *")
+    try:
+        while not lib.peer_soak_is_over(soak):
+            net._step(0.1)
+            # What is taken is in the result.
+            while config.it.keep_intervals and lib.peer_soak_pop_interval_sized(
+                    soak, interval, ffi.sizeof(interval[0])) == 1:
+                pass
+        return soak_report(soak)
+    finally:
+        lib.peer_soak_free(soak)
+
+
+# ---- trace ----
+
+_PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1}
+
+
+def _word(constants: Mapping[str, str], number: int) -> str:
+    for name, word in constants.items():
+        if getattr(lib, name) == number:
+            return word
+    return "unknown"
+
+
+_STATES = {f"PEER_TRACE_{word.upper()}": word for word in ("passed", "lost", "note", "unseen")}
+_OUTCOMES = {f"PEER_TRACE_{word.upper()}": word for word in ("answered", "arrived", "refused", "dropped", "silent")}
+
+
+def _time(value: int) -> Optional[int]:
+    return None if value == lib.PEER_TRACE_NO_TIME else value
+
+
+def run_trace(net: "Net", protocol: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """struct peer_trace_result as a dict, with the `stations` on the way."""
+    if protocol not in _PROTOCOLS:
+        raise Error(93, f"'{protocol}' is none of {', '.join(_PROTOCOLS)}")
+    stations: list[dict[str, Any]] = []
+
+    def each(unused: Any, station: Any) -> None:
+        seen = record(station[0])
+        seen["state"] = _word(_STATES, seen["state"])
+        seen["after_ns"] = _time(seen["after_ns"])
+        stations.append(seen)
+
+    callback = ffi.callback("void(void *, const struct peer_trace_station *)", each)
+    config = Struct("peer_trace_config", {"protocol": _PROTOCOLS[protocol], "each": callback, **values})
+    result, error = ffi.new("struct peer_trace_result *"), error_new()
+    status = lib.peer_trace_sized(net._pointer, config.it, config.size, result, ffi.sizeof(result[0]), error)
+    check(status, "trace", error)
+    found = record(result[0])
+    found["outcome"] = _word(_OUTCOMES, found["outcome"])
+    found["answer_ns"] = _time(found["answer_ns"])
+    found["station"], found["reason"] = text_of(result.station), text_of(result.reason)
+    found["stations"] = stations
+    return found
