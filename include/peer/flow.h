@@ -26,6 +26,15 @@ struct peer_connect_config {
                              * CONNECTED, is that version's PROXY header with this flow's own
                              * addresses, the peer's as the source; 0: none. TCP only */
     void *user;          /* handed back by peer_flow_user */
+    /* What the peer's TCP is like, from its SYN on; 0 and false: as the net's peers are. UDP
+     * knows `ttl` and `dscp`. */
+    uint16_t mss;            /* announced, and kept to: 64 to the MTU without 40 or 60 bytes */
+    uint32_t receive_window; /* bytes that it takes unread, at the most: up to 65535 its SYN offers no
+                              * window scale; above, it is where the window ends to grow */
+    uint8_t ttl;             /* of its packets, the hop limit of IPv6 */
+    uint8_t dscp;            /* of its packets: 1 to 63 */
+    bool no_timestamps;      /* offers none (RFC 7323) */
+    bool no_sack;            /* does not offer selective acknowledgements (RFC 2018) */
 };
 /**
  * Starts a connection (or makes a UDP flow, which is open at once). The outcome is an event.

@@ -232,6 +232,11 @@ int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
     return status;
 }
 
+int flow_set_facts(struct flow *flow, uint8_t family, const struct stack_facts *facts)
+{
+    return stack_set_facts(flow->flows->stack, &flow->conn, family, facts);
+}
+
 /* ---- the PROXY header ---- */
 
 void flow_introduce(struct flow *flow, uint8_t version)

@@ -130,6 +130,8 @@ int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
  * writes next, if that comes within FLOW_INTRODUCE_NS.
  */
 void flow_introduce(struct flow *flow, uint8_t version);
+/** Before flow_connect too: what its peer is like. See stack_set_facts. */
+int flow_set_facts(struct flow *flow, uint8_t family, const struct stack_facts *facts);
 #define FLOW_INTRODUCE_NS UINT64_C(100000)
 
 /** How flow_write treats the bytes; see stack/conn.h. */

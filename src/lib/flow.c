@@ -11,6 +11,7 @@
 #include <string.h>
 
 /* Where to listen when no port is given: Linux's range of those that are chosen. */
+enum { DSCP_MOST = 63 };
 enum { LISTEN_FIRST = 32768, LISTEN_PORTS = 28232 };
 
 /* What was done to a flow has left timers and events: peer_net_fd is to tell in time. */
@@ -82,6 +83,40 @@ static int dress(struct peer_flow *handle, const struct peer_connect_config *con
                       : 0;
 }
 
+static int check_facts(const struct peer_connect_config *config, struct peer_error *error)
+{
+    if (config->udp &&
+        (config->mss || config->receive_window || config->no_timestamps || config->no_sack))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "mss, receive_window, no_timestamps and no_sack are for TCP alone");
+    if (config->dscp <= DSCP_MOST)
+        return 0;
+    return error_set(error, PEER_ERROR_USAGE, EINVAL, "dscp %d; %d is the most", config->dscp,
+                     DSCP_MOST);
+}
+
+/* What the peer's TCP is like, where it is not as usual. */
+static int set_facts(struct peer_flow *handle, const struct peer_connect_config *config,
+                     struct peer_error *error)
+{
+    const struct stack_facts facts = {.window = config->receive_window,
+                                      .mss = config->mss,
+                                      .ttl = config->ttl,
+                                      .dscp = config->dscp,
+                                      .no_timestamps = config->no_timestamps,
+                                      .no_sack = config->no_sack};
+
+    if (!facts.window && !facts.mss && !facts.ttl && !facts.dscp && !facts.no_timestamps &&
+        !facts.no_sack)
+        return 0;
+    int status = flow_set_facts(&handle->flow, config->to.family, &facts);
+    if (status == -EINVAL)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "mss %d; it is 64 to what the MTU takes",
+                         config->mss);
+    return status < 0 ? error_set(error, PEER_ERROR_MACHINE, -status, "%s", error_text(-status))
+                      : 0;
+}
+
 /* What the stack's answers come from, in words. */
 static int refuse_connect(const struct peer_connect_config *config, const struct stack_tuple *tuple,
                           int code, struct peer_error *error)
@@ -116,6 +151,9 @@ static int check_connect(struct peer_net *net, const struct peer_connect_config 
     if (config->proxy_protocol > PROXY_HEADER_BINARY)
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "there is no version %d of PROXY headers",
                          config->proxy_protocol);
+    int status = check_facts(config, error);
+    if (status < 0)
+        return status;
     if (config->udp && config->proxy_protocol)
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "a PROXY header is for TCP alone");
     if (tuple->local.family == config->to.family)
@@ -139,7 +177,9 @@ static int connect_new(struct peer_net *net, const struct peer_connect_config *c
 
     flow_init(&handle->flow, engine_flows(net->engine), &ops);
     flow_introduce(&handle->flow, config->proxy_protocol);
-    status = dress(handle, config, error);
+    status = set_facts(handle, config, error);
+    if (status == 0)
+        status = dress(handle, config, error);
     if (status == 0) {
         status = flow_connect(fresh(handle), config->udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple,
                               config->timeout_ns);

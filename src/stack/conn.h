@@ -44,6 +44,14 @@ struct stack_icmp {
 
 struct recovery;
 
+/** What a peer's TCP is like for one connection; zero: as usual. */
+struct stack_facts {
+    uint32_t window; /* bytes, the most that it announces */
+    uint16_t mss;
+    uint8_t ttl, dscp; /* of UDP too */
+    bool no_timestamps, no_sack;
+};
+
 /**
  * A connection or UDP flow. Embedded in its owner, zeroed before the first use; the fields are the
  * stack's, `end`, `events`, `arrived_*` and `icmp_*` may be read. About 120 bytes, plus lwIP's own.
@@ -64,6 +72,7 @@ struct stack_conn {
     uint32_t rtt_seq;        /* being timed, with rtt_start_ns */
     uint64_t rtt_start_ns;
     uint64_t arrived_ns; /* when the first frame came of what READABLE or EOF tells next or told */
+    struct stack_facts *facts; /* NULL for nearly all */
     struct manners *manners; /* NULL for nearly all: see "Bad manners" */
     uint32_t srtt_us;
     uint32_t resent_ms, resent_end;    /* CONN_RESENT: when it began, and where it ends */

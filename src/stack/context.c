@@ -122,6 +122,8 @@ static void tcp_after_open(struct stack *stack, struct stack_conn *conn)
     /* A segment must have room for options: lwIP takes them off without looking. */
     pcb->mss = MAX(pcb->mss, (u16_t)STACK_MSS_MIN);
     pcb->snd_wnd_max = MAX(pcb->snd_wnd_max, 2u * STACK_MSS_MIN);
+    if (conn->facts && conn->facts->mss)
+        pcb->mss = MIN(pcb->mss, conn->facts->mss);
     uint16_t options = pcb->flags & TF_TIMESTAMP ? 12 : 0;
     conn->segment_bytes = (uint16_t)(pcb->mss - options);
     pcb->ssthresh = TCP_SND_BUF;

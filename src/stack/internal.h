@@ -33,6 +33,7 @@ enum {
     STACK_DELAYED_ACK_TICKS = 4,                    /* 40 ms, as Linux */
     STACK_QUICK_ACKS = 16, /* at the start of a connection, as Linux */
     STACK_SYN_LINEAR = 4,       /* SYNs again, each after 1 s, before that doubles, as Linux */
+    STACK_FACTS_MSS_MIN = 64,
     STACK_MSS_MIN = 48, /* whatever the SYN says, as Linux (tcp_min_snd_mss) */
     STACK_SYN_RCVD_TICKS = 6290, /* just before a 6th SYN-ACK again, at 63 s (tcp_synack_retries) */
     STACK_HALF_OPEN_CROWD = 512,
@@ -245,6 +246,9 @@ struct stack_listener *listener_by_id(const struct stack *stack, uint16_t id);
 /** By how much the timestamps of a connection differ from the time (RFC 7323, 5.4). */
 uint32_t clock_offset(const struct stack *stack, const struct stack_tuple *tuple);
 int port_choose(struct stack *stack, uint8_t protocol, struct stack_tuple *tuple);
+
+/** TTL and traffic class of its control block. */
+void conn_apply_facts(const struct stack_conn *conn);
 
 /* output.c */
 err_t output_init(struct netif *netif);

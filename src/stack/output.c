@@ -166,10 +166,29 @@ static uint8_t *order_options(uint8_t *to, const struct syn_options *found)
     return to;
 }
 
+static void put_window(uint8_t *tcp, uint32_t window)
+{
+    tcp[14] = (uint8_t)(window >> 8);
+    tcp[15] = (uint8_t)window;
+}
+
+/* What this peer does not offer. A window that needs no scale has none, so that it is exact. */
+static void leave_out(const struct stack_facts *facts, struct syn_options *found)
+{
+    if (facts->no_timestamps)
+        found->stamps = NULL;
+    if (facts->no_sack)
+        found->sack = NULL;
+    if (facts->window && facts->window <= UINT16_MAX)
+        found->scale = NULL;
+}
+
 /* A copy of the SYN in `p`, whose IP header is at `at`, in Linux's shape: lwIP's own stays as it
    is, since it may have to be sent again. Returns it, made of `copy` and `bytes`. */
-static struct pbuf *shape_syn(struct pbuf *p, uint32_t at, struct pbuf *copy, uint8_t *bytes)
+static struct pbuf *shape_syn(const struct stack *stack, struct pbuf *p, uint32_t at,
+                              struct pbuf *copy, uint8_t *bytes)
 {
+    const struct stack_facts *facts = stack->current ? stack->current->facts : NULL;
     uint8_t *ip = bytes + at;
 
     if (p->next || p->len > SYN_BYTES)
@@ -179,6 +198,8 @@ static struct pbuf *shape_syn(struct pbuf *p, uint32_t at, struct pbuf *copy, ui
     uint8_t *tcp = ip + (v6 ? IP6_HLEN : (ip[0] & 15) * 4);
     const uint8_t *source = (const uint8_t *)p->payload + (tcp - bytes);
     struct syn_options found = find_options(source);
+    if (facts)
+        leave_out(facts, &found);
     uint8_t *end = order_options(tcp + TCP_HLEN, &found);
     uint32_t len = (uint32_t)(end - ip) - (v6 ? IP6_HLEN : 0);
 
@@ -187,10 +208,13 @@ static struct pbuf *shape_syn(struct pbuf *p, uint32_t at, struct pbuf *copy, ui
     ip[v6 ? 5 : 3] = (uint8_t)len;
     if (found.mss && tcp[14] == 255 && tcp[15] == 255) {
         uint32_t mss = (uint32_t)found.mss[2] << 8 | found.mss[3];
+        if (facts && facts->mss) {
+            mss = facts->mss;
+            put16(tcp + TCP_HLEN + 2, mss);
+        }
         bool answer = tcp[13] & TCP_ACK; /* Linux counts its timestamps then */
         uint16_t window = output_syn_window(answer && found.stamps ? mss - 12 : mss);
-        tcp[14] = (uint8_t)(window >> 8);
-        tcp[15] = (uint8_t)window;
+        put_window(tcp, facts && facts->window ? MIN(facts->window, window) : window);
     }
     *copy = (struct pbuf){.payload = bytes,
                           .len = (u16_t)(end - bytes),
@@ -541,7 +565,7 @@ static __attribute__((noinline)) err_t send_syn(struct stack *stack, struct pbuf
     uint8_t bytes[SYN_BYTES];
     struct pbuf copy;
 
-    return send_packet(stack, shape_syn(p, 0, &copy, bytes));
+    return send_packet(stack, shape_syn(stack, p, 0, &copy, bytes));
 }
 
 static err_t output_packet(struct netif *netif, struct pbuf *p)
@@ -616,7 +640,7 @@ static err_t output_ethernet(struct netif *netif, struct pbuf *p)
         if (holds_ack(stack, frame + 14, p->tot_len - 14u))
             return ERR_OK;
         if (is_syn(frame + 14)) {
-            p = shape_syn(p, 14, &copy, bytes);
+            p = shape_syn(stack, p, 14, &copy, bytes);
             frame = p->payload;
         }
         peer = finish_ip(stack, frame, frame + 14, p->tot_len - 14u, &offload);

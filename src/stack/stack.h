@@ -136,6 +136,9 @@ void stack_close(struct stack *stack, struct stack_conn *conn);
 /** RST (when `send_reset`) and gone, no event follows. */
 void stack_abort(struct stack *stack, struct stack_conn *conn, bool send_reset);
 /** The owner is about to free the memory: aborts what is open, frees what was received. */
+/** Before a connect. -EINVAL: `mss` is beyond what the MTU takes, or too small; -ENOMEM. */
+int stack_set_facts(const struct stack *stack, struct stack_conn *conn, uint8_t family,
+                    const struct stack_facts *facts);
 void stack_conn_done(struct stack *stack, struct stack_conn *conn);
 
 bool stack_conn_tuple(const struct stack_conn *conn, struct stack_tuple *ret_tuple);

@@ -137,6 +137,30 @@ static uint16_t first_ip_id(const struct stack *stack, const struct stack_tuple 
     return tuple->local.family == 6 ? output_flow_id(stack, tuple) : (uint16_t)peer_lwip_random();
 }
 
+int stack_set_facts(const struct stack *stack, struct stack_conn *conn, uint8_t family,
+                    const struct stack_facts *facts)
+{
+    const uint32_t headers = family == 6 ? IP6_HLEN + TCP_HLEN : IP_HLEN + TCP_HLEN;
+
+    if (facts->mss && (facts->mss < STACK_FACTS_MSS_MIN || facts->mss + headers > stack->mtu))
+        return -EINVAL;
+    conn->facts = malloc(sizeof(*facts));
+    if (!conn->facts)
+        return -ENOMEM;
+    *conn->facts = *facts;
+    return 0;
+}
+
+void conn_apply_facts(const struct stack_conn *conn)
+{
+    struct ip_pcb *ip = conn->pcb;
+
+    if (!conn->facts)
+        return;
+    ip->ttl = conn->facts->ttl ? conn->facts->ttl : ip->ttl;
+    ip->tos = (u8_t)(conn->facts->dscp << 2);
+}
+
 int stack_tcp_connect(struct stack *stack, struct stack_conn *conn, struct stack_tuple *tuple)
 {
     ip_addr_t local, remote;
@@ -157,6 +181,7 @@ int stack_tcp_connect(struct stack *stack, struct stack_conn *conn, struct stack
     conn->ecn = stack->ecn ? ECN_ASKS : 0;
     conn_set_size_rule(stack, conn);
     pcb->callback_arg = conn;
+    conn_apply_facts(conn);
     tcp_nagle_disable(pcb);
     ip_addr_copy(pcb->local_ip, local);
     pcb->local_port = tuple->local_port;
@@ -509,6 +534,8 @@ void stack_conn_done(struct stack *stack, struct stack_conn *conn)
         stack->opened = NULL;
     if (conn->manners)
         manners_done(stack, conn);
+    free(conn->facts);
+    conn->facts = NULL;
     conn->events = 0;
     conn->rx_bytes = 0;
 }

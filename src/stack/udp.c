@@ -57,6 +57,7 @@ static int udp_open(struct stack *stack, struct stack_conn *conn, const struct s
     pcb->flags |= UDP_FLAGS_CONNECTED;
     udp_recv(pcb, udp_received, conn);
     conn->pcb = pcb;
+    conn_apply_facts(conn);
     conn->ip_id = (uint16_t)peer_lwip_random();
     conn->protocol = IPPROTO_UDP;
     conn->flags |= CONN_OPEN;

@@ -30,6 +30,12 @@ static uint16_t to_units(uint64_t bytes)
     return (uint16_t)((MIN(bytes, (uint64_t)TCP_WND) + UNIT - 1) / UNIT);
 }
 
+/* As much of it as this peer ever announces. */
+static uint32_t window_most(const struct stack_conn *conn, uint32_t window)
+{
+    return conn->facts && conn->facts->window ? MIN(window, conn->facts->window) : window;
+}
+
 /* In the event of the handshake's end, before lwIP announces anything but a SYN's window. */
 void window_start(const struct stack *stack, struct stack_conn *conn)
 {
@@ -37,7 +43,7 @@ void window_start(const struct stack *stack, struct stack_conn *conn)
     uint32_t headers = IP_IS_V6_VAL(pcb->remote_ip) ? IP6_HLEN + TCP_HLEN : IP_HLEN + TCP_HLEN;
     uint32_t stamps = conn->flags & CONN_PASSIVE && pcb->flags & TF_TIMESTAMP ? 12 : 0;
     uint32_t segment = stack->mtu > headers + stamps ? stack->mtu - headers - stamps : 0;
-    uint32_t window = output_syn_window(segment);
+    uint32_t window = window_most(conn, output_syn_window(segment));
 
     if (pcb->flags & TF_WND_SCALE) {
         uint32_t margin = MARGIN_SEGMENTS * segment;
@@ -57,7 +63,8 @@ static uint16_t clamp_of(const struct stack_conn *conn)
 {
     uint64_t best = (uint64_t)conn->window_best * UNIT;
 
-    return to_units(BEST_TIMES * best + MARGIN_SEGMENTS * conn->segment_bytes);
+    uint64_t pays = BEST_TIMES * best + MARGIN_SEGMENTS * conn->segment_bytes;
+    return to_units(window_most(conn, (uint32_t)MIN(pays, (uint64_t)TCP_WND)));
 }
 
 static uint32_t raise_limit(struct stack_conn *conn, size_t len)
@@ -103,7 +110,7 @@ void window_opens(struct stack *stack, struct stack_conn *conn, size_t len)
         return;
     struct tcp_pcb *pcb = conn_tcp(conn);
     int32_t edge = (int32_t)(pcb->rcv_ann_right_edge - pcb->rcv_nxt);
-    uint32_t had = (uint32_t)MAX(edge, 0), most = TCP_WND_MAX(pcb);
+    uint32_t had = (uint32_t)MAX(edge, 0), most = window_most(conn, TCP_WND_MAX(pcb));
 
     if (pcb->flags & TF_WND_SCALE) {
         len += grow(stack, conn, len);

@@ -136,6 +136,11 @@ static void what_is_refused_is_told_in_words(void **state)
         {{.to = host, .to_port = 80, .manners = "sulk"}, -EINVAL, "sulk"},
         {{.to = host, .to_port = 80, .proxy_protocol = 3}, -EINVAL, "PROXY"},
         {{.to = host, .to_port = 80, .proxy_protocol = 1, .udp = true}, -EINVAL, "TCP"},
+        {{.to = host, .to_port = 80, .mss = 1000, .udp = true}, -EINVAL, "TCP"},
+        {{.to = host, .to_port = 80, .no_sack = true, .udp = true}, -EINVAL, "TCP"},
+        {{.to = host, .to_port = 80, .mss = 10}, -EINVAL, "mss 10"},
+        {{.to = host, .to_port = 80, .mss = 1461}, -EINVAL, "mss 1461"},
+        {{.to = host, .to_port = 80, .dscp = 64}, -EINVAL, "dscp 64"},
     };
 
     (void)state;
@@ -226,6 +231,55 @@ static void a_flow_closed_during_its_handshake_ended_here(void **state)
     peer_flow_close(flow);
     assert_int_equal(netlib_await(net, PEER_EVENT_CLOSED).end, PEER_END_LOCAL);
     peer_flow_free(flow);
+}
+
+/* ---- captures ---- */
+
+static size_t count_frames(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    uint32_t head[2];
+    size_t count = 0;
+
+    assert_non_null(file);
+    while (fread(head, sizeof(head), 1, file) == 1) {
+        count += head[0] == 6; /* an enhanced packet block */
+        assert_int_equal(fseek(file, (long)head[1] - (long)sizeof(head), SEEK_CUR), 0);
+    }
+    fclose(file);
+    return count;
+}
+
+static void captures_are_taken_one_after_the_other(void **state)
+{
+    char folder[] = "/tmp/peer-capture-XXXXXX", path[sizeof(folder) + 16];
+    struct peer_net_stats stats;
+    struct peer_error error = {0};
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(peer_net_end_capture(net), 0); /* of none */
+    for (int i = 1; i <= 2; i++) {
+        snprintf(path, sizeof(path), "%s/%d", folder, i);
+        if (peer_net_start_capture(net, path, &error) < 0)
+            fail_msg("%s", error.text);
+        for (int j = 0; j < i; j++) {
+            struct peer_flow *flow = netlib_connect(net, NETLIB_PORT);
+            netlib_await(net, PEER_EVENT_CONNECTED);
+            peer_flow_free(flow);
+        }
+        assert_int_equal(peer_net_end_capture(net), 0);
+        peer_net_get_stats(net, &stats);
+        assert_int_equal(stats.pcap_frames, 4 * i); /* SYN, SYN-ACK, ACK, RST */
+        assert_int_equal(count_frames(path), 4 * i);
+        peer_flow_free(netlib_connect(net, NETLIB_PORT)); /* in neither */
+        assert_int_equal(peer_net_dispatch(net), 0);      /* nor what answers it */
+        assert_int_equal(count_frames(path), 4 * i);
+        unlink(path);
+    }
+    assert_int_equal(peer_net_start_capture(net, "/no/such/folder/file", &error), -ENOENT);
+    assert_non_null(strstr(error.text, "/no/such/folder"));
+    assert_int_equal(rmdir(folder), 0);
 }
 
 /* ---- mistakes ---- */
@@ -338,6 +392,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(addresses_and_times_outlive_the_flow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_flow_closed_during_its_handshake_ended_here, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(captures_are_taken_one_after_the_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(questions_about_nothing_have_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_needs_to_be_told_of_checks_and_stations, set_up,
                                         tear_down),
