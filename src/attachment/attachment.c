@@ -297,6 +297,11 @@ int attachment_is_local(struct attachment *attachment, const struct peer_addr *a
     return targets_is_local(&attachment->targets, attachment->rtnl, addr, now_ns);
 }
 
+void attachment_ask_again(struct attachment *attachment)
+{
+    attachment->targets = (struct targets){0};
+}
+
 uint64_t attachment_drops(struct attachment *attachment)
 {
     struct rtnl_link link = {0};

@@ -92,6 +92,8 @@ int attachment_has_listener(struct attachment *attachment, uint8_t protocol,
 /** Are packets to `addr` this machine's own? See targets.h. */
 int attachment_is_local(struct attachment *attachment, const struct peer_addr *addr,
                         uint64_t now_ns);
+/** Forgets what was said of addresses. */
+void attachment_ask_again(struct attachment *attachment);
 /** Frames that the device's queue had no room for, ever, as far as known. */
 uint64_t attachment_drops(struct attachment *attachment);
 

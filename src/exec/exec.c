@@ -112,6 +112,11 @@ static void look_at_targets(struct exec *exec)
     exec->look_ns = engine_now_ns(exec->engine) + LOOK_NS;
 }
 
+void exec_ask_again(struct exec *exec)
+{
+    look_at_targets(exec);
+}
+
 static void note_target(struct exec *exec, const struct peer_addr *addr)
 {
     for (unsigned i = 0; i < exec->target_count; i++) {

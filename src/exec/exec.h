@@ -53,6 +53,9 @@ struct exec_unfinished {
     uint64_t flows, packets;
 };
 void exec_get_unfinished(struct exec *exec, struct exec_unfinished *ret_unfinished);
+/** Some address may be this machine's no longer: targets are asked about at once, and flows of lost
+ *  ones forgotten. */
+void exec_ask_again(struct exec *exec);
 /** The slice of the peers that side `side` of `side_count` has. */
 struct rewrite_side exec_slice(uint64_t peers, unsigned side, unsigned side_count);
 

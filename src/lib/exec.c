@@ -321,6 +321,7 @@ static int make_exec(struct peer_net *net, const struct peer_exec_config *config
     exec->own_origin = !config->origin;
     exec->origin = config->origin ? config->origin : peer_origin_new();
     status = begin(exec, config, error);
+    net->exec = exec->moves;
     if (status < 0)
         peer_exec_free(exec);
     else
@@ -356,6 +357,7 @@ struct peer_exec *peer_exec_free(struct peer_exec *exec)
     if (!exec)
         return NULL;
     bool heard = owner_frees(exec->net);
+    exec->net->exec = NULL;
     exec_free(exec->moves);
     for (unsigned i = 0; i < exec->copy_count; i++) {
         if (heard)

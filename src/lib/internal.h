@@ -51,6 +51,7 @@ struct peer_net {
     struct list processes;
     uint64_t listen_turn;
     uint64_t peer_turn;  /* whose turn it is when `from` is not given */
+    struct exec *exec;   /* of programs that are peers; NULL: there are none */
 };
 
 /* What happened to a flow when; READABLE is when its bytes came. */

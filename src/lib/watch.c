@@ -9,8 +9,10 @@
  */
 #include "lib/internal.h"
 
+#include "exec/exec.h"
 #include "kernel/netlink/watch.h"
 
+#include <linux/rtnetlink.h>
 #include <string.h>
 
 /*
@@ -114,6 +116,14 @@ static void see_all(struct peer_net *net)
     }
 }
 
+/* An address may have gone from this machine: with it goes the route that made it local. */
+static void ask_again(struct peer_net *net)
+{
+    attachment_ask_again(&net->attachment);
+    if (net->exec)
+        exec_ask_again(net->exec);
+}
+
 static void on_news(void *user, const struct watch_news *news)
 {
     struct peer_net *net = user;
@@ -121,6 +131,8 @@ static void on_news(void *user, const struct watch_news *news)
 
     switch (news->kind) {
     case WATCH_LINK:
+        if (!(news->link.flags & IFF_UP)) /* of IPv4 routes that go with it nothing is told */
+            ask_again(net);
         see_link(net, &news->link);
         break;
     case WATCH_LINK_GONE: /* that of the device itself tells who reads from it */
@@ -132,8 +144,11 @@ static void on_news(void *user, const struct watch_news *news)
             !net->route_gone.addr.family &&
             standing_has_route(&attachment->standing, &news->route.dst))
             net->route_gone = news->route.dst;
+        if (news->route.type == RTN_LOCAL)
+            ask_again(net);
         break;
     case WATCH_LOST:
+        ask_again(net);
         see_all(net);
         break;
     }

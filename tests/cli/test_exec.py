@@ -293,6 +293,42 @@ while True:
     assert not own, own[:3]
 
 
+@harness.changes_machine
+def test_nothing_leaves_when_the_address_is_taken_away():
+    """A host that forwards would send on what goes to an address that is its own no more."""
+    harness.need_root()
+    harness.sysctl("net.ipv4.ip_forward", 1)
+    harness.run("ip", "addr", "add", "10.99.0.1/32", "dev", "lo")
+    harness.run("ip", "neigh", "add", "10.9.0.254", "lladdr", "02:00:00:00:00:02", "dev", "eth0")
+    sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    sniffer.bind(("wire", 0))
+    sniffer.setblocking(False)
+    sock, port = harness.listening("10.99.0.1", socket.SOCK_DGRAM)
+    client = """
+import socket, sys, time
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.connect((sys.argv[1], int(sys.argv[2])))
+told = 0
+while told < 2:
+    try:
+        u.send(b"x")
+    except OSError:
+        told += 1
+    time.sleep(0.1)
+"""
+    started = Peer("exec", *FROM, *python(client, "10.99.0.1", port))
+    sock.recv(10)
+    harness.run("ip", "addr", "del", "10.99.0.1/32", "dev", "lo")
+    started.wait().expect(0, err="10.99.0.1 is no address of this machine")
+    frames = []
+    try:
+        while True:
+            frames.append(sniffer.recv(2048))
+    except BlockingIOError:
+        pass
+    assert not [frame for frame in frames if b"\xc6\x12\x00" in frame[14:42]], frames[:3]
+
+
 # ---- links, manners, captures ----
 
 def test_links_delay():
