@@ -9,6 +9,9 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <malloc.h>
+#ifdef PEER_STATIC
+#include <nss.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +155,21 @@ static void keep_freed_memory(void)
 #endif
 }
 
+/*
+ * Files and DNS are inside; other services of nsswitch.conf are shared libraries for the C library of
+ * the machine, which need not be ours. Where systemd-resolved is asked, it is by DNS then.
+ */
+static void keep_to_own_services(void)
+{
+#ifdef PEER_STATIC
+    static const char *const databases[] = {"passwd", "group", "initgroups", "services", "protocols"};
+
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(databases); i++)
+        (void)__nss_configure_lookup(databases[i], "files");
+    (void)__nss_configure_lookup("hosts", "files dns");
+#endif
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
@@ -164,6 +182,7 @@ int main(int argc, char **argv)
     if (!keeps)
         close_inherited(argv);
     set_characters();
+    keep_to_own_services();
     keep_freed_memory();
     if (argc < 2) {
         print_usage(stderr);
