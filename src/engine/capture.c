@@ -55,21 +55,40 @@ uint64_t capture_next_ns(const struct capture *capture, uint64_t now_ns)
     return waits ? now_ns + LOOK_MS * NS_PER_MS : UINT64_MAX;
 }
 
-void capture_end(struct capture *capture)
+/* Until all is written, or it is given up. */
+static void wait_for_reader(struct pcapng *pcapng)
 {
     uint64_t begun_ns = clock_ns(CLOCK_MONOTONIC), moved_ns = begun_ns, now_ns = begun_ns;
     size_t left = SIZE_MAX;
 
-    if (!capture->pcapng)
-        return;
     while (now_ns - moved_ns < IN_VAIN_NS && now_ns - begun_ns < MOST_NS) {
         size_t before = left;
-        left = pcapng_drain(capture->pcapng, LOOK_MS);
+        left = pcapng_drain(pcapng, LOOK_MS);
         if (left == 0)
             return;
         now_ns = clock_ns(CLOCK_MONOTONIC);
         if (left < before)
             moved_ns = now_ns;
     }
-    pcapng_finish(capture->pcapng);
+    pcapng_finish(pcapng);
+}
+
+void capture_end(struct capture *capture)
+{
+    if (!capture->pcapng)
+        return;
+    wait_for_reader(capture->pcapng);
+    capture->error = pcapng_error(capture->pcapng);
+    pcapng_get_counts(capture->pcapng, &capture->frames, &capture->dropped);
+    capture->pcapng = pcapng_free(capture->pcapng);
+}
+
+void capture_get_counts(const struct capture *capture, int *ret_error, uint64_t *ret_frames,
+                        uint64_t *ret_dropped)
+{
+    *ret_error = capture->pcapng ? pcapng_error(capture->pcapng) : capture->error;
+    *ret_frames = capture->frames;
+    *ret_dropped = capture->dropped;
+    if (capture->pcapng)
+        pcapng_get_counts(capture->pcapng, ret_frames, ret_dropped);
 }

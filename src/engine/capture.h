@@ -6,7 +6,10 @@
 
 /** The capture of an engine: all zero is none. */
 struct capture {
-    struct pcapng *pcapng;
+    struct pcapng *pcapng; /* NULL: none now */
+    /* What the last one came to. */
+    int error;
+    uint64_t frames, dropped;
     int64_t wall_ns; /* what the wall clock is ahead of the engine's time */
     uint64_t wall_next_ns;
 };
@@ -20,8 +23,11 @@ void capture_frame(struct capture *capture, uint64_t at_ns, enum pcapng_directio
 uint64_t capture_next_ns(const struct capture *capture, uint64_t now_ns);
 /**
  * Waits for whoever reads it: a second when he takes nothing, five seconds in all. Frames that he
- * has not taken then are dropped, and all that come later.
+ * has not taken then are dropped. It is closed then.
  */
 void capture_end(struct capture *capture);
+/** Of the one that runs, or of the last. */
+void capture_get_counts(const struct capture *capture, int *ret_error, uint64_t *ret_frames,
+                        uint64_t *ret_dropped);
 
 #endif

@@ -326,7 +326,6 @@ struct engine *engine_free(struct engine *engine)
     flows_done(&engine->flows);
     stack_free(engine->stack);
     capture_end(&engine->capture);
-    pcapng_free(engine->capture.pcapng);
     device_free(engine->device);
     timers_done(&engine->timers);
     frame_pool_done(&engine->frames);
@@ -507,12 +506,13 @@ uint64_t engine_now_fresh_ns(struct engine *engine)
 void engine_end_capture(struct engine *engine)
 {
     capture_end(&engine->capture);
+    if (engine->wires)
+        wires_set_comments(engine->wires, false);
 }
 
 void engine_set_capture(struct engine *engine, struct pcapng *pcapng)
 {
-    capture_end(&engine->capture);
-    pcapng_free(engine->capture.pcapng);
+    engine_end_capture(engine);
     engine->capture = (struct capture){.pcapng = pcapng};
     if (engine->wires)
         wires_set_comments(engine->wires, pcapng != NULL);
@@ -553,9 +553,6 @@ void engine_get_stats(const struct engine *engine, struct engine_stats *ret_stat
         ret_stats->links[LINK_UPLINK] = *wires_counters(engine->wires, LINK_UPLINK);
         ret_stats->links[LINK_DOWNLINK] = *wires_counters(engine->wires, LINK_DOWNLINK);
     }
-    if (engine->capture.pcapng) {
-        ret_stats->pcap_error = pcapng_error(engine->capture.pcapng);
-        pcapng_get_counts(engine->capture.pcapng, &ret_stats->pcap_frames,
-                          &ret_stats->pcap_dropped);
-    }
+    capture_get_counts(&engine->capture, &ret_stats->pcap_error, &ret_stats->pcap_frames,
+                       &ret_stats->pcap_dropped);
 }
