@@ -30,6 +30,15 @@ def cached(build, name):
         return re.search(rf"^{name}:\w+=(.*)$", file.read(), re.M)[1]
 
 
+def python_files(build):
+    """The Python package, where it is installed at all."""
+    if cached(build, "PEER_INSTALL_PYTHON") != "ON":
+        return []
+    files = files_of(f"{build}/python")
+    assert {"peer/_cdef.py", "peer/py.typed", "peer/pytest_plugin.py"} <= files, files
+    return [f"{cached(build, 'PEER_PYTHON_DIR')}/{name}" for name in files if "__pycache__" not in name]
+
+
 def main():
     cmake, build, source = sys.argv[1:]
     libdir = cached(build, "CMAKE_INSTALL_LIBDIR")
@@ -38,7 +47,7 @@ def main():
         found = files_of(f"{place}/usr")
         headers = [f"include/peer/{name}" for name in os.listdir(f"{source}/include/peer") if name.endswith(".h")]
         pages = [f"share/man/man1/{name}" for name in os.listdir(f"{source}/src/cli/man") if name.endswith(".1")]
-        missing = {name.replace("LIBDIR", libdir) for name in (*ONCE, *headers, *pages)} - found
+        missing = {name.replace("LIBDIR", libdir) for name in (*ONCE, *headers, *pages, *python_files(build))} - found
         assert not missing, f"not installed: {sorted(missing)}"
 
         # As packagers do: the prefix is where it will be, DESTDIR where it is now.
