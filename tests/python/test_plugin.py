@@ -106,6 +106,18 @@ def test_a_machine_that_cannot_is_a_reason_to_skip(run):
     run(text, "--peer-required").assert_outcomes(failed=1)
 
 
+def test_without_user_namespaces_the_reason_has_the_mend(pytester, node):
+    """No capabilities, in a namespace that allows no further one."""
+    pytester.makepyfile(f"def test_skipped(peer_net):\n    peer_net(device_node={node!r})\n")
+    setting = "echo 0 >/proc/sys/user/max_user_namespaces || exit 9; exec setpriv --bounding-set=-all --inh-caps=-all "
+    result = pytester.run("unshare", "-U", "-r", "sh", "-c", setting + "--no-new-privs \"$@\"", "sh", sys.executable,
+                          "-B", "-m", "pytest", "-rs", "-p", "no:cacheprovider")
+    if result.ret in (1, 9) and "test session" not in result.stdout.str():
+        pytest.skip("user namespaces are switched off, or their setting is not to be changed here")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED * peer: *user namespaces are switched off; try *"])
+
+
 def test_what_a_test_asked_wrongly_is_no_reason_to_skip(run):
     result = run("""
         def test_words(peer_net):

@@ -423,7 +423,8 @@ class Net:
         return {name: value for name, value in answer.items() if name.startswith("icmp_")}
 
     def soak(self, target: Target, **config: Any) -> dict[str, Any]:
-        """Many peers run a workload: the report as a dict, named as in peer/soak.h.
+        """Many peers run a workload: the report as a dict, named as in peer/soak.h. A server in this
+        process answers from another thread, since this one is here all the time.
 
         The target is a URL ("http://192.0.2.80/"), or a dict of struct peer_soak_config's fields, which
         may also be given by name: flows=100, total=10000, rate=..., manners=... Times are seconds:
