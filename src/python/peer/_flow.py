@@ -47,7 +47,7 @@ class Flow:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        if self._flow is not None:
+        if self._flow is not None and self._net._is_mine():
             self.close()
 
     def __del__(self) -> None:

@@ -28,8 +28,8 @@ _ISOLATED = {4: "192.0.2.80", 6: "2001:db8::50"}
 # How often somebody is asked whether what the net cannot know of has happened.
 _LOOK_S = 0.005
 
-# There is one net in a process: the place where it was made, and by which process.
-_made: Optional[tuple[int, str]] = None
+# There is one net in a process. In a forked child this is what it inherited.
+_made: Optional["Net"] = None
 
 
 def _caller() -> str:
@@ -75,7 +75,7 @@ class Net:
 
     There is one net in a process at a time, and one thread uses it: the one that made it. Others may
     use the sockets of listen_socket() and socket(), as a server in a thread does. Whatever waits
-    dispatches the net: peers live only meanwhile. In a forked child the net is closed.
+    dispatches the net: peers live only meanwhile. A forked child has no use of it, and may make its own.
     """
 
     def __init__(self, from_: Optional[str] = None, *, isolate: bool = False, address: Optional[str] = None,
@@ -106,13 +106,16 @@ class Net:
 
     def _make(self, config: Struct) -> None:
         global _made
-        if _made and _made[0] == os.getpid():
-            raise Error(errno.EBUSY, f"there is a net in this process already, made at {_made[1]}; "
+        if _made is not None and _made._pid == os.getpid():
+            raise Error(errno.EBUSY, f"there is a net in this process already, made at {_made._place}; "
                         "there can be one at a time, with as many peers as you like", Kind.USAGE)
+        if _made is not None:
+            _made.close()
         place, error = ffi.new("struct peer_net **"), error_new()
         check(lib.peer_net_new_sized(config.it, config.size, place, error), "net", error)
         self._net = place[0]
-        _made = (os.getpid(), _caller())
+        self._place = _caller()
+        _made = self
 
     def __enter__(self) -> "Net":
         return self
@@ -130,22 +133,24 @@ class Net:
 
     @property
     def _pointer(self) -> Any:
+        if self._pid != os.getpid():
+            raise Error(errno.ECHILD, f"the net is of process {self._pid}, which forked this one")
         if self._net is None:
             raise Error(errno.EBADF, "the net is closed")
-        if self._pid != os.getpid():
-            raise Error(errno.EPERM, f"the net is of process {self._pid}, which forked this one")
         if self._thread != threading.get_ident():
             raise Error(errno.EPERM, "a net is used by the thread that made it: let others have its sockets "
                         "(listen_socket, socket), or make the net there")
         return self._net
 
     def close(self) -> None:
-        """Ends every flow with a reset, ends programs, and removes the device. Once more is fine."""
+        """Ends every flow with a reset, ends programs, and removes the device. Once more is fine. In a
+        forked child it only lets go of what was inherited."""
         global _made
         if self._net is None:
             return
-        if self._pid != os.getpid():  # a child leaves its parent's alone
-            self._net = None
+        if self._pid != os.getpid():
+            net, self._net, _made = self._net, None, None
+            lib.peer_net_free(net)
             return
         net = self._pointer
         with contextlib.suppress(Error):
@@ -383,7 +388,8 @@ class Net:
         from_    the peer: its address, or its number from 0 on; None: the peers take turns
         manners  how it misbehaves, as peer-manners(7) has it: "stall", "vanish@10s"
         wait     for the handshake; Ended tells when there is none
-        more     other fields of struct peer_connect_config: from_port, proxy_protocol
+        more     other fields of struct peer_connect_config: from_port, proxy_protocol, and what the
+                 peer's TCP is like: mss, receive_window, ttl, dscp, no_timestamps, no_sack
         """
         source = self.peer(from_) if isinstance(from_, int) else from_
         config = Struct("peer_connect_config", {"to": self._target(to), "to_port": port, "from": source, "udp": udp,
