@@ -82,6 +82,7 @@ class Net:
                  link: Link = None, seed: int = 0, pcap: Union[str, "os.PathLike[str]", None] = None,
                  tap: bool = False, timeout: float = 10.0, **more: Any) -> None:
         self._net: Any = None
+        self._place = ""  # where it was made
         self.timeout = timeout
         if isolate and address is None:
             is_v6 = ":" in (from_ or "") or more.get("family") == 6
