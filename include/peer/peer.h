@@ -146,8 +146,8 @@ PEER_EXPORT int peer_net_leave(struct peer_net *net);
  * Ends every flow with a reset, so that nothing stays half-open at the local side, and removes the
  * device, even when a child has inherited its descriptor. Flows, listeners and processes not yet
  * freed become invalid. Programs are ended, all at once (SIGTERM, then SIGKILL after their grace, 2 s):
- * one that ignores SIGTERM is what this may wait for, and nothing else for longer than some
- * milliseconds.
+ * one that ignores SIGTERM may be waited for so long. Else this takes what the kernel takes to remove
+ * a device: some tens of milliseconds.
  */
 PEER_EXPORT struct peer_net *peer_net_free(struct peer_net *net);
 /**
