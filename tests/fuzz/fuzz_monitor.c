@@ -15,11 +15,13 @@
 static int play_restore(struct standing *standing, struct peer_error *error);
 static int play_link_set(struct rtnl *rtnl, int ifindex, const struct rtnl_link_change *change,
                          struct peer_error *error);
+static int play_link_remove(struct rtnl *rtnl, int ifindex);
 static int play_guard(const struct attachment *attachment, const int *fds, struct guard *ret_guard,
                       struct peer_error *error);
 static void play_clear(const struct netns_isolated *isolated);
 #define standing_restore    play_restore
 #define rtnl_link_set       play_link_set
+#define rtnl_link_remove    play_link_remove
 #define guard_start_here    play_guard
 #define netns_isolate_clear play_clear
 #include "attachment/monitor.c"
@@ -41,6 +43,14 @@ static int play_link_set(struct rtnl *rtnl, int ifindex, const struct rtnl_link_
     (void)rtnl;
     (void)error;
     if (ifindex != IFINDEX || !change->mac)
+        abort();
+    return 0;
+}
+
+static int play_link_remove(struct rtnl *rtnl, int ifindex)
+{
+    (void)rtnl;
+    if (ifindex != IFINDEX)
         abort();
     return 0;
 }
@@ -73,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct messages messages = {.data = data,
                                 .len = len,
                                 .whole = sizeof(struct order),
-                                .words = MONITOR_CLEAR + 2, /* one that is no order */
+                                .words = MONITOR_REMOVE + 2, /* one that is no order */
                                 .fd = null_fd};
     const int end = messages_send(&messages);
     serve(&monitor, end);
