@@ -100,7 +100,7 @@ static void forget_flow(void *user, struct rewrite_flow *flow)
 
 /* An address that is taken from this machine while flows go there would be another one's: a host that
    forwards would send their packets out. */
-static void look_at_targets(struct exec *exec)
+void exec_ask_again(struct exec *exec)
 {
     for (unsigned i = exec->target_count; i-- > 0;) {
         struct lost_target lost = {exec, exec->targets[i]};
@@ -110,11 +110,6 @@ static void look_at_targets(struct exec *exec)
         rewrite_each(exec->rewrite, forget_flow, &lost);
     }
     exec->look_ns = engine_now_ns(exec->engine) + LOOK_NS;
-}
-
-void exec_ask_again(struct exec *exec)
-{
-    look_at_targets(exec);
 }
 
 static void note_target(struct exec *exec, const struct peer_addr *addr)
@@ -134,7 +129,7 @@ static void take_packet(struct exec *exec, unsigned side, struct frame *frame)
     struct rewrite_flow *flow = NULL;
 
     if (engine_now_ns(exec->engine) >= exec->look_ns)
-        look_at_targets(exec);
+        exec_ask_again(exec);
     int status = rewrite_out(exec->rewrite, side, &raw, engine_now_ns(exec->engine), &flow);
     if (status == -EPERM)
         prohibit(exec, side, &packet);
