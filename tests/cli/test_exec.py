@@ -234,11 +234,19 @@ def kill_one(which):
     elif which == "front":
         started.signal(signal.SIGKILL)
     else:
-        for found in harness.descendants():
-            with open(f"/proc/{found}/comm") as file:
-                if file.read().strip() == {"engine": "peer-engine", "holder": "peer-isolate"}[which]:
-                    os.kill(found, signal.SIGKILL)
+        wanted = {"engine": "peer-engine", "holder": "peer-isolate"}[which]
+        for found in [found for found in harness.descendants() if command_of(found) == wanted]:
+            os.kill(found, signal.SIGKILL)
     return started.wait()
+
+
+def command_of(pid):
+    """None when it has ended in the meantime."""
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def test_kill_the_program():
