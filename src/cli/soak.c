@@ -31,6 +31,13 @@ static int add_header(void *options, const struct option_def *option, const char
     return 0;
 }
 
+static int add_objective(void *options, const struct option_def *option, const char *text,
+                         char why[128])
+{
+    (void)option;
+    return objectives_add(&((struct soak_options *)options)->objectives, text, why);
+}
+
 /* Unlike other texts it may be empty. */
 static int set_body(void *options, const struct option_def *option, const char *text, char why[128])
 {
@@ -98,6 +105,8 @@ static const struct option_def soak_table[] = {
     {0, "latency", NULL, "more percentiles in the summary", option_set_flag, FIELD(latency)},
     {0, "hdr", "FILE", "request latencies in HdrHistogram's text format", option_set_string,
      FIELD(hdr), .values = "FILES"},
+    {0, "slo", "OBJECTIVE", "what must be kept: p99<20ms, errors<0.1%, rate>=5k; may be repeated",
+     add_objective, .offset = 0},
     {0, "tolerate", NULL, "exit status 0 even when errors were counted", option_set_flag,
      FIELD(tolerate)},
     {0},
@@ -424,6 +433,17 @@ static int write_hdr(struct soak_run *run)
     return status < 0 ? STATUS_MACHINE : STATUS_DONE;
 }
 
+/* An objective about errors says how many of them are too many. */
+static int judge_soak(const struct soak_run *run, const struct peer_soak_report *report)
+{
+    const struct soak_options *options = run->options;
+    bool kept = objectives_judge(&options->objectives, run->result);
+
+    if (peer_soak_errors(&report->counts) && !options->tolerate && !options->objectives.errors)
+        return STATUS_REMOTE;
+    return kept ? STATUS_DONE : STATUS_REMOTE;
+}
+
 static int soak_in(struct soak_run *run)
 {
     struct soak_options *options = run->options;
@@ -432,7 +452,8 @@ static int soak_in(struct soak_run *run)
 
     options->soak.to = options->target.addr;
     options->soak.to_port = options->target.port;
-    options->soak.keep_intervals = options->common.json && !options->json_stream;
+    options->soak.keep_intervals = (options->common.json && !options->json_stream) ||
+                                  options->objectives.each;
     int status = give_up_privileges(&command_soak, &options->common, run->net);
     if (status == 0)
         status = start_program(run->net, &options->common, &options->target);
@@ -453,8 +474,8 @@ static int soak_in(struct soak_run *run)
     }
     peer_result_get_report(run->result, &report);
     status = write_hdr(run);
-    if (peer_soak_errors(&report.counts) && !options->tolerate && status == STATUS_DONE)
-        status = STATUS_REMOTE;
+    if (status == STATUS_DONE)
+        status = judge_soak(run, &report);
     return report_soak(run, &report, status);
 }
 
@@ -518,6 +539,7 @@ static int run_soak(void *options, int argc, char **argv)
     free(soak->path);
     free(soak->authority);
     free(soak->body_read);
+    objectives_done(&soak->objectives);
     return status;
 }
 

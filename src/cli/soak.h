@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "printer.h"
+#include "slo.h"
 
 #include <peer/soak.h>
 
@@ -13,6 +14,7 @@ struct soak_options {
     struct common_options common;
     struct peer_soak_config soak;
     struct target target;
+    struct objectives objectives;
     const char *workload, *close, *body, *hdr;
     const char *headers[HEADERS_MAX + 1];
     int header_count;

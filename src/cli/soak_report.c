@@ -304,6 +304,9 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     if (run->options->soak.warmup_ns)
         json_object_set_new(document, "warmup",
                             json_pack("{s:I}", "completed", integer(report->warmed)));
+    if (run->options->objectives.count)
+        json_object_set_new(document, "slo",
+                            objectives_json(&run->options->objectives, run->result));
     json_add_errors(document, run, report);
     return document;
 }
@@ -607,6 +610,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
         printf(" (%.2f s of it looking for answers instead of sleeping)", report->cpu_spin_s);
     printf("; %s resident\n", format_bytes(report->rss_bytes, rss));
     print_manners(run);
+    objectives_print(&run->options->objectives, run->result);
 }
 
 int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status)

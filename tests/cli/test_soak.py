@@ -607,5 +607,29 @@ def test_wrong_words():
         peer("soak", *args, limit=20).refused(2, text)
 
 
+def test_objectives():
+    """Kept, or status 1 and the first that is not; what is allowed of errors is no failure."""
+    def answer(connection, number):
+        connection.sendall(b"HTTP/1.1 %d OK\r\nContent-Length: 0\r\n\r\n" % (500 if number == 7 else 200))
+
+    target = f"http://{OWN4}:{Service(answer).port}/"
+    args = [target, "-n", "20", "--expect", "200"]
+    kept = soak(*args, "--slo", "errors<=1", "--slo", "errors <= 10%", "--slo", "completed>=19")
+    assert [entry["kept"] for entry in kept["slo"]] == [True] * 3, kept["slo"]
+    assert kept["slo"][1] == {"objective": "errors <= 10%", "kept": True, "value": 0.05, "bound": 0.1, "unit": "share"}
+
+    target = f"http://{OWN4}:{Service(answer).port}/"
+    result = peer("soak", target, "-n", "20", "--slo", "completed>=1", "--slo", "rate>1m", "--slo", "p99<1us")
+    result.expect(1, err="peer: not kept: rate>1m: ")
+    assert "p99" not in result.err, result.err
+    assert re.search(rb"(?m)^kept +completed>=1 +20$", result.out), result.out
+    assert re.search(rb"(?m)^NOT KEPT p99<1us +[0-9.]+ [mu]?s$", result.out), result.out
+
+
+def test_objectives_that_are_none():
+    for text, words in (("p99", "no comparison"), ("p99<20", "is no time"), ("ratte>1", 'did you mean "rate"?')):
+        peer("soak", "--slo", text).expect(2, err=words)
+
+
 if __name__ == "__main__":
     harness.main()

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PEER_SLO_H
+#define PEER_SLO_H
+
+/**
+ * Objectives: what a service must keep under a soak, in words, and whether it did. See peer/peer.h
+ * for the conventions.
+ *
+ *     METRIC COMPARISON BOUND[@each], blanks being optional:   p99<20ms   errors<0.1%   rate>=5000
+ *
+ * METRIC is a latency, `p50` to `p99.99` (p999 is p99.9), `min`, `mean` or `max`, of requests or of
+ * what stands before it: `handshake.p99`, `first_byte.p99`; `errors`, or a kind of them as in
+ * `errors.timeout`; `rate`, requests completed a second; `connections`, established a second;
+ * `completed`, requests. COMPARISON is one of < <= > >=. BOUND of a latency is a time (20ms, 1.5s, 800us), of
+ * errors a number or a share of all that was asked for (0.1%), else a number (5000, 20k).
+ * `@each`: in each interval of the series as well, of which the worst is told. A last interval that
+ * is shorter than the others counts with the rest for latencies and errors, not for rates.
+ */
+
+#include <peer/soak.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct peer_slo;
+
+/** -EINVAL with text for what is none, -ENOMEM. */
+PEER_EXPORT int peer_slo_new(const char *text, struct peer_slo **ret_slo, struct peer_error *error);
+/** Takes NULL, returns NULL. */
+PEER_EXPORT struct peer_slo *peer_slo_free(struct peer_slo *slo);
+/** As it was given. Lives as long as `slo`. */
+PEER_EXPORT const char *peer_slo_text(const struct peer_slo *slo);
+/** Whether it asks for each interval: the soak must keep them (`keep_intervals`). */
+PEER_EXPORT bool peer_slo_is_each(const struct peer_slo *slo);
+/** Whether it is about errors. */
+PEER_EXPORT bool peer_slo_is_errors(const struct peer_slo *slo);
+
+enum peer_slo_unit {
+    PEER_SLO_NUMBER,
+    PEER_SLO_MICROSECONDS,
+    PEER_SLO_SHARE, /* 0 to 1 */
+    PEER_SLO_PER_SECOND,
+};
+
+struct peer_slo_verdict {
+    bool kept;     /* false too when nothing was measured that it is about */
+    bool measured; /* `value` is known */
+    enum peer_slo_unit unit;
+    double value, bound;
+    bool in_interval;           /* `value` is that of an interval, the worst: */
+    uint64_t interval_start_ns; /* its start, */
+    uint64_t intervals_failed;  /* and how many did not keep it */
+};
+PEER_EXPORT void peer_slo_judge_sized(const struct peer_slo *slo, const struct peer_result *result,
+                                      struct peer_slo_verdict *ret_verdict, size_t size);
+static inline void peer_slo_judge(const struct peer_slo *slo, const struct peer_result *result,
+                                  struct peer_slo_verdict *ret_verdict)
+{
+    peer_slo_judge_sized(slo, result, ret_verdict, sizeof(*ret_verdict));
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "lib/internal.h"
+
+#include "soak/slo.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct peer_slo {
+    struct slo value;
+};
+
+int peer_slo_new(const char *text, struct peer_slo **ret_slo, struct peer_error *error)
+{
+    if (!text)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "there is no objective");
+    struct peer_slo *slo = calloc(1, sizeof(*slo));
+    if (!slo)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    int status = slo_parse(text, &slo->value, error);
+    if (status < 0)
+        free(slo);
+    else
+        *ret_slo = slo;
+    return status;
+}
+
+struct peer_slo *peer_slo_free(struct peer_slo *slo)
+{
+    free(slo);
+    return NULL;
+}
+
+const char *peer_slo_text(const struct peer_slo *slo)
+{
+    return slo->value.text;
+}
+
+bool peer_slo_is_each(const struct peer_slo *slo)
+{
+    return slo->value.each;
+}
+
+bool peer_slo_is_errors(const struct peer_slo *slo)
+{
+    return slo_is_errors(&slo->value);
+}
+
+void peer_slo_judge_sized(const struct peer_slo *slo, const struct peer_result *result,
+                          struct peer_slo_verdict *ret_verdict, size_t size)
+{
+    struct peer_slo_verdict verdict;
+
+    slo_judge(&slo->value, &result->value, &verdict);
+    border_give(ret_verdict, size, &verdict, sizeof(verdict));
+}
