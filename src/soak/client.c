@@ -67,8 +67,11 @@ void client_close(struct client *client)
     /* An upload that ended with its answer: nobody takes the rest, so no FIN can follow it. */
     bool cut = client->state == CLIENT_LEAVING && flow_unacked(&client->flow) > 0;
 
-    if (!client->run->config.close_with_reset && !flow_is_udp(&client->flow) && !cut)
+    if (!client->run->config.close_with_reset && !flow_is_udp(&client->flow) && !cut) {
+        if (client->run->ops->closing && client->flow.state == FLOW_OPEN)
+            client->run->ops->closing(client);
         flow_close(&client->flow);
+    }
     client_let_go(client); /* what is still open is reset */
 }
 
@@ -230,6 +233,9 @@ void client_ready(struct client *client, uint32_t slots)
         client_set_state(client, CLIENT_READY);
         run_next(client);
     } else if (client->state == CLIENT_BUSY && client->under_way < client->slots) {
+        run_next(client);
+    } else if (client->state == CLIENT_READY &&
+               (client->last || client->under_way >= client->slots)) {
         run_next(client);
     }
 }
@@ -484,6 +490,7 @@ static void client_event(struct flow *flow, unsigned events)
     struct client *client = client_of_flow(flow);
     struct run *run = client->run;
 
+    client->in_event = true;
     share_note(client, events);
     if (events & FLOW_CONNECTED) {
         client_connected(client);
@@ -505,6 +512,8 @@ static void client_event(struct flow *flow, unsigned events)
         on_eof(client);
     if (events & FLOW_END && !client_is_over(client))
         on_end(client);
+    client->in_event = false;
+    client_tell_asked(client);
 }
 
 static void client_release(struct flow *flow)

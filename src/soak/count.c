@@ -37,6 +37,8 @@ uint64_t run_take(struct run *run)
 
 uint64_t run_take_lost(struct run *run, uint64_t opened_ns)
 {
+    if (!list_empty(&run->again))
+        return request_drop_again(run);
     if (run->schedule.rate > 0 && run_behind(run) == 0)
         return opened_ns;
     uint64_t wanted_ns = schedule_take(&run->schedule, opened_ns);

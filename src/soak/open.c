@@ -41,14 +41,14 @@ void run_back_off(const struct client *client)
 /* How many connections there is work for. */
 static uint64_t wanted(const struct run *run)
 {
-    uint64_t left = schedule_left(&run->schedule);
+    uint64_t left = run->stopping ? 0 : schedule_left(&run->schedule);
     uint64_t busy = run->in_state[CLIENT_BUSY] + run->in_state[CLIENT_HELD];
     uint64_t taken = run->schedule.by_opening ? run->open : busy;
 
     if (run_exhausted(run))
         return 0;
     if (left < run->config.flows) /* those that are busy will not take what is left */
-        return MIN(run->config.flows, left + taken);
+        return MIN(run->config.flows, left + run->again_count + taken);
     return run->config.flows;
 }
 
@@ -65,8 +65,11 @@ static int note_opened(struct client *client)
     client_set_state(client, parks ? CLIENT_ENDING : CLIENT_CONNECTING);
     if (!run->schedule.by_opening)
         return 0;
-    uint64_t wanted_ns = run_take(run);
-    return parks || request_new(client, wanted_ns) ? 0 : -ENOMEM;
+    if (parks) {
+        (void)run_take(run);
+        return 0;
+    }
+    return request_next(client) ? 0 : -ENOMEM;
 }
 
 static int open_one(struct run *run, struct client **ret_client)

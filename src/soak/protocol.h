@@ -48,6 +48,9 @@ struct protocol_ops {
     void (*opened)(struct client *client);
     /** Begins a request (STREAMS: what lasts as long as the connection). */
     void (*ask)(struct client *client, struct request *request);
+    /** All was asked that may be, and all was taken that came: writes what was kept back until then.
+     *  Called once before the stack goes on, if anything happened. */
+    void (*asked)(struct client *client);
     /** TCP: reads in what came, up to the end of an answer, and does nothing else but fail:
      *  `ret_used` of `len` bytes, which are consumed then. */
     enum taken (*take)(struct client *client, struct request *request, const char *data, size_t len,
@@ -62,6 +65,10 @@ struct protocol_ops {
     void (*eof)(struct client *client, struct request *request);
     /** It sent RST then; true when that is dealt with. */
     bool (*reset)(struct client *client, struct request *request);
+    /** any_order: the request is given up, and the client goes on without it. */
+    void (*lost)(struct client *client, struct request *request);
+    /** We close the connection, in order: its last words. */
+    void (*closing)(struct client *client);
     /** The client is given up: frees what the protocol has put there. */
     void (*let_go)(struct client *client);
     /** What to call it that this request is late; NULL: as ever. */
@@ -85,8 +92,9 @@ struct protocol {
     uint16_t port; /* of a target without one; 0: it must be given */
     unsigned takes;
     const struct protocol_ops *tcp, *udp; /* NULL: not over that */
-    /** Zeroed memory of the protocol's own: one for the run, one behind each client. */
-    size_t run_bytes, client_bytes;
+    /** Zeroed memory of the protocol's own: one for the run, one behind each client, one behind each
+     *  request that is under way. */
+    size_t run_bytes, client_bytes, request_bytes;
     /** Once, before the first client. Strings of `config` need not live on; what it takes from there
      *  it may set to NULL. -EINVAL with text, -ENOMEM. May be NULL, like `done`, which is called too
      *  when it failed. */
@@ -121,7 +129,8 @@ bool client_is_last(const struct client *client);
 
 /* ---- what it does ---- */
 
-/** From now on up to `slots` requests at once. */
+/** From now on up to `slots` requests at once: more or fewer than until now. With 0 it is waited for
+ *  more, as for a greeting. Looks whether it is to go on after client_end_after, too. */
 void client_ready(struct client *client, uint32_t slots);
 /** There are to be no more requests. `remote_closes`: the answer says that the application closes;
  *  it is waited for a moment, so that TIME-WAIT is its own. */
@@ -141,6 +150,8 @@ ssize_t client_write(struct client *client, const void *data, size_t len, int fl
 uint64_t client_behind(const struct client *client);
 void client_also(struct client *client, uint64_t count);
 
+/** The protocol's own bytes. */
+void *request_own(const struct request *request);
 /** Bytes of it that were written (STREAMS: that are acknowledged). */
 uint64_t request_sent(const struct request *request);
 void request_set_sent(struct request *request, uint64_t bytes);
@@ -166,5 +177,8 @@ void request_lose(struct request *request, enum peer_soak_error kind, const char
     __attribute__((format(printf, 3, 4)));
 /** It is asked once more on another connection, and this one is over. Counts that. */
 void request_repeat(struct request *request);
+/** It was not looked at, and is asked again by whoever has a slot next; the client goes on. False: it
+ *  was so often already that nobody will ever look at it, and nothing is changed. */
+bool request_put_back(struct request *request);
 
 #endif

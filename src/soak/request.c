@@ -12,6 +12,7 @@
 #include "base/macro.h"
 
 #include <errno.h>
+#include <string.h>
 
 static struct request *latest(const struct client *client)
 {
@@ -22,14 +23,40 @@ static struct request *latest(const struct client *client)
 
 struct request *request_new(struct client *client, uint64_t intended_ns)
 {
-    struct request *request = arena_get(sizeof(*request));
+    size_t own_bytes = client->run->soak->protocol->request_bytes;
+    struct request *request = arena_get(sizeof(*request) + own_bytes);
 
     if (!request)
         return NULL;
     *request = (struct request){.client = client, .intended_ns = intended_ns};
+    if (own_bytes)
+        memset(request + 1, 0, own_bytes);
     list_init(&request->node);
     list_add_tail(&client->requests, &request->sibling);
     return request;
+}
+
+struct request *request_next(struct client *client)
+{
+    struct run *run = client->run;
+
+    if (list_empty(&run->again))
+        return request_new(client, run_take(run));
+    struct request *request = list_entry(list_pop(&run->again), struct request, node);
+    run->again_count--;
+    request->client = client;
+    list_add_tail(&client->requests, &request->sibling);
+    return request;
+}
+
+uint64_t request_drop_again(struct run *run)
+{
+    struct request *request = list_entry(list_pop(&run->again), struct request, node);
+    uint64_t intended_ns = request->intended_ns;
+
+    run->again_count--;
+    arena_put(request);
+    return intended_ns;
 }
 
 struct request *request_free(struct request *request)
@@ -58,6 +85,17 @@ void request_begin(struct request *request)
     run_watch(run);
 }
 
+static void count_begun(const struct request *request)
+{
+    struct run *run = request->client->run;
+    struct peer_soak_counts *counts = &run->measure.found.counts;
+
+    if (!run_counts(run, request->intended_ns))
+        return;
+    counts->requests += !request->repeats;
+    counts->asked_again += request->repeats > 0;
+}
+
 void request_start(struct request *request)
 {
     struct client *client = request->client;
@@ -65,7 +103,7 @@ void request_start(struct request *request)
     const struct peer_soak_config *config = &run->config;
 
     request_begin(request);
-    run->measure.found.counts.requests += run_counts(run, request->intended_ns);
+    count_begun(request);
     client->last |=
         config->requests_per_connection && client->asked >= config->requests_per_connection;
     bool more = client->under_way < client->slots && run->schedule.rate > 0 && !client->last;
@@ -84,8 +122,7 @@ void request_start(struct request *request)
 
 void client_ask(struct client *client)
 {
-    struct run *run = client->run;
-    struct request *request = request_new(client, run_take(run));
+    struct request *request = request_next(client);
 
     if (request)
         request_start(request);
@@ -93,7 +130,18 @@ void client_ask(struct client *client)
         client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
 }
 
+void client_tell_asked(struct client *client)
+{
+    if (!client_is_over(client) && client->run->ops->asked && !client->in_event)
+        client->run->ops->asked(client);
+}
+
 /* ---- what it sends ---- */
+
+void *request_own(const struct request *request)
+{
+    return (void *)(uintptr_t)(request + 1);
+}
 
 uint64_t request_sent(const struct request *request)
 {
@@ -261,4 +309,39 @@ void request_repeat(struct request *lost)
         run->measure.found.counts.closed_idle += counts;
     }
     run_after_end(run);
+}
+
+enum { REPEATS_MOST = 3 };
+
+/* Who closes after those that are under way leaves nobody to ask it. */
+static void find_another(struct run *run, const struct client *old)
+{
+    bool comes = run->in_state[CLIENT_CONNECTING] || run->in_state[CLIENT_GREETING];
+
+    if (!list_empty(&run->again) && !comes && (old->last || client_is_over(old)))
+        (void)run_open_one(run);
+    run_serve(run);
+}
+
+bool request_put_back(struct request *request)
+{
+    struct client *client = request->client;
+    struct run *run = client->run;
+
+    if (request->repeats == REPEATS_MOST)
+        return false;
+    client->under_way--;
+    list_remove(&request->node);
+    list_remove(&request->sibling);
+    memset(request + 1, 0, run->soak->protocol->request_bytes);
+    request->client = NULL;
+    request->number = 0;
+    request->sent_bytes = 0;
+    request->first_byte = false;
+    request->repeats++;
+    list_add_tail(&run->again, &request->node);
+    run->again_count++;
+    run_next(client);
+    find_another(run, client);
+    return true;
 }

@@ -34,7 +34,8 @@ static struct client *first_of(struct run *run, enum client_state state)
 
 bool run_exhausted(const struct run *run)
 {
-    return run->stopping || schedule_exhausted(&run->schedule);
+    return (run->stopping || schedule_exhausted(&run->schedule)) &&
+           (list_empty(&run->again) || run->hurry);
 }
 
 /* ---- who is next ---- */
@@ -48,8 +49,11 @@ void run_serve(struct run *run)
     if (run->serving)
         return;
     run->serving = true;
-    while (!run_exhausted(run) && (client = first_of(run, CLIENT_READY)) && run_behind(run) > 0)
+    while (!run_exhausted(run) && (client = first_of(run, CLIENT_READY)) &&
+           (run_behind(run) > 0 || !list_empty(&run->again))) {
         client_ask(client);
+        client_tell_asked(client);
+    }
     run->serving = false;
     uint64_t next_ns = schedule_next_ns(&run->schedule, run_now(run));
     if (first_of(run, CLIENT_READY) && !run_exhausted(run) && next_ns != TIMER_NEVER)
@@ -66,6 +70,10 @@ static void ask(struct client *client)
 {
     struct run *run = client->run;
 
+    if (client->under_way >= client->slots) { /* fewer than there were */
+        client_set_state(client, client->under_way ? CLIENT_BUSY : CLIENT_GREETING);
+        return;
+    }
     if (run->schedule.rate > 0) {
         client_set_state(client, CLIENT_READY);
         run_serve(run);
@@ -74,6 +82,7 @@ static void ask(struct client *client)
     do
         client_ask(client);
     while (may_ask(client));
+    client_tell_asked(client);
 }
 
 static void think(struct client *client)
@@ -192,6 +201,8 @@ static void expire_requests(struct run *run, uint64_t now_ns)
     while ((request = first_asked(run)) && is_late(run, request->started_ns, now_ns)) {
         struct client *client = request->client;
         const char *text = client_late_text(client, request);
+        if (run->ops->lost)
+            run->ops->lost(client, request);
         if (run->config.udp || run->ops->any_order)
             request_lose(request, PEER_SOAK_TIMEOUT, "%s", text);
         else
@@ -260,7 +271,7 @@ static void think_fire(struct timer *timer, uint64_t now_ns)
             run_arm(run, &run->think, at_ns);
             return;
         }
-        if (run_exhausted(run))
+        if (run_exhausted(run) || client->last)
             client_end(client);
         else
             ask(client);
@@ -357,6 +368,7 @@ struct run *run_new(struct soak *soak, const struct peer_soak_config *config,
     for (size_t i = 0; i < ARRAY_SIZE(run->clients); i++)
         list_init(&run->clients[i]);
     list_init(&run->asked);
+    list_init(&run->again);
     list_init(&run->closing);
     for (size_t i = 0; i < ARRAY_SIZE(run_timers); i++)
         timer_init(timer_at(run, i), run_timers[i].fire);

@@ -45,17 +45,19 @@ struct client {
     bool ended : 1;         /* the application began to end it (manners only) */
     bool again : 1;         /* opened to repeat a request, which it has from its SYN on */
     bool spoke : 1;         /* bytes came before, or without, any request */
+    bool in_event : 1;      /* of its flow: `asked` is called behind it */
 };
 
 struct request {
-    struct client *client;
-    struct list node;     /* of the run's, oldest first */
-    struct list sibling;  /* of the client's */
-    uint64_t intended_ns; /* when the schedule wanted it */
+    struct client *client; /* NULL: none has it */
+    struct list node;      /* of the run's, oldest first */
+    struct list sibling;   /* of the client's */
+    uint64_t intended_ns;  /* when the schedule wanted it */
     uint64_t started_ns;
     uint64_t sent_bytes; /* see request_sent */
     uint32_t number;     /* of the client's, from 1 */
     bool first_byte;     /* of the answer was seen */
+    uint8_t repeats;     /* how often it was put back */
 };
 
 struct run {
@@ -69,7 +71,9 @@ struct run {
 
     struct list clients[CLIENT_STATES]; /* oldest first */
     uint64_t in_state[CLIENT_STATES + 1];
-    struct list asked;   /* requests under way, oldest first */
+    struct list asked; /* requests under way, oldest first */
+    struct list again; /* requests that were put back, and */
+    uint64_t again_count;
     struct list closing; /* clients that were let go, until their end has crossed */
     uint64_t open, open_most;
     uint64_t backoff_until_ns;
@@ -201,7 +205,13 @@ void clients_cut_senders(const struct soak *soak);
 
 /** For `client`, wanted at `intended_ns`; not begun. NULL without memory. */
 struct request *request_new(struct client *client, uint64_t intended_ns);
+/** Likewise the next one: what was put back, or what the schedule wants. */
+struct request *request_next(struct client *client);
 struct request *request_free(struct request *request);
+/** What was put back first is not asked again: when it was wanted. There is one. */
+uint64_t request_drop_again(struct run *run);
+/** Says to the protocol that all was asked, unless that comes by itself. */
+void client_tell_asked(struct client *client);
 /** It counts as begun, without asking. */
 void request_begin(struct request *request);
 void request_start(struct request *request);

@@ -20,11 +20,19 @@ static void close_measure(struct run *run)
     measure_close(&run->measure, run_now(run), run->open);
 }
 
+/* Nobody is left to ask them again: none was looked at. */
+static void drop_again(struct run *run)
+{
+    while (!list_empty(&run->again))
+        run->measure.found.counts.closed_idle += run_counts(run, request_drop_again(run));
+}
+
 void run_look(struct run *run)
 {
-    run->stopping |= schedule_exhausted(&run->schedule) && run->open == 0;
-    if (!run->stopping || run->over || run->open > 0)
+    run->stopping |= run_exhausted(run) && run->open == 0;
+    if (!run->stopping || run->over || run->open > 0 || !run_exhausted(run))
         return;
+    drop_again(run);
     if (run_is_healthy(run) && (!shares_end(run->soak) || run->over))
         return;
     run->over = true;
@@ -54,7 +62,8 @@ static int cut(struct run *run, enum client_state state, int most)
 static bool awaits(const struct run *run, enum client_state state)
 {
     bool may = run_asks(run) && !run->hurry;
-    bool does = state == CLIENT_BUSY || (run->schedule.by_opening && state <= CLIENT_GREETING);
+    bool opened_for = run->schedule.by_opening || !list_empty(&run->again);
+    bool does = state == CLIENT_BUSY || (opened_for && state <= CLIENT_GREETING);
 
     return may && does;
 }
@@ -135,7 +144,7 @@ struct run *run_free(struct run *run)
 {
     if (!run)
         return NULL;
-    run->stopping = true;
+    run->stopping = run->hurry = true;
     run->config.close_with_reset = true;
     for (int state = 0; state < CLIENT_STATES; state++)
         cut(run, (enum client_state)state, INT_MAX);
