@@ -375,24 +375,30 @@ static int make_device(struct attach *attach, struct peer_error *error)
 }
 
 /* As the peers and the plan are now. */
-static struct standing standing_of(const struct attach *attach)
+static void fill_standing(const struct attach *attach, struct standing *standing)
 {
     const struct addr_prefix *local = &attach->plan->local;
     const int card = attach->out.card.ifindex;
 
-    return (struct standing){
-        .rtnl = attach->rtnl,
-        .ifindex = attach->out.tun.ifindex,
-        .neighbour_ifindex = card ? card : attach->out.tun.ifindex,
-        .by_wire = card != 0,
-        .kind = attach->plan->kind,
-        .mac = attach->out.tun.mac,
-        .peers = &attach->peers,
-        .first_mac = attach->plan->first_mac,
-        .local = *local,
-        .local_is_source = local->addr.family != 0,
-        .neighbours = attach->out.neighbours,
-    };
+    standing->rtnl = attach->rtnl;
+    standing->ifindex = attach->out.tun.ifindex;
+    standing->neighbour_ifindex = card ? card : attach->out.tun.ifindex;
+    standing->by_wire = card != 0;
+    standing->kind = attach->plan->kind;
+    standing->mac = attach->out.tun.mac;
+    standing->peers = &attach->peers;
+    standing->first_mac = attach->plan->first_mac;
+    standing->local = *local;
+    standing->local_is_source = local->addr.family != 0;
+    standing->neighbours = attach->out.neighbours;
+}
+
+static struct standing standing_of(const struct attach *attach)
+{
+    struct standing standing;
+
+    fill_standing(attach, &standing);
+    return standing;
 }
 
 static int add_local(struct attach *attach, struct peer_error *error)
@@ -593,7 +599,7 @@ static int attach_steps(struct attach *attach, struct peer_error *error)
         status = start_guard(attach, error);
     if (status == 0)
         status = watch_open(&attach->out.watch_fd, error);
-    attach->out.standing = standing_of(attach);
+    fill_standing(attach, &attach->out.standing);
     attach->out.standing.local = attach->out.local; /* the one chosen for local callers, too */
     return status;
 }
@@ -618,8 +624,12 @@ int attach_list_fds(struct attach_outcome *outcome, int *ret_places[ATTACH_FDS_M
 int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
                struct peer_error *error)
 {
-    struct attach attach = {
-        .plan = plan, .peers = plan->peers, .out = {.tun = {.fd = -1}, .guard = {.fd = -1}}};
+    struct attach attach;
+
+    memset(&attach, 0, sizeof(attach)); /* a helper sends `out`, with what is between its fields */
+    attach.plan = plan;
+    attach.peers = plan->peers;
+    attach.out.tun.fd = attach.out.guard.fd = -1;
     int status = attach_steps(&attach, error);
 
     if (status == 0) {

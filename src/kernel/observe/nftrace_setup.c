@@ -343,7 +343,7 @@ static int make(struct nftrace *nftrace, struct batch *batch, bool netdev)
 
 int nftrace_make_table(struct nftrace *nftrace)
 {
-    struct batch batch = {.table = nftrace->table, .bytes = malloc(BATCH_BYTES)};
+    struct batch batch = {.table = nftrace->table, .bytes = calloc(1, BATCH_BYTES)};
     if (!batch.bytes)
         return -ENOMEM;
     int status = make(nftrace, &batch, true);
