@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hello PROGRAM...: runs a program that serves HTTP at port 80; a machine that is not there
-   asks. */
+/*
+ * hello PROGRAM...: runs a program that serves HTTP at port 80; a machine that is not there asks.
+ *
+ *     $ cc -o hello hello.c $(pkg-config --cflags --libs peer)
+ *     $ ./hello peer application http:80
+ *     Hello 198.18.0.2:60550, this is the application.
+ */
 #include <netinet/in.h>
 #include <peer/peer.h>
 #include <stdio.h>

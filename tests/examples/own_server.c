@@ -2,6 +2,10 @@
 /*
  * A test of a server in the test's own process: ten remote machines say hello to it; one of them
  * vanishes in the middle of its request, and one resets. No root is needed.
+ *
+ *     $ cc -o own_server own_server.c $(pkg-config --cflags --libs peer cmocka)
+ *     $ ./own_server
+ *     [       OK ] ten_machines_and_two_bad_ones
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,6 +60,15 @@ static void server_hear(struct server *server, int *caller)
         close(*caller);
         *caller = -1;
     }
+}
+
+static void server_close(struct server *server)
+{
+    for (int i = 0; i < server->count; i++) {
+        if (server->callers[i] >= 0)
+            close(server->callers[i]);
+    }
+    close(server->listener);
 }
 
 static void server_turn(struct server *server)
@@ -143,8 +156,8 @@ static void ten_machines_and_two_bad_ones(void **state)
             assert_memory_equal(remotes[i].heard, "hello", 5);
         peer_flow_free(remotes[i].flow);
     }
+    server_close(&server);
     peer_net_free(net);
-    close(server.listener);
 }
 
 int main(void)
