@@ -60,6 +60,33 @@ static inline void peer_slo_judge(const struct peer_slo *slo, const struct peer_
     peer_slo_judge_sized(slo, result, ret_verdict, sizeof(*ret_verdict));
 }
 
+/** Of a soak with a rate: whether requests were answered as fast as they were asked for, all but one
+ *  of a hundred. A service that is behind shows it in latencies only when the soak lasts. */
+PEER_EXPORT bool peer_result_keeps_up(const struct peer_result *result);
+
+/**
+ * The highest rate that a service keeps its objectives at: which rates to try, one soak each.
+ *
+ *     while (peer_rate_search_next(search, &rate)) {
+ *         ... a soak with `config.rate = rate` ...
+ *         peer_rate_search_tell(search, all_were_kept);
+ *     }
+ *
+ * It climbs from `low` by doubling and then halves what is left, in ratios, to within 2 %. A rate is
+ * too high when it was so twice.
+ */
+struct peer_rate_search;
+/** Requests a second, 0 < low <= high: else, or without memory, NULL. */
+PEER_EXPORT struct peer_rate_search *peer_rate_search_new(double low, double high);
+/** Takes NULL, returns NULL. */
+PEER_EXPORT struct peer_rate_search *peer_rate_search_free(struct peer_rate_search *search);
+/** False when it is over. The same rate until peer_rate_search_tell was called. */
+PEER_EXPORT bool peer_rate_search_next(struct peer_rate_search *search, double *ret_rate);
+/** What became of that rate. */
+PEER_EXPORT void peer_rate_search_tell(struct peer_rate_search *search, bool kept);
+/** The highest that was kept so far, or 0. */
+PEER_EXPORT double peer_rate_search_found(const struct peer_rate_search *search);
+
 #ifdef __cplusplus
 }
 #endif

@@ -73,18 +73,30 @@ static const char *describe(const struct peer_slo_verdict *verdict, char buf[128
     return buf;
 }
 
-bool objectives_judge(const struct objectives *objectives, const struct peer_result *result)
+bool objectives_are_kept(const struct objectives *objectives, const struct peer_result *result,
+                         char why[128])
 {
     struct peer_slo_verdict verdict;
     char text[128];
-    bool kept = true;
 
-    for (size_t i = 0; i < objectives->count && kept; i++) {
+    for (size_t i = 0; i < objectives->count; i++) {
         peer_slo_judge(objectives->slos[i], result, &verdict);
-        kept = verdict.kept;
-        if (!kept)
-            say("not kept: %s: %s", peer_slo_text(objectives->slos[i]), describe(&verdict, text));
+        if (verdict.kept)
+            continue;
+        snprintf(why, 128, "%.60s: %.60s", peer_slo_text(objectives->slos[i]),
+                 describe(&verdict, text));
+        return false;
     }
+    return true;
+}
+
+bool objectives_judge(const struct objectives *objectives, const struct peer_result *result)
+{
+    char why[128];
+    bool kept = objectives_are_kept(objectives, result, why);
+
+    if (!kept)
+        say("not kept: %s", why);
     return kept;
 }
 

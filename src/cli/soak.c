@@ -107,6 +107,8 @@ static const struct option_def soak_table[] = {
      FIELD(hdr), .values = "FILES"},
     {0, "slo", "OBJECTIVE", "what must be kept: p99<20ms, errors<0.1%, rate>=5k; may be repeated",
      add_objective, .offset = 0},
+    {0, "rate-search", "LOW..HIGH", "the highest rate that keeps each --slo: 1k..200k",
+     option_set_search, .offset = 0},
     {0, "tolerate", NULL, "exit status 0 even when errors were counted", option_set_flag,
      FIELD(tolerate)},
     {0},
@@ -319,6 +321,8 @@ static int settle_options(struct soak_options *options)
         status = check_manners(NULL, &options->common, PEER_MANNER_SOAK);
     if (status == 0)
         status = check_proxy_protocol(&command_soak, &options->common);
+    if (status == 0)
+        status = settle_search(options);
     soak->proxy_protocol = options->common.proxy_protocol;
     soak->manners = options->common.manners;
     soak->timeout_ns = options->common.timeout_ns;
@@ -392,13 +396,13 @@ static int soak_loop(struct soak_run *run)
             return status;
         if (status == 1) {
             peer_soak_stop(run->soak, stopped ? 0 : CLI_NS_PER_S);
-            stopped = true;
+            stopped = run->broken_off = true;
         }
         while (peer_soak_pop_interval(run->soak, &interval))
             report_interval(run, &interval);
         if (!stopped && nobody_reads(run)) {
             peer_soak_stop(run->soak, 0);
-            stopped = true;
+            stopped = run->broken_off = true;
         }
         show_progress(run);
     }
@@ -406,8 +410,27 @@ static int soak_loop(struct soak_run *run)
         report_interval(run, &interval);
     if (shows_progress(run))
         fputs("\r\033[K", stderr);
-    leave_net(run->net, run->signal_fd); /* the figures are whole then */
     return 0;
+}
+
+int soak_once(struct soak_run *run)
+{
+    struct peer_error error = {0};
+
+    if (peer_soak_start(run->net, &run->options->soak, &run->soak, &error) < 0)
+        return report_error(&error);
+    int status = soak_loop(run);
+    if (status < 0)
+        return say_gone(run->net, status);
+    if (!run->options->search_low)
+        leave_net(run->net, run->signal_fd); /* the figures are whole then */
+    status = peer_soak_get_result(run->soak, &run->result);
+    if (status < 0) {
+        say("cannot report: %s", strerror(-status));
+        return STATUS_MACHINE;
+    }
+    run->soak = peer_soak_free(run->soak);
+    return STATUS_DONE;
 }
 
 /* Before the load, since afterwards would be too late to hear that it cannot be written. */
@@ -437,6 +460,9 @@ static int write_hdr(struct soak_run *run)
 static int judge_soak(const struct soak_run *run, const struct peer_soak_report *report)
 {
     const struct soak_options *options = run->options;
+
+    if (run->steps)
+        return run->found_rate > 0 ? STATUS_DONE : STATUS_REMOTE;
     bool kept = objectives_judge(&options->objectives, run->result);
 
     if (peer_soak_errors(&report->counts) && !options->tolerate && !options->objectives.errors)
@@ -447,7 +473,6 @@ static int judge_soak(const struct soak_run *run, const struct peer_soak_report 
 static int soak_in(struct soak_run *run)
 {
     struct soak_options *options = run->options;
-    struct peer_error error = {0};
     struct peer_soak_report report;
 
     options->soak.to = options->target.addr;
@@ -462,16 +487,9 @@ static int soak_in(struct soak_run *run)
     run->signal_fd = signals_open();
     if (run->signal_fd < 0)
         return STATUS_MACHINE;
-    if (peer_soak_start(run->net, &options->soak, &run->soak, &error) < 0)
-        return report_error(&error);
-    status = soak_loop(run);
-    if (status < 0)
-        return say_gone(run->net, status);
-    status = peer_soak_get_result(run->soak, &run->result);
-    if (status < 0) {
-        say("cannot report: %s", strerror(-status));
-        return STATUS_MACHINE;
-    }
+    status = options->search_low > 0 ? soak_search(run) : soak_once(run);
+    if (status != 0)
+        return status;
     peer_result_get_report(run->result, &report);
     status = write_hdr(run);
     if (status == STATUS_DONE)
@@ -491,6 +509,7 @@ static int soak_and_print(struct soak_run *run)
         status = soak_in(run);
     peer_result_free(run->result);
     peer_soak_free(run->soak);
+    free(run->steps);
     status = close_net(run->net, &options->common, status);
     status = printer_close(run->printer, run->signal_fd, status);
     if (run->signal_fd >= 0)

@@ -18,8 +18,16 @@ struct soak_options {
     const char *workload, *close, *body, *hdr;
     const char *headers[HEADERS_MAX + 1];
     int header_count;
+    double search_low, search_high; /* --rate-search; 0: none */
     bool idle, no_keep_alive, json_stream, latency, tolerate;
     char *path, *authority, *body_read; /* owned */
+};
+
+/** One rate that was tried. */
+struct search_step {
+    double rate, reached, p99_us;
+    bool kept;
+    char why_not[128]; /* "p99<20ms: 23 ms" */
 };
 
 struct soak_run {
@@ -31,7 +39,25 @@ struct soak_run {
     int signal_fd, hdr_fd;
     bool progress, reader_left;
     uint64_t start_ns, progress_ns;
+    struct search_step *steps; /* of a search, owned */
+    size_t step_count;
+    double found_rate;
+    bool broken_off; /* by a signal, or since nobody reads any more */
 };
+
+/* soak.c */
+/** Runs a soak as the options say: 0 and `run->result`, or an exit status after a message. */
+int soak_once(struct soak_run *run);
+
+/* soak_search.c */
+/** "1k..200k" */
+option_set option_set_search;
+/** What goes with a search: 0, or an exit status after a message. Sets what is left to it. */
+int settle_search(struct soak_options *options);
+/** Tries rates; `run->result` is of the highest that was kept, or of the lowest. As soak_once. */
+int soak_search(struct soak_run *run);
+void print_search(const struct soak_run *run);
+json_t *json_search(const struct soak_run *run);
 
 /* soak_url.c */
 /** Fills in the target and what it asks for: 0, or an exit status after a message. */

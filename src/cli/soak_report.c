@@ -307,6 +307,8 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     if (run->options->objectives.count)
         json_object_set_new(document, "slo",
                             objectives_json(&run->options->objectives, run->result));
+    if (run->steps)
+        json_object_set_new(document, "rate_search", json_search(run));
     json_add_errors(document, run, report);
     return document;
 }
@@ -611,6 +613,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     printf("; %s resident\n", format_bytes(report->rss_bytes, rss));
     print_manners(run);
     objectives_print(&run->options->objectives, run->result);
+    print_search(run);
 }
 
 int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status)

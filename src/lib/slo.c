@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "lib/internal.h"
 
+#include "soak/search.h"
 #include "soak/slo.h"
 
 #include <errno.h>
@@ -53,4 +54,45 @@ void peer_slo_judge_sized(const struct peer_slo *slo, const struct peer_result *
 
     slo_judge(&slo->value, &result->value, &verdict);
     border_give(ret_verdict, size, &verdict, sizeof(verdict));
+}
+
+/* ---- the highest rate ---- */
+
+bool peer_result_keeps_up(const struct peer_result *result)
+{
+    return result_keeps_up(&result->value);
+}
+
+struct peer_rate_search {
+    struct search value;
+};
+
+struct peer_rate_search *peer_rate_search_new(double low, double high)
+{
+    struct peer_rate_search *search = low > 0 && low <= high ? calloc(1, sizeof(*search)) : NULL;
+
+    if (search)
+        search_init(&search->value, low, high);
+    return search;
+}
+
+struct peer_rate_search *peer_rate_search_free(struct peer_rate_search *search)
+{
+    free(search);
+    return NULL;
+}
+
+bool peer_rate_search_next(struct peer_rate_search *search, double *ret_rate)
+{
+    return search_next(&search->value, ret_rate);
+}
+
+void peer_rate_search_tell(struct peer_rate_search *search, bool kept)
+{
+    search_tell(&search->value, kept);
+}
+
+double peer_rate_search_found(const struct peer_rate_search *search)
+{
+    return search->value.kept;
 }

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEEPS_UP_PERCENT = 99 };
+
 /* What is judged: the whole, or one interval. */
 struct sample {
     const struct peer_soak_counts *counts; /* wanted in that time */
@@ -387,4 +389,14 @@ void slo_judge(const struct slo *slo, const struct result *result,
     judge_sample(slo, &whole, ret_verdict);
     if (slo->each)
         judge_intervals(slo, result, ret_verdict);
+}
+
+/* In requests: what was begun before the measured time and ended in it is as many as what was not
+   answered by its end, when the service keeps up. One or two may be on the way. */
+bool result_keeps_up(const struct result *result)
+{
+    double wanted = result->asked_rate * (double)result->duration_ns / 1e9;
+    double done = (double)(result->found.in_time.completed + result->found.carried);
+
+    return done + 2 >= wanted * KEEPS_UP_PERCENT / 100;
 }

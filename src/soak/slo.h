@@ -20,6 +20,8 @@ struct slo {
 /** -EINVAL with text. */
 int slo_parse(const char *text, struct slo *ret_slo, struct peer_error *error);
 bool slo_is_errors(const struct slo *slo);
+/** See peer_result_keeps_up. */
+bool result_keeps_up(const struct result *result);
 void slo_judge(const struct slo *slo, const struct result *result,
                struct peer_slo_verdict *ret_verdict);
 

@@ -631,5 +631,30 @@ def test_objectives_that_are_none():
         peer("soak", "--slo", text).expect(2, err=words)
 
 
+def test_rate_search():
+    """The rates that were tried are told; the highest that was kept is the result."""
+    report = soak("--rate-search", "100..2k", "-d", "200ms", "--warmup", "50ms", "--slo", "rate<500",
+                  "--slo", "errors<1", limit=120)
+    search = report["rate_search"]
+    kept = [step["rate"] for step in search["steps"] if step["kept"]]
+    assert search["steps"][0]["rate"] == 100 and kept, search
+    assert search["highest"] == max(kept) < 505, search
+    above = [step for step in search["steps"] if step["rate"] > 505]
+    assert above and all(step["why_not"] for step in above), search
+    assert report["slo"][0]["kept"] and report["requests"]["completed"] <= max(kept) * 0.25, report
+
+    result = peer("soak", "--rate-search", "600..2k", "-d", "100ms", "--slo", "rate<500")
+    result.expect(1)
+    assert b"\nHighest rate:    none: 600/s was too high\n" in result.out, result.out
+
+
+def test_rate_searches_that_are_none():
+    for args, words in ((["--rate-search", "1k..2k"], "--slo"), (["--rate-search", "1k", "--slo", "rate>1"], "no range"),
+                        (["--rate-search", "2k..1k", "--slo", "rate>1"], "no range"),
+                        (["--rate-search", "1..2", "--slo", "rate>1", "-R", "5"], "no -R"),
+                        (["--rate-search", "1..2", "--slo", "rate>1", "-n", "5"], "-d, not -n")):
+        peer("soak", *args).expect(2, err=words)
+
+
 if __name__ == "__main__":
     harness.main()
