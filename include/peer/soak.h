@@ -23,6 +23,7 @@ struct peer_protocol {
     bool has_path;      /* `path` */
     bool has_headers;   /* `method`, `headers` and `expect` */
     bool has_body;      /* `body` */
+    bool has_streams;   /* `streams` */
 };
 /** The protocol at `index`, from 0: 1, or 0 past the end. */
 PEER_EXPORT int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t size);
@@ -48,6 +49,7 @@ struct peer_soak_config {
     double rate;          /* requests a second, an open schedule; 0: as fast as answers come */
     double connect_rate;  /* connections a second, an open schedule */
     uint64_t requests_per_connection; /* 0: no limit */
+    uint32_t streams;                 /* HTTP/2: requests at once on a connection; default 1 */
     uint64_t timeout_ns;              /* for a handshake, and for an answer; default 10 s */
     uint64_t interval_ns;             /* of the series; default 1 s */
     bool keep_intervals;              /* they are in the result too */

@@ -60,6 +60,7 @@ int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t
         .has_path = protocol->takes & PROTOCOL_TAKES_PATH,
         .has_headers = protocol->takes & PROTOCOL_TAKES_HEADERS,
         .has_body = protocol->takes & PROTOCOL_TAKES_BODY,
+        .has_streams = protocol->takes & PROTOCOL_TAKES_STREAMS,
     };
     border_give(ret_protocol, size, &found, sizeof(found));
     return 1;

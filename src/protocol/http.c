@@ -15,8 +15,10 @@
  * A kept connection may be closed by the application at the very moment at which the next request
  * goes. That is no answer, but no fault of the application's either (RFC 9112 9.3.1).
  */
+#include "protocol/http.h"
+
 #include "http/body.h"
-#include "protocol/http_request.h"
+#include "protocol/http2.h"
 #include "protocol/table.h"
 
 #include "base/error.h"
@@ -26,9 +28,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-/* How long a body waits for 100 (Continue): some servers know nothing of it (RFC 9110 10.1.1). */
-#define CONTINUE_NS NS_PER_S
 
 /* A flow's. */
 struct http_client {
@@ -42,22 +41,6 @@ struct http_client {
     bool in_body, keeps, tunnel;
     bool interim; /* a 1xx came before the answer */
     bool go_on;   /* and it was 100 (Continue) */
-};
-
-/* An answer that came in one piece, and what it was found to mean. */
-struct known_answer {
-    char bytes[2048];
-    size_t len; /* 0: none yet */
-    uint16_t status;
-    bool keeps;
-};
-
-/* The run's. */
-struct http_run {
-    struct http_request request;
-    struct known_answer answer;
-    bool expects; /* only `expected` statuses are right */
-    bool expected[PEER_STATUS_CODES];
 };
 
 static struct http_client *http_of(const struct client *client)
@@ -80,11 +63,9 @@ static size_t request_len(const struct client *client)
     return http_of(client)->awaits ? len - request->body_len : len;
 }
 
-/* The answer is complete, and so is the request, or it is given up. */
-static void http_complete(struct client *client, struct request *request)
+void http_complete(struct client *client, struct request *request, unsigned status)
 {
     const struct http_run *run = run_of(client);
-    unsigned status = http_of(client)->status;
     bool right = !run->expects || (status < PEER_STATUS_CODES && run->expected[status]);
 
     request_answered(request, status, right);
@@ -101,7 +82,7 @@ static void http_send(struct client *client, struct request *request)
     http_of(client)->taken |= request_sent(request) > 0; /* there is room again */
     bool all = request_send(request, client_is_last(client) ? text->last_text : text->text, len);
     if (all && http_of(client)->answered)
-        http_complete(client, request);
+        http_complete(client, request, http_of(client)->status);
 }
 
 static void http_ask(struct client *client, struct request *request)
@@ -111,7 +92,7 @@ static void http_ask(struct client *client, struct request *request)
     http->parsing = http->answered = http->taken = false;
     http->awaits = run_of(client)->request.expects;
     if (http->awaits)
-        client_nudge_at(client, client_now(client) + CONTINUE_NS);
+        client_nudge_at(client, client_now(client) + HTTP_CONTINUE_NS);
     http_send(client, request);
 }
 
@@ -125,8 +106,8 @@ static bool http_nudge(struct client *client, struct request *request, uint64_t 
 {
     if (!http_of(client)->awaits)
         return true;
-    if (request_started_ns(request) + CONTINUE_NS > now_ns) {
-        client_nudge_at(client, request_started_ns(request) + CONTINUE_NS);
+    if (request_started_ns(request) + HTTP_CONTINUE_NS > now_ns) {
+        client_nudge_at(client, request_started_ns(request) + HTTP_CONTINUE_NS);
         return false;
     }
     send_body(client, request);
@@ -158,7 +139,7 @@ static void http_answered(struct client *client, struct request *request)
         send_body(client, request);
         return;
     }
-    http_complete(client, request);
+    http_complete(client, request, http_of(client)->status);
 }
 
 /* What came is all of an answer: next time its bytes are enough. */
@@ -341,7 +322,7 @@ static void http_eof(struct client *client, struct request *request)
 
     if (http->answered) { /* it takes no more of the request */
         client_end_after(client, false);
-        http_complete(client, request);
+        http_complete(client, request, http_of(client)->status);
     } else if (by_the_end) {
         http_answered(client, request);
     } else if (was_idle(client, request) &&
@@ -424,7 +405,7 @@ static int read_expect(struct http_run *run, struct peer_soak_config *config,
     }
 }
 
-static int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *error)
+int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *error)
 {
     struct http_run *run = own;
     int status = read_expect(run, config, error);
@@ -432,9 +413,12 @@ static int http_prepare(void *own, struct peer_soak_config *config, struct peer_
     return status < 0 ? status : http_request_make(&run->request, config, error);
 }
 
-static void http_done(void *own)
+void http_done(void *own)
 {
-    http_request_done(&((struct http_run *)own)->request);
+    struct http_run *run = own;
+
+    http2_run_free(run->http2);
+    http_request_done(&run->request);
 }
 
 static const struct protocol_ops http_tcp = {.kind = PROTOCOL_ASKS,

@@ -83,6 +83,7 @@ enum {
     PROTOCOL_TAKES_PATH = 1,
     PROTOCOL_TAKES_HEADERS = 2, /* method and expected statuses too */
     PROTOCOL_TAKES_BODY = 4,
+    PROTOCOL_TAKES_STREAMS = 16,
 };
 
 struct protocol {

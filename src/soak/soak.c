@@ -50,6 +50,9 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
     if (config->expect && !(protocol->takes & PROTOCOL_TAKES_HEADERS))
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" has no statuses to expect",
                          protocol->name);
+    if (config->streams > 1 && !(protocol->takes & PROTOCOL_TAKES_STREAMS))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "\"%s\" has one request at a time on a connection", protocol->name);
     const size_t most = flow_datagram_max(config->to.family);
     if (config->udp && config->message_bytes > most)
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "a datagram has at most %zu bytes%s", most,

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PROTOCOL_HTTP_H
+#define PROTOCOL_HTTP_H
+
+#include "protocol/http_request.h"
+#include "soak/protocol.h"
+
+/**
+ * What the versions of HTTP have in common: what is asked for, and which statuses are right.
+ */
+
+/** An answer that came in one piece, and what it was found to mean. */
+struct known_answer {
+    char bytes[2048];
+    size_t len; /* 0: none yet */
+    uint16_t status;
+    bool keeps;
+};
+
+struct http2_run;
+
+/** The run's. */
+struct http_run {
+    struct http_request request;
+    struct known_answer answer;
+    struct http2_run *http2; /* NULL: no connection speaks it */
+    bool expects;            /* only `expected` statuses are right */
+    bool expected[PEER_STATUS_CODES];
+};
+
+/** How long a body waits for 100 (Continue): some servers know nothing of it (RFC 9110 10.1.1). */
+#define HTTP_CONTINUE_NS NS_PER_S
+
+/** For `prepare` and `done` of a protocol whose run is a struct http_run. */
+int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *error);
+void http_done(void *own);
+/** The answer is complete, and so is the request, or it is given up. */
+void http_complete(struct client *client, struct request *request, unsigned status);
+
+#endif

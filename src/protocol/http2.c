@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Requests over HTTP/2 (RFC 9113), each a stream of its connection. nghttp2 has the frames, HPACK and
+ * flow control; what is asked for is that of HTTP/1.1 (http2_request.c).
+ *
+ * nghttp2 must not be freed, nor be asked to write, while it calls us. So what it tells only marks
+ * streams: those that are over stand in a row (`over`) until what came is read, and are
+ * then told to the run, which asks for more. Frames are written when all of that is done, those of
+ * many streams together.
+ *
+ * What a server did not look at is asked again: streams beyond those that a GOAWAY names, and
+ * REFUSED_STREAM (9113 8.7). nghttp2 closes the former as it does the latter.
+ */
+#include "protocol/http2.h"
+
+#include "protocol/http2_request.h"
+#include "protocol/table.h"
+
+#include "base/error.h"
+#include "base/macro.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <nghttp2/nghttp2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What may come of bodies before it is taken: as browsers have it. It is taken at once. */
+enum { STREAM_WINDOW = 4 << 20, CONNECTION_WINDOW = 16 << 20 };
+/* More than any frame of ours, which are as long as SETTINGS_MAX_FRAME_SIZE is without being set. */
+enum { FRAME_ROOM = 16384 + 512 };
+
+struct http2_run {
+    struct http2_request request;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
+    bool awaits;   /* bodies wait for 100 (Continue) */
+    char why[160]; /* what was wrong with what came last, in words */
+};
+
+/* A connection's. */
+struct http2_client {
+    nghttp2_session *session;
+    struct request *over, *over_last; /* streams that are over, in this order */
+    char *rest;                       /* written by nghttp2, and not taken by the flow */
+    size_t rest_len;
+    uint32_t leaving; /* the error that a GOAWAY named */
+    bool spoke;       /* something came */
+    bool limits;      /* SETTINGS came */
+    bool leaves;      /* GOAWAY came */
+    bool broken;      /* we said that what came is none of HTTP/2 */
+};
+
+/* A request's. */
+struct http2_stream {
+    struct request *next; /* of those that are over */
+    int32_t id;
+    uint32_t error; /* with which it was closed */
+    uint32_t head_bytes;
+    uint16_t status;
+    bool ended;  /* the answer is complete */
+    bool reset;  /* by the server */
+    bool wrong;  /* by us: it broke the rules */
+    bool unsent; /* the connection took no more */
+    bool awaits; /* the body is held back for 100 (Continue) */
+    bool posted; /* all of the body went */
+    size_t sent; /* of it */
+};
+
+static struct http2_client *http2_of(const struct client *client)
+{
+    return client_own(client);
+}
+
+static struct http2_run *run_of(const struct client *client)
+{
+    return ((struct http_run *)client_run(client))->http2;
+}
+
+static struct http2_stream *stream_of(const struct request *request)
+{
+    return request_own(request);
+}
+
+/* NULL: nobody's, or it was given up. */
+static struct request *request_at(nghttp2_session *session, int32_t id)
+{
+    return id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
+}
+
+/* ---- what nghttp2 tells ---- */
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct request *request = request_at(session, frame->hd.stream_id);
+
+    (void)user;
+    if (request)
+        request_first_byte(request);
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *user)
+{
+    struct request *request = request_at(session, frame->hd.stream_id);
+
+    (void)flags;
+    if (!request)
+        return 0;
+    struct http2_stream *stream = stream_of(request);
+    stream->head_bytes += (uint32_t)(name_len + value_len) + 32; /* as RFC 9113 6.5.2 counts */
+    if (name_len && *name == ':' && value_len == 3)
+        stream->status =
+            (uint16_t)((value[0] - '0') * 100 + (value[1] - '0') * 10 + value[2] - '0');
+    if (stream->head_bytes <= HTTP_HEAD_MOST)
+        return 0;
+    snprintf(run_of(user)->why, sizeof(run_of(user)->why), "a head of more than %d bytes",
+             HTTP_HEAD_MOST);
+    stream->wrong = true;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* Nobody takes the rest of the body of a request that was answered by an error. */
+static void on_answer_end(nghttp2_session *session, struct request *request)
+{
+    struct http2_stream *stream = stream_of(request);
+
+    stream->ended = true;
+    if (stream->status >= 400 && !stream->posted)
+        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
+}
+
+static void send_body(nghttp2_session *session, struct http2_stream *stream)
+{
+    stream->awaits = false;
+    (void)nghttp2_session_resume_data(session, stream->id);
+}
+
+static void on_answer_frame(nghttp2_session *session, const struct client *client,
+                            struct request *request, const nghttp2_frame *frame)
+{
+    struct http2_stream *stream = stream_of(request);
+    bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    bool tunnel = run_of(client)->request.connects && stream->status / 100 == 2;
+
+    if (ends || tunnel) /* a tunnel's protocol nobody here speaks */
+        on_answer_end(session, request);
+    if (tunnel && !ends)
+        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
+    if (stream->awaits && (stream->status == 100 || (ends && stream->status < 400)))
+        send_body(session, stream);
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct http2_client *http2 = http2_of(user);
+    struct request *request = request_at(session, frame->hd.stream_id);
+
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA:
+        if (request)
+            on_answer_frame(session, user, request, frame);
+        return 0;
+    case NGHTTP2_RST_STREAM:
+        if (request)
+            stream_of(request)->reset = true;
+        return 0;
+    case NGHTTP2_SETTINGS:
+        http2->limits |= !(frame->hd.flags & NGHTTP2_FLAG_ACK);
+        return 0;
+    case NGHTTP2_GOAWAY:
+        http2->leaves = true;
+        http2->leaving = frame->goaway.error_code;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
+{
+    struct http2_client *http2 = http2_of(user);
+    struct request *request = request_at(session, id);
+
+    if (!request)
+        return 0;
+    stream_of(request)->error = error;
+    if (http2->over)
+        stream_of(http2->over_last)->next = request;
+    else
+        http2->over = request;
+    http2->over_last = request;
+    return 0;
+}
+
+static int on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
+{
+    struct request *request = request_at(session, frame->hd.stream_id);
+
+    (void)error, (void)user;
+    if (request && frame->hd.type == NGHTTP2_HEADERS)
+        stream_of(request)->unsent = true;
+    return 0;
+}
+
+/* Made printable. */
+static void keep_words(struct http2_run *run, const char *text, size_t len)
+{
+    len = MIN(len, sizeof(run->why) - 1);
+    for (size_t i = 0; i < len; i++)
+        run->why[i] = isprint((unsigned char)text[i]) ? text[i] : '.';
+    run->why[len] = 0;
+}
+
+static int on_invalid(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
+{
+    struct http2_run *run = run_of(user);
+    struct request *request = request_at(session, frame->hd.stream_id);
+
+    if (!run->why[0])
+        keep_words(run, nghttp2_strerror(error), strlen(nghttp2_strerror(error)));
+    if (request)
+        stream_of(request)->wrong = true;
+    return 0;
+}
+
+static int on_words(nghttp2_session *session, int error, const char *text, size_t len, void *user)
+{
+    (void)session, (void)error;
+    keep_words(run_of(user), text, len);
+    return 0;
+}
+
+/* What breaks the rules of a connection is answered by GOAWAY, with the reason in words. */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    const nghttp2_goaway *goaway = &frame->goaway;
+
+    (void)session;
+    if (frame->hd.type != NGHTTP2_GOAWAY || goaway->error_code == NGHTTP2_NO_ERROR)
+        return 0;
+    http2_of(user)->broken = true;
+    struct http2_run *run = run_of(user);
+    if (goaway->opaque_data_len)
+        keep_words(run, (const char *)goaway->opaque_data, goaway->opaque_data_len);
+    else if (!run->why[0])
+        snprintf(run->why, sizeof(run->why), "%s", nghttp2_http2_strerror(goaway->error_code));
+    return 0;
+}
+
+/* ---- writing ---- */
+
+/* What the flow did not take is kept: less than a frame. */
+static int keep_rest(struct http2_client *http2, const char *data, size_t len)
+{
+    char *rest = malloc(len);
+
+    if (!rest)
+        return -ENOMEM;
+    memcpy(rest, data, len);
+    free(http2->rest);
+    http2->rest = rest;
+    http2->rest_len = len;
+    return 0;
+}
+
+/* Writes `len` bytes. Whether all were taken; `status` is -ENOMEM when the rest cannot be kept. */
+static bool put(struct client *client, const char *data, size_t len, int *status)
+{
+    struct http2_client *http2 = http2_of(client);
+    ssize_t done = client_write(client, data, len, 0);
+
+    if (done < 0 && done != -EAGAIN && done != -ENOMEM) /* the connection is over, which is told */
+        return false;
+    if (done == (ssize_t)len)
+        return true;
+    *status = keep_rest(http2, data + MAX(done, 0), len - (size_t)MAX(done, 0));
+    return false;
+}
+
+static bool put_rest(struct client *client, int *status)
+{
+    struct http2_client *http2 = http2_of(client);
+    char *rest = http2->rest;
+
+    if (!rest)
+        return true;
+    http2->rest = NULL;
+    bool all = put(client, rest, http2->rest_len, status);
+    free(rest);
+    return all;
+}
+
+/* As many frames as there is room for, in one piece. Returns how many bytes. */
+static ssize_t gather(struct client *client, char *out, size_t room)
+{
+    const uint8_t *data;
+    size_t len = 0;
+
+    while (len < room) {
+        ssize_t part = nghttp2_session_mem_send(http2_of(client)->session, &data);
+        if (part < 0)
+            return part;
+        if (part == 0)
+            break;
+        memcpy(out + len, data, (size_t)part);
+        len += (size_t)part;
+    }
+    return (ssize_t)len;
+}
+
+/* Writes what there is to write, as far as the flow takes it. */
+static int flush(struct client *client)
+{
+    char *scratch = (char *)client_scratch(client);
+    int status = 0;
+
+    while (put_rest(client, &status)) {
+        size_t room =
+            MIN(flow_write_room(client_flow(client)), (size_t)SOAK_SCRATCH_BYTES - FRAME_ROOM);
+        ssize_t len = room ? gather(client, scratch, room) : 0;
+        if (len < 0)
+            return -ENOMEM;
+        if (len == 0 || !put(client, scratch, (size_t)len, &status))
+            break;
+    }
+    return status;
+}
+
+/* ---- what became of streams ---- */
+
+static void tell_over(struct client *client, struct request *request)
+{
+    const struct http2_stream *stream = stream_of(request);
+    bool refused = stream->unsent || (stream->error == NGHTTP2_REFUSED_STREAM &&
+                                      !request_is_answered(request) && !stream->wrong);
+
+    if (stream->ended && !stream->wrong)
+        http_complete(client, request, stream->status);
+    else if (refused && request_put_back(request))
+        return;
+    else if (refused)
+        request_lose(request, PEER_SOAK_RESET, "the server refuses its streams again and again");
+    else if (stream->reset)
+        request_lose(request, PEER_SOAK_RESET, "the stream was reset: %s",
+                     nghttp2_http2_strerror(stream->error));
+    else
+        request_lose(request, PEER_SOAK_BAD_ANSWER, "the answer is no HTTP/2: %s",
+                     run_of(client)->why);
+}
+
+static uint32_t slots(const struct client *client)
+{
+    uint32_t most = nghttp2_session_get_remote_settings(http2_of(client)->session,
+                                                        NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+    return MIN(most, MAX(client_config(client)->streams, 1u));
+}
+
+/* Tells the run what was marked while frames were read and written. Whether there was anything. */
+static bool tell(struct client *client)
+{
+    struct http2_client *http2 = http2_of(client);
+    bool limits = http2->limits || http2->leaves, told = limits || http2->over;
+    struct request *request;
+
+    if (http2->leaves)
+        client_end_after(client, true);
+    while (!client_is_over(client) && (request = http2->over)) {
+        http2->over = stream_of(request)->next;
+        tell_over(client, request);
+    }
+    if (client_is_over(client))
+        return false;
+    http2->limits = http2->leaves = false;
+    if (limits)
+        client_ready(client, slots(client));
+    return told && !client_is_over(client);
+}
+
+static void http2_asked(struct client *client)
+{
+    if (!http2_of(client)->session) /* not open yet */
+        return;
+    do {
+        if (flush(client) < 0) {
+            client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
+            return;
+        }
+        if (http2_of(client)->broken) {
+            client_fail(client, PEER_SOAK_BAD_ANSWER, "the answer is no HTTP/2: %s",
+                        run_of(client)->why);
+            return;
+        }
+    } while (tell(client));
+}
+
+/* ---- a request ---- */
+
+static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
+                         uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+    const struct http2_request *request = &run_of(user)->request;
+    struct request *owner = request_at(session, id);
+
+    (void)source;
+    if (!owner)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    struct http2_stream *stream = stream_of(owner);
+    if (stream->awaits)
+        return NGHTTP2_ERR_DEFERRED;
+    size_t len = MIN(room, request->body_len - stream->sent);
+    memcpy(out, request->body + stream->sent, len);
+    stream->sent += len;
+    stream->posted = stream->sent == request->body_len;
+    if (stream->posted)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)len;
+}
+
+static void http2_ask(struct client *client, struct request *request)
+{
+    const struct http2_run *run = run_of(client);
+    const nghttp2_data_provider body = {.read_callback = read_body};
+    struct http2_stream *stream = stream_of(request);
+
+    stream->posted = !run->request.body_len;
+    stream->awaits = run->awaits;
+    stream->id = nghttp2_submit_request(http2_of(client)->session, NULL, run->request.fields,
+                                        run->request.count, stream->posted ? NULL : &body, request);
+    if (stream->id < 0)
+        client_fail(client, PEER_SOAK_CLOSED_EARLY, "no stream can be opened: %s",
+                    nghttp2_strerror(stream->id));
+    else if (stream->awaits)
+        client_nudge_at(client, client_now(client) + HTTP_CONTINUE_NS);
+}
+
+static bool http2_nudge(struct client *client, struct request *request, uint64_t now_ns)
+{
+    if (!stream_of(request)->awaits)
+        return true;
+    if (request_started_ns(request) + HTTP_CONTINUE_NS > now_ns) {
+        client_nudge_at(client, request_started_ns(request) + HTTP_CONTINUE_NS);
+        return false;
+    }
+    send_body(http2_of(client)->session, stream_of(request));
+    http2_asked(client);
+    return true;
+}
+
+static void http2_lost(struct client *client, struct request *request)
+{
+    nghttp2_session *session = http2_of(client)->session;
+    int32_t id = stream_of(request)->id;
+
+    (void)nghttp2_session_set_stream_user_data(session, id, NULL);
+    (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    (void)flush(client);
+}
+
+/* ---- what came ---- */
+
+static enum taken wrong(struct client *client, const char *text)
+{
+    client_fail(client, PEER_SOAK_BAD_ANSWER, "the answer is no HTTP/2: %s", text);
+    return TAKEN_WRONG;
+}
+
+static enum taken http2_take(struct client *client, struct request *request, const char *data,
+                             size_t len, size_t *ret_used)
+{
+    struct http2_client *http2 = http2_of(client);
+
+    (void)request;
+    *ret_used = len;
+    if (!http2->session) /* it asks nothing */
+        return TAKEN_MORE;
+    if (!http2->spoke && len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+        return wrong(client, "the server answers in HTTP/1");
+    if (!http2->spoke)
+        run_of(client)->why[0] = 0;
+    http2->spoke = true;
+    ssize_t done = nghttp2_session_mem_recv(http2->session, (const uint8_t *)data, len);
+    return done < 0 ? wrong(client, nghttp2_strerror((int)done)) : TAKEN_MORE;
+}
+
+static void http2_taken(struct client *client, struct request *request, enum taken taken)
+{
+    (void)request, (void)taken;
+    (void)tell(client);
+}
+
+static void http2_eof(struct client *client, struct request *request)
+{
+    const struct http2_client *http2 = http2_of(client);
+
+    if (http2->leaving)
+        client_fail(client, PEER_SOAK_CLOSED_EARLY, "closed before the answer was complete: %s",
+                    nghttp2_http2_strerror(http2->leaving));
+    else
+        client_fail(client, PEER_SOAK_CLOSED_EARLY,
+                    request_is_answered(request) ? "closed in the middle of an answer"
+                                                 : "closed without an answer");
+}
+
+/* ---- a connection ---- */
+
+static int begin_session(struct client *client)
+{
+    const struct http2_run *run = run_of(client);
+    struct http2_client *http2 = http2_of(client);
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_HEAD_MOST},
+    };
+
+    int status = nghttp2_session_client_new2(&http2->session, run->callbacks, client, run->option);
+    if (status == 0)
+        status = nghttp2_submit_settings(http2->session, NGHTTP2_FLAG_NONE, settings,
+                                         ARRAY_SIZE(settings));
+    if (status == 0)
+        status = nghttp2_session_set_local_window_size(http2->session, NGHTTP2_FLAG_NONE, 0,
+                                                       CONNECTION_WINDOW);
+    return status;
+}
+
+/* Requests leave with the preface: nobody waits for the server's SETTINGS (RFC 9113 3.4). */
+static void http2_opened(struct client *client)
+{
+    if (begin_session(client) != 0)
+        client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
+    else
+        client_ready(client, slots(client));
+}
+
+static void http2_closing(struct client *client)
+{
+    nghttp2_session *session = http2_of(client)->session;
+
+    if (session && nghttp2_session_terminate_session(session, NGHTTP2_NO_ERROR) == 0)
+        (void)flush(client);
+}
+
+static void http2_let_go(struct client *client)
+{
+    struct http2_client *http2 = http2_of(client);
+
+    nghttp2_session_del(http2->session);
+    free(http2->rest);
+    *http2 = (struct http2_client){0};
+}
+
+/* ---- the run ---- */
+
+static int make_callbacks(struct http2_run *run)
+{
+    if (nghttp2_session_callbacks_new(&run->callbacks) != 0 ||
+        nghttp2_option_new(&run->option) != 0)
+        return -ENOMEM;
+    nghttp2_session_callbacks_set_on_begin_headers_callback(run->callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(run->callbacks, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(run->callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_stream_close_callback(run->callbacks, on_close);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(run->callbacks, on_not_sent);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(run->callbacks, on_invalid);
+    nghttp2_session_callbacks_set_on_frame_send_callback(run->callbacks, on_sent);
+    nghttp2_session_callbacks_set_error_callback2(run->callbacks, on_words);
+    nghttp2_option_set_no_closed_streams(run->option, 1);
+    nghttp2_option_set_peer_max_concurrent_streams(run->option, UINT32_MAX);
+    return 0;
+}
+
+int http2_run_new(const struct http_run *http, const char *scheme, struct http2_run **ret_run)
+{
+    struct http2_run *run = calloc(1, sizeof(*run));
+
+    if (!run)
+        return -ENOMEM;
+    run->awaits = http->request.expects;
+    if (make_callbacks(run) < 0 || http2_request_make(&run->request, &http->request, scheme) < 0) {
+        http2_run_free(run);
+        return -ENOMEM;
+    }
+    *ret_run = run;
+    return 0;
+}
+
+void http2_run_free(struct http2_run *run)
+{
+    if (!run)
+        return;
+    http2_request_done(&run->request);
+    nghttp2_session_callbacks_del(run->callbacks);
+    nghttp2_option_del(run->option);
+    free(run);
+}
+
+static int http2_prepare(void *own, struct peer_soak_config *config, struct peer_error *error)
+{
+    struct http_run *run = own;
+    int status = http_prepare(own, config, error);
+
+    if (status == 0 && http2_run_new(run, "http", &run->http2) < 0)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    return status;
+}
+
+static const struct protocol_ops http2_tcp = {.kind = PROTOCOL_ASKS,
+                                              .unasked = true,
+                                              .any_order = true,
+                                              .opened = http2_opened,
+                                              .ask = http2_ask,
+                                              .asked = http2_asked,
+                                              .take = http2_take,
+                                              .taken = http2_taken,
+                                              .eof = http2_eof,
+                                              .lost = http2_lost,
+                                              .closing = http2_closing,
+                                              .let_go = http2_let_go,
+                                              .nudge = http2_nudge};
+
+const struct protocol protocol_http2 = {
+    .name = "http2",
+    .scheme = "h2c",
+    .port = 80,
+    .takes =
+        PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY | PROTOCOL_TAKES_STREAMS,
+    .tcp = &http2_tcp,
+    .run_bytes = sizeof(struct http_run),
+    .client_bytes = sizeof(struct http2_client),
+    .request_bytes = sizeof(struct http2_stream),
+    .prepare = http2_prepare,
+    .done = http_done,
+};
