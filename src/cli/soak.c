@@ -66,6 +66,8 @@ static const struct option_def soak_table[] = {
     {'c', "connections", "N", "flows at once (1)", option_set_number, FIELD(soak.flows), .min = 1,
      .max = 10000000},
     {'d', "duration", "TIME", "how long (10s)", option_set_time, FIELD(soak.duration_ns), .min = 1},
+    {'m', "streams", "N", "HTTP/2: requests at once on a connection (1)", option_set_number,
+     FIELD(streams), .min = 1, .max = 65535},
     {'n', "requests", "N", "end after so many requests", option_set_number, FIELD(soak.total),
      .min = 1, .max = UINT64_MAX},
     {'R', "rate", "N", "requests a second, on an open schedule", set_rate, FIELD(soak.rate)},
@@ -200,6 +202,11 @@ static bool takes_body(const struct peer_protocol *protocol)
     return protocol->has_body;
 }
 
+static bool takes_streams(const struct peer_protocol *protocol)
+{
+    return protocol->has_streams;
+}
+
 /* What goes with some targets only. */
 static int check_protocol(const struct soak_options *options)
 {
@@ -211,6 +218,7 @@ static int check_protocol(const struct soak_options *options)
         {options->header_count || options->soak.method || options->soak.expect, takes_headers,
          "-H, --method and --expect go"},
         {options->body, takes_body, "--body goes"},
+        {options->streams > 1, takes_streams, "-m goes"},
     };
     struct peer_protocol protocol;
     char all[256];
@@ -326,6 +334,7 @@ static int settle_options(struct soak_options *options)
     soak->proxy_protocol = options->common.proxy_protocol;
     soak->manners = options->common.manners;
     soak->timeout_ns = options->common.timeout_ns;
+    soak->streams = (uint32_t)options->streams;
     soak->headers = options->headers;
     soak->path = options->path;
     soak->host = options->authority;

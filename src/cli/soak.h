@@ -19,6 +19,7 @@ struct soak_options {
     const char *headers[HEADERS_MAX + 1];
     int header_count;
     double search_low, search_high; /* --rate-search; 0: none */
+    uint64_t streams;
     bool idle, no_keep_alive, json_stream, latency, tolerate;
     char *path, *authority, *body_read; /* owned */
 };

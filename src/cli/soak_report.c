@@ -412,8 +412,8 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
         printf("  answers beyond those: %llu late, %llu twice\n", (unsigned long long)counts->late,
                (unsigned long long)counts->duplicates);
     if (counts->asked_again)
-        printf("  %llu requests asked again: the application had closed their connections while "
-               "idle\n",
+        printf("  %llu requests asked again: the application had closed their connections, or "
+               "refused them, unread\n",
                (unsigned long long)counts->asked_again);
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
         if (report->first_errors[i])
