@@ -78,6 +78,8 @@ void flows_set_now(struct flows *flows, uint64_t now_ns)
 struct flow_hooks {
     struct flow_watch *watch;
     struct flow_filter *filter;
+    bool ended;  /* by flow_filter_close: the owner has heard of it */
+    uint8_t end; /* how */
 };
 
 static struct flow_hooks *hooks_of(struct flow *flow)
@@ -135,6 +137,10 @@ int flow_set_filter(struct flow *flow, struct flow_filter *filter)
 /* What the owner hears of `events`. */
 static unsigned filter_events(struct flow *flow, struct flow_filter *filter, unsigned events)
 {
+    if (flow->hooks->ended) {
+        flow->conn.end = flow->hooks->end;
+        return 0;
+    }
     if (filter->ops->event)
         events = filter->ops->event(flow, events) | (events & FLOW_END);
     if (events & (FLOW_CONNECTED | FLOW_ACCEPTED | FLOW_END))
@@ -326,6 +332,30 @@ unsigned flow_filter_fail(struct flow *flow, enum peer_end end)
     return FLOW_END;
 }
 
+unsigned flow_filter_close(struct flow *flow, enum peer_end end)
+{
+    struct flow_hooks *hooks = flow->hooks;
+
+    if (flow->state != FLOW_CLOSING)
+        flow_set_state(flow, FLOW_CLOSING);
+    stack_close(flow->flows->stack, &flow->conn);
+    if (!flow->conn.pcb)
+        flow_set_state(flow, FLOW_ENDED);
+    flow->conn.end = hooks->end = (uint8_t)end;
+    hooks->ended = true;
+    return FLOW_END;
+}
+
+void flow_filter_set_end(struct flow *flow, enum peer_end end)
+{
+    flow->conn.end = (uint8_t)end;
+}
+
+void flow_filter_wake(struct flow *flow)
+{
+    flows_event(&flow->conn, 0);
+}
+
 /* ---- bytes ---- */
 
 static void tell_watch(struct flow *flow, size_t written)
@@ -456,6 +486,16 @@ size_t flow_unread(const struct flow *flow)
 size_t flow_unacked(const struct flow *flow)
 {
     return FILTERED(flow, unacked, flow_raw_unacked, flow);
+}
+
+static uint64_t raw_written(const struct flow *flow)
+{
+    return flow->written - flow->introduced;
+}
+
+uint64_t flow_written(const struct flow *flow)
+{
+    return FILTERED(flow, written, raw_written, flow);
 }
 
 int flow_shutdown(struct flow *flow)

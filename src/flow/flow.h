@@ -181,6 +181,8 @@ static inline uint64_t flow_peer(const struct flow *flow)
 size_t flow_unread(const struct flow *flow);
 /** Written, not yet acknowledged; 0 for datagrams. */
 size_t flow_unacked(const struct flow *flow);
+/** By the owner, in all, without what introduced the flow. */
+uint64_t flow_written(const struct flow *flow);
 /** When the first frame came of what FLOW_READABLE or FLOW_EOF tells, and the last one. */
 static inline uint64_t flow_arrived_ns(const struct flow *flow)
 {

@@ -15,8 +15,7 @@ static void send_on(struct client *client, struct request *request)
     do {
         done = flow_write(flow, client_scratch(client), SOAK_SCRATCH_BYTES, FLOW_WRITE_STABLE);
     } while (done > 0);
-    uint64_t acknowledged = flow->written - flow_unacked(flow), before = flow->introduced;
-    acknowledged -= MIN(acknowledged, before);
+    uint64_t written = flow_written(flow), acknowledged = written - MIN(flow_unacked(flow), written);
     client_counts(client)->bytes_sent += acknowledged - request_sent(request);
     request_set_sent(request, acknowledged);
 }
