@@ -204,6 +204,7 @@ const char *end_text(enum peer_end end)
         [PEER_END_UNREACHABLE] = "unreachable",
         [PEER_END_LOCAL] = "reset by this peer",
         [PEER_END_DEVICE] = "the device is gone",
+        [PEER_END_TLS] = "TLS failed",
     };
     return texts[end];
 }

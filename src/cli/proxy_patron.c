@@ -398,6 +398,7 @@ static enum proxy_result result_of(const struct peer_event *event)
         [PEER_END_REFUSED] = PROXY_REFUSED,   [PEER_END_RESET] = PROXY_RESET,
         [PEER_END_TIMEOUT] = PROXY_TIMED_OUT, [PEER_END_UNREACHABLE] = PROXY_HOST_UNREACHABLE,
         [PEER_END_LOCAL] = PROXY_FAILED,      [PEER_END_DEVICE] = PROXY_FAILED,
+        [PEER_END_TLS] = PROXY_FAILED,
     };
 
     return event->end == PEER_END_UNREACHABLE ? result_of_icmp(event) : results[event->end];

@@ -68,6 +68,7 @@ const char *peer_end_name(enum peer_end end)
         [PEER_END_REFUSED] = "refused", [PEER_END_RESET] = "reset",
         [PEER_END_TIMEOUT] = "timeout", [PEER_END_UNREACHABLE] = "unreachable",
         [PEER_END_LOCAL] = "local",     [PEER_END_DEVICE] = "device",
+        [PEER_END_TLS] = "tls",
     };
 
     return name_of(names, ARRAY_SIZE(names), (size_t)end);

@@ -467,6 +467,7 @@ static void on_end(struct client *client)
         [PEER_END_UNREACHABLE] = {PEER_SOAK_REFUSED, NULL},
         [PEER_END_LOCAL] = {PEER_SOAK_CLOSED_EARLY, "reset by this peer"},
         [PEER_END_DEVICE] = {PEER_SOAK_CLOSED_EARLY, "the device is gone"},
+        [PEER_END_TLS] = {PEER_SOAK_CLOSED_EARLY, "TLS failed"},
     };
     struct run *run = client->run;
     enum peer_end end = flow_end(&client->flow);
