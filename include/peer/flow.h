@@ -13,6 +13,7 @@ extern "C" {
 
 struct peer_flow;
 struct peer_listener;
+struct peer_tls;
 
 struct peer_connect_config {
     bool udp;
@@ -25,6 +26,7 @@ struct peer_connect_config {
     uint8_t proxy_protocol; /* 1, 2: the first that the application reads, before the event
                              * CONNECTED, is that version's PROXY header with this flow's own
                              * addresses, the peer's as the source; 0: none. TCP only */
+    struct peer_tls *tls; /* TLS for it, see peer/tls.h; NULL: none. TCP only */
     void *user;          /* handed back by peer_flow_user */
     /* What the peer's TCP is like, from its SYN on; 0 and false: as the net's peers are. UDP
      * knows `ttl` and `dscp`. */
@@ -58,6 +60,7 @@ struct peer_listen_config {
     uint16_t port; /* 0: one that is free is chosen, see peer_listener_get_port */
     const char *serve;   /* the library answers by itself, no events: "echo", "discard" or "http" */
     const char *manners; /* how callers are treated, see peer/manner.h; NULL: well */
+    struct peer_tls *tls; /* TLS with callers, see peer/tls.h; NULL: none. TCP only */
     void *user;          /* of the listener and, at first, of its flows */
 };
 /**

@@ -338,6 +338,7 @@ PEER_EXPORT int peer_resolve_all(const char *host, uint8_t family, struct peer_a
 #endif
 
 #include <peer/flow.h>
+#include <peer/tls.h>
 #include <peer/event.h>
 #include <peer/process.h>
 

@@ -154,8 +154,9 @@ static int check_connect(struct peer_net *net, const struct peer_connect_config 
     int status = check_facts(config, error);
     if (status < 0)
         return status;
-    if (config->udp && config->proxy_protocol)
-        return error_set(error, PEER_ERROR_USAGE, EINVAL, "a PROXY header is for TCP alone");
+    if (config->udp && (config->proxy_protocol || config->tls))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "%s is for TCP alone",
+                         config->tls ? "TLS" : "a PROXY header");
     if (tuple->local.family == config->to.family)
         return 0;
     return error_set(
@@ -180,6 +181,8 @@ static int connect_new(struct peer_net *net, const struct peer_connect_config *c
     status = set_facts(handle, config, error);
     if (status == 0)
         status = dress(handle, config, error);
+    if (status == 0 && config->tls && tls_begin(&handle->flow, config->tls->context) < 0)
+        status = refuse_connect(config, &tuple, ENOMEM, error);
     if (status == 0) {
         status = flow_connect(fresh(handle), config->udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple,
                               config->timeout_ns);
@@ -229,6 +232,10 @@ struct flow *net_flow_accept(void *user, struct stack_listener *stack,
                                           : accept_handle(net, listener, tuple);
     if (flow && listener->manner_count)
         manners_dress_caller(listener, flow);
+    if (flow && listener->tls && tls_begin(flow, listener->tls) < 0) {
+        flow_free(flow);
+        return NULL;
+    }
     return flow;
 }
 
@@ -293,6 +300,8 @@ static int read_serve(const struct peer_listen_config *config, enum serve_kind *
                          config->serve);
     if (config->udp && *ret_kind == SERVE_HTTP)
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "http is served over TCP alone");
+    if (config->udp && config->tls)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "TLS is for TCP alone");
     return 0;
 }
 
@@ -308,12 +317,19 @@ static int listen_new(struct peer_net *net, const struct peer_listen_config *con
         return refuse_listen(config, ENOMEM, error);
     listener->net = net;
     status = listener_manners(listener, config, error);
+    if (status == 0 && config->tls) {
+        listener->tls = tls_context_hold(config->tls->context);
+        status = tls_context_serve(listener->tls);
+        if (status < 0)
+            (void)error_set(error, PEER_ERROR_MACHINE, -status, "cannot make a certificate");
+    }
     if (status == 0) {
         status = listen_somewhere(listener, config);
         if (status < 0)
             (void)refuse_listen(config, -status, error);
     }
     if (status < 0) {
+        tls_context_free(listener->tls);
         free(listener->manners);
         free(listener);
         return status;
@@ -360,6 +376,7 @@ struct peer_listener *peer_listener_free(struct peer_listener *listener)
     }
     flows_unlisten(engine_flows(listener->net->engine), listener->stack);
     list_remove(&listener->node);
+    tls_context_free(listener->tls);
     free(listener->manners);
     free(listener);
     return NULL;

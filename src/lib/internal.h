@@ -9,6 +9,7 @@
 #include "manner/manner.h"
 #include "serve/serve.h"
 #include "soak/result.h"
+#include "tls/tls.h"
 
 #include <peer/manner.h>
 #include <peer/peer.h>
@@ -49,6 +50,7 @@ struct peer_net {
     struct list listeners;
     struct list handles; /* flows whose owner is the caller */
     struct list processes;
+    struct list contexts; /* struct peer_tls */
     uint64_t listen_turn;
     uint64_t peer_turn;  /* whose turn it is when `from` is not given */
     struct exec *exec;   /* of programs that are peers; NULL: there are none */
@@ -71,6 +73,13 @@ struct peer_flow {
     void *user;
 };
 
+/** Settings of TLS. */
+struct peer_tls {
+    struct peer_net *net; /* NULL: it is gone */
+    struct list node;     /* of net->contexts */
+    struct tls_context *context;
+};
+
 struct peer_listener {
     struct peer_net *net;
     struct list node;
@@ -78,6 +87,7 @@ struct peer_listener {
     uint16_t port;
     struct serve serve;
     bool serving;
+    struct tls_context *tls; /* NULL: none */
     struct manner_spec *manners; /* NULL: none */
     int manner_count;
     uint64_t callers;
@@ -143,6 +153,10 @@ int links_read(const char *uplink, const char *downlink, struct link_spec ret_sp
 /* flow.c */
 struct flow *net_flow_accept(void *user, struct stack_listener *listener,
                          const struct stack_tuple *tuple);
+
+/* tls.c */
+/** The net goes: nobody is told of secrets any more. */
+void contexts_leave(struct peer_net *net);
 
 /* event.c */
 /** These happened, now: to be taken. */

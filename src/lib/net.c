@@ -137,6 +137,7 @@ static int make_net(const struct peer_net_config *config, struct peer_net **ret_
     list_init(&net->listeners);
     list_init(&net->handles);
     list_init(&net->processes);
+    list_init(&net->contexts);
 
     status = net_start(net, &plan, links, error);
     attach_plan_done(&plan);
@@ -164,6 +165,7 @@ struct peer_net *peer_net_free(struct peer_net *net)
     bool heard = owner_frees(net);
     while (!list_empty(&net->listeners))
         peer_listener_free(list_entry(net->listeners.next, struct peer_listener, node));
+    contexts_leave(net);
     engine_free(net->engine); /* resets the flows, which gives back their memory */
     ping_done(net);
     processes_end(net);
