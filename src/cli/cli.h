@@ -35,7 +35,8 @@ typedef int option_set(void *options, const struct option_def *option, const cha
 struct option_def {
     char letter;          /* 0: none */
     const char *name;     /* long name */
-    const char *argument; /* what --help calls it; NULL: a flag */
+    const char *argument; /* what --help calls it; NULL: a flag; in brackets: "=VALUE", or a word
+                           * that names a file, may follow */
     const char *help;
     option_set *set;
     size_t offset;
@@ -67,6 +68,8 @@ struct common_options {
     int verbose;
     uint8_t proxy_protocol; /* 1, 2: a PROXY header of that version begins each connection; 0: none */
     uint64_t timeout_ns; /* -w */
+    bool tls_on;         /* --tls, or a scheme that says so */
+    struct peer_tls_config tls;
     bool help;
     char *const *program; /* after "--", NULL when there is none */
 };
@@ -90,7 +93,8 @@ extern const struct command command_exec, command_connect, command_listen, comma
 
 /** Tables that commands share; each ends with a zeroed entry. */
 extern const struct option_def options_net[], options_manner[], options_udp[], options_ecn[],
-    options_wait[], options_proxy_protocol[], options_json[], options_verbose[], options_user[], options_help[];
+    options_wait[], options_proxy_protocol[], options_tls[], options_tls_switch[],
+    options_tls_sni[], options_tls_resume[], options_json[], options_verbose[], options_user[], options_help[];
 
 /**
  * Parses argv (argv[0] is the command) into zeroed `options`; arguments are left in argv from
@@ -139,8 +143,9 @@ const char *icmp_text(uint8_t family, uint8_t type, uint8_t code, char buf[64]);
 
 /** A port number, 1 to 65535 (or -1 after a message). */
 int parse_port(const struct command *command, const char *text);
-enum { TARGET_OTHERS = 15 };
+enum { TARGET_OTHERS = 15, TARGET_HOST = 256 };
 struct target {
+    char host[TARGET_HOST]; /* as it was given */
     struct peer_addr addr;
     uint16_t port;
     int other_count; /* of a name: addresses to try when `addr` will not do */
@@ -197,6 +202,23 @@ int say_gone(struct peer_net *net, int status);
 enum { TRACE_COMMAND = 1024 };
 const char *trace_command(const struct common_options *common, const struct target *target,
                           char buf[TRACE_COMMAND]);
+
+/* ---- TLS (tls.c) ---- */
+
+/** Once `common->tls_on` is known: 0, or STATUS_USAGE after a message. */
+int check_tls(const struct command *command, const struct common_options *common);
+bool tls_was_asked_for(const struct common_options *common);
+/** What --tls asks for, to call `host` by (NULL: to be called); NULL without it. 0 or an exit status
+ *  after a message. Before privileges go: it reads files. */
+int open_tls(struct peer_net *net, const struct common_options *common, const char *host,
+             struct peer_tls **ret_tls);
+enum { TLS_WORDS = 1024 };
+/** "TLSv1.3 in 1.2 ms, TLS_AES_256_GCM_SHA384, x25519, resumed"; returns `buf`. */
+const char *tls_words(const struct peer_tls_info *info, char buf[TLS_WORDS]);
+/** Of the other side's certificate; NULL when it has shown none. */
+const char *tls_certificate_words(const struct peer_tls_info *info, char buf[TLS_WORDS]);
+/** Why it failed; NULL when it has not. */
+const char *tls_failure_words(const struct peer_flow *flow, char buf[TLS_WORDS]);
 
 /* ---- waiting ---- */
 

@@ -59,9 +59,10 @@ static int start_error(const struct connect_options *options, int status)
 
 struct attempt {
     const struct connect_options *options;
+    struct peer_tls *tls;
     struct target target;
     int failed_count; /* addresses that would not do, */
-    char failed[TARGET_OTHERS + 1][TRACE_COMMAND + 128];
+    char failed[TARGET_OTHERS + 1][TRACE_COMMAND + 128]; /* TLS_WORDS are fewer */
     int failed_status[TARGET_OTHERS + 1];
     bool confined;
 };
@@ -132,7 +133,7 @@ static int try_handshake(struct attempt *attempt, const struct session_config *s
                          struct peer_flow **flow, bool *ret_connected)
 {
     struct peer_event event;
-    char buf[TRACE_COMMAND + 64];
+    char buf[TRACE_COMMAND + 64], tls[TLS_WORDS];
 
     if (attempt->options->common.udp || (!has_other(attempt) && !attempt->failed_count))
         return 0;
@@ -145,7 +146,9 @@ static int try_handshake(struct attempt *attempt, const struct session_config *s
         return status == -EINTR ? STATUS_REMOTE : STATUS_MACHINE;
     *ret_connected = status == 1;
     if (status == 0) {
-        note_failure(attempt, STATUS_REMOTE, failure_text(&event, session->trace, buf));
+        const char *why = event.end == PEER_END_TLS ? tls_failure_words(*flow, tls) : NULL;
+        note_failure(attempt, STATUS_REMOTE,
+                     why ? why : failure_text(&event, session->trace, buf));
         *flow = peer_flow_free(*flow);
     }
     return 0;
@@ -173,6 +176,7 @@ static int talk(struct attempt *attempt, const struct session_config *session, b
         .timeout_ns = options->common.timeout_ns,
         .manners = options->common.manners,
         .proxy_protocol = options->common.proxy_protocol,
+        .tls = attempt->tls,
     };
 
     struct peer_flow *flow;
@@ -215,6 +219,8 @@ static int connect_in(struct attempt *attempt, struct peer_net *net, bool *ret_n
     };
 
     int status = check_manners(net, &options->common, PEER_MANNER_CONNECT);
+    if (status == 0)
+        status = open_tls(net, &options->common, attempt->target.host, &attempt->tls);
     sink_open(&place, STDOUT_FILENO);
     session.editor = options->zero ? NULL : editor_open();
     if (status == 0 && !has_other(attempt))
@@ -255,6 +261,7 @@ static int try_address(struct attempt *attempt, bool *ret_next)
         return report_error(&error);
     }
     status = connect_in(attempt, net, ret_next);
+    attempt->tls = peer_tls_free(attempt->tls);
     return close_net(net, common, status);
 }
 
@@ -288,6 +295,8 @@ static int run_connect(void *options, int argc, char **argv)
         status = check_manners(NULL, &connect->common, PEER_MANNER_CONNECT);
     if (status == 0)
         status = check_proxy_protocol(&command_connect, &connect->common);
+    if (status == 0)
+        status = check_tls(&command_connect, &connect->common);
     if (status != 0)
         return status;
     if (connect->zero && connect->common.udp)
@@ -299,8 +308,9 @@ static int run_connect(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    connect_table,  options_udp,     options_proxy_protocol, options_ecn,  options_wait, options_net,
-    options_manner, options_verbose, options_user,           options_help, NULL};
+    connect_table, options_udp,  options_tls_switch, options_tls_sni, options_tls,
+    options_proxy_protocol, options_ecn, options_wait, options_net, options_manner,
+    options_verbose, options_user, options_help, NULL};
 const struct command command_connect = {
     .name = "connect",
     .arguments = "HOST PORT [-- PROGRAM ...]",

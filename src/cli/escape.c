@@ -14,6 +14,19 @@
 
 static void act_help(struct session *session, const char *text);
 
+static void note_tls(struct talk *talk)
+{
+    struct peer_tls_info info;
+    char words[TLS_WORDS];
+
+    if (peer_flow_get_tls(talk->flow, &info) < 0)
+        return;
+    session_note(talk->session, "%s",
+                 info.open ? tls_words(&info, words) : "the handshake of TLS goes on");
+    if (tls_certificate_words(&info, words))
+        session_note(talk->session, "%s", words);
+}
+
 static void note_facts(struct talk *talk)
 {
     struct peer_flow_info info;
@@ -39,6 +52,7 @@ static void note_facts(struct talk *talk)
     session_note(talk->session, "bytes: %llu sent, %llu received, %llu queued, %llu unread",
                  (unsigned long long)info.bytes_sent, (unsigned long long)info.bytes_received,
                  (unsigned long long)info.queued, (unsigned long long)info.unread);
+    note_tls(talk);
 }
 
 static void act_info(struct session *session, const char *text)

@@ -30,6 +30,7 @@ static const struct option_def listen_table[] = {
 
 struct listening {
     const struct listen_options *options;
+    struct peer_tls *tls;
     struct peer_net *net;
     struct peer_listener *listener;
     uint16_t port;
@@ -186,7 +187,11 @@ static int listen_in(struct listening *listening)
 
     if (check_manners(listening->net, &options->common, PEER_MANNER_LISTEN) != 0)
         return STATUS_USAGE;
-    int status = give_up_privileges(&command_listen, &options->common, listening->net);
+    int status = open_tls(listening->net, &options->common, NULL, &listening->tls);
+    if (status != 0)
+        return status;
+    config.tls = listening->tls;
+    status = give_up_privileges(&command_listen, &options->common, listening->net);
     if (status != 0)
         return status;
     listening->signal_fd = signals_open();
@@ -222,6 +227,8 @@ static int run_listen(void *options, int argc, char **argv)
                            "--pcap - needs --serve: standard output carries the caller's bytes");
     listening.port = (uint16_t)port;
     int status = check_manners(NULL, &listen->common, PEER_MANNER_LISTEN);
+    if (status == 0)
+        status = check_tls(&command_listen, &listen->common);
     if (status != 0)
         return status;
     status = open_net(&listen->common, NULL, true, &listening.net);
@@ -234,11 +241,12 @@ static int run_listen(void *options, int argc, char **argv)
     sink_close(&listening.place);
     if (listening.signal_fd >= 0)
         close(listening.signal_fd);
+    peer_tls_free(listening.tls);
     return close_net(listening.net, &listen->common, status);
 }
 
 static const struct option_def *const tables[] = {
-    listen_table,   options_udp,     options_wait, options_net,
+    listen_table,   options_udp,     options_tls_switch, options_tls, options_wait, options_net,
     options_manner, options_verbose, options_user, options_help, NULL};
 const struct command command_listen = {
     .name = "listen",

@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
-enum { OPTIONS_MAX = 64, LONG_ONLY = 256 };
+enum { OPTIONS_MAX = 128, LONG_ONLY = 256 };
 
 /* ---- setters ---- */
 
@@ -156,6 +157,11 @@ struct notation {
     int count;
 };
 
+static bool is_optional(const char *argument)
+{
+    return argument[0] == '[';
+}
+
 static void notation_add(struct notation *notation, const struct option_def *def)
 {
     int i = notation->count++;
@@ -163,9 +169,11 @@ static void notation_add(struct notation *notation, const struct option_def *def
 
     notation->defs[i] = def;
     notation->names[i] = def->name;
-    notation->longs[i] = (struct option){.name = def->name,
-                                         .has_arg = def->argument ? required_argument : no_argument,
-                                         .val = LONG_ONLY + i};
+    int argument = !def->argument             ? no_argument
+                   : is_optional(def->argument) ? optional_argument
+                                                : required_argument;
+    notation->longs[i] =
+        (struct option){.name = def->name, .has_arg = argument, .val = LONG_ONLY + i};
     if (def->letter) {
         notation->letters[at++] = def->letter;
         if (def->argument)
@@ -221,6 +229,17 @@ static int unknown_option(const struct command *command, const struct notation *
     return usage_error(command, "unknown option --%s", name);
 }
 
+/* A value that may be left out is the next word, too, if that is the name of a file. */
+static void take_file(const struct option_def *def, char *const *argv)
+{
+    struct stat status;
+
+    if (optarg || !def->argument || !is_optional(def->argument) || !argv[optind])
+        return;
+    if (stat(argv[optind], &status) == 0 && S_ISREG(status.st_mode))
+        optarg = argv[optind++];
+}
+
 static int set_option(const struct command *command, const struct option_def *def, void *options)
 {
     char why[128];
@@ -257,13 +276,15 @@ int options_parse(const struct command *command, int argc, char **argv, void *op
     optind = 0;
     while (!status &&
            (value = getopt_long(argc, argv, notation.letters, notation.longs, NULL)) != -1) {
-        if (value == '?')
+        if (value == '?') {
             status = unknown_option(command, &notation, argv[optind - 1]);
-        else if (value == ':')
+        } else if (value == ':') {
             status = usage_error(command, "option %s needs a value",
                                  notation_name(&notation, optopt, name));
-        else
+        } else {
+            take_file(notation_find(&notation, value), argv);
             status = set_option(command, notation_find(&notation, value), options);
+        }
     }
     if (!status && common->program && !common->isolate && !common->help && !command->keep_origin)
         status = usage_error(command, "a program after \"--\" goes with --isolate");

@@ -31,6 +31,7 @@ struct talk *talk_new(struct session *session, struct peer_flow *flow, bool conn
         .connected = connected,
     };
     struct peer_flow_info info;
+    struct peer_tls_info tls;
 
     if (!talk) {
         peer_flow_free(flow);
@@ -46,6 +47,7 @@ struct talk *talk_new(struct session *session, struct peer_flow *flow, bool conn
     talk->session = session;
     talk->flow = flow;
     talk->state = relay_state(talk->relay);
+    talk->tls = peer_flow_get_tls(flow, &tls) == 0;
     talk->opened_ns = peer_net_now_ns(session->net);
     relay_pause(talk->relay, session->paused);
     peer_flow_set_user(flow, talk);
@@ -109,6 +111,18 @@ static void print_facts(struct talk *talk)
                      info.sack ? ", SACK" : "", info.ecn ? ", ECN" : "");
 }
 
+static void print_tls(struct talk *talk)
+{
+    struct peer_tls_info info;
+    char words[TLS_WORDS];
+
+    if (peer_flow_get_tls(talk->flow, &info) < 0 || !info.open)
+        return;
+    talk_tell(talk, "%s", tls_words(&info, words));
+    if (tls_certificate_words(&info, words))
+        talk_tell(talk, "%s", words);
+}
+
 static void print_statistics(struct talk *talk)
 {
     uint64_t lasted_ns = peer_net_now_ns(talk->session->net) - talk->opened_ns;
@@ -127,19 +141,32 @@ static bool was_asked_for(const struct talk *talk, enum peer_end end)
            (end == PEER_END_LOCAL && (talk->status || talk->session->status || talk->closing));
 }
 
+/* What timed out is the handshake of TLS on top of it. */
+static bool tcp_stands(const struct talk *talk)
+{
+    struct peer_flow_info info;
+
+    peer_flow_get_info(talk->flow, &info);
+    return info.handshake_ns > 0;
+}
+
 static void print_end(struct talk *talk, const struct peer_event *event)
 {
     const char *trace = talk->session->config->trace;
     bool unheard = event->end == PEER_END_TIMEOUT && !talk->state->connected;
-    char buf[64];
+    char buf[64], words[TLS_WORDS];
 
-    if (unheard && trace)
+    if (unheard && tcp_stands(talk))
+        talk_tell(talk, "timed out: no answer to the handshake of TLS");
+    else if (unheard && trace)
         talk_tell(talk, "connection timed out: no answer to the handshake; to see why: %s", trace);
     else if (unheard)
         talk_tell(talk, "connection timed out: no answer to the handshake");
     else if (event->end == PEER_END_UNREACHABLE)
         talk_tell(talk, "%s",
                   icmp_text(event->icmp_from.family, event->icmp_type, event->icmp_code, buf));
+    else if (tls_failure_words(talk->flow, words))
+        talk_tell(talk, "%s", words);
     else if (!was_asked_for(talk, event->end))
         talk_tell(talk, "%s", end_text(event->end));
     if (talk->session->config->verbose && talk->state->connected)
@@ -154,13 +181,16 @@ void talk_reset(struct talk *talk)
     session_attend(talk->session, talk);
 }
 
+/* With TLS that is not said: most servers take close_notify for the end of both directions and send no
+   more, as RFC 5246, 7.2.1 had it. */
 void talk_end_in(struct talk *talk)
 {
     if (talk->in_eof)
         return;
     talk->in_eof = true;
     talk->in_eof_ns = peer_net_now_ns(talk->session->net);
-    relay_end_in(talk->relay);
+    if (!talk->tls)
+        relay_end_in(talk->relay);
     session_attend(talk->session, talk);
 }
 
@@ -176,6 +206,8 @@ void talk_close(struct talk *talk)
     if (talk->closing)
         return;
     talk_end_in(talk);
+    if (talk->tls)
+        relay_end_in(talk->relay);
     peer_flow_get_info(talk->flow, &info);
     talk->closing = true;
     talk->closing_ns = peer_net_now_ns(session->net) + CLOSE_WAIT_NS + 4 * info.rtt_ns;
@@ -289,8 +321,10 @@ void talk_on_deadline(struct talk *talk)
 
 static void on_connected(struct talk *talk)
 {
-    if (talk->session->config->verbose)
+    if (talk->session->config->verbose) {
         print_facts(talk);
+        print_tls(talk);
+    }
     if (talk->session->config->zero)
         talk_close(talk);
 }
@@ -328,6 +362,15 @@ static void on_unreachable(struct talk *talk, const struct peer_event *event)
     talk->over = true;
 }
 
+/* FIN without close_notify: whoever is in between may have cut it short. */
+static void tell_truncated(struct talk *talk)
+{
+    struct peer_tls_info info;
+
+    if (peer_flow_get_tls(talk->flow, &info) == 0 && info.truncated)
+        talk_tell(talk, "closed without close_notify: bytes may be missing");
+}
+
 void talk_take(struct talk *talk, const struct peer_event *event)
 {
     session_attend(talk->session, talk);
@@ -341,6 +384,7 @@ void talk_take(struct talk *talk, const struct peer_event *event)
         break;
     case PEER_EVENT_EOF:
         talk->eof_ns = peer_net_now_ns(talk->session->net);
+        tell_truncated(talk);
         break;
     case PEER_EVENT_CLOSED:
         on_closed(talk, event);
@@ -380,9 +424,11 @@ void talk_settle(struct talk *talk)
         return;
     }
     watch_window(talk);
-    if (talk->state->eof && talk->state->drained && session->terminal && !talk->closing) {
-        terminal_finish(session->terminal, true);
-        if (!talk->in_eof)
+    bool left = session->terminal || (talk->tls && talk->in_eof);
+    if (talk->state->eof && talk->state->drained && left && !talk->closing) {
+        if (session->terminal)
+            terminal_finish(session->terminal, true);
+        if (session->terminal && !talk->in_eof)
             talk_note(talk, "the application closed the connection");
         talk_close(talk);
     }

@@ -40,7 +40,7 @@ struct talk {
     char name[PEER_ENDPOINT_TEXT]; /* of the application */
     bool is_busy, is_blocked, is_taker;
     bool shut_told; /* that the window is shut, since the pause */
-    bool in_eof, closing, given_up, over;
+    bool tls, in_eof, closing, given_up, over;
     int status;
     uint64_t opened_ns, in_eof_ns, eof_ns;
     uint64_t closing_ns; /* when waiting for the application's close ends */

@@ -77,7 +77,7 @@ int parse_target(const struct command *command, const struct common_options *com
                  char **argv, struct target *ret_target)
 {
     const char *port_text;
-    char host[256];
+    char host[TARGET_HOST];
 
     if (argc < 1)
         return usage_error(command, "HOST and PORT are missing");
@@ -101,6 +101,7 @@ int parse_target(const struct command *command, const struct common_options *com
     if (port < 0)
         return STATUS_USAGE;
     *ret_target = (struct target){.port = (uint16_t)port};
+    snprintf(ret_target->host, sizeof(ret_target->host), "%s", host);
     return resolve_target(common, host, ret_target);
 }
 
