@@ -24,6 +24,8 @@ struct peer_protocol {
     bool has_headers;   /* `method`, `headers` and `expect` */
     bool has_body;      /* `body` */
     bool has_streams;   /* `streams` */
+    bool has_login;     /* `user` and `password` */
+    bool has_pipeline;  /* `pipeline` */
 };
 /** The protocol at `index`, from 0: 1, or 0 past the end. */
 PEER_EXPORT int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t size);
@@ -61,13 +63,16 @@ struct peer_soak_config {
                          * application's kernel has acknowledged it */
     const char *host;   /* HTTP: the Host header; default the address */
     const char *path;   /* HTTP: default "/", of OPTIONS "*"; of CONNECT it is "/HOST:PORT", which
-                         * is asked for without the slash, default `host` */
+                         * is asked for without the slash, default `host`. Redis: "/NUMBER" of a
+                         * database */
     const char *method; /* HTTP: default "GET", or "POST" with a body */
     const char *const *headers; /* HTTP: "Name: value", ends with NULL */
     const void *body;           /* HTTP: NULL for none; one of no bytes is one */
     size_t body_len;
     const char
         *manners; /* who of the flows misbehaves, see peer/manner.h: "vanish:2%@10s,stall:1%" */
+    const char *user, *password; /* of a login, as they are; NULL: none */
+    uint64_t pipeline; /* requests at once on a connection, answered in order; default 1 */
 };
 
 struct peer_soak;
@@ -109,6 +114,8 @@ struct peer_soak_counts {
     uint64_t closed_idle; /* HTTP, an error: a kept connection was closed just as a request went
                            * that is not asked twice */
     uint64_t asked_again; /* HTTP, none: such requests that were asked on another connection */
+    uint64_t login;       /* errors: the login was refused, or asked for in vain */
+    uint64_t full;        /* errors: the application says that it takes no more connections */
 };
 enum peer_soak_error {
     PEER_SOAK_REFUSED,
@@ -118,12 +125,15 @@ enum peer_soak_error {
     PEER_SOAK_CLOSED_EARLY,
     PEER_SOAK_STATUS,
     PEER_SOAK_CLOSED_IDLE,
+    PEER_SOAK_LOGIN,
+    PEER_SOAK_FULL,
     PEER_SOAK_ERROR_KINDS,
 };
 static inline uint64_t peer_soak_errors(const struct peer_soak_counts *counts)
 {
     return counts->refused + counts->reset + counts->timeout + counts->bad_answer +
-           counts->closed_early + counts->unexpected_status + counts->closed_idle;
+           counts->closed_early + counts->unexpected_status + counts->closed_idle + counts->login +
+           counts->full;
 }
 
 /** One interval of the series. */
@@ -180,6 +190,7 @@ struct peer_soak_report {
     const char *first_error;                         /* what the first error was, or NULL */
     const char *first_errors[PEER_SOAK_ERROR_KINDS]; /* and the first of each kind */
     const char *cannot_open; /* why connections could not be opened, or NULL */
+    struct peer_latency login; /* from the open connection to the end of a login */
 };
 /** Cheap, for a line of progress: counts since the start of the measured time, and what is open. */
 PEER_EXPORT void peer_soak_get_counts(const struct peer_soak *soak,
@@ -237,7 +248,8 @@ static inline int peer_result_get_interval(const struct peer_result *result, siz
 enum peer_soak_histogram {
     PEER_HISTOGRAM_HANDSHAKE,
     PEER_HISTOGRAM_FIRST_BYTE,
-    PEER_HISTOGRAM_REQUEST
+    PEER_HISTOGRAM_REQUEST,
+    PEER_HISTOGRAM_LOGIN
 };
 /** Writes a histogram in HdrHistogram's text format (microseconds). 0 or -errno. */
 PEER_EXPORT int peer_result_print_histogram(const struct peer_result *result,

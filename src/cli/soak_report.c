@@ -22,6 +22,8 @@ static const struct {
     [PEER_SOAK_CLOSED_EARLY] = {"closed_early", "closed early"},
     [PEER_SOAK_STATUS] = {"status", "of unexpected status"},
     [PEER_SOAK_CLOSED_IDLE] = {"closed_idle", "closed while idle"},
+    [PEER_SOAK_LOGIN] = {"login", "login refused"},
+    [PEER_SOAK_FULL] = {"full", "refused since the application is full"},
 };
 
 static double per_s(uint64_t count, uint64_t duration_ns)
@@ -137,12 +139,13 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
                                       "late", integer(counts->late)));
     json_object_set_new(
         document, "errors",
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
                   integer(peer_soak_errors(counts)), "refused", integer(counts->refused), "reset",
                   integer(counts->reset), "timeout", integer(counts->timeout), "bad_answer",
                   integer(counts->bad_answer), "closed_early", integer(counts->closed_early),
                   "status", integer(counts->unexpected_status), "closed_idle",
-                  integer(counts->closed_idle)));
+                  integer(counts->closed_idle), "login", integer(counts->login), "full",
+                  integer(counts->full)));
 }
 
 static json_t *json_interval(const struct peer_soak_interval *interval)
@@ -279,8 +282,10 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                                       integer(report->behind), "limited_by", limited_by(report)));
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
     json_object_set_new(document, "latency_us",
-                        json_pack("{s:o, s:o, s:o}", "handshake", json_latency(&report->handshake),
-                                  "first_byte", json_latency(&report->first_byte), "request",
+                        json_pack("{s:o, s:o, s:o, s:o}", "handshake",
+                                  json_latency(&report->handshake), "login",
+                                  json_latency(&report->login), "first_byte",
+                                  json_latency(&report->first_byte), "request",
                                   json_latency(&report->request)));
     json_object_set_new(
         document, "tcp",
@@ -367,6 +372,7 @@ static void print_latencies(const struct peer_soak_report *report, bool more)
     printf("%s%s\n", more ? "       min       p90      p999" : "",
            report->corrected ? "   (from when the schedule wanted the request)" : "");
     print_latency("handshake", &report->handshake, more);
+    print_latency("login", &report->login, more);
     print_latency("first byte", &report->first_byte, more);
     print_latency("request", &report->request, more);
 }
@@ -396,7 +402,9 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
                  {error_kinds[PEER_SOAK_BAD_ANSWER].text, counts->bad_answer},
                  {error_kinds[PEER_SOAK_CLOSED_EARLY].text, counts->closed_early},
                  {error_kinds[PEER_SOAK_STATUS].text, counts->unexpected_status},
-                 {error_kinds[PEER_SOAK_CLOSED_IDLE].text, counts->closed_idle}};
+                 {error_kinds[PEER_SOAK_CLOSED_IDLE].text, counts->closed_idle},
+                 {error_kinds[PEER_SOAK_LOGIN].text, counts->login},
+                 {error_kinds[PEER_SOAK_FULL].text, counts->full}};
     bool any = false;
 
     for (size_t i = 0; i < CLI_ARRAY_SIZE(kinds); i++) {

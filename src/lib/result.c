@@ -100,6 +100,7 @@ void peer_result_get_report_sized(const struct peer_result *result,
             report.first_errors[i] = found->first_errors[i];
     }
     get_summaries(found, &report.handshake, &report.first_byte, &report.request);
+    histogram_summary(found->histograms[PEER_HISTOGRAM_LOGIN], &report.login);
     border_give(ret_report, size, &report, sizeof(report));
 }
 

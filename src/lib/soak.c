@@ -61,6 +61,8 @@ int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t
         .has_headers = protocol->takes & PROTOCOL_TAKES_HEADERS,
         .has_body = protocol->takes & PROTOCOL_TAKES_BODY,
         .has_streams = protocol->takes & PROTOCOL_TAKES_STREAMS,
+        .has_login = protocol->takes & PROTOCOL_TAKES_LOGIN,
+        .has_pipeline = protocol->takes & PROTOCOL_TAKES_PIPELINE,
     };
     border_give(ret_protocol, size, &found, sizeof(found));
     return 1;

@@ -240,6 +240,15 @@ void client_ready(struct client *client, uint32_t slots)
     }
 }
 
+void client_logged_in(struct client *client)
+{
+    struct run *run = client->run;
+
+    if (run_counts(run, client->started_ns))
+        measure_since(&run->measure, PEER_HISTOGRAM_LOGIN, client->started_ns,
+                      flow_arrived_last_ns(&client->flow));
+}
+
 static void hold(struct client *client)
 {
     struct run *run = client->run;

@@ -22,7 +22,9 @@ static void count_error(struct run *run, enum peer_soak_error kind)
                                   [PEER_SOAK_BAD_ANSWER] = &counts->bad_answer,
                                   [PEER_SOAK_CLOSED_EARLY] = &counts->closed_early,
                                   [PEER_SOAK_STATUS] = &counts->unexpected_status,
-                                  [PEER_SOAK_CLOSED_IDLE] = &counts->closed_idle};
+                                  [PEER_SOAK_CLOSED_IDLE] = &counts->closed_idle,
+                                  [PEER_SOAK_LOGIN] = &counts->login,
+                                  [PEER_SOAK_FULL] = &counts->full};
     ++*counters[kind];
 }
 

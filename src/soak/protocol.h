@@ -83,7 +83,9 @@ enum {
     PROTOCOL_TAKES_PATH = 1,
     PROTOCOL_TAKES_HEADERS = 2, /* method and expected statuses too */
     PROTOCOL_TAKES_BODY = 4,
+    PROTOCOL_TAKES_LOGIN = 8,
     PROTOCOL_TAKES_STREAMS = 16,
+    PROTOCOL_TAKES_PIPELINE = 32,
 };
 
 struct protocol {
@@ -133,6 +135,8 @@ bool client_is_last(const struct client *client);
 /** From now on up to `slots` requests at once: more or fewer than until now. With 0 it is waited for
  *  more, as for a greeting. Looks whether it is to go on after client_end_after, too. */
 void client_ready(struct client *client, uint32_t slots);
+/** A login is done: notes how long it took since the connection was open. */
+void client_logged_in(struct client *client);
 /** There are to be no more requests. `remote_closes`: the answer says that the application closes;
  *  it is waited for a moment, so that TIME-WAIT is its own. */
 void client_end_after(struct client *client, bool remote_closes);

@@ -132,8 +132,23 @@ void client_ask(struct client *client)
 
 void client_tell_asked(struct client *client)
 {
-    if (!client_is_over(client) && client->run->ops->asked && !client->in_event)
-        client->run->ops->asked(client);
+    struct run *run = client->run;
+    uint32_t before = client->written;
+
+    if (client_is_over(client) || !run->ops->asked || client->in_event)
+        return;
+    client->written = client->asked;
+    run->flows->sent_ns = 0;
+    run->ops->asked(client);
+    if (before == client->asked || run->schedule.rate > 0 || !run->flows->sent_ns ||
+        client_is_over(client) || timer_armed(&run->warm))
+        return;
+    for (struct list *node = client->requests.prev; node != &client->requests; node = node->prev) {
+        struct request *request = list_entry(node, struct request, sibling);
+        if ((int32_t)(request->number - before) <= 0)
+            break;
+        request->intended_ns = run->flows->sent_ns;
+    }
 }
 
 /* ---- what it sends ---- */

@@ -19,7 +19,7 @@ struct hdr_histogram;
  * and x_add return 0 or -ENOMEM; after -ENOMEM a value is still one to call x_done with.
  */
 
-enum { RESULT_HISTOGRAMS = 3, RESULT_ERROR_TEXT = 240, RESULT_OPEN_TEXT = 160 };
+enum { RESULT_HISTOGRAMS = 4, RESULT_ERROR_TEXT = 240, RESULT_OPEN_TEXT = 160 };
 #define RESULT_HIGHEST_NS (INT64_C(3600) * 1000000000)
 
 /** An empty histogram as all here are; -ENOMEM. */

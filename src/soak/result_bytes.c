@@ -27,6 +27,8 @@ enum { RECORD_END, RECORD_FIELDS, RECORD_FOUND, RECORD_SHARE, RECORD_INTERVAL };
 #define RESULT_BYTES_MOST (UINT64_C(1) << 30)
 /* A histogram of more is none: thousands of them may be added up, and no sum is too large. */
 #define SAMPLES_MOST (UINT64_C(1) << 48)
+/* Those of the first version stand before the words of errors, later ones behind. */
+enum { HISTOGRAMS_FIRST = 3 };
 enum { SHARES_MOST = 256 }; /* each takes a megabyte, however short its record is */
 
 /* ---- writing ---- */
@@ -125,13 +127,15 @@ static void put_figures(struct out *out, const struct figures *figures)
     put_sparse(out, figures->codes, PEER_STATUS_CODES);
     put_number(out, figures->carried);
     put_number(out, figures->warmed);
-    for (size_t i = 0; i < RESULT_HISTOGRAMS; i++)
+    for (size_t i = 0; i < HISTOGRAMS_FIRST; i++)
         put_histogram(out, figures->histograms[i]);
     put_number(out, figures->first_error);
     put_text(out, figures->cannot_open);
     put_number(out, PEER_SOAK_ERROR_KINDS);
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++)
         put_text(out, figures->first_errors[i]);
+    for (size_t i = HISTOGRAMS_FIRST; i < RESULT_HISTOGRAMS; i++)
+        put_histogram(out, figures->histograms[i]);
 }
 
 static void put_fields(struct out *out, const struct result *result)
@@ -352,7 +356,7 @@ static void get_figures(struct in *in, struct figures *figures)
     get_sparse(in, figures->codes, PEER_STATUS_CODES);
     figures->carried = get_number(in);
     figures->warmed = get_number(in);
-    for (size_t i = 0; i < RESULT_HISTOGRAMS; i++)
+    for (size_t i = 0; i < HISTOGRAMS_FIRST; i++)
         get_histogram(in, figures->histograms[i]);
     uint64_t first = get_number(in);
     figures->first_error = first <= PEER_SOAK_ERROR_KINDS ? (uint8_t)first : 0;
@@ -360,6 +364,8 @@ static void get_figures(struct in *in, struct figures *figures)
     uint64_t kinds = get_number(in);
     for (uint64_t i = 0; i < kinds && !in->wrong && in->at < in->end; i++)
         get_text(in, i < PEER_SOAK_ERROR_KINDS ? figures->first_errors[i] : text, sizeof(text));
+    for (size_t i = HISTOGRAMS_FIRST; i < RESULT_HISTOGRAMS && !in->wrong; i++)
+        get_histogram(in, figures->histograms[i]);
 }
 
 static int get_fields(struct in *in, struct result *result)

@@ -44,16 +44,20 @@ bool run_exhausted(const struct run *run)
    already takes the next one, however many are due. */
 void run_serve(struct run *run)
 {
-    struct client *client;
+    struct client *client, *asked = NULL; /* who is over stays until the iteration's end */
 
     if (run->serving)
         return;
     run->serving = true;
     while (!run_exhausted(run) && (client = first_of(run, CLIENT_READY)) &&
            (run_behind(run) > 0 || !list_empty(&run->again))) {
+        if (asked && asked != client)
+            client_tell_asked(asked);
         client_ask(client);
-        client_tell_asked(client);
+        asked = client;
     }
+    if (asked)
+        client_tell_asked(asked);
     run->serving = false;
     uint64_t next_ns = schedule_next_ns(&run->schedule, run_now(run));
     if (first_of(run, CLIENT_READY) && !run_exhausted(run) && next_ns != TIMER_NEVER)

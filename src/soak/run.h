@@ -38,6 +38,7 @@ struct client {
     uint64_t started_ns;  /* when its state began: time-outs */
     uint64_t id;          /* counts up; key of the pattern */
     uint32_t asked;       /* requests begun */
+    uint32_t written;     /* how many of these `asked` was told of */
     uint16_t slots, under_way;
     uint8_t state;
     bool last : 1;          /* no request after those under way */

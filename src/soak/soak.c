@@ -26,6 +26,31 @@ static int refuse(struct peer_error *error, const char *text)
     return error_set(error, PEER_ERROR_USAGE, EINVAL, "%s", text);
 }
 
+/* What a protocol has no use for is refused. */
+static int check_takes(const struct peer_soak_config *config, const struct protocol *protocol,
+                       struct peer_error *error)
+{
+    const struct {
+        bool given;
+        unsigned takes;
+        const char *what;
+    } rows[] = {
+        {config->expect, PROTOCOL_TAKES_HEADERS, "statuses to expect"},
+        {config->user || config->password, PROTOCOL_TAKES_LOGIN, "login"},
+        {config->pipeline, PROTOCOL_TAKES_PIPELINE, "pipelining"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].given && !(protocol->takes & rows[i].takes))
+            return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" has no %s", protocol->name,
+                             rows[i].what);
+    }
+    if (config->pipeline > UINT16_MAX)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "a pipeline has at most %d requests",
+                         UINT16_MAX);
+    return 0;
+}
+
 static int check(const struct peer_soak_config *config, const struct protocol *protocol,
                  const struct addr_set *peers, struct peer_error *error)
 {
@@ -47,9 +72,6 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
                          protocol->name);
     if (ops->needs_rate && config->rate <= 0)
         return refuse(error, "sending UDP needs a rate (-R): nothing else would slow it down");
-    if (config->expect && !(protocol->takes & PROTOCOL_TAKES_HEADERS))
-        return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" has no statuses to expect",
-                         protocol->name);
     if (config->streams > 1 && !(protocol->takes & PROTOCOL_TAKES_STREAMS))
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "\"%s\" has one request at a time on a connection", protocol->name);
@@ -62,7 +84,7 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
                          "more flows than the peers have ports (%d each): give more addresses "
                          "with --from",
                          PEER_PORTS);
-    return 0;
+    return check_takes(config, protocol, error);
 }
 
 static void fill_defaults(struct peer_soak_config *config, enum protocol_kind kind)
@@ -77,6 +99,8 @@ static void fill_defaults(struct peer_soak_config *config, enum protocol_kind ki
         config->interval_ns = NS_PER_S;
     if (!config->message_bytes)
         config->message_bytes = 64;
+    if (!config->pipeline)
+        config->pipeline = 1;
 }
 
 static int out_of_memory(struct peer_error *error)

@@ -63,7 +63,8 @@ def soak_report(soak: Any) -> dict[str, Any]:
     result = place[0]
     try:
         report = filled("peer_soak_report", lib.peer_result_get_report_sized, result)
-        errors = ("refused", "reset", "timeout", "bad_answer", "closed_early", "unexpected_status", "closed_idle")
+        errors = ("refused", "reset", "timeout", "bad_answer", "closed_early", "unexpected_status", "closed_idle",
+                  "login", "full")
         report["errors"] = sum(report["counts"][name] for name in errors)
         report["statuses"] = _statuses(result)
         report["manners"] = list(listed("peer_soak_manner", lib.peer_result_get_manner_sized, result))
