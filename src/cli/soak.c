@@ -73,6 +73,8 @@ static const struct option_def soak_table[] = {
     {'R', "rate", "N", "requests a second, on an open schedule", set_rate, FIELD(soak.rate)},
     {0, "connect-rate", "N", "connections a second, on an open schedule", set_rate,
      FIELD(soak.connect_rate)},
+    {'P', "pipeline", "N", "redis: requests at once on each connection (1)", option_set_number,
+     FIELD(soak.pipeline), .min = 1, .max = UINT16_MAX},
     {0, "requests-per-connection", "N", "then a new connection (no limit)", option_set_number,
      FIELD(soak.requests_per_connection), .min = 1, .max = UINT32_MAX},
     {0, "no-keep-alive", NULL, "a new connection for each request", option_set_flag,
@@ -197,6 +199,16 @@ static bool takes_headers(const struct peer_protocol *protocol)
     return protocol->has_headers;
 }
 
+static bool takes_login(const struct peer_protocol *protocol)
+{
+    return protocol->has_login;
+}
+
+static bool takes_pipeline(const struct peer_protocol *protocol)
+{
+    return protocol->has_pipeline;
+}
+
 static bool takes_body(const struct peer_protocol *protocol)
 {
     return protocol->has_body;
@@ -219,6 +231,8 @@ static int check_protocol(const struct soak_options *options)
          "-H, --method and --expect go"},
         {options->body, takes_body, "--body goes"},
         {options->streams > 1, takes_streams, "-m goes"},
+        {options->soak.pipeline, takes_pipeline, "-P goes"},
+        {options->user || options->password, takes_login, "a login goes"},
     };
     struct peer_protocol protocol;
     char all[256];
@@ -309,6 +323,17 @@ static int read_body(struct soak_options *options)
     return read_body_file(options, body + 1);
 }
 
+/* What the target does not say; it is nobody's business who reads the arguments. */
+static void take_password(struct soak_options *options)
+{
+    struct peer_protocol protocol;
+
+    options->soak.user = options->user;
+    options->soak.password = options->password;
+    if (!options->password && find_protocol(options->soak.protocol, &protocol) && protocol.has_login)
+        options->soak.password = getenv("PEER_PASSWORD");
+}
+
 static int settle_options(struct soak_options *options)
 {
     struct peer_soak_config *soak = &options->soak;
@@ -338,6 +363,7 @@ static int settle_options(struct soak_options *options)
     soak->headers = options->headers;
     soak->path = options->path;
     soak->host = options->authority;
+    take_password(options);
     return status;
 }
 
@@ -568,6 +594,8 @@ static int run_soak(void *options, int argc, char **argv)
     free(soak->authority);
     free(soak->body_read);
     objectives_done(&soak->objectives);
+    free(soak->user);
+    free(soak->password);
     return status;
 }
 

@@ -21,7 +21,7 @@ struct soak_options {
     double search_low, search_high; /* --rate-search; 0: none */
     uint64_t streams;
     bool idle, no_keep_alive, json_stream, latency, tolerate;
-    char *path, *authority, *body_read; /* owned */
+    char *path, *authority, *body_read, *user, *password; /* owned */
 };
 
 /** One rate that was tried. */
@@ -61,8 +61,9 @@ void print_search(const struct soak_run *run);
 json_t *json_search(const struct soak_run *run);
 
 /* soak_url.c */
-/** Fills in the target and what it asks for: 0, or an exit status after a message. */
-int parse_url(struct soak_options *options, const char *url);
+/** Fills in the target and what it asks for: 0, or an exit status after a message. A password is
+ *  overwritten in `url`, which everybody can read. */
+int parse_url(struct soak_options *options, char *url);
 
 /** The schemes of protocols that take what `takes` asks about, with `behind` behind each: "http://,
  *  x:// and redis://". */

@@ -5,6 +5,8 @@
  */
 #include "soak.h"
 
+#include "http/percent.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,7 @@
 struct scheme {
     char prefix[24];
     const char *protocol; /* NULL: a later word says which */
-    bool udp, has_path;
+    bool udp, has_path, has_login;
     int port; /* 0: must be given */
 };
 
@@ -30,6 +32,7 @@ static bool scheme_at(size_t index, struct scheme *ret_scheme)
         *ret_scheme = (struct scheme){.protocol = protocol.name,
                                       .udp = !protocol.tcp,
                                       .has_path = protocol.has_path,
+                                      .has_login = protocol.has_login,
                                       .port = protocol.port};
         snprintf(ret_scheme->prefix, sizeof(ret_scheme->prefix), "%s://", protocol.scheme);
         return true;
@@ -102,9 +105,6 @@ static int split_authority(char *authority, char **ret_port)
 
     if (!*authority || *authority == ':')
         return usage_error(&command_soak, "the target has no host");
-    if (strchr(authority, '@'))
-        return usage_error(&command_soak, "a user name or password in the target: give "
-                                          "-H \"Authorization: ...\" instead");
     if (!host_end || (*authority == '[' && host_end[1] && host_end[1] != ':'))
         return usage_error(&command_soak, "\"%s\" is no [IPV6]:PORT", authority);
     if (colon && strchr(host_end, ':') != colon)
@@ -136,6 +136,35 @@ static int parse_authority(struct soak_options *options, const struct scheme *sc
     return parse_target(&command_soak, &options->common, 2, words, &options->target);
 }
 
+/* "USER:PASSWORD@", or either; each may be written with %XX. What follows is moved to the front. The
+   password's bytes in `seen`, of which `authority` is a copy, are overwritten. */
+static int take_login(struct soak_options *options, const struct scheme *scheme, char *authority,
+                      char *seen)
+{
+    char *at = strrchr(authority, '@'), *colon;
+
+    if (!at)
+        return 0;
+    *at = 0;
+    colon = strchr(authority, ':');
+    if (colon) {
+        memset(seen + (colon + 1 - authority), 'x', strlen(colon + 1));
+        *colon = 0;
+    }
+    if (!scheme->has_login)
+        return usage_error(&command_soak, "a user name or password in the target: give "
+                                          "-H \"Authorization: ...\" instead");
+    if (http_percent_decode(authority) < 0 || (colon && http_percent_decode(colon + 1) < 0))
+        return usage_error(&command_soak, "the login of the target has a %% without two hexadecimal "
+                                          "digits, or a %%00");
+    if (*authority)
+        options->user = strdup(authority);
+    if (colon && colon[1])
+        options->password = strdup(colon + 1);
+    memmove(authority, at + 1, strlen(at + 1) + 1);
+    return 0;
+}
+
 /* What stands behind the authority; "http://HOST?query" asks for "/?query". */
 static int take_path(struct soak_options *options, const struct scheme *scheme, char *text)
 {
@@ -152,23 +181,29 @@ static int take_path(struct soak_options *options, const struct scheme *scheme, 
     return 0;
 }
 
-int parse_url(struct soak_options *options, const char *url)
+int parse_url(struct soak_options *options, char *url)
 {
     struct scheme scheme;
     char all[256];
 
     if (!find_scheme(url, &scheme)) {
         list_schemes(all, sizeof(all));
-        return usage_error(&command_soak, "\"%s\" is no target: %s", url, all);
+        const int shown = (int)(strchr(url, '@') ? strcspn(url, ":@") : strlen(url));
+        return usage_error(&command_soak, "\"%.*s%s\" is no target: %s", shown, url,
+                           url[shown] ? "..." : "", all);
     }
     char *rest = strdup(url + strlen(scheme.prefix));
     if (!rest)
         return STATUS_MACHINE;
+    const size_t len = strlen(rest);
     options->soak.protocol = scheme.protocol;
     options->soak.udp = options->common.udp = scheme.udp;
     int status = take_path(options, &scheme, rest);
     if (status == 0)
+        status = take_login(options, &scheme, rest, url + strlen(scheme.prefix));
+    if (status == 0)
         status = parse_authority(options, &scheme, rest);
+    explicit_bzero(rest, len);
     free(rest);
     return status;
 }

@@ -147,7 +147,8 @@ void client_tell_asked(struct client *client)
         struct request *request = list_entry(node, struct request, sibling);
         if ((int32_t)(request->number - before) <= 0)
             break;
-        request->intended_ns = run->flows->sent_ns;
+        if (!request->repeats)
+            request->intended_ns = run->flows->sent_ns;
     }
 }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """soak redis://: a real server, and one that answers whatever the protocol allows and does not."""
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -49,6 +50,54 @@ def test_a_real_server_counts_the_same():
     server.wait()
 
 
+def test_a_pipeline_is_counted_by_the_server():
+    server = redis()
+    report = soak(f"redis://{OWN4}", "-c", 3, "-P", 16, "-n", 5000, "--body", "INCR counted")
+    assert report["requests"]["completed"] == 5000 and report["errors"]["total"] == 0, report
+    assert ask("get", "counted").strip() == "5000"
+    assert "cmdstat_incr:calls=5000," in ask("info", "commandstats")
+    assert "total_error_replies:0" in ask("info", "stats")
+    server.terminate()
+    server.wait()
+
+
+def test_a_login_and_a_database():
+    server = redis()
+    ask("acl", "setuser", "me", "on", ">p w:d%/1", "~*", "+@all")
+    ask("config", "set", "requirepass", "other")
+    url = f"redis://me:p%20w%3ad%25%2f1@{OWN4}/5"
+    report = soak(url, "-c", 2, "-n", 300, "--no-keep-alive", "--body", "INCR counted")
+    assert report["requests"]["completed"] == 300 and report["errors"]["total"] == 0, report
+    assert report["latency_us"]["login"]["p50"] > 0 and "p w" not in json.dumps(report), report
+    asked = ("--no-auth-warning", "-a", "other")
+    assert ask(*asked, "-n", "5", "get", "counted").strip() == "300"
+    books = ask(*asked, "info", "commandstats")
+    assert "cmdstat_auth:calls=302," in books and "cmdstat_select:calls=301," in books, books
+    # The default user has a password only; it may be in the environment.
+    for target, password in ((f"redis://:other@{OWN4}", "wrong"), (f"redis://{OWN4}", "other")):
+        os.environ["PEER_PASSWORD"] = password
+        assert soak(target, "-n", 10)["requests"]["completed"] == 10
+    del os.environ["PEER_PASSWORD"]
+    for target, words in ((f"redis://me:no@{OWN4}", "WRONGPASS"), (f"redis://:other@{OWN4}/99", "out of range"),
+                          (f"redis://{OWN4}", "NOAUTH")):
+        report = soak(target, "-n", 3, status=1)
+        assert report["errors"]["login"] == 3 == report["errors"]["total"], report
+        assert words in report["first_errors"]["login"], report
+    server.terminate()
+    server.wait()
+
+
+def test_a_server_that_is_full_is_told_from_one_that_refuses():
+    server = redis()
+    ask("config", "set", "maxclients", "5")
+    report = soak(f"redis://{OWN4}", "-c", 20, "-d", "500ms", status=1)
+    assert report["errors"]["full"] > 0 == report["errors"]["login"], report
+    assert "max number of clients" in report["first_errors"]["full"], report
+    assert report["requests"]["completed"] > 0, report
+    server.terminate()
+    server.wait()
+
+
 def test_an_error_of_the_server_is_an_error():
     server = redis()
     report = soak(f"redis://{OWN4}", "-n", 5, "--body", "NONSENSE", status=1)
@@ -87,14 +136,20 @@ def test_answers_by_the_protocol():
             piece = 100 if words == "follow" else 3  # in one segment: else it comes unasked
             threading.Thread(target=serve, args=(listener, answer, piece), daemon=True).start()
             port = listener.getsockname()[1]
-            report = soak(f"redis://{OWN4}:{port}", "-n", 2, "-w", "300ms", status=1 if words else 0)
+            report = soak(f"redis://{OWN4}:{port}", "-n", 2, "-w", "300ms", "--body", "'one line'",
+                          status=1 if words else 0)
             assert report["requests"]["completed"] == (0 if words else 2), (answer, report)
             assert not words or words in report["first_error"], (answer, report)
             listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_what_does_not_go_together_is_refused():
-    for args, words in (((f"redis://{OWN4}/0",), "only http targets"),
+    for args, words in (((f"redis://{OWN4}/none",), "no database of Redis"),
+                        ((f"redis://me@{OWN4}",), "has a password"),
+                        ((f"redis://:%zz@{OWN4}",), "two hexadecimal"),
+                        ((f"http://a:b@{OWN4}/",), "Authorization"),
+                        ((f"http://{OWN4}/", "-P", "2"), "-P goes with redis://"),
+                        ((f"redis://:secret@{OWN4}", "--idle"), "a login goes with redis://"),
                         ((f"redis://{OWN4}", "-H", "A: b"), "http:// targets"),
                         ((f"redis://{OWN4}", "--workload", "send"), "tcp:// and udp://"),
                         ((f"redis://{OWN4}", "--body", "A\nB"), "one command"),
