@@ -266,6 +266,13 @@ static void json_add_errors(json_t *document, const struct soak_run *run,
         json_object_set_new(document, "trace", json_string(trace));
 }
 
+static json_t *json_latencies(const struct peer_soak_report *report)
+{
+    return json_pack("{s:o, s:o, s:o, s:o}", "handshake", json_latency(&report->handshake), "login",
+                     json_latency(&report->login), "first_byte", json_latency(&report->first_byte),
+                     "request", json_latency(&report->request));
+}
+
 static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
 {
     json_t *document = json_report("soak", run->net, &run->options->target);
@@ -281,12 +288,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                                       "reached", reached_rate(report), "behind",
                                       integer(report->behind), "limited_by", limited_by(report)));
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
-    json_object_set_new(document, "latency_us",
-                        json_pack("{s:o, s:o, s:o, s:o}", "handshake",
-                                  json_latency(&report->handshake), "login",
-                                  json_latency(&report->login), "first_byte",
-                                  json_latency(&report->first_byte), "request",
-                                  json_latency(&report->request)));
+    json_object_set_new(document, "latency_us", json_latencies(report));
     json_object_set_new(
         document, "tcp",
         json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "retransmits", integer(report->retransmits),

@@ -45,6 +45,8 @@ static const struct metric {
     ERRORS("errors.closed_early", closed_early),
     ERRORS("errors.status", unexpected_status),
     ERRORS("errors.closed_idle", closed_idle),
+    ERRORS("errors.login", login),
+    ERRORS("errors.full", full),
     {"rate", PEER_SLO_PER_SECOND, 0, METRIC_RATE},
     {"connections", PEER_SLO_PER_SECOND, 0, METRIC_CONNECTIONS},
     {"completed", PEER_SLO_NUMBER, 0, METRIC_COMPLETED},
@@ -55,6 +57,7 @@ static const char *const histogram_names[RESULT_HISTOGRAMS] = {
     [PEER_HISTOGRAM_HANDSHAKE] = "handshake",
     [PEER_HISTOGRAM_FIRST_BYTE] = "first_byte",
     [PEER_HISTOGRAM_REQUEST] = "request",
+    [PEER_HISTOGRAM_LOGIN] = "login",
 };
 
 /* ---- the words ---- */
