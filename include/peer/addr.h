@@ -11,6 +11,8 @@
 extern "C" {
 #endif
 
+/** Addresses of IP and Ethernet, and their text. */
+
 /** An IPv4 or IPv6 address without a port. All zero bytes with family 0 means "none". */
 struct peer_addr {
     uint8_t family;    /* 4, 6, or 0 for none */
