@@ -19,7 +19,7 @@ import harness
 from harness import need
 
 PREFIX = os.environ["PEER_PREFIX"]
-LIB = os.path.join(PREFIX, "lib")
+LIB = os.environ.get("PEER_LIBDIR", os.path.join(PREFIX, "lib"))
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-overlength-strings")
 
 

@@ -15,7 +15,7 @@ import harness
 from harness import need, run
 
 PREFIX = os.environ["PEER_PREFIX"]
-LIB = os.path.join(PREFIX, "lib")
+LIB = os.environ.get("PEER_LIBDIR", os.path.join(PREFIX, "lib"))
 HELLO = os.path.join(HERE, "..", "examples", "hello.c")
 STRANGER = os.path.join(HERE, "stranger")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
