@@ -130,6 +130,18 @@ def define_tests():
 define_tests()
 
 
+def test_the_first_test_of_the_readme():
+    with open(os.path.join(HERE, "..", "..", "README.md"), encoding="utf-8") as file:
+        section = re.search(r"^## Tests in C\n(.*?)^## ", file.read(), re.M | re.S)[1]
+    text = re.sub("^    ", "", re.search(r"^(?:    .*\n|\n)+", section[section.index("\n    #include") + 1:])[0], flags=re.M)
+    assert text.startswith("#include") and len(text.rstrip().splitlines()) <= 30
+    path = os.path.join(harness.directory, "first.c")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    run(path, build(path, *WARNINGS))
+    run(path, build(path, "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"))
+
+
 def test_leaks_of_the_library_would_be_told():
     """What `complaints` makes of words of valgrind's."""
     stack = "==7==    at 0x4: malloc (vg_replace_malloc.c:1)\n==7==    by 0x5: {}\n"
