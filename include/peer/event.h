@@ -9,8 +9,8 @@ extern "C" {
 #endif
 
 /**
- * What happens on the network, as events: taken one by one after peer_net_dispatch() and the calls that
- * wait. See peer/peer.h for the conventions, libpeer(3) for what to do at each.
+ * What happens on the network, as events: taken one by one after peer_net_dispatch() and the
+ * calls that wait. See peer/peer.h for the conventions, libpeer(3) for what to do at each.
  */
 
 struct peer_flow;

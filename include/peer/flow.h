@@ -78,7 +78,10 @@ static inline int peer_listen(struct peer_net *net, const struct peer_listen_con
 }
 /** The port: the one that was chosen, when 0 was asked for. */
 PEER_EXPORT uint16_t peer_listener_get_port(const struct peer_listener *listener);
+/** From then on nobody is accepted there. Flows that were accepted go on, those of `serve` are
+ *  reset. */
 PEER_EXPORT struct peer_listener *peer_listener_free(struct peer_listener *listener);
+/** `user` of its configuration. */
 PEER_EXPORT void *peer_listener_user(const struct peer_listener *listener);
 /** What a listener with `serve` did so far. */
 struct peer_serve_stats {
@@ -100,6 +103,7 @@ static inline int peer_listener_get_stats(const struct peer_listener *listener,
     return peer_listener_get_stats_sized(listener, ret_stats, sizeof(*ret_stats));
 }
 
+/** What its configuration, or the listener's, gave it: the caller's own, never looked at. */
 PEER_EXPORT void *peer_flow_user(const struct peer_flow *flow);
 PEER_EXPORT void peer_flow_set_user(struct peer_flow *flow, void *user);
 

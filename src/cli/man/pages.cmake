@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The pages as they are installed, in PROJECT_BINARY_DIR/man: the place of the table of protocols is
-# filled from protocols.def, which is read as text, so that no program has to run for it.
+# filled from protocols.def, which is read as text, so that no program has to run for it. libpeer(3) names
+# the pages that lib/install makes, one a header.
 
 set(table ${PROJECT_SOURCE_DIR}/src/protocol/protocols.def)
 file(READ ${table} text)
@@ -21,11 +22,23 @@ if(NOT protocols)
 endif()
 string(REGEX REPLACE "\n$" "" protocols "${protocols}")
 
+set(library "")
+file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/peer/*.h)
+list(FILTER headers EXCLUDE REGEX "/export.h$")
+list(TRANSFORM headers REPLACE "/peer.h$" "/net.h")
+foreach(header ${headers})
+    get_filename_component(name ${header} NAME_WE)
+    list(APPEND library ".Xr peer_${name} 3 ,")
+endforeach()
+list(SORT library)
+string(REPLACE ";" "\n" library "${library}")
+
 file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/man/*.[137])
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${table} ${pages})
 foreach(page ${pages})
     get_filename_component(name ${page} NAME)
     file(READ ${page} text)
     string(REPLACE ".\\\" @PROTOCOLS@" "${protocols}" text "${text}")
+    string(REPLACE ".\\\" @PAGES@" "${library}" text "${text}")
     file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/man/${name} CONTENT "${text}")
 endforeach()
