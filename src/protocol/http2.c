@@ -333,6 +333,18 @@ static int flush(struct client *client)
 
 /* ---- what became of streams ---- */
 
+/* nghttp2 says why, unless it is the end that is wrong. */
+static void lose_wrong(struct client *client, struct request *request)
+{
+    struct http2_run *run = run_of(client);
+    const char *why = run->why[0] ? run->why : "it ends elsewhere than its headers say";
+
+    if (stream_of(request)->error != NGHTTP2_PROTOCOL_ERROR && !run->why[0])
+        why = nghttp2_http2_strerror(stream_of(request)->error);
+    request_lose(request, PEER_SOAK_BAD_ANSWER, "the answer is no HTTP/2: %s", why);
+    run->why[0] = 0;
+}
+
 static void tell_over(struct client *client, struct request *request)
 {
     const struct http2_stream *stream = stream_of(request);
@@ -349,8 +361,7 @@ static void tell_over(struct client *client, struct request *request)
         request_lose(request, PEER_SOAK_RESET, "the stream was reset: %s",
                      nghttp2_http2_strerror(stream->error));
     else
-        request_lose(request, PEER_SOAK_BAD_ANSWER, "the answer is no HTTP/2: %s",
-                     run_of(client)->why);
+        lose_wrong(client, request);
 }
 
 static uint32_t slots(const struct client *client)
