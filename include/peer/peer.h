@@ -10,8 +10,9 @@
  * this host (peer/flow.h) are real TCP connections and UDP flows to those applications.
  *
  * Conventions
- *  - Threads: none are made. One thread at a time may use a peer_net; there is one peer_net in a
- *    process (the stack's state is global: a second peer_net_new is -EBUSY).
+ *  - Threads: none are made, but for the last of peer_net_free. One thread at a time may use a
+ *    peer_net; there is one peer_net in a process (the stack's state is global: a second peer_net_new
+ *    is -EBUSY).
  *  - The library is passive: it prints nothing, handles no signals, and works only while it is
  *    called: peer_net_wait() or peer_net_poll(), then take events. Or, from a loop of your own: poll
  *    peer_net_fd() for reading, call peer_net_dispatch(), take events.
@@ -146,8 +147,9 @@ PEER_EXPORT int peer_net_leave(struct peer_net *net);
  * Ends every flow with a reset, so that nothing stays half-open at the local side, and removes the
  * device, even when a child has inherited its descriptor. Flows, listeners and processes not yet
  * freed become invalid. Programs are ended, all at once (SIGTERM, then SIGKILL after their grace, 2 s):
- * one that ignores SIGTERM may be waited for so long. Else this takes what the kernel takes to remove
- * a device: some tens of milliseconds.
+ * one that ignores SIGTERM may be waited for so long. Else this takes some milliseconds: the device,
+ * its name and routes are gone when it is back, and what the kernel still does (some 20 ms) is left to
+ * a thread with all signals blocked, which ends by itself. A process that is confined waits for it.
  */
 PEER_EXPORT struct peer_net *peer_net_free(struct peer_net *net);
 /**

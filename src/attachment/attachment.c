@@ -191,21 +191,6 @@ static void end_isolation(struct attachment *attachment)
     netns_isolate_end(&attachment->isolated, attachment->grace_ms);
 }
 
-/* It goes with its last descriptor, which a child that somebody forked may have. */
-static void remove_device(struct attachment *attachment)
-{
-    struct rtnl_link link;
-
-    if (!attachment->rtnl || attachment->queue_count == 0 ||
-        rtnl_link_get(attachment->rtnl, attachment->ifindex, NULL, &link, NULL) < 0 ||
-        !link.is_tun || strcmp(link.name, attachment->device) != 0)
-        return;
-    if (attachment->confined)
-        (void)monitor_remove(attachment, NULL);
-    else
-        (void)rtnl_link_remove(attachment->rtnl, attachment->ifindex);
-}
-
 /* What is left of it here. */
 static void release(struct attachment *attachment)
 {
@@ -231,12 +216,20 @@ static void close_queues(struct attachment *attachment)
         (void)close(attachment->queues[i]);
 }
 
+/* A device goes with its last descriptor, and ours is to be that: the guardian has let go of its own by
+   then. That of a wire has none, and removes what carries the last frames, so it comes after. */
+static void end_device(struct attachment *attachment)
+{
+    guard_await(&attachment->guard);
+    removal_close(attachment);
+    wire_detach(&attachment->wire);
+    removal_ensure(attachment);
+    guard_end(&attachment->guard); /* whoever waits for the device waits for it */
+}
+
 void attachment_done(struct attachment *attachment)
 {
-    close_queues(attachment);
-    wire_detach(&attachment->wire); /* behind the last that the engine sent, which it carries */
-    guard_end(&attachment->guard);
-    remove_device(attachment);
+    end_device(attachment);
     release(attachment);
     if (attachment->isolate)
         end_isolation(attachment);

@@ -12,6 +12,13 @@ int guard_list_fds(const struct attachment *attachment, int ret_fds[CHILD_FDS_MA
 int guard_start_here(const struct attachment *attachment, const int *fds, struct guard *ret_guard,
                      struct peer_error *error);
 
+/* removal.c */
+/** Closes the device's queues, and returns when the device is gone, or others have descriptors of it
+ *  too. What the kernel does after that is not waited for. */
+void removal_close(struct attachment *attachment);
+/** Removes the device where it is still there. */
+void removal_ensure(struct attachment *attachment);
+
 /* monitor.c: a child that does what a confined process may not; all wait for its answer */
 /** What stands on the machine for the peers, again: see standing_restore. */
 int monitor_restore(struct attachment *attachment, struct peer_error *error);

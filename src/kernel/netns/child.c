@@ -45,7 +45,7 @@ int child_reap(pid_t child)
     return reaped == child ? status : -1;
 }
 
-void child_end(int end, pid_t child)
+bool child_dismiss(int end)
 {
     struct pollfd wanted = {.fd = end, .events = POLLIN};
     int status;
@@ -54,8 +54,16 @@ void child_end(int end, pid_t child)
     do
         status = poll(&wanted, 1, END_MS);
     while (status < 0 && errno == EINTR);
+    return status > 0;
+}
+
+void child_end(int end, pid_t child)
+{
+    const bool done = child_dismiss(end);
+
+    (void)shutdown(end, SHUT_RDWR); /* others may have copies */
     (void)close(end);
-    if (status > 0)
+    if (done)
         (void)child_reap(child); /* of no effect when a helper process forked it */
 }
 

@@ -2,6 +2,7 @@
 #ifndef KERNEL_NETNS_CHILD_H
 #define KERNEL_NETNS_CHILD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -27,8 +28,13 @@ int child_reap(pid_t child);
 int child_watch_parent(pid_t parent, int signal_number);
 
 /**
- * Ends a child that ends when the other end of its pair is shut, waits until it has (for 2 s at the
- * most) and reaps it when it is ours. Closes `end`.
+ * Shuts our direction of a pair, which tells the child to end, and waits until it has or says anything,
+ * for 2 s at the most. What it says is not taken. False: it did neither.
+ */
+bool child_dismiss(int end);
+/**
+ * Likewise, then shuts the other direction too, waits until the child has ended and reaps it when it is
+ * ours. Closes `end`.
  */
 void child_end(int end, pid_t child);
 

@@ -352,6 +352,13 @@ static int fail(struct peer_error *error, int status, const char *what)
                      error_text(-status));
 }
 
+static bool filtered;
+
+bool confine_is_filtered(void)
+{
+    return filtered;
+}
+
 int confine_process(const struct confine *confine, struct peer_error *error)
 {
     if (chdir("/") < 0)
@@ -369,6 +376,7 @@ int confine_process(const struct confine *confine, struct peer_error *error)
     status = confine->unfiltered ? 0 : load_filter(confine);
     if (status < 0)
         (void)fail(error, status, "set a filter of system calls");
+    filtered |= status == 0 && !confine->unfiltered;
     return status < 0;
 }
 

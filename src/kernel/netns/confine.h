@@ -48,6 +48,8 @@ struct confine {
  * text: all but the filter, which this kernel or container does not let be set.
  */
 int confine_process(const struct confine *confine, struct peer_error *error);
+/** Has it set a filter, in this process or one that this was forked from? */
+bool confine_is_filtered(void);
 /** The name of a system call of this machine, "call 123" when it has none. Returns `buf`. */
 enum { CONFINE_NAME_TEXT = 32 };
 const char *confine_call_name(int call, char buf[CONFINE_NAME_TEXT]);

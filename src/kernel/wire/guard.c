@@ -111,6 +111,16 @@ static void tidy(const struct guardian *guardian)
         job->undo_last(job, guardian->rtnl, guardian->order);
 }
 
+/* Says that it is done. Its name is the device's, which is there until the holder, if it lives, has
+   closed it too: so it lasts until that one says so, or is gone. */
+static void keep_name(int end)
+{
+    struct pollfd wanted = {.fd = end};
+
+    if (child_send(end, &(struct iovec){"", 1}, 1, NULL, 0) == 0)
+        (void)poll(&wanted, 1, -1);
+}
+
 /* Without a filter it guards all the same: what it can be sent is the holder's own device or card,
    and what to undo there. */
 static void give_up_privileges(void)
@@ -132,6 +142,7 @@ static void guardian_run(void *user, int end)
     (void)child_send(end, &(struct iovec){"", 1}, 1, NULL, 0); /* ready */
     serve(guardian, end);
     tidy(guardian);
+    keep_name(end);
     _exit(EXIT_SUCCESS);
 }
 
@@ -166,6 +177,12 @@ int guard_tell(const struct guard *guard, const void *order, size_t len, const i
     assert(len <= sizeof(bytes));
     memcpy(bytes, order, len);
     return child_send(guard->fd, &part, 1, fds, fd_count);
+}
+
+void guard_await(const struct guard *guard)
+{
+    if (guard->fd >= 0)
+        child_dismiss(guard->fd);
 }
 
 void guard_end(struct guard *guard)

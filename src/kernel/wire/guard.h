@@ -49,8 +49,11 @@ int guard_start(const struct guard_job *job, struct guard *ret_guard, struct pee
  */
 int guard_tell(const struct guard *guard, const void *order, size_t len, const int *fds,
                int fd_count);
-/** Ends it and waits until its work is done, for 2 s at the most; the process is reaped when it is
- *  our child. Close what the peers send by first: until then it must arrive. Takes fd < 0. */
+/** Lets it begin with its work and waits until that is done, for 2 s at the most. It has let go of all
+ *  that it kept then, but for its name. Takes fd < 0. */
+void guard_await(const struct guard *guard);
+/** Likewise, and ends it; the process is reaped when it is our child. Of a wire, close what the peers
+ *  send by first: until then it must arrive. */
 void guard_end(struct guard *guard);
 /** Only closes what this process has of it. Likewise. */
 void guard_abandon(struct guard *guard);
