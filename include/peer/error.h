@@ -7,7 +7,8 @@
  *
  * Functions that can fail for reasons a user can mend take a `struct peer_error *`, which may be
  * NULL. They return `-code`. The text is one line without a full stop or a line break, names what
- * was refused and, after "; ", what would help. On success the struct is not touched.
+ * was refused and, after "; ", what would help; fields of the configuration stand in backquotes:
+ * "choose other addresses with `from`". On success the struct is not touched.
  */
 struct peer_error {
     int code; /* positive errno value, 0 when nothing was reported */

@@ -80,7 +80,7 @@ static const char *own_addresses(struct attach *attach, struct own_addresses *ow
     *own = (struct own_addresses){.family = attach->plan->family};
     (void)rtnl_addr_each(attach->rtnl, list_own_address, own, NULL);
     if (!own->count)
-        snprintf(own->text, sizeof(own->text), "give the device one with --local");
+        snprintf(own->text, sizeof(own->text), "give the device one with `local`");
     return own->text;
 }
 
@@ -105,7 +105,7 @@ static int refuse_foreign(struct attach *attach, struct peer_error *error)
     return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
                      "%s is no address of this machine, so packets would be forwarded to a real "
                      "network with a made-up source; use an address of this machine: %s (or "
-                     "--allow-forward, if forwarding is what you want)",
+                     "`allow_forward`, if forwarding is what you want)",
                      peer_addr_format(&attach->plan->config->target, target),
                      own_addresses(attach, &own));
 }
@@ -154,7 +154,7 @@ int attach_check_owned(struct rtnl *rtnl, const struct addr_set *peers, struct p
         return status;
     (void)rtnl_link_get(rtnl, owned.ifindex, NULL, &link, NULL);
     return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
-                     "%s is this machine's own address, on %s; choose other addresses with --from",
+                     "%s is this machine's own address, on %s; choose other addresses with `from`",
                      peer_addr_format(&owned.addr, text), link.name);
 }
 
@@ -166,8 +166,8 @@ static int check_not_owned(struct attach *attach, const struct addr_set *peers,
     if (attach->plan->local.addr.family && addr_set_find(peers, &attach->plan->local.addr) >= 0)
         return error_set(
             error, PEER_ERROR_USAGE, EADDRINUSE,
-            "%s would be the local side's and a peer's address; choose another with --from "
-            "or --local",
+            "%s would be the local side's and a peer's address; choose another with `from` "
+            "or `local`",
             peer_addr_format(&attach->plan->local.addr, text));
     return attach_check_owned(attach->rtnl, peers, error);
 }
@@ -214,11 +214,11 @@ static int refuse_routed(struct attach *attach, const struct addr_prefix *prefix
         return error_set(
             error, PEER_ERROR_MACHINE, EADDRINUSE,
             "%s/%d is in use already, by another peer process if %s is its device (%s): all "
-            "connections of a peer come from one process; choose other addresses with --from, or "
+            "connections of a peer come from one process; choose other addresses with `from`, or "
             "end that process",
             peers, prefix->length, link.name, text);
     return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
-                     "%s/%d is routed elsewhere already (%s); choose other addresses with --from, "
+                     "%s/%d is routed elsewhere already (%s); choose other addresses with `from`, "
                      "or remove that route",
                      peers, prefix->length, text);
 }
@@ -246,8 +246,8 @@ static int check_wire(struct attach *attach, const struct addr_set *peers, struc
     if (status == 0 && attach->on_link && peers->count > NEIGHBOURS_PERMANENT)
         return error_set(
             error, PEER_ERROR_USAGE, E2BIG,
-            "with --wire there can be %d peers in a subnet of %s at the most; choose fewer "
-            "with --from",
+            "with `wire` there can be %d peers in a subnet of %s at the most; choose fewer "
+            "with `from`",
             NEIGHBOURS_PERMANENT, attach->out.card.name);
     return status;
 }
@@ -324,7 +324,7 @@ static int choose_peer(struct attach *attach, uint32_t *turn, struct peer_error 
         return -last.code;
     }
     return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
-                     "no free address for a peer was found; name some with --from");
+                     "no free address for a peer was found; name some with `from`");
 }
 
 /* ---- the device ---- */
@@ -340,7 +340,7 @@ static int check_name_free(struct attach *attach, struct peer_error *error)
     if (device_goes(link.ifindex) && rtnl_link_get(attach->rtnl, 0, name, &link, NULL) < 0)
         return 0;
     return error_set(error, PEER_ERROR_MACHINE, EBUSY,
-                     "there is a device %s already; choose another name with --dev", name);
+                     "there is a device %s already; choose another name with `dev`", name);
 }
 
 static int make_device(struct attach *attach, struct peer_error *error)
@@ -459,7 +459,7 @@ static int ensure_caller_address(struct attach *attach, struct peer_error *error
         return rtnl_addr_add(attach->rtnl, attach->out.tun.ifindex, &prefix, error);
     }
     return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
-                     "no free address for the local side was found; give one with --local");
+                     "no free address for the local side was found; give one with `local`");
 }
 
 /* ---- in order ---- */

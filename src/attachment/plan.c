@@ -20,11 +20,11 @@ static int plan_wire(struct attach_plan *plan, struct peer_error *error)
     if (config->wire && config->isolate)
         return error_set(
             error, PEER_ERROR_USAGE, EINVAL,
-            "--wire and --isolate exclude each other: a fresh namespace has no interface");
+            "`wire` and `isolate` exclude each other: a fresh namespace has no interface");
     if (config->wire && config->local)
         return error_set(
             error, PEER_ERROR_USAGE, EINVAL,
-            "--wire and --local exclude each other: the local side is %.64s, which has "
+            "`wire` and `local` exclude each other: the local side is %.64s, which has "
             "its addresses",
             config->wire);
     return 0;
@@ -48,12 +48,12 @@ static int plan_local(struct attach_plan *plan, struct peer_error *error)
 
     if (config->local && addr_prefix_parse(config->local, &plan->local) < 0)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "\"%s\" (--local) is no address or ADDRESS/LENGTH", config->local);
+                         "\"%s\" (`local`) is no address or ADDRESS/LENGTH", config->local);
     if (config->local &&
         (addr_is_loopback(&plan->local.addr) || addr_is_multicast(&plan->local.addr) ||
          addr_is_unspecified(&plan->local.addr)))
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "\"%s\" (--local) can be no address of a device; choose a unicast address",
+                         "\"%s\" (`local`) can be no address of a device; choose a unicast address",
                          config->local);
     if (!config->local && config->isolate && config->target.family &&
         !addr_is_loopback(&config->target)) {
@@ -71,9 +71,9 @@ static int plan_family(struct attach_plan *plan, struct peer_error *error)
     const struct {
         const char *name;
         uint8_t family;
-    } given[] = {{"--from", plan->peers.family},
+    } given[] = {{"`from`", plan->peers.family},
                  {"the target", config->target.family},
-                 {"--local", plan->local.addr.family},
+                 {"`local`", plan->local.addr.family},
                  {"-4 or -6", config->family}};
     const char *by = NULL;
 
@@ -116,11 +116,11 @@ static int plan_mac(struct attach_plan *plan, struct peer_error *error)
 
     if (text && peer_mac_parse(text, &plan->first_mac) < 0)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "\"%s\" (--mac) is no unicast Ethernet address such as 02:00:00:00:00:01",
+                         "\"%s\" (`mac`) is no unicast Ethernet address such as 02:00:00:00:00:01",
                          text);
     if (text && plan->kind != PEER_TAP)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "--mac needs --tap: a TUN device has no Ethernet addresses");
+                         "`mac` needs `PEER_TAP`: a TUN device has no Ethernet addresses");
     if (text)
         return 0;
     /* Locally administered, "PE", and 24 bits of the seed to count up from. */
@@ -141,7 +141,7 @@ int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_pl
 
     if (config->isolate && config->netns)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "--isolate and --netns exclude each other");
+                         "`isolate` and `netns` exclude each other");
     if (config->from)
         status = addr_set_parse(config->from, &plan.peers, error);
     for (size_t i = 0; i < ARRAY_SIZE(steps) && status >= 0; i++)

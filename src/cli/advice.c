@@ -5,8 +5,44 @@
  */
 #include "cli.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
+
+/* What the library calls by the names of its fields, in backquotes, has other names here. */
+static const struct name {
+    const char *theirs, *ours; /* never longer */
+} names[] = {
+    {"`from`", "--from"},
+    {"`local`", "--local"},
+    {"`wire`", "--wire"},
+    {"`isolate`", "--isolate"},
+    {"`netns`", "--netns"},
+    {"`dev`", "--dev"},
+    {"`mac`", "--mac"},
+    {"`PEER_TAP`", "--tap"},
+    {"`allow_forward`", "--allow-forward"},
+    {"`body`", "--body"},
+    {"`expect`", "--expect"},
+    {"`idle`", "--idle"},
+    {"`peer_manner()`", "\"--manner help\""},
+};
+
+char *name_options(char *text)
+{
+    for (char *at = strchr(text, '`'); at; at = strchr(at + 1, '`')) {
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            const size_t theirs = strlen(names[i].theirs), ours = strlen(names[i].ours);
+            assert(ours <= theirs);
+            if (strncmp(at, names[i].theirs, theirs) != 0)
+                continue;
+            memcpy(at, names[i].ours, ours);
+            memmove(at + ours, at + theirs, strlen(at + theirs) + 1);
+            break;
+        }
+    }
+    return text;
+}
 
 struct line {
     char *buf;

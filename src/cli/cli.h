@@ -197,6 +197,9 @@ const char *gone_text(struct peer_net *net, int status, char buf[GONE_TEXT]);
 /** Says it, and the notices. Returns STATUS_MACHINE. */
 int say_gone(struct peer_net *net, int status);
 
+/** Puts names of options in the place of what the library calls by its fields, "`from`". Returns
+ * `text`, which gets no longer. */
+char *name_options(char *text);
 /** "peer trace ...": the command that shows where packets to `target` (port 0: echo requests) are
  * lost. `common->udp` chooses the protocol. Returns `buf`. */
 enum { TRACE_COMMAND = 1024 };

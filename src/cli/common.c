@@ -132,7 +132,7 @@ __attribute__((format(printf, 1, 0))) static void say_list(const char *format, v
         if (iscntrl((unsigned char)*at))
             *at = '?';
     }
-    fprintf(stderr, "peer: %s\n", line);
+    fprintf(stderr, "peer: %s\n", name_options(line));
 }
 
 void say(const char *format, ...)

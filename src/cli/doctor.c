@@ -25,16 +25,29 @@ static const struct option_def doctor_table[] = {
 static const char *const status_names[] = {
     [PEER_CHECK_OK] = "ok", [PEER_CHECK_NOTE] = "note", [PEER_CHECK_PROBLEM] = "problem"};
 
-static void print_check(void *user, const struct peer_check *check)
+/* In the command line's words. */
+static struct peer_check reword(const struct peer_check *given)
 {
+    struct peer_check check = *given;
+
+    name_options(check.text);
+    name_options(check.mend);
+    return check;
+}
+
+static void print_check(void *user, const struct peer_check *given)
+{
+    const struct peer_check reworded = reword(given), *check = &reworded;
+
     (void)user;
     printf("%-8s %-16s %s\n", status_names[check->status], check->name, check->text);
     if (check->mend[0])
         printf("%-8s %-16s   %s\n", "", "", check->mend);
 }
 
-static void collect_check(void *user, const struct peer_check *check)
+static void collect_check(void *user, const struct peer_check *given)
 {
+    const struct peer_check reworded = reword(given), *check = &reworded;
     json_t *entry = json_pack("{s:s, s:s, s:s}", "name", check->name, "status",
                               status_names[check->status], "text", check->text);
     if (check->mend[0])

@@ -28,15 +28,15 @@ enum { IN_BYTES = 256 * 1024, UDP_CHUNK = 16384, UDP_CALLERS_MAX = 4096 };
 
 void session_note(struct session *session, const char *format, ...)
 {
+    char text[1280];
     va_list arguments;
 
     if (session->terminal)
         terminal_begin_note(session->terminal);
     va_start(arguments, format);
-    fputs("~ ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    fprintf(stderr, "~ %s\n", name_options(text));
     if (session->terminal)
         terminal_end_note(session->terminal);
 }

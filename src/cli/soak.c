@@ -155,10 +155,13 @@ static int print_workloads(void)
 {
     struct peer_protocol protocol;
 
-    for (size_t i = 0; peer_protocol(i, &protocol); i++)
+    for (size_t i = 0; peer_protocol(i, &protocol); i++) {
+        char about[512];
+        snprintf(about, sizeof(about), "%s", protocol.about);
         printf("%-8s %s%s%s%s\n  %s\n", protocol.name, protocol.scheme ? protocol.scheme : "",
                protocol.scheme ? "://" : "", protocol.tcp && !protocol.scheme ? "TCP" : "",
-               protocol.udp ? ", UDP" : "", protocol.about);
+               protocol.udp ? ", UDP" : "", name_options(about));
+    }
     return STATUS_DONE;
 }
 

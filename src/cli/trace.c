@@ -49,7 +49,8 @@ static void take_station(void *user, const struct peer_trace_station *station)
         stations->list = list;
         stations->room = room;
     }
-    stations->list[stations->count++] = *station;
+    stations->list[stations->count] = *station;
+    name_options(stations->list[stations->count++].text);
 }
 
 static const char *const outcome_names[] = {
@@ -192,7 +193,12 @@ static int trace_in(struct peer_net *net, const struct trace_options *options,
         await_program(net, options, target);
     if (peer_trace(net, &config, &result, &error) < 0) {
         status = report_error(&error);
-    } else if (options->common.json) {
+        free(stations.list);
+        return status;
+    }
+    name_options(result.text);
+    name_options(result.mend);
+    if (options->common.json) {
         status = print_json(net, target, &stations, &result);
     } else {
         print_text(&stations, &result);

@@ -129,7 +129,7 @@ static void check_capability(struct doctor *doctor)
         return;
     }
     tell(doctor, PEER_CHECK_NOTE,
-         "no CAP_NET_ADMIN: use --isolate, or --netns with a namespace of your own processes");
+         "no CAP_NET_ADMIN: use `isolate`, or `netns` with a namespace of your own processes");
     mend(doctor, "sudo peer ..., or sudo setcap cap_net_admin+ep peer");
 }
 
@@ -141,7 +141,7 @@ static void check_namespaces(struct doctor *doctor)
     int status = netns_isolate(&(struct netns_isolate_config){.argv = NULL}, &isolated, &error);
     if (status == 0) {
         netns_isolate_end(&isolated, 0);
-        tell(doctor, PEER_CHECK_OK, "--isolate works: a fresh namespace could be made");
+        tell(doctor, PEER_CHECK_OK, "`isolate` works: a fresh namespace could be made");
         return;
     }
     tell(doctor, doctor->can_administrate ? PEER_CHECK_NOTE : PEER_CHECK_PROBLEM, "%.250s",
@@ -190,7 +190,7 @@ static void check_exec(struct doctor *doctor)
     tell(doctor, PEER_CHECK_OK,
          doctor->can_administrate
              ? "exec works: a namespace with a device in it could be made for a program"
-             : "exec works with --isolate, or --netns and a namespace of your own: one with a "
+             : "exec works with `isolate`, or `netns` and a namespace of your own: one with a "
                "device in it could be made for a program");
 }
 
@@ -241,8 +241,8 @@ static void check_arp(struct doctor *doctor)
         if (sysctl_read(path, &value) < 0 || value == 0)
             continue;
         tell(doctor, PEER_CHECK_NOTE,
-             "%s is %lld: on --tap this machine may not answer ARP for addresses of other "
-             "interfaces; use --local, or TUN",
+             "%s is %lld: on a TAP device this machine may not answer ARP for addresses of other "
+             "interfaces; use `local`, or TUN",
              keys[i], (long long)value);
         mend(doctor, "sudo sysctl -w net.ipv4.conf.all.%s=0", keys[i]);
         return;
@@ -261,7 +261,7 @@ static void check_forwarding(struct doctor *doctor)
         tell(
             doctor, PEER_CHECK_NOTE,
             "this machine forwards (ip_forward 1): peer refuses targets that are not local, unless "
-            "--allow-forward is given");
+            "`allow_forward` is given");
     else
         tell(doctor, PEER_CHECK_OK, "this machine does not forward (ip_forward 0)");
 }
@@ -306,7 +306,7 @@ static void check_range(struct doctor *doctor, const char *from)
         tell(doctor, PEER_CHECK_PROBLEM, "%s/%d is routed already: %s",
              peer_addr_format(&prefix.addr, peers), prefix.length,
              rtnl_route_format(&route, text, sizeof(text)));
-        mend(doctor, "use other addresses with --from");
+        mend(doctor, "use other addresses with `from`");
     }
     rtnl_free(rtnl);
     addr_set_done(&set);

@@ -113,7 +113,7 @@ static int unknown_manner(struct reader *reader)
     if (meant)
         return REFUSE(reader, "\"%.*s\" is no manner; did you mean \"%s\"?", QUOTE(reader->name),
                       meant);
-    return REFUSE(reader, "\"%.*s\" is no manner; \"--manner help\" lists them",
+    return REFUSE(reader, "\"%.*s\" is no manner; `peer_manner()` lists them",
                   QUOTE(reader->name));
 }
 
@@ -135,7 +135,7 @@ static int check_name(struct reader *reader)
     if (manner->moves && context->peers < 2)
         return REFUSE(reader,
                       "\"%s\" needs a second peer to go on from; give more addresses with "
-                      "--from",
+                      "`from`",
                       manner->name);
     return 0;
 }

@@ -350,7 +350,7 @@ static int prepare_command(struct redis_run *run, struct peer_soak_config *confi
         len--;
     if (!len || memchr(body, '\n', len) || memchr(body, '\r', len))
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "--body is one command in a line, or RESP");
+                         "`body` is one command in a line, or RESP");
     status = make_command(body, len, &made, &made_len);
     if (status == 0)
         status = repeat(run, made, made_len, config->pipeline);

@@ -82,7 +82,7 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
     if (config->flows > peers->count * PEER_PORTS)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "more flows than the peers have ports (%d each): give more addresses "
-                         "with --from",
+                         "with `from`",
                          PEER_PORTS);
     return check_takes(config, protocol, error);
 }

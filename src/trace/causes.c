@@ -32,7 +32,7 @@ static const struct cause causes[] = {
     {"IP_LOCAL_SOURCE", "own-source", "route",
      "martian source: {peer} is an address of this machine itself", "{disown}"},
     {"IP_INVALID_SOURCE", "impossible-source", "route",
-     "martian source: {peer} can be nobody's address", "choose another address with --from"},
+     "martian source: {peer} can be nobody's address", "choose another address with `from`"},
     {"IP_INVALID_DEST", "impossible-target", "route", "{dst} can be nobody's address",
      "choose another HOST"},
     {"IP_INADDRERRORS", "forwarding-off", "route",
@@ -114,7 +114,7 @@ static const struct cause causes[] = {
     {"ICMP_CSUM", "bad-checksum", "socket", "the ICMP checksum is wrong",
      "take \"corrupt\" off the link"},
     {"IP_INHDR", "bad-header", "device", "the IP header is broken or impossible",
-     "take another --from or HOST"},
+     "take another `from` or target"},
     {"ttl-over", "ttl-over", "route",
      "its time to live is over: it would be forwarded, but may make no further hop", "{hops}"},
     {"PKT_TOO_SMALL", "truncated", "device", "the packet is truncated",
@@ -197,7 +197,7 @@ static void disown(const struct tracing *tracing, char buf[VALUE])
         (void)snprintf(buf, VALUE, "ip addr del %s/%u dev %s",
                        peer_addr_format(&tracing->peer, addr), holder.length, link.name);
     else /* a local route claims it */
-        (void)snprintf(buf, VALUE, "choose another address with --from");
+        (void)snprintf(buf, VALUE, "choose another address with `from`");
 }
 
 /* A device that comes back has lost its routes, and with IPv6 its addresses. */

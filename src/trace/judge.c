@@ -130,7 +130,7 @@ static void judge_rule(struct tracing *tracing, const struct nftrace_event *even
         tracing->result.reason = "redirect-without-address";
         say(tracing, "firewall rule \"%.160s\" redirects, but %s has no address to redirect to",
             rule, tracing->attachment->arrival);
-        mend(tracing, "give the device an address: --local 192.0.2.1/32");
+        mend(tracing, "give the device an address: `local` 192.0.2.1/32");
     }
 }
 

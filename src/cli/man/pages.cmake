@@ -14,7 +14,7 @@ foreach(entry ${entries})
     string(REGEX REPLACE "\"[ \n]*\"" "" about "${about}")
     string(REPLACE "<semicolon>" ";" about "${about}")
     string(REPLACE ". " ".\n" about "${about}")
-    string(REPLACE "--" "\\-\\-" about "${about}")
+    string(REGEX REPLACE "`([a-z]+)`" "\\\\-\\\\-\\1" about "${about}") # a field's name: an option's
     string(APPEND protocols ".It ${name}\n${about}\n")
 endforeach()
 if(NOT protocols)

@@ -413,7 +413,7 @@ int nl_fail(const struct nl *nl, int status, struct peer_error *error, const cha
     va_end(args);
     const char *why = nl->why[0] ? nl->why : error_text(-status);
     return error_set(error, PEER_ERROR_MACHINE, -status, "cannot %s: %s%s", what, why,
-                     status == -EPERM ? "; run it with sudo, or use --isolate" : "");
+                     status == -EPERM ? "; run it with sudo, or use `isolate`" : "");
 }
 
 const void *nl_payload(const struct nlmsghdr *message, size_t len)

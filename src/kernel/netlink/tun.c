@@ -69,7 +69,7 @@ static int node_fail(const char *node, int code, struct peer_error *error)
     case EPERM:
         return error_set(error, kind, code,
                          "%s is forbidden here; a container needs it among its devices: "
-                         "\"--device %s\"",
+                         "\"docker run --device %s\"",
                          node, node);
     case ENXIO:
     case ENODEV:
@@ -114,17 +114,17 @@ static int create_fail(const struct tun_config *config, const char *node, const 
     case EPERM:
         return error_set(error, kind, code,
                          "no right to make a %s device here (CAP_NET_ADMIN); run it with sudo, or "
-                         "use --isolate",
+                         "use `isolate`",
                          type);
     case EBUSY:
         return error_set(error, kind, code,
-                         "device %s is in use by another program; choose another name with --dev",
+                         "device %s is in use by another program; choose another name with `dev`",
                          name);
     case EINVAL:
         if (name_to_index(name) > 0)
             return error_set(error, kind, code,
                              "there is a device %s already, and it is no single-queue %s device; "
-                             "choose another name with --dev",
+                             "choose another name with `dev`",
                              name, type);
         return error_set(error, kind, code, "the kernel refuses to make a %s device called %s",
                          type, name);
@@ -133,7 +133,7 @@ static int create_fail(const struct tun_config *config, const char *node, const 
                          node);
     case ENFILE:
         return error_set(error, kind, code,
-                         "no name of the form %s is left; choose another one with --dev", name);
+                         "no name of the form %s is left; choose another one with `dev`", name);
     default:
         return error_set(error, kind, code, "cannot make %s device %s: %s", type, name,
                          error_text(code));

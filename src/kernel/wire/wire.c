@@ -29,7 +29,7 @@ static int refuse_part(struct rtnl *rtnl, const struct rtnl_link *link, struct p
 
     (void)rtnl_device_text(rtnl, link->master, master);
     return error_set(error, PEER_ERROR_MACHINE, EBUSY,
-                     "%s is a port of the %s %s, which takes all that it receives; use --wire %s",
+                     "%s is a port of the %s %s, which takes all that it receives; use `wire` %s",
                      link->name, link->slave_kind, master, master);
 }
 
@@ -41,12 +41,12 @@ int wire_card(struct rtnl *rtnl, const char *name, struct wire_card *ret_card,
     int status = rtnl_link_get(rtnl, 0, name, &link, NULL);
     if (status == -ENODEV)
         return error_set(error, PEER_ERROR_USAGE, ENODEV,
-                         "there is no interface \"%.64s\" (--wire); \"ip link\" lists them", name);
+                         "there is no interface \"%.64s\" (`wire`); \"ip link\" lists them", name);
     if (status < 0)
         return nl_fail(&rtnl->nl, status, error, "find device %.64s", name);
     if (link.flags & IFF_LOOPBACK)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "%s is loopback, which has no wire; leave --wire away", link.name);
+                         "%s is loopback, which has no wire; leave `wire` away", link.name);
     if (link.type != ARPHRD_ETHER)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "%s is no Ethernet interface, so no peer can be on its wire", link.name);
@@ -87,8 +87,8 @@ static int exact_prefixes(const struct addr_set *peers, struct addr_prefix **ret
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     if (count < 0)
         return error_set(error, PEER_ERROR_USAGE, -count,
-                         "the peers' addresses fall into too many prefixes for --wire; give fewer "
-                         "ranges with --from");
+                         "the peers' addresses fall into too many prefixes for `wire`; give fewer "
+                         "ranges with `from`");
     return count;
 }
 
@@ -111,7 +111,7 @@ static int reserve(const struct wire_card *card, const struct addr_set *peers,
         return error_set(
             error, PEER_ERROR_MACHINE, EADDRINUSE,
             "another process has a peer at %s on the wire of %s: all connections of a peer come "
-            "from one process; choose other addresses with --from, or end that process",
+            "from one process; choose other addresses with `from`, or end that process",
             text, card->name);
     return error_set(error, PEER_ERROR_MACHINE, -fd, "cannot reserve %s on the wire of %s: %s",
                      text, card->name, error_text(-fd));
@@ -179,7 +179,7 @@ static int check_gateways(struct rtnl *rtnl, struct check *check, struct peer_er
         return error_set(
             error, PEER_ERROR_MACHINE, EADDRINUSE,
             "%s is the gateway of a route (%s), which a peer would shadow; choose other "
-            "addresses with --from",
+            "addresses with `from`",
             peer_addr_format(&check->route.gateway, text),
             rtnl_route_format(&check->route, route, sizeof(route)));
     if (status == 0)
@@ -187,7 +187,7 @@ static int check_gateways(struct rtnl *rtnl, struct check *check, struct peer_er
     if (status > 0)
         return error_set(error, PEER_ERROR_MACHINE, EADDRINUSE,
                          "%s is the gateway of a next hop (ip nexthop), which a peer would shadow; "
-                         "choose other addresses with --from",
+                         "choose other addresses with `from`",
                          peer_addr_format(&check->route.gateway, text));
     return status;
 }
@@ -206,7 +206,7 @@ static int check_neighbours(struct rtnl *rtnl, struct check *check, struct peer_
     return error_set(
         error, PEER_ERROR_MACHINE, EADDRINUSE,
         "%s is a neighbour on %s already, at %s, which a peer would shadow; choose other "
-        "addresses with --from, or, if it is gone: ip neigh del %s dev %s",
+        "addresses with `from`, or, if it is gone: ip neigh del %s dev %s",
         text, check->card->name, peer_mac_format(&check->neighbour.mac, mac), text,
         check->card->name);
 }
@@ -218,7 +218,7 @@ static int refuse_way(const struct check *check, const struct rtnl_route *route,
 
     return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
                      "answers to %s/%d would not leave by %s but by this route: %s; choose other "
-                     "addresses with --from",
+                     "addresses with `from`",
                      peer_addr_format(&check->prefix->addr, text), check->prefix->length,
                      check->card->name, rtnl_route_format(route, way, sizeof(way)));
 }
@@ -234,7 +234,7 @@ static int check_way(struct rtnl *rtnl, struct check *check, struct peer_error *
         (void)peer_addr_format(&check->prefix->addr, text);
         return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
                          "this machine has no route to %s, so it could not answer; ip route add "
-                         "%s/%d dev %s, or choose other addresses with --from",
+                         "%s/%d dev %s, or choose other addresses with `from`",
                          text, text, check->prefix->length, check->card->name);
     }
     if (route.oif != check->card->ifindex || route.several_devices || route.type != RTN_UNICAST)

@@ -326,7 +326,7 @@ static int try_without_rights(int ifindex)
         return 1;
     int r = rtnl_link_set(rtnl, ifindex, &change, &error);
     rtnl = rtnl_free(rtnl);
-    return r == -EPERM && strstr(error.text, "; run it with sudo, or use --isolate") ? 0 : 2;
+    return r == -EPERM && strstr(error.text, "; run it with sudo, or use `isolate`") ? 0 : 2;
 }
 
 static void lack_of_rights_comes_with_advice(void **state)

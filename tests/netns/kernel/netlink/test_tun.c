@@ -127,7 +127,7 @@ static void a_taken_name_is_busy(void **state)
     (void)state;
     struct tun tun = open_device(&(struct tun_config){.name = "busy0"});
 
-    refuse(&(struct tun_config){.name = "busy0"}, EBUSY, PEER_ERROR_MACHINE, "--dev");
+    refuse(&(struct tun_config){.name = "busy0"}, EBUSY, PEER_ERROR_MACHINE, "`dev`");
     (void)close(tun.fd);
 }
 
@@ -176,7 +176,7 @@ static int refused_in_child(const struct tun_config *config, int code, const cha
 static void lack_of_rights_comes_with_advice(void **state)
 {
     (void)state;
-    assert_int_equal(refused_in_child(&(struct tun_config){0}, EPERM, "use --isolate"), 0);
+    assert_int_equal(refused_in_child(&(struct tun_config){0}, EPERM, "use `isolate`"), 0);
 }
 
 static void a_closed_node_comes_with_advice(void **state)
