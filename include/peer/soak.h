@@ -26,6 +26,7 @@ struct peer_protocol {
     bool has_streams;   /* `streams` */
     bool has_login;     /* `user` and `password` */
     bool has_pipeline;  /* `pipeline` */
+    bool has_targets;   /* `targets` */
 };
 /** The protocol at `index`, from 0: 1, or 0 past the end. */
 PEER_EXPORT int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t size);
@@ -33,6 +34,35 @@ static inline int peer_protocol(size_t index, struct peer_protocol *ret_protocol
 {
     return peer_protocol_sized(index, ret_protocol, sizeof(*ret_protocol));
 }
+
+/** A list of requests that a run asks for, in turn or at random. A run keeps what it needs of it. */
+struct peer_targets;
+/** An empty one; NULL without memory. */
+PEER_EXPORT struct peer_targets *peer_targets_new(void);
+/** Takes NULL, returns NULL. Runs go on with it. */
+PEER_EXPORT struct peer_targets *peer_targets_free(struct peer_targets *targets);
+/** A request of it, with the words of struct peer_soak_config. */
+struct peer_target {
+    const char *url;    /* "/PATH", or "http://HOST:PORT/PATH" that leads where the run goes */
+    const char *method; /* default "GET", or "POST" with a body */
+    const char *const *headers;
+    const void *body;
+    size_t body_len;
+};
+/** Adds one; all is copied. -EINVAL with text, -ENOMEM. */
+PEER_EXPORT int peer_targets_add_sized(struct peer_targets *targets,
+                                       const struct peer_target *target, size_t size,
+                                       struct peer_error *error);
+static inline int peer_targets_add(struct peer_targets *targets, const struct peer_target *target,
+                                   struct peer_error *error)
+{
+    return peer_targets_add_sized(targets, target, sizeof(*target), error);
+}
+/** Adds those of a text, as vegeta's format "http" has them: a line "METHOD URL", lines of headers, a
+ *  line "@FILE" for the body; blank lines between, lines of # are comments. Files are read now, and
+ *  are regular ones of 256 MiB in all at the most. -EINVAL with the line. */
+PEER_EXPORT int peer_targets_parse(struct peer_targets *targets, const char *text, size_t len,
+                                   struct peer_error *error);
 
 /** Zero is the default everywhere. Strings are copied. */
 struct peer_soak_config {
@@ -73,6 +103,9 @@ struct peer_soak_config {
         *manners; /* who of the flows misbehaves, see peer/manner.h: "vanish:2%@10s,stall:1%" */
     const char *user, *password; /* of a login, as they are; NULL: none */
     uint64_t pipeline; /* requests at once on a connection, answered in order; default 1 */
+    struct peer_targets *targets; /* HTTP: what is asked for, instead of method, path and body;
+                                   * `headers` are in all that have none of that name */
+    bool targets_at_random;       /* not one after the other */
 };
 
 struct peer_soak;
@@ -235,6 +268,23 @@ static inline void peer_result_get_report(const struct peer_result *result,
 }
 /** How many answers had this status, 1 to 999; 0: a status beyond these. */
 PEER_EXPORT uint64_t peer_result_get_status(const struct peer_result *result, unsigned status);
+/** What became of the requests for one of `config.targets`. */
+struct peer_soak_target {
+    const char *name;             /* "GET /path"; lives as long as the result */
+    uint64_t completed, errors;
+    struct {
+        unsigned status; /* 0: one of all others */
+        uint64_t count;  /* answers */
+    } statuses[8];       /* those that there were, with a count of 0 behind them */
+};
+/** The `index`-th of the list: 1, or 0 when there are no more. */
+PEER_EXPORT int peer_result_get_target_sized(const struct peer_result *result, size_t index,
+                                             struct peer_soak_target *ret_target, size_t size);
+static inline int peer_result_get_target(const struct peer_result *result, size_t index,
+                                         struct peer_soak_target *ret_target)
+{
+    return peer_result_get_target_sized(result, index, ret_target, sizeof(*ret_target));
+}
 /** The `index`-th interval, by their start: 1, or 0 when there are no more. */
 PEER_EXPORT int peer_result_get_interval_sized(const struct peer_result *result, size_t index,
                                                struct peer_soak_interval *ret_interval,

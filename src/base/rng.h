@@ -25,6 +25,9 @@ enum rng_purpose {
     RNG_TRACE = 0x54524143,   /* the port of the traced packet */
     RNG_LINKS = 0x6C696E6B,   /* their keys, of which each peer's direction has one */
     RNG_REWRITE = 0x52575254, /* the keys of the tables of address translation, and its ports */
+    RNG_TARGETS = 0x54474554, /* which of a list is asked for next */
+    RNG_THINK = 0x5448494E,   /* pauses between requests; below it, a run's number */
+    RNG_ARRIVALS = 0x41525256, /* when requests of an open schedule are wanted; likewise */
     RNG_PROXY = 0x50524F5859, /* which peer a user's name means */
 };
 /**

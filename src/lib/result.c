@@ -109,6 +109,23 @@ uint64_t peer_result_get_status(const struct peer_result *result, unsigned statu
     return status < PEER_STATUS_CODES ? result->value.found.codes[status] : 0;
 }
 
+int peer_result_get_target_sized(const struct peer_result *result, size_t index,
+                                 struct peer_soak_target *ret_target, size_t size)
+{
+    if (index >= result->value.found.target_count)
+        return 0;
+    const struct target_figures *found = &result->value.found.targets[index];
+    struct peer_soak_target target = {.name = found->name,
+                                      .completed = found->completed,
+                                      .errors = found->errors};
+    for (size_t i = 0; i < TARGET_STATUSES; i++) {
+        target.statuses[i].status = found->statuses[i].status;
+        target.statuses[i].count = found->statuses[i].count;
+    }
+    border_give(ret_target, size, &target, sizeof(target));
+    return 1;
+}
+
 int peer_result_get_interval_sized(const struct peer_result *result, size_t index,
                                    struct peer_soak_interval *ret_interval, size_t size)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * HTTP/1.1 requests, one at a time on each connection. The request is the same bytes every time
- * (http_request.c), sent without a copy; http/ says where an answer ends.
+ * HTTP/1.1 requests, one at a time on each connection. What is asked for is made once (http_ask.c),
+ * and so are the bytes that say it (http_request.c): they are sent without a copy. http/ says where
+ * an answer ends.
  *
  * Most services answer the same request with the same bytes for at least a second (the Date). The
  * last short answer that came in one piece is kept with its meaning; one that is equal to it, byte
@@ -27,6 +28,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A flow's. */
@@ -55,12 +57,18 @@ static struct http_run *run_of(const struct client *client)
 
 /* ---- the request ---- */
 
-static size_t request_len(const struct client *client)
+static const struct http_request *text_of(const struct client *client,
+                                          const struct request *request)
 {
-    const struct http_request *request = &run_of(client)->request;
-    size_t len = client_is_last(client) ? request->last_len : request->len;
+    return &run_of(client)->requests[request_target(request)];
+}
 
-    return http_of(client)->awaits ? len - request->body_len : len;
+static size_t request_len(const struct client *client, const struct request *request)
+{
+    const struct http_request *text = text_of(client, request);
+    size_t len = client_is_last(client) ? text->last_len : text->len;
+
+    return http_of(client)->awaits ? len - text->body_len : len;
 }
 
 void http_complete(struct client *client, struct request *request, unsigned status)
@@ -74,8 +82,8 @@ void http_complete(struct client *client, struct request *request, unsigned stat
 /* Sends (the rest of) the request. */
 static void http_send(struct client *client, struct request *request)
 {
-    const struct http_request *text = &run_of(client)->request;
-    size_t len = request_len(client);
+    const struct http_request *text = text_of(client, request);
+    size_t len = request_len(client, request);
 
     if (request_sent(request) == len)
         return;
@@ -88,9 +96,12 @@ static void http_send(struct client *client, struct request *request)
 static void http_ask(struct client *client, struct request *request)
 {
     struct http_client *http = http_of(client);
+    const struct http_request *text = text_of(client, request);
 
     http->parsing = http->answered = http->taken = false;
-    http->awaits = run_of(client)->request.expects;
+    http->awaits = text->expects;
+    if (text->closes)
+        client_end_after(client, true);
     if (http->awaits)
         client_nudge_at(client, client_now(client) + HTTP_CONTINUE_NS);
     http_send(client, request);
@@ -118,9 +129,9 @@ static bool http_nudge(struct client *client, struct request *request, uint64_t 
 
 /* What is queued counts as sent, but not against an error: its sender has seen no more than was
    acknowledged with it. */
-static bool ends_upload(struct client *client, bool early)
+static bool ends_upload(struct client *client, const struct request *request, bool early)
 {
-    if (http_of(client)->status < 400 || !run_of(client)->request.body_len)
+    if (http_of(client)->status < 400 || !text_of(client, request)->body_len)
         return false;
     return early || flow_unacked(client_flow(client)) > 0;
 }
@@ -128,11 +139,11 @@ static bool ends_upload(struct client *client, bool early)
 static void http_answered(struct client *client, struct request *request)
 {
     const struct http_client *http = http_of(client);
-    bool early = request_sent(request) != request_len(client) || http->awaits;
+    bool early = request_sent(request) != request_len(client, request) || http->awaits;
 
     if (!http->keeps) {
         client_end_after(client, !http->tunnel); /* a tunnel's protocol nobody here speaks */
-    } else if (ends_upload(client, early)) {
+    } else if (ends_upload(client, request, early)) {
         client_end_after(client, true);
     } else if (early) {
         http_of(client)->answered = true;
@@ -142,13 +153,15 @@ static void http_answered(struct client *client, struct request *request)
     http_complete(client, request, http_of(client)->status);
 }
 
-/* What came is all of an answer: next time its bytes are enough. */
-static void answer_keep(const struct client *client, const char *data, size_t len)
+/* What came is all of an answer: next time its bytes are enough, if they answer the same question. */
+static void answer_keep(const struct client *client, enum http_asked asked, const char *data,
+                        size_t len)
 {
     struct known_answer *answer = &run_of(client)->answer;
 
     if (len > sizeof(answer->bytes) || http_of(client)->tunnel)
         return;
+    answer->asked = asked;
     memcpy(answer->bytes, data, len);
     answer->len = len;
     answer->status = http_of(client)->status;
@@ -156,11 +169,13 @@ static void answer_keep(const struct client *client, const char *data, size_t le
 }
 
 /* Its meaning is in the flow's client then. */
-static bool answer_is_known(struct client *client, const char *data, size_t len)
+static bool answer_is_known(struct client *client, const struct request *request, const char *data,
+                            size_t len)
 {
     const struct known_answer *answer = &run_of(client)->answer;
 
-    if (http_of(client)->parsing || len != answer->len || memcmp(data, answer->bytes, len) != 0)
+    if (http_of(client)->parsing || len != answer->len || memcmp(data, answer->bytes, len) != 0 ||
+        text_of(client, request)->asked != answer->asked)
         return false;
     http_of(client)->status = answer->status;
     http_of(client)->keeps = answer->keeps;
@@ -177,14 +192,14 @@ static bool ends_by_empty_chunk(const struct http_head *head, bool more)
 enum found { FOUND_MORE, FOUND_END, FOUND_WRONG };
 
 /* `more`: something follows the head. */
-static enum found read_head(struct client *client, const char *text, size_t len, bool more,
-                            char why[HTTP_WHY])
+static enum found read_head(struct client *client, enum http_asked asked, const char *text,
+                            size_t len, bool more, char why[HTTP_WHY])
 {
     struct http_head head;
 
     if (http_answer_parse(text, len, &head, why) < 0)
         return FOUND_WRONG;
-    enum http_body_kind kind = http_answer_body(&head, run_of(client)->request.asked, why);
+    enum http_body_kind kind = http_answer_body(&head, asked, why);
     if (kind == HTTP_BODY_BAD)
         return FOUND_WRONG;
     if (head.status / 100 == 1 && kind != HTTP_BODY_TUNNEL) { /* the real one follows */
@@ -201,8 +216,8 @@ static enum found read_head(struct client *client, const char *text, size_t len,
     return http_of(client)->in_body ? FOUND_MORE : FOUND_END;
 }
 
-static enum found take_head(struct client *client, const char *data, size_t len, size_t *at,
-                            char why[HTTP_WHY])
+static enum found take_head(struct client *client, enum http_asked asked, const char *data,
+                            size_t len, size_t *at, char why[HTTP_WHY])
 {
     struct http_collect *collect = &http_of(client)->collect;
     const char *text;
@@ -220,7 +235,7 @@ static enum found take_head(struct client *client, const char *data, size_t len,
         text = collect->text;
         text_len = collect->len;
     }
-    enum found found = read_head(client, text, text_len, *at < len, why);
+    enum found found = read_head(client, asked, text, text_len, *at < len, why);
     http_collect_done(collect);
     return found;
 }
@@ -241,15 +256,15 @@ static enum found take_body(struct client *client, const char *data, size_t len,
 }
 
 /* Reads on in an answer, up to its end or to the end of what came. */
-static enum found read_answer(struct client *client, const char *data, size_t len,
-                              char why[HTTP_WHY])
+static enum found read_answer(struct client *client, enum http_asked asked, const char *data,
+                              size_t len, char why[HTTP_WHY])
 {
     enum found found = FOUND_MORE;
     size_t at = 0;
 
     while (at < len && found == FOUND_MORE)
         found = http_of(client)->in_body ? take_body(client, data, len, &at, why)
-                                         : take_head(client, data, len, &at, why);
+                                         : take_head(client, asked, data, len, &at, why);
     if (found == FOUND_END && at < len && !http_of(client)->tunnel) {
         snprintf(why, HTTP_WHY, "bytes follow its end");
         return FOUND_WRONG;
@@ -264,25 +279,25 @@ static enum taken http_take(struct client *client, struct request *request, cons
     bool begins = !http->parsing;
     char why[HTTP_WHY];
 
-    (void)request;
     *ret_used = len;
     if (http->answered) {
         client_fail(client, PEER_SOAK_BAD_ANSWER, "bytes came that nobody asked for");
         return TAKEN_WRONG;
     }
-    if (answer_is_known(client, data, len))
+    if (answer_is_known(client, request, data, len))
         return TAKEN_ANSWER;
     if (begins) {
         http->parsing = true;
         http->in_body = http->interim = http->go_on = false;
     }
-    enum found found = read_answer(client, data, len, why);
+    enum http_asked asked = text_of(client, request)->asked;
+    enum found found = read_answer(client, asked, data, len, why);
     if (found == FOUND_WRONG) {
         client_fail(client, PEER_SOAK_BAD_ANSWER, "the answer is no HTTP: %s", why);
         return TAKEN_WRONG;
     }
     if (found == FOUND_END && begins && !http->interim)
-        answer_keep(client, data, len);
+        answer_keep(client, asked, data, len);
     if (found == FOUND_MORE)
         return TAKEN_MORE;
     return http->tunnel ? TAKEN_LAST : TAKEN_ANSWER;
@@ -307,7 +322,7 @@ static bool was_idle(const struct client *client, const struct request *request)
 
 static void closed_idle(struct client *client, struct request *request)
 {
-    if (run_of(client)->request.idempotent)
+    if (text_of(client, request)->idempotent)
         request_repeat(request);
     else
         client_fail(client, PEER_SOAK_CLOSED_IDLE, "closed while idle, just as the request went");
@@ -405,12 +420,35 @@ static int read_expect(struct http_run *run, struct peer_soak_config *config,
     }
 }
 
+static int make_requests(struct http_run *run, struct peer_soak_config *config)
+{
+    const struct http_asks *asks = &run->asks;
+    int status = 0;
+
+    run->requests = calloc(asks->count, sizeof(*run->requests));
+    if (!run->requests)
+        return -ENOMEM;
+    for (run->count = 0; run->count < asks->count && status == 0; run->count++)
+        status = http_request_make(&run->requests[run->count], &asks->at[run->count],
+                                   config->requests_per_connection);
+    if (run->count == 1 && run->requests[0].closes)
+        config->requests_per_connection = 1;
+    return status;
+}
+
 int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *error)
 {
     struct http_run *run = own;
     int status = read_expect(run, config, error);
 
-    return status < 0 ? status : http_request_make(&run->request, config, error);
+    if (status == 0)
+        status = http_asks_make(&run->asks, config, error);
+    if (status < 0)
+        return status;
+    if (make_requests(run, config) < 0)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    http_asks_release(&run->asks);
+    return 0;
 }
 
 void http_done(void *own)
@@ -418,7 +456,24 @@ void http_done(void *own)
     struct http_run *run = own;
 
     http2_run_free(run->http2);
-    http_request_done(&run->request);
+    for (size_t i = 0; i < run->count; i++)
+        http_request_done(&run->requests[i]);
+    free(run->requests);
+    http_asks_done(&run->asks);
+}
+
+size_t http_count_targets(const void *own)
+{
+    const struct http_run *run = own;
+
+    return run->asks.listed ? run->count : 0;
+}
+
+void http_name_target(const void *own, size_t index, char *out, size_t room)
+{
+    const struct http_ask *ask = &((const struct http_run *)own)->asks.at[index];
+
+    snprintf(out, room, "%s %s", ask->method, ask->path);
 }
 
 static const struct protocol_ops http_tcp = {.kind = PROTOCOL_ASKS,
@@ -436,10 +491,13 @@ const struct protocol protocol_http = {
     .name = "http",
     .scheme = "http",
     .port = 80,
-    .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY,
+    .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY |
+             PROTOCOL_TAKES_TARGETS,
     .tcp = &http_tcp,
     .run_bytes = sizeof(struct http_run),
     .client_bytes = sizeof(struct http_client),
     .prepare = http_prepare,
+    .count_targets = http_count_targets,
+    .name_target = http_name_target,
     .done = http_done,
 };

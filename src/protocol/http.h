@@ -15,13 +15,16 @@ struct known_answer {
     size_t len; /* 0: none yet */
     uint16_t status;
     bool keeps;
+    enum http_asked asked;
 };
 
 struct http2_run;
 
 /** The run's. */
 struct http_run {
-    struct http_request request;
+    struct http_asks asks;
+    struct http_request *requests; /* one for each of them */
+    size_t count;
     struct known_answer answer;
     struct http2_run *http2; /* NULL: no connection speaks it */
     bool expects;            /* only `expected` statuses are right */
@@ -34,6 +37,8 @@ struct http_run {
 /** For `prepare` and `done` of a protocol whose run is a struct http_run. */
 int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *error);
 void http_done(void *own);
+size_t http_count_targets(const void *own);
+void http_name_target(const void *own, size_t index, char *out, size_t room);
 /** The answer is complete, and so is the request, or it is given up. */
 void http_complete(struct client *client, struct request *request, unsigned status);
 

@@ -32,10 +32,10 @@ enum { STREAM_WINDOW = 4 << 20, CONNECTION_WINDOW = 16 << 20 };
 enum { FRAME_ROOM = 16384 + 512 };
 
 struct http2_run {
-    struct http2_request request;
+    struct http2_request *requests; /* one for each that is asked for */
+    size_t count;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
-    bool awaits;   /* bodies wait for 100 (Continue) */
     char why[160]; /* what was wrong with what came last, in words */
 };
 
@@ -139,12 +139,18 @@ static void send_body(nghttp2_session *session, struct http2_stream *stream)
     (void)nghttp2_session_resume_data(session, stream->id);
 }
 
+static const struct http2_request *text_of(const struct client *client,
+                                           const struct request *request)
+{
+    return &run_of(client)->requests[request_target(request)];
+}
+
 static void on_answer_frame(nghttp2_session *session, const struct client *client,
                             struct request *request, const nghttp2_frame *frame)
 {
     struct http2_stream *stream = stream_of(request);
     bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    bool tunnel = run_of(client)->request.connects && stream->status / 100 == 2;
+    bool tunnel = text_of(client, request)->connects && stream->status / 100 == 2;
 
     if (ends || tunnel) /* a tunnel's protocol nobody here speaks */
         on_answer_end(session, request);
@@ -415,12 +421,12 @@ static void http2_asked(struct client *client)
 static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
                          uint32_t *flags, nghttp2_data_source *source, void *user)
 {
-    const struct http2_request *request = &run_of(user)->request;
     struct request *owner = request_at(session, id);
 
     (void)source;
     if (!owner)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    const struct http2_request *request = text_of(user, owner);
     struct http2_stream *stream = stream_of(owner);
     if (stream->awaits)
         return NGHTTP2_ERR_DEFERRED;
@@ -435,14 +441,14 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *out, siz
 
 static void http2_ask(struct client *client, struct request *request)
 {
-    const struct http2_run *run = run_of(client);
+    const struct http2_request *text = text_of(client, request);
     const nghttp2_data_provider body = {.read_callback = read_body};
     struct http2_stream *stream = stream_of(request);
 
-    stream->posted = !run->request.body_len;
-    stream->awaits = run->awaits;
-    stream->id = nghttp2_submit_request(http2_of(client)->session, NULL, run->request.fields,
-                                        run->request.count, stream->posted ? NULL : &body, request);
+    stream->posted = !text->body_len;
+    stream->awaits = text->expects;
+    stream->id = nghttp2_submit_request(http2_of(client)->session, NULL, text->fields, text->count,
+                                        stream->posted ? NULL : &body, request);
     if (stream->id < 0)
         client_fail(client, PEER_SOAK_CLOSED_EARLY, "no stream can be opened: %s",
                     nghttp2_strerror(stream->id));
@@ -586,14 +592,25 @@ static int make_callbacks(struct http2_run *run)
     return 0;
 }
 
+static int make_requests(struct http2_run *run, const struct http_run *http, const char *scheme)
+{
+    int status = 0;
+
+    run->requests = calloc(http->count, sizeof(*run->requests));
+    if (!run->requests)
+        return -ENOMEM;
+    for (; run->count < http->count && status == 0; run->count++)
+        status = http2_request_make(&run->requests[run->count], &http->requests[run->count], scheme);
+    return status;
+}
+
 int http2_run_new(const struct http_run *http, const char *scheme, struct http2_run **ret_run)
 {
     struct http2_run *run = calloc(1, sizeof(*run));
 
     if (!run)
         return -ENOMEM;
-    run->awaits = http->request.expects;
-    if (make_callbacks(run) < 0 || http2_request_make(&run->request, &http->request, scheme) < 0) {
+    if (make_callbacks(run) < 0 || make_requests(run, http, scheme) < 0) {
         http2_run_free(run);
         return -ENOMEM;
     }
@@ -605,7 +622,9 @@ void http2_run_free(struct http2_run *run)
 {
     if (!run)
         return;
-    http2_request_done(&run->request);
+    for (size_t i = 0; i < run->count; i++)
+        http2_request_done(&run->requests[i]);
+    free(run->requests);
     nghttp2_session_callbacks_del(run->callbacks);
     nghttp2_option_del(run->option);
     free(run);
@@ -639,12 +658,14 @@ const struct protocol protocol_http2 = {
     .name = "http2",
     .scheme = "h2c",
     .port = 80,
-    .takes =
-        PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY | PROTOCOL_TAKES_STREAMS,
+    .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY |
+             PROTOCOL_TAKES_STREAMS | PROTOCOL_TAKES_TARGETS,
     .tcp = &http2_tcp,
     .run_bytes = sizeof(struct http_run),
     .client_bytes = sizeof(struct http2_client),
     .request_bytes = sizeof(struct http2_stream),
     .prepare = http2_prepare,
+    .count_targets = http_count_targets,
+    .name_target = http_name_target,
     .done = http_done,
 };

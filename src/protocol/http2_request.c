@@ -128,6 +128,7 @@ int http2_request_make(struct http2_request *request, const struct http_request 
     request->text[head_len] = 0;
     request->body = (const uint8_t *)text + head_len;
     request->body_len = from->body_len;
+    request->expects = from->expects;
     struct http_head head = {0};
     char why[HTTP_WHY];
     (void)http_request_parse(request->text, head_len, &head, why);

@@ -13,6 +13,7 @@ struct http2_request {
     char *text;          /* theirs */
     const uint8_t *body; /* in the text of the other version */
     size_t body_len;
+    bool expects;  /* the body waits for 100 (Continue) */
     bool connects; /* CONNECT: what answers is a tunnel */
 };
 /**

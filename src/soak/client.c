@@ -310,6 +310,7 @@ void client_fail(struct client *client, enum peer_soak_error kind, const char *f
             va_copy(again, arguments);
             at_ns = list_entry(node, struct request, sibling)->intended_ns;
             run_error(run, client, at_ns, kind, format, again);
+            request_count_error(list_entry(node, struct request, sibling));
             va_end(again);
         }
     } else {

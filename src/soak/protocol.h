@@ -86,6 +86,7 @@ enum {
     PROTOCOL_TAKES_LOGIN = 8,
     PROTOCOL_TAKES_STREAMS = 16,
     PROTOCOL_TAKES_PIPELINE = 32,
+    PROTOCOL_TAKES_TARGETS = 64,
 };
 
 struct protocol {
@@ -103,6 +104,10 @@ struct protocol {
      *  when it failed. */
     int (*prepare)(void *run, struct peer_soak_config *config, struct peer_error *error);
     void (*done)(void *run);
+    /** How many requests of a list there are, which are asked for one after the other or at random
+     *  and told apart in the figures; 0, or NULL: they are all one. And how each is called. */
+    size_t (*count_targets)(const void *run);
+    void (*name_target)(const void *run, size_t index, char *out, size_t room);
 };
 
 /* ---- what a protocol is given ---- */
@@ -166,6 +171,8 @@ bool request_send(struct request *request, const void *data, size_t len);
 /** Likewise `len` bytes that are made: `make` writes those from `at` on. */
 bool request_send_made(struct request *request, uint64_t len,
                        void (*make)(struct client *client, uint64_t at, void *out, size_t len));
+/** Which of the list it asks for; 0 where there is none. */
+uint32_t request_target(const struct request *request);
 /** Which of the client's it is, from 1. */
 uint32_t request_number(const struct request *request);
 /** When it was begun. */

@@ -19,21 +19,71 @@ static struct request *latest(const struct client *client)
     return list_entry(client->requests.prev, struct request, sibling);
 }
 
+/* ---- of a list ---- */
+
+static uint32_t next_target(struct soak *soak)
+{
+    if (soak->config.targets_at_random)
+        return (uint32_t)rng_below(&soak->target_order, soak->targets);
+    uint32_t target = soak->next_target;
+    soak->next_target = target + 1 < soak->targets ? target + 1 : 0;
+    return target;
+}
+
+uint32_t request_target(const struct request *request)
+{
+    return request->target;
+}
+
+/* NULL: there is no list, or it does not count. */
+static struct target_figures *figures_of(const struct request *request)
+{
+    struct run *run = request->client->run;
+
+    if (!run->measure.found.target_count || !run_counts(run, request->intended_ns))
+        return NULL;
+    return &run->measure.found.targets[request->target];
+}
+
+void request_count_status(const struct request *request, unsigned status)
+{
+    struct target_figures *figures = figures_of(request);
+
+    if (figures)
+        target_add_status(figures, status, 1);
+}
+
+void request_count_error(const struct request *request)
+{
+    struct target_figures *figures = figures_of(request);
+
+    if (figures)
+        figures->errors++;
+}
+
 /* ---- its life ---- */
 
-struct request *request_new(struct client *client, uint64_t intended_ns)
+static struct request *make_request(struct client *client, uint64_t intended_ns, uint32_t target)
 {
     size_t own_bytes = client->run->soak->protocol->request_bytes;
     struct request *request = arena_get(sizeof(*request) + own_bytes);
 
     if (!request)
         return NULL;
-    *request = (struct request){.client = client, .intended_ns = intended_ns};
+    *request =
+        (struct request){.client = client, .intended_ns = intended_ns, .target = target};
     if (own_bytes)
         memset(request + 1, 0, own_bytes);
     list_init(&request->node);
     list_add_tail(&client->requests, &request->sibling);
     return request;
+}
+
+struct request *request_new(struct client *client, uint64_t intended_ns)
+{
+    struct soak *soak = client->run->soak;
+
+    return make_request(client, intended_ns, soak->targets ? next_target(soak) : 0);
 }
 
 struct request *request_next(struct client *client)
@@ -251,6 +301,8 @@ void request_count(struct request *request, uint64_t at_ns)
         return;
     }
     measure->found.counts.completed++;
+    if (measure->found.target_count)
+        measure->found.targets[request->target].completed++;
     measure_since(measure, PEER_HISTOGRAM_REQUEST, request->intended_ns, at_ns);
 }
 
@@ -273,6 +325,8 @@ void request_answered(struct request *request, unsigned status, bool right)
 
     measure->found.counts.statuses[class] += counts;
     measure->found.codes[code] += counts;
+    if (measure->found.target_count)
+        request_count_status(request, code);
     if (!right)
         request_lose(request, PEER_SOAK_STATUS, "status %u", status);
     else
@@ -286,6 +340,7 @@ void request_lose(struct request *request, enum peer_soak_error kind, const char
 
     va_start(arguments, format);
     run_error(client->run, client, request->intended_ns, kind, format, arguments);
+    request_count_error(request);
     va_end(arguments);
     request_free(request);
     run_next(client);
@@ -311,11 +366,12 @@ void request_repeat(struct request *lost)
     struct client *client, *old = lost->client;
     struct run *run = old->run;
     uint64_t intended_ns = lost->intended_ns;
+    uint32_t target = lost->target;
     bool counts = run_counts(run, intended_ns);
 
     client_let_go(old);
     client = run_open_one(run);
-    struct request *request = client ? request_new(client, intended_ns) : NULL;
+    struct request *request = client ? make_request(client, intended_ns, target) : NULL;
     if (request) {
         run->measure.found.counts.asked_again += counts;
         client->again = true;

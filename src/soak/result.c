@@ -48,6 +48,15 @@ int figures_init(struct figures *figures)
     return 0;
 }
 
+static void targets_done(struct figures *figures)
+{
+    for (size_t i = 0; i < figures->target_count; i++)
+        free(figures->targets[i].name);
+    free(figures->targets);
+    figures->targets = NULL;
+    figures->target_count = 0;
+}
+
 void figures_done(struct figures *figures)
 {
     for (size_t i = 0; i < RESULT_HISTOGRAMS; i++) {
@@ -55,17 +64,87 @@ void figures_done(struct figures *figures)
             hdr_close(figures->histograms[i]);
         figures->histograms[i] = NULL;
     }
+    targets_done(figures);
 }
 
 void figures_clear(struct figures *figures)
 {
     struct hdr_histogram *histograms[RESULT_HISTOGRAMS];
+    struct target_figures *targets = figures->targets;
+    size_t count = figures->target_count;
 
+    for (size_t i = 0; i < count; i++)
+        targets[i] = (struct target_figures){.name = targets[i].name};
     memcpy(histograms, figures->histograms, sizeof(histograms));
     for (size_t i = 0; i < RESULT_HISTOGRAMS; i++)
         hdr_reset(histograms[i]);
     memset(figures, 0, sizeof(*figures));
     memcpy(figures->histograms, histograms, sizeof(histograms));
+    figures->targets = targets;
+    figures->target_count = count;
+}
+
+/* ---- those of a list ---- */
+
+int figures_list(struct figures *figures, size_t count)
+{
+    size_t had = figures->target_count;
+
+    if (count <= had)
+        return 0;
+    struct target_figures *larger = realloc(figures->targets, count * sizeof(*larger));
+    if (!larger)
+        return -ENOMEM;
+    memset(larger + had, 0, (count - had) * sizeof(*larger));
+    figures->targets = larger;
+    figures->target_count = count;
+    return 0;
+}
+
+void target_add_status(struct target_figures *target, unsigned status, uint64_t count)
+{
+    size_t i = 0;
+
+    while (i + 1 < TARGET_STATUSES && target->statuses[i].count &&
+           target->statuses[i].status != status)
+        i++;
+    target->statuses[i].status = i + 1 < TARGET_STATUSES ? (uint16_t)status : 0;
+    target->statuses[i].count += count;
+}
+
+/* Where `from` is the same as in another list of the same file; a place of its own else. */
+static int add_target(struct figures *into, size_t index, const struct target_figures *from)
+{
+    bool same = index < into->target_count;
+
+    if (same && into->targets[index].name && from->name)
+        same = strcmp(into->targets[index].name, from->name) == 0;
+    if (!same) {
+        index = into->target_count;
+        if (figures_list(into, index + 1) < 0)
+            return -ENOMEM;
+    }
+    struct target_figures *target = &into->targets[index];
+    if (!target->name && from->name && !(target->name = strdup(from->name)))
+        return -ENOMEM;
+    target->completed += from->completed;
+    target->errors += from->errors;
+    for (size_t i = 0; i < TARGET_STATUSES; i++) {
+        if (from->statuses[i].count)
+            target_add_status(target, from->statuses[i].status, from->statuses[i].count);
+    }
+    return 0;
+}
+
+static int add_targets(struct figures *into, const struct figures *from)
+{
+    int status = 0;
+
+    if (!into->target_count)
+        status = figures_list(into, from->target_count);
+    for (size_t i = 0; i < from->target_count && status == 0; i++)
+        status = add_target(into, i, &from->targets[i]);
+    return status;
 }
 
 void counts_add(struct peer_soak_counts *into, const struct peer_soak_counts *from)
@@ -112,7 +191,7 @@ int figures_add(struct figures *into, const struct figures *from)
     for (size_t i = 0; i < RESULT_HISTOGRAMS; i++)
         hdr_add(into->histograms[i], from->histograms[i]);
     keep_first_errors(into, from);
-    return 0;
+    return add_targets(into, from);
 }
 
 const char *figures_first_error(const struct figures *figures)

@@ -27,6 +27,19 @@ int histogram_new(struct hdr_histogram **ret_histogram);
 /** Microseconds. */
 void histogram_summary(const struct hdr_histogram *histogram, struct peer_latency *ret_latency);
 
+/** What became of those requests that asked for one of a list. */
+enum { TARGET_STATUSES = 8 };
+struct target_figures {
+    char *name; /* NULL while it goes on */
+    uint64_t completed, errors;
+    struct {
+        uint16_t status; /* 0 in the last one: all others */
+        uint64_t count;
+    } statuses[TARGET_STATUSES]; /* by their first answer */
+};
+/** Counts answers with a status. */
+void target_add_status(struct target_figures *target, unsigned status, uint64_t count);
+
 /** What the clients of one run did. */
 struct figures {
     struct peer_soak_counts counts;    /* wanted in the measured time */
@@ -38,9 +51,13 @@ struct figures {
     char first_errors[PEER_SOAK_ERROR_KINDS][RESULT_ERROR_TEXT]; /* of each kind, in words */
     uint8_t first_error;                /* the first of all: its kind + 1; 0: none */
     char cannot_open[RESULT_OPEN_TEXT]; /* why connections were not opened */
+    struct target_figures *targets;     /* those of the list; NULL: there is none */
+    size_t target_count;
 };
 int figures_init(struct figures *figures);
 void figures_done(struct figures *figures);
+/** Makes place for the figures of a list; -ENOMEM. */
+int figures_list(struct figures *figures, size_t count);
 /** Adds; the first errors stay those of `into`, if it has any. */
 int figures_add(struct figures *into, const struct figures *from);
 /** The first error in words, or why connections were not opened; NULL: none. */

@@ -23,12 +23,13 @@
 #include <unistd.h>
 
 static const char name_line[] = "peer result 1\n";
-enum { RECORD_END, RECORD_FIELDS, RECORD_FOUND, RECORD_SHARE, RECORD_INTERVAL };
+enum { RECORD_END, RECORD_FIELDS, RECORD_FOUND, RECORD_SHARE, RECORD_INTERVAL, RECORD_TARGET };
 #define RESULT_BYTES_MOST (UINT64_C(1) << 30)
 /* A histogram of more is none: thousands of them may be added up, and no sum is too large. */
 #define SAMPLES_MOST (UINT64_C(1) << 48)
 /* Those of the first version stand before the words of errors, later ones behind. */
 enum { HISTOGRAMS_FIRST = 3 };
+enum { TARGETS_MOST = 1000000 };
 enum { SHARES_MOST = 256 }; /* each takes a megabyte, however short its record is */
 
 /* ---- writing ---- */
@@ -163,6 +164,17 @@ static void put_share(struct out *out, const struct result_share *share)
     put_figures(out, &share->found);
 }
 
+static void put_target(struct out *out, const struct target_figures *target)
+{
+    put_text(out, target->name ? target->name : "");
+    put_number(out, target->completed);
+    put_number(out, target->errors);
+    for (size_t i = 0; i < TARGET_STATUSES && target->statuses[i].count; i++) {
+        put_number(out, target->statuses[i].status);
+        put_number(out, target->statuses[i].count);
+    }
+}
+
 static void put_interval(struct out *out, const struct result_interval *interval)
 {
     put_number(out, interval->start_ns);
@@ -199,6 +211,10 @@ static void put_result(struct out *out, const struct result *result)
     for (size_t i = 0; i < result->interval_count; i++) {
         put_interval(&body, &result->intervals[i]);
         put_record(out, RECORD_INTERVAL, &body);
+    }
+    for (size_t i = 0; i < result->found.target_count; i++) {
+        put_target(&body, &result->found.targets[i]);
+        put_record(out, RECORD_TARGET, &body);
     }
     put_record(out, RECORD_END, &body);
     free(body.bytes);
@@ -460,6 +476,30 @@ static int get_interval(struct in *in, struct result *result)
     return status;
 }
 
+static int get_target(struct in *in, struct result *result)
+{
+    struct figures *found = &result->found;
+    char name[512] = "";
+
+    get_text(in, name, sizeof(name));
+    in->wrong |= found->target_count == TARGETS_MOST;
+    if (in->wrong)
+        return 0;
+    if (figures_list(found, found->target_count + 1) < 0)
+        return -ENOMEM;
+    struct target_figures *target = &found->targets[found->target_count - 1];
+    target->name = strdup(name);
+    target->completed = get_number(in);
+    target->errors = get_number(in);
+    while (in->at < in->end && !in->wrong) {
+        uint64_t status = get_number(in);
+        uint64_t count = get_number(in);
+        in->wrong |= status >= PEER_STATUS_CODES || !count;
+        target_add_status(target, (unsigned)status, count);
+    }
+    return target->name ? 0 : -ENOMEM;
+}
+
 int packed_add_to(const struct packed *packed, struct hdr_histogram *into)
 {
     if (!packed->len) /* and no bytes to point to */
@@ -474,6 +514,7 @@ static int (*const record_readers[])(struct in *in, struct result *result) = {
     [RECORD_FOUND] = get_found,
     [RECORD_SHARE] = get_share,
     [RECORD_INTERVAL] = get_interval,
+    [RECORD_TARGET] = get_target,
 };
 
 static int refuse(struct peer_error *error, const char *why)

@@ -2,6 +2,7 @@
 #ifndef SOAK_RUN_H
 #define SOAK_RUN_H
 
+#include "base/rng.h"
 #include "manner/manner.h"
 #include "soak/measure.h"
 #include "soak/protocol.h"
@@ -57,6 +58,7 @@ struct request {
     uint64_t started_ns;
     uint64_t sent_bytes; /* see request_sent */
     uint32_t number;     /* of the client's, from 1 */
+    uint32_t target;     /* of the list */
     bool first_byte;     /* of the answer was seen */
     uint8_t repeats;     /* how often it was put back */
 };
@@ -111,6 +113,8 @@ struct soak {
     uint64_t seed;
     uint64_t next_id, next_peer; /* runs take turns */
     uint8_t *scratch;
+    uint32_t targets, next_target; /* 0: there is no list */
+    struct rng target_order;
     struct said said[SAID_CLIENTS];
     soak_measured measured;
     void *measured_user;
@@ -218,6 +222,9 @@ void request_begin(struct request *request);
 void request_start(struct request *request);
 /** Takes the next one from the schedule for this client, and starts it. */
 void client_ask(struct client *client);
+/** Counts for the target that it asks for, if there is a list: its answer's `status`, or an error. */
+void request_count_status(const struct request *request, unsigned status);
+void request_count_error(const struct request *request);
 /** The answer was complete at `at_ns`: counts. */
 void request_count(struct request *request, uint64_t at_ns);
 

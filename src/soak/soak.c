@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct protocol_ops *ops_of(const struct peer_soak_config *config,
                                          const struct protocol *protocol)
@@ -117,7 +118,14 @@ static int prepare(struct soak *soak, struct peer_error *error)
     if (!soak->scratch || !soak->own)
         return out_of_memory(error);
     pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
-    return protocol->prepare ? protocol->prepare(soak->own, &soak->config, error) : 0;
+    if (soak->config.targets && !(protocol->takes & PROTOCOL_TAKES_TARGETS))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" takes no list of targets",
+                         protocol->name);
+    int status = protocol->prepare ? protocol->prepare(soak->own, &soak->config, error) : 0;
+    if (status == 0 && protocol->count_targets)
+        soak->targets = (uint32_t)protocol->count_targets(soak->own);
+    rng_derive(&soak->target_order, soak->seed, RNG_TARGETS);
+    return status;
 }
 
 static int make_runs(struct soak *soak, struct peer_error *error)
@@ -135,7 +143,9 @@ static int make_runs(struct soak *soak, struct peer_error *error)
         return status;
     soak->runs[0] = run_new(soak, &healthy, NULL);
     soak->run_count = MAX(soak->run_count, 1u);
-    return soak->runs[0] ? 0 : out_of_memory(error);
+    if (!soak->runs[0] || figures_list(&soak->runs[0]->measure.found, soak->targets) < 0)
+        return out_of_memory(error);
+    return 0;
 }
 
 static void begin(struct soak *soak)
@@ -218,11 +228,27 @@ static int get_share(const struct run *run, struct result *result)
     return figures_add(&share->found, &run->measure.found);
 }
 
+static int name_targets(const struct soak *soak, struct figures *found)
+{
+    char name[512];
+
+    for (size_t i = 0; i < soak->targets; i++) {
+        soak->protocol->name_target(soak->own, i, name, sizeof(name));
+        found->targets[i].name = strdup(name);
+        if (!found->targets[i].name)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 int soak_get_result(const struct soak *soak, uint64_t now_ns, struct result *ret_result)
 {
     const struct run *run = soak_healthy(soak);
     const struct measure *measure = &run->measure;
     int status = figures_add(&ret_result->found, &measure->found);
+
+    if (status == 0)
+        status = name_targets(soak, &ret_result->found);
 
     if (!measure->closed)
         ret_result->found.in_time = measure->found.counts;

@@ -2,6 +2,7 @@
 /* Requests: what they say, when their bodies follow, and when they are asked again. */
 #include "soak_http.h"
 
+#include "protocol/http_ask.h"
 #include "protocol/http_request.h"
 
 /* ---- requests ---- */
@@ -10,16 +11,19 @@
 static void assert_request(const char *expected, struct peer_soak_config config)
 {
     struct http_request request = {0};
+    struct http_asks asks = {0};
     struct peer_error error = {0};
 
     if (!config.to_port)
         config.host = "h";
-    assert_int_equal(http_request_make(&request, &config, &error), 0);
+    assert_int_equal(http_asks_make(&asks, &config, &error), 0);
+    assert_int_equal(http_request_make(&request, &asks.at[0], 0), 0);
     const char *text = request.text ? request.text : request.last_text;
     size_t len = request.text ? request.len : request.last_len;
     if (len != strlen(expected) || memcmp(text, expected, len) != 0)
         fail_msg("\"%.*s\" instead of \"%s\"", (int)len, text, expected);
     http_request_done(&request);
+    http_asks_done(&asks);
 }
 
 static void the_users_headers_stand_for_ours(void **state)
@@ -100,10 +104,11 @@ static void methods_have_their_own_targets(void **state)
     }
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
         struct peer_soak_config config = {.method = "CONNECT", .host = "h", .path = wrong[i]};
-        struct http_request request = {0};
+        struct http_asks asks = {0};
         struct peer_error error = {0};
-        assert_int_equal(http_request_make(&request, &config, &error), -EINVAL);
+        assert_int_equal(http_asks_make(&asks, &config, &error), -EINVAL);
         assert_non_null(strstr(error.text, wrong[i]));
+        http_asks_done(&asks);
     }
 }
 
