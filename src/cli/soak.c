@@ -102,6 +102,10 @@ static const struct option_def soak_table[] = {
      .values = "AT_FILES"},
     {0, "expect", "STATUSES", "http: others are errors: 200,204 or 200-299 or 2xx",
      option_set_string, FIELD(soak.expect)},
+    {0, "targets", "FILE|-", "http: what to ask for: METHOD URL, headers, @BODY-FILE",
+     option_set_string, FIELD(targets_file), .values = "FILES"},
+    {0, "targets-order", "turn|random", "which of --targets is next (turn)", option_set_string,
+     FIELD(targets_order), .values = "turn random"},
     {0, "interval", "TIME", "of the series (1s)", option_set_time, FIELD(soak.interval_ns),
      .min = CLI_NS_PER_MS},
     {0, "json-stream", NULL, "one JSON object a line: each interval, then the report",
@@ -222,6 +226,11 @@ static bool takes_streams(const struct peer_protocol *protocol)
     return protocol->has_streams;
 }
 
+static bool takes_targets(const struct peer_protocol *protocol)
+{
+    return protocol->has_targets;
+}
+
 /* What goes with some targets only. */
 static int check_protocol(const struct soak_options *options)
 {
@@ -236,6 +245,7 @@ static int check_protocol(const struct soak_options *options)
         {options->streams > 1, takes_streams, "-m goes"},
         {options->soak.pipeline, takes_pipeline, "-P goes"},
         {options->user || options->password, takes_login, "a login goes"},
+        {options->targets_file, takes_targets, "--targets goes"},
     };
     struct peer_protocol protocol;
     char all[256];
@@ -337,6 +347,21 @@ static void take_password(struct soak_options *options)
         options->soak.password = getenv("PEER_PASSWORD");
 }
 
+static int settle_targets(struct soak_options *options)
+{
+    const char *order = options->targets_order;
+
+    if (order && !options->targets_file)
+        return usage_error(&command_soak, "--targets-order goes with --targets");
+    if (options->targets_file && (options->soak.method || options->body))
+        return usage_error(&command_soak, "--method and --body stand in the file of --targets");
+    if (order && strcmp(order, "random") == 0)
+        options->soak.targets_at_random = true;
+    else if (order && strcmp(order, "turn") != 0)
+        return usage_error(&command_soak, "--targets-order: \"%s\" is none of turn, random", order);
+    return read_targets(options);
+}
+
 static int settle_options(struct soak_options *options)
 {
     struct peer_soak_config *soak = &options->soak;
@@ -353,6 +378,8 @@ static int settle_options(struct soak_options *options)
     else if (options->close && strcmp(options->close, "fin") != 0)
         return usage_error(&command_soak, "--close: \"%s\" is none of fin, rst", options->close);
     status = read_body(options);
+    if (status == 0)
+        status = settle_targets(options);
     if (status == 0)
         status = check_manners(NULL, &options->common, PEER_MANNER_SOAK);
     if (status == 0)
@@ -599,6 +626,7 @@ static int run_soak(void *options, int argc, char **argv)
     objectives_done(&soak->objectives);
     free(soak->user);
     free(soak->password);
+    peer_targets_free(soak->soak.targets);
     return status;
 }
 

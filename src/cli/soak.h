@@ -15,7 +15,7 @@ struct soak_options {
     struct peer_soak_config soak;
     struct target target;
     struct objectives objectives;
-    const char *workload, *close, *body, *hdr;
+    const char *workload, *close, *body, *hdr, *targets_file, *targets_order;
     const char *headers[HEADERS_MAX + 1];
     int header_count;
     double search_low, search_high; /* --rate-search; 0: none */
@@ -64,6 +64,13 @@ json_t *json_search(const struct soak_run *run);
 /** Fills in the target and what it asks for: 0, or an exit status after a message. A password is
  *  overwritten in `url`, which everybody can read. */
 int parse_url(struct soak_options *options, char *url);
+
+/* soak_targets.c */
+/** Reads what --targets names: 0, or an exit status after a message. */
+int read_targets(struct soak_options *options);
+/** What became of each, as a list and as lines of text. */
+json_t *json_targets(const struct peer_result *result);
+void print_targets(const struct peer_result *result);
 
 /** The schemes of protocols that take what `takes` asks about, with `behind` behind each: "http://,
  *  x:// and redis://". */

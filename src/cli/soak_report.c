@@ -247,6 +247,8 @@ static void json_add_requests(json_t *document, const struct soak_run *run,
             json_object_set_new(codes, name, json_integer(integer(count)));
     }
     json_object_set_new(requests, "status_codes", codes);
+    if (run->options->targets_file)
+        json_object_set_new(document, "targets", json_targets(run->result));
 }
 
 static void json_add_errors(json_t *document, const struct soak_run *run,
@@ -379,11 +381,21 @@ static void print_latencies(const struct peer_soak_report *report, bool more)
     print_latency("request", &report->request, more);
 }
 
+/* Those that are all 200 need no word. */
+static bool is_plain(const struct soak_run *run)
+{
+    for (unsigned status = 0; status < PEER_STATUS_CODES; status++) {
+        if (status != 200 && peer_result_get_status(run->result, status))
+            return false;
+    }
+    return true;
+}
+
 static void print_statuses(const struct soak_run *run)
 {
-    for (unsigned status = 1; status < PEER_STATUS_CODES; status++) {
+    for (unsigned status = 1; status < PEER_STATUS_CODES && !is_plain(run); status++) {
         uint64_t count = peer_result_get_status(run->result, status);
-        if (count && status / 100 != 2)
+        if (count)
             printf("  answers with status %u: %llu\n", status, (unsigned long long)count);
     }
     if (peer_result_get_status(run->result, 0))
@@ -434,6 +446,7 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
     if (report->cannot_open)
         printf("  %s\n", report->cannot_open);
     print_statuses(run);
+    print_targets(run->result);
 }
 
 /* Connections that had to try again are ours, and counted once; the counter is of packets, each

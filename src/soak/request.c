@@ -70,8 +70,7 @@ static struct request *make_request(struct client *client, uint64_t intended_ns,
 
     if (!request)
         return NULL;
-    *request =
-        (struct request){.client = client, .intended_ns = intended_ns, .target = target};
+    *request = (struct request){.client = client, .intended_ns = intended_ns, .target = target};
     if (own_bytes)
         memset(request + 1, 0, own_bytes);
     list_init(&request->node);
@@ -105,6 +104,8 @@ uint64_t request_drop_again(struct run *run)
     uint64_t intended_ns = request->intended_ns;
 
     run->again_count--;
+    if (run->measure.found.target_count && run_counts(run, intended_ns))
+        run->measure.found.targets[request->target].errors++;
     arena_put(request);
     return intended_ns;
 }

@@ -17,7 +17,7 @@ static void assert_request(const char *expected, struct peer_soak_config config)
     if (!config.to_port)
         config.host = "h";
     assert_int_equal(http_asks_make(&asks, &config, &error), 0);
-    assert_int_equal(http_request_make(&request, &asks.at[0], 0), 0);
+    assert_int_equal(http_request_make(&request, &asks.at[0], config.requests_per_connection), 0);
     const char *text = request.text ? request.text : request.last_text;
     size_t len = request.text ? request.len : request.last_len;
     if (len != strlen(expected) || memcmp(text, expected, len) != 0)
