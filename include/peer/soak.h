@@ -76,9 +76,12 @@ struct peer_soak_config {
     uint64_t warmup_ns;   /* measured from then on only */
     uint64_t ramp_ns;     /* the connections are opened one by one over this time */
     uint64_t think_ns;    /* between an answer and the next request of a connection */
+    const char *think;    /* instead: "exponential 500ms", "uniform 100ms 900ms", "normal 500ms
+                           * 50ms" or "lognormal 500ms 200ms" (mean, standard deviation) */
     const char *expect;   /* HTTP: statuses that are right, others are errors: "200,204",
                            * "200-299", "2xx"; NULL: all are */
     double rate;          /* requests a second, an open schedule; 0: as fast as answers come */
+    bool poisson;         /* they are wanted at random times by the seed, so many in the mean */
     double connect_rate;  /* connections a second, an open schedule */
     uint64_t requests_per_connection; /* 0: no limit */
     uint32_t streams;                 /* HTTP/2: requests at once on a connection; default 1 */

@@ -47,6 +47,18 @@ static int set_body(void *options, const struct option_def *option, const char *
     return 0;
 }
 
+/* A bare time is one as everywhere; words are the library's to read. */
+static int set_think(void *options, const struct option_def *option, const char *text,
+                     char why[128])
+{
+    struct option_def time = *option;
+
+    time.offset = offsetof(struct soak_options, soak.think_ns);
+    if (strchr("0123456789.", *text) && *text)
+        return option_set_time(options, &time, text, why);
+    return option_set_string(options, option, text, why);
+}
+
 static int set_rate(void *options, const struct option_def *option, const char *text, char why[128])
 {
     char *end;
@@ -84,8 +96,10 @@ static const struct option_def soak_table[] = {
     {0, "warmup", "TIME", "measure from then on only", option_set_time, FIELD(soak.warmup_ns)},
     {0, "ramp", "TIME", "open the flows one by one over this time", option_set_time,
      FIELD(soak.ramp_ns)},
-    {0, "think", "TIME", "between an answer and the next request", option_set_time,
-     FIELD(soak.think_ns)},
+    {0, "think", "PAUSE", "before the next request: 1s, \"exponential 500ms\" ...", set_think,
+     FIELD(soak.think), .values = "exponential uniform normal lognormal"},
+    {0, "poisson", NULL, "with -R: at random times, so many in the mean", option_set_flag,
+     FIELD(soak.poisson)},
     {0, "close", "fin|rst", "how connections end (fin)", option_set_string, FIELD(close),
      .values = "fin rst"},
     {0, "idle", NULL, "open the connections and hold them", option_set_flag, FIELD(idle)},

@@ -49,6 +49,8 @@ void client_let_go(struct client *client)
 
     if (client->state == CLIENT_HELD)
         hold_let_go(client);
+    if (client->state == CLIENT_THINKING && run->pause.kind)
+        timer_cancel(run->flows->timers, &thought_of(client)->timer);
     client_set_state(client, CLIENT_OVER);
     run->open--;
     while (!list_empty(&client->requests))
@@ -190,10 +192,19 @@ uint64_t client_behind(const struct client *client)
 
 /* ---- its beginning ---- */
 
+static size_t client_bytes(const struct run *run)
+{
+    const struct protocol *protocol = run->soak->protocol;
+
+    if (!run->pause.kind)
+        return sizeof(struct client) + protocol->client_bytes;
+    return sizeof(struct client) + thought_at(protocol) + sizeof(struct thought);
+}
+
 int client_open(struct run *run, struct client **ret_client)
 {
     struct soak *soak = run->soak;
-    struct client *client = arena_get_zeroed(sizeof(*client) + soak->protocol->client_bytes);
+    struct client *client = arena_get_zeroed(client_bytes(run));
 
     if (!client)
         return -ENOMEM;

@@ -89,11 +89,29 @@ static void ask(struct client *client)
     client_tell_asked(client);
 }
 
+static void thought_fire(struct timer *timer, uint64_t now_ns)
+{
+    struct client *client = list_entry(timer, struct thought, timer)->client;
+
+    (void)now_ns;
+    if (run_exhausted(client->run))
+        client_end(client);
+    else
+        ask(client);
+}
+
 static void think(struct client *client)
 {
     struct run *run = client->run;
 
     client_set_state(client, CLIENT_THINKING);
+    if (run->pause.kind) {
+        struct thought *thought = thought_of(client);
+        thought->client = client;
+        timer_init(&thought->timer, thought_fire);
+        run_arm(run, &thought->timer, run_now(run) + pause_draw_ns(&run->pause, &run->pause_rng));
+        return;
+    }
     if (!timer_armed(&run->think))
         run_arm(run, &run->think, run_now(run) + run->config.think_ns);
 }
@@ -131,7 +149,7 @@ void run_next(struct client *client)
             leave(client);
         else
             client_end(client);
-    } else if (run->config.think_ns && client->asked) {
+    } else if (run->thinks && client->asked) {
         if (!waits)
             think(client);
     } else {
@@ -355,6 +373,13 @@ void run_cancel_timers(struct run *run)
 
 /* ---- birth ---- */
 
+/* One for each run. */
+static void derive_below(struct rng *rng, const struct run *run, enum rng_purpose purpose)
+{
+    rng_derive(rng, run->soak->seed, purpose);
+    rng_derive(rng, rng_next(rng), run->number);
+}
+
 struct run *run_new(struct soak *soak, const struct peer_soak_config *config,
                     const struct manner_spec *manner)
 {
@@ -367,8 +392,13 @@ struct run *run_new(struct soak *soak, const struct peer_soak_config *config,
     run->flows = soak->flows;
     run->ops = config->udp ? soak->protocol->udp : soak->protocol->tcp;
     run->start_ns = run_now(run);
-    if (manner)
+    run->thinks = config->think_ns || soak->pause.kind;
+    run->pause = soak->pause;
+    if (manner) {
         run->manner = *manner;
+        run->number = soak->run_count + 1;
+    }
+    derive_below(&run->pause_rng, run, RNG_THINK);
     for (size_t i = 0; i < ARRAY_SIZE(run->clients); i++)
         list_init(&run->clients[i]);
     list_init(&run->asked);
@@ -399,7 +429,14 @@ static void plan(struct run *run)
 
 void run_begin(struct run *run)
 {
+    struct rng rng;
+
     plan(run);
+    if (run->config.poisson && run->config.rate > 0) {
+        derive_below(&rng, run, RNG_ARRIVALS);
+        arrivals_init(&run->arrivals, run->config.rate, &rng);
+        run->schedule.arrivals = &run->arrivals;
+    }
     if (run->config.warmup_ns)
         run_arm(run, &run->warm, run->schedule.warm_ns);
     if (run_is_healthy(run))

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "manner/manner.h"
 #include "soak/measure.h"
+#include "soak/pause.h"
 #include "soak/protocol.h"
 #include "soak/schedule.h"
 #include "soak/soak.h"
@@ -50,6 +51,12 @@ struct client {
     bool in_event : 1;      /* of its flow: `asked` is called behind it */
 };
 
+/* Behind the protocol's bytes of a client, in a run of pauses that differ. */
+struct thought {
+    struct timer timer;
+    struct client *client;
+};
+
 struct request {
     struct client *client; /* NULL: none has it */
     struct list node;      /* of the run's, oldest first */
@@ -69,6 +76,11 @@ struct run {
     const struct protocol_ops *ops;
     struct flows *flows;
     struct schedule schedule;
+    struct arrivals arrivals; /* of a schedule at random */
+    size_t number;            /* among the soak's; 0: the healthy one */
+    bool thinks;
+    struct pause pause; /* PAUSE_NONE: it is always config.think_ns */
+    struct rng pause_rng;
     struct measure measure;
     uint64_t start_ns;
 
@@ -115,6 +127,7 @@ struct soak {
     uint8_t *scratch;
     uint32_t targets, next_target; /* 0: there is no list */
     struct rng target_order;
+    struct pause pause;
     struct said said[SAID_CLIENTS];
     soak_measured measured;
     void *measured_user;
@@ -132,6 +145,15 @@ enum { RUN_AT_ONCE = 64 };
 static inline uint64_t run_now(const struct run *run)
 {
     return run->flows->now_ns;
+}
+static inline size_t thought_at(const struct protocol *protocol)
+{
+    return (protocol->client_bytes + 7) & ~(size_t)7;
+}
+static inline struct thought *thought_of(const struct client *client)
+{
+    return (struct thought *)(void *)((char *)client_own(client) +
+                                      thought_at(client->run->soak->protocol));
 }
 static inline bool run_asks(const struct run *run)
 {

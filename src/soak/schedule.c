@@ -33,9 +33,28 @@ uint64_t schedule_left(const struct schedule *schedule)
     return schedule->total - MIN(schedule->counted, schedule->total);
 }
 
-static uint64_t wanted_ns(const struct schedule *schedule, uint64_t k)
+/* When the next one is, of those that are taken. */
+static uint64_t wanted_ns(const struct schedule *schedule)
 {
-    return schedule->start_ns + schedule_offset_ns(schedule->rate, k);
+    uint64_t offset_ns = schedule->arrivals ? arrivals_next_ns(&schedule->arrivals->taken)
+                                            : schedule_offset_ns(schedule->rate, schedule->issued);
+
+    return schedule->start_ns + offset_ns;
+}
+
+/* Those that come at random are counted as they become due. */
+static uint64_t random_behind(const struct schedule *schedule, uint64_t elapsed_ns)
+{
+    struct arrivals *arrivals = schedule->arrivals;
+    uint64_t next_ns;
+
+    while ((next_ns = arrivals_next_ns(&arrivals->due)) <= elapsed_ns &&
+           (!schedule->total || arrivals->counted < schedule->total)) {
+        arrivals->counted += schedule->start_ns + next_ns >= schedule->warm_ns;
+        arrivals_pass(arrivals, &arrivals->due);
+    }
+    uint64_t due = arrivals->due.passed;
+    return due > schedule->issued ? due - schedule->issued : 0;
 }
 
 uint64_t schedule_behind(const struct schedule *schedule, uint64_t now_ns)
@@ -44,6 +63,8 @@ uint64_t schedule_behind(const struct schedule *schedule, uint64_t now_ns)
 
     if (schedule->rate <= 0 || until_ns < schedule->start_ns)
         return 0;
+    if (schedule->arrivals)
+        return random_behind(schedule, until_ns - schedule->start_ns);
     uint64_t due = schedule_count(schedule->rate, until_ns - schedule->start_ns);
     uint64_t behind = due > schedule->issued ? due - schedule->issued : 0;
     if (!schedule->total)
@@ -60,14 +81,16 @@ uint64_t schedule_next_ns(const struct schedule *schedule, uint64_t now_ns)
 {
     if (schedule_exhausted(schedule))
         return UINT64_MAX;
-    uint64_t next_ns = schedule->rate > 0 ? wanted_ns(schedule, schedule->issued) : now_ns;
+    uint64_t next_ns = schedule->rate > 0 ? wanted_ns(schedule) : now_ns;
     return next_ns < schedule->end_ns ? next_ns : UINT64_MAX;
 }
 
 uint64_t schedule_take(struct schedule *schedule, uint64_t now_ns)
 {
-    uint64_t at_ns = schedule->rate > 0 ? wanted_ns(schedule, schedule->issued) : now_ns;
+    uint64_t at_ns = schedule->rate > 0 ? wanted_ns(schedule) : now_ns;
 
+    if (schedule->arrivals)
+        arrivals_pass(schedule->arrivals, &schedule->arrivals->taken);
     schedule->issued++;
     schedule->counted += at_ns >= schedule->warm_ns;
     return at_ns;
@@ -79,6 +102,10 @@ uint64_t schedule_connections(const struct schedule *schedule, uint64_t now_ns,
     double rate = schedule->by_opening ? schedule->rate : schedule->connect_rate;
 
     *ret_next_ns = UINT64_MAX;
+    if (schedule->by_opening && schedule->arrivals) {
+        *ret_next_ns = schedule_next_ns(schedule, now_ns);
+        return schedule->opened + schedule_behind(schedule, now_ns);
+    }
     if (rate <= 0 && schedule->ramp_ns && schedule->opened < schedule->flows)
         rate = (double)schedule->flows * 1e9 / (double)schedule->ramp_ns;
     if (rate <= 0)

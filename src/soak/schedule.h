@@ -2,6 +2,8 @@
 #ifndef SOAK_SCHEDULE_H
 #define SOAK_SCHEDULE_H
 
+#include "soak/arrivals.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,16 +15,19 @@
  * that nothing drifts, and the count of what is wanted by a time agrees with those times to the
  * nanosecond, for 0.1/s as for 20k/s.
  *
+ * With `arrivals` they come at random (arrivals.h) instead, as many in the long run.
+ *
  * A request belongs to the time at which it was wanted: to the warm-up before `warm_ns`, to the
  * measured time from then until `end_ns`, which is no longer in it. `total` counts the latter.
  */
 struct schedule {
-    double rate;         /* requests a second; 0: closed */
-    double connect_rate; /* connections a second; 0: no limit */
-    uint64_t ramp_ns;    /* the first `flows` connections are opened over this time */
-    uint64_t flows;      /* at once */
-    uint64_t total;      /* requests in the measured time; 0: no limit */
-    bool by_opening;     /* open: a request is taken when its connection is opened */
+    double rate;               /* requests a second; 0: closed */
+    struct arrivals *arrivals; /* open: the caller's; NULL: evenly */
+    double connect_rate;       /* connections a second; 0: no limit */
+    uint64_t ramp_ns;          /* the first `flows` connections are opened over this time */
+    uint64_t flows;            /* at once */
+    uint64_t total;            /* requests in the measured time; 0: no limit */
+    bool by_opening;           /* open: a request is taken when its connection is opened */
     uint64_t start_ns, warm_ns, end_ns; /* `end_ns` UINT64_MAX: none */
     uint64_t issued;                    /* requests taken so far */
     uint64_t counted;                   /* those of them that belong to the measured time */

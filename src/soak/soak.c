@@ -67,6 +67,8 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
         return refuse(error, "a PROXY header begins a connection, and UDP has none");
     if (config->rate < 0 || config->connect_rate < 0)
         return refuse(error, "a rate cannot be negative");
+    if (config->poisson && config->rate <= 0)
+        return refuse(error, "arrivals at random need a rate of requests (-R)");
     if (config->rate > 0 && ops->kind != PROTOCOL_ASKS)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "a rate of requests needs a workload of requests, and \"%s\" has none",
@@ -109,6 +111,16 @@ static int out_of_memory(struct peer_error *error)
     return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
 }
 
+static int read_think(struct soak *soak, struct peer_error *error)
+{
+    const char *text = soak->config.think;
+
+    soak->config.think = NULL; /* the caller's string */
+    if (text && soak->config.think_ns)
+        return refuse(error, "a pause is given as a time or in words, not both");
+    return text ? pause_parse(text, &soak->pause, error) : 0;
+}
+
 static int prepare(struct soak *soak, struct peer_error *error)
 {
     const struct protocol *protocol = soak->protocol;
@@ -121,7 +133,9 @@ static int prepare(struct soak *soak, struct peer_error *error)
     if (soak->config.targets && !(protocol->takes & PROTOCOL_TAKES_TARGETS))
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" takes no list of targets",
                          protocol->name);
-    int status = protocol->prepare ? protocol->prepare(soak->own, &soak->config, error) : 0;
+    int status = read_think(soak, error);
+    if (status == 0 && protocol->prepare)
+        status = protocol->prepare(soak->own, &soak->config, error);
     if (status == 0 && protocol->count_targets)
         soak->targets = (uint32_t)protocol->count_targets(soak->own);
     rng_derive(&soak->target_order, soak->seed, RNG_TARGETS);

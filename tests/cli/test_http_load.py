@@ -82,6 +82,20 @@ def test_gzip_answers_are_counted_as_they_are():
     assert plain["bytes"]["received"] > 5 * 130000 > 50 * packed["bytes"]["received"]
 
 
+def test_pauses_and_arrivals_at_random():
+    with servers.Nginx(server=SITE, log=LOG) as nginx:
+        report = soak(f"http://{OWN4}/a", "-c", 5, "-n", 60, "--think", "exponential 20ms", "--seed", 1)
+        assert report["requests"]["completed"] == 60 and not report["corrected"]
+        report = soak(f"http://{OWN4}/a", "-c", 50, "-R", 500, "-n", 200, "--poisson", "--seed", 2)
+        assert report["requests"]["completed"] == 200 and report["corrected"]
+        assert len(nginx.until_lines(260)) == 260
+    for args, word in ((("--think", "often"), "\"often\" is no pause"), (("--poisson",), "need a rate"),
+                       (("--think", "uniform 2s 1s"), "shorter"), (("--think", "5parsec"), "no time")):
+        result = peer("soak", f"http://{OWN4}", "-n", 1, *args)
+        result.expect(2)
+        assert word in result.err, (args, result.err)
+
+
 def test_what_does_not_go_is_told_with_its_line():
     for text, word in (("GET /a\nGET http://192.0.2.99/b\n", "line 2: "), ("nonsense\n", "line 1: "),
                        ("POST /a\n@/nowhere\n", "/nowhere"), ("", "METHOD URL"),
