@@ -27,6 +27,7 @@ struct peer_protocol {
     bool has_login;     /* `user` and `password` */
     bool has_pipeline;  /* `pipeline` */
     bool has_targets;   /* `targets` */
+    bool has_follow;    /* `follow` and `cookies` */
 };
 /** The protocol at `index`, from 0: 1, or 0 past the end. */
 PEER_EXPORT int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t size);
@@ -109,6 +110,10 @@ struct peer_soak_config {
     struct peer_targets *targets; /* HTTP: what is asked for, instead of method, path and body;
                                    * `headers` are in all that have none of that name */
     bool targets_at_random;       /* not one after the other */
+    bool follow;  /* HTTP/1.1: redirects to the same server, up to 10; a request is complete with the
+                   * last answer */
+    bool cookies; /* HTTP/1.1: Set-Cookie is kept and sent back; a connection that is opened in the
+                   * place of another goes on with its cookies */
 };
 
 struct peer_soak;
@@ -152,6 +157,7 @@ struct peer_soak_counts {
     uint64_t asked_again; /* HTTP, none: such requests that were asked on another connection */
     uint64_t login;       /* errors: the login was refused, or asked for in vain */
     uint64_t full;        /* errors: the application says that it takes no more connections */
+    uint64_t redirects; /* HTTP: answers that were followed, in no other count of answers */
 };
 enum peer_soak_error {
     PEER_SOAK_REFUSED,

@@ -118,6 +118,10 @@ static const struct option_def soak_table[] = {
      option_set_string, FIELD(soak.expect)},
     {0, "targets", "FILE|-", "http: what to ask for: METHOD URL, headers, @BODY-FILE",
      option_set_string, FIELD(targets_file), .values = "FILES"},
+    {0, "follow", NULL, "http: redirects to the same server, up to 10 a request", option_set_flag,
+     FIELD(soak.follow)},
+    {0, "cookies", NULL, "http: keep cookies and send them back", option_set_flag,
+     FIELD(soak.cookies)},
     {0, "targets-order", "turn|random", "which of --targets is next (turn)", option_set_string,
      FIELD(targets_order), .values = "turn random"},
     {0, "interval", "TIME", "of the series (1s)", option_set_time, FIELD(soak.interval_ns),
@@ -240,6 +244,11 @@ static bool takes_streams(const struct peer_protocol *protocol)
     return protocol->has_streams;
 }
 
+static bool takes_follow(const struct peer_protocol *protocol)
+{
+    return protocol->has_follow;
+}
+
 static bool takes_targets(const struct peer_protocol *protocol)
 {
     return protocol->has_targets;
@@ -259,6 +268,7 @@ static int check_protocol(const struct soak_options *options)
         {options->streams > 1, takes_streams, "-m goes"},
         {options->soak.pipeline, takes_pipeline, "-P goes"},
         {options->user || options->password, takes_login, "a login goes"},
+        {options->soak.follow || options->soak.cookies, takes_follow, "--follow and --cookies go"},
         {options->targets_file, takes_targets, "--targets goes"},
     };
     struct peer_protocol protocol;

@@ -247,6 +247,7 @@ static void json_add_requests(json_t *document, const struct soak_run *run,
             json_object_set_new(codes, name, json_integer(integer(count)));
     }
     json_object_set_new(requests, "status_codes", codes);
+    json_object_set_new(requests, "redirects", json_integer(integer(report->counts.redirects)));
     if (run->options->targets_file)
         json_object_set_new(document, "targets", json_targets(run->result));
 }
@@ -433,6 +434,8 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
     if (counts->late || counts->duplicates)
         printf("  answers beyond those: %llu late, %llu twice\n", (unsigned long long)counts->late,
                (unsigned long long)counts->duplicates);
+    if (counts->redirects)
+        printf("  %llu redirects followed\n", (unsigned long long)counts->redirects);
     if (counts->asked_again)
         printf("  %llu requests asked again: the application had closed their connections, or "
                "refused them, unread\n",

@@ -41,8 +41,11 @@ struct http_client {
     bool answered; /* before all of the request was sent, which goes on */
     bool taken;    /* some of the request was acknowledged before it was all sent */
     bool in_body, keeps, tunnel;
-    bool interim; /* a 1xx came before the answer */
-    bool go_on;   /* and it was 100 (Continue) */
+    bool interim;           /* a 1xx came before the answer */
+    bool go_on;             /* and it was 100 (Continue) */
+    bool acts;              /* the head said more than how it ends */
+    struct http_made *next; /* where a redirect leads that is followed */
+    struct http_jar *jar;   /* the user's */
 };
 
 static struct http_client *http_of(const struct client *client)
@@ -60,7 +63,9 @@ static struct http_run *run_of(const struct client *client)
 static const struct http_request *text_of(const struct client *client,
                                           const struct request *request)
 {
-    return &run_of(client)->requests[request_target(request)];
+    const struct http_made *made = request_kept(request);
+
+    return made ? &made->text : &run_of(client)->requests[request_target(request)];
 }
 
 static size_t request_len(const struct client *client, const struct request *request)
@@ -88,14 +93,70 @@ static void http_send(struct client *client, struct request *request)
     if (request_sent(request) == len)
         return;
     http_of(client)->taken |= request_sent(request) > 0; /* there is room again */
-    bool all = request_send(request, client_is_last(client) ? text->last_text : text->text, len);
+    const char *from = client_is_last(client) ? text->last_text : text->text;
+    bool all = request_kept(request) ? request_send_copy(request, from, len)
+                                     : request_send(request, from, len);
     if (all && http_of(client)->answered)
         http_complete(client, request, http_of(client)->status);
+}
+
+/* ---- cookies: a user has them, who goes on with the next connection ---- */
+
+static struct http_jar *jar_of(struct client *client)
+{
+    struct http_client *http = http_of(client);
+    struct http_run *run = run_of(client);
+
+    if (!http->jar && run->jars) {
+        http->jar = run->jars;
+        run->jars = *http_jar_next(http->jar);
+    } else if (!http->jar) {
+        http->jar = http_jar_new();
+    }
+    return http->jar;
+}
+
+static void leave_jar(struct client *client)
+{
+    struct http_client *http = http_of(client);
+
+    if (!http->jar)
+        return;
+    *http_jar_next(http->jar) = run_of(client)->jars;
+    run_of(client)->jars = http->jar;
+    http->jar = NULL;
+}
+
+static const char *path_of(const struct client *client, const struct request *request)
+{
+    const struct http_made *made = request_kept(request);
+
+    return made && made->path ? made->path : run_of(client)->asks.at[request_target(request)].path;
+}
+
+/* Without memory it says none. */
+static void say_cookies(struct client *client, struct request *request)
+{
+    struct http_run *run = run_of(client);
+    struct http_jar *jar = jar_of(client);
+    const struct http_made *before = request_kept(request);
+
+    char *header = jar ? http_jar_header(jar, path_of(client, request), client_now(client)) : NULL;
+    if (!header && !before)
+        return;
+    struct http_made *made = http_made_new(&run->asks.at[request_target(request)], before, header,
+                                           client_config(client)->requests_per_connection);
+    free(header);
+    if (made)
+        request_keep(request, made);
 }
 
 static void http_ask(struct client *client, struct request *request)
 {
     struct http_client *http = http_of(client);
+
+    if (run_of(client)->keeps_cookies)
+        say_cookies(client, request);
     const struct http_request *text = text_of(client, request);
 
     http->parsing = http->answered = http->taken = false;
@@ -136,10 +197,31 @@ static bool ends_upload(struct client *client, const struct request *request, bo
     return early || flow_unacked(client_flow(client)) > 0;
 }
 
+/* The next hop, by this connection if it can carry one more. */
+static void follow(struct client *client, struct request *request)
+{
+    struct http_client *http = http_of(client);
+
+    request_keep(request, http->next);
+    http->next = NULL;
+    if (http->keeps && !client_is_last(client)) {
+        request_go_on(request);
+        http_ask(client, request);
+        return;
+    }
+    client_end_after(client, !http->keeps);
+    request_go_elsewhere(request);
+}
+
 static void http_answered(struct client *client, struct request *request)
 {
     const struct http_client *http = http_of(client);
     bool early = request_sent(request) != request_len(client, request) || http->awaits;
+
+    if (http->next && !early) {
+        follow(client, request);
+        return;
+    }
 
     if (!http->keeps) {
         client_end_after(client, !http->tunnel); /* a tunnel's protocol nobody here speaks */
@@ -159,7 +241,7 @@ static void answer_keep(const struct client *client, enum http_asked asked, cons
 {
     struct known_answer *answer = &run_of(client)->answer;
 
-    if (len > sizeof(answer->bytes) || http_of(client)->tunnel)
+    if (len > sizeof(answer->bytes) || http_of(client)->tunnel || http_of(client)->acts)
         return;
     answer->asked = asked;
     memcpy(answer->bytes, data, len);
@@ -191,6 +273,33 @@ static bool ends_by_empty_chunk(const struct http_head *head, bool more)
 
 enum found { FOUND_MORE, FOUND_END, FOUND_WRONG };
 
+/* What a head says to who follows redirects or keeps cookies. */
+static void act_on(struct client *client, const struct http_head *head, const char *text,
+                   size_t len)
+{
+    struct http_client *http = http_of(client);
+    struct http_run *run = run_of(client);
+    const struct request *request = client_request(client);
+    struct http_text rest = http_head_fields(text, len), name, value, location = {NULL, 0};
+
+    while (http_next_field(&rest, &name, &value)) {
+        if (http_text_is(name, "location"))
+            location = value;
+        if (!run->keeps_cookies || !http_text_is(name, "set-cookie"))
+            continue;
+        http->acts = true;
+        if (jar_of(client))
+            http_jar_set(http->jar, value, path_of(client, request), client_now(client));
+    }
+    free(http->next);
+    http->next = NULL;
+    if (!run->follows || !location.at)
+        return;
+    http->next = http_made_follow(&run->asks, client_config(client), request_target(request),
+                                  request_kept(request), head->status, location);
+    http->acts = true; /* the next one may be followed where this is not */
+}
+
 /* `more`: something follows the head. */
 static enum found read_head(struct client *client, enum http_asked asked, const char *text,
                             size_t len, bool more, char why[HTTP_WHY])
@@ -209,6 +318,8 @@ static enum found read_head(struct client *client, enum http_asked asked, const 
     }
     if (ends_by_empty_chunk(&head, more))
         kind = HTTP_BODY_CHUNKED;
+    if (run_of(client)->follows || run_of(client)->keeps_cookies)
+        act_on(client, &head, text, len);
     http_of(client)->status = head.status;
     http_of(client)->keeps = http_keeps(&head, kind);
     http_of(client)->tunnel = kind == HTTP_BODY_TUNNEL;
@@ -288,7 +399,7 @@ static enum taken http_take(struct client *client, struct request *request, cons
         return TAKEN_ANSWER;
     if (begins) {
         http->parsing = true;
-        http->in_body = http->interim = http->go_on = false;
+        http->in_body = http->interim = http->go_on = http->acts = false;
     }
     enum http_asked asked = text_of(client, request)->asked;
     enum found found = read_answer(client, asked, data, len, why);
@@ -362,6 +473,9 @@ static bool http_reset(struct client *client, struct request *request)
 
 static void http_let_go(struct client *client)
 {
+    if (http_of(client)->next)
+        free(http_of(client)->next);
+    leave_jar(client);
     http_collect_done(&http_of(client)->collect);
 }
 
@@ -436,19 +550,33 @@ static int make_requests(struct http_run *run, struct peer_soak_config *config)
     return status;
 }
 
+/* A request says one list of cookies (RFC 6265 5.4). */
+static int check_cookies(const struct http_run *run, struct peer_error *error)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        if (http_ask_has(&run->asks.at[i], "Cookie"))
+            return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                             "cookies are kept, so no header Cookie can be given");
+    }
+    return 0;
+}
+
 int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *error)
 {
     struct http_run *run = own;
     int status = read_expect(run, config, error);
 
+    run->follows = config->follow;
+    run->keeps_cookies = config->cookies;
     if (status == 0)
         status = http_asks_make(&run->asks, config, error);
     if (status < 0)
         return status;
     if (make_requests(run, config) < 0)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
-    http_asks_release(&run->asks);
-    return 0;
+    if (!run->follows && !run->keeps_cookies)
+        http_asks_release(&run->asks);
+    return run->keeps_cookies ? check_cookies(run, error) : 0;
 }
 
 void http_done(void *own)
@@ -460,6 +588,11 @@ void http_done(void *own)
         http_request_done(&run->requests[i]);
     free(run->requests);
     http_asks_done(&run->asks);
+    while (run->jars) {
+        struct http_jar *jar = run->jars;
+        run->jars = *http_jar_next(jar);
+        http_jar_free(jar);
+    }
 }
 
 size_t http_count_targets(const void *own)
@@ -492,7 +625,7 @@ const struct protocol protocol_http = {
     .scheme = "http",
     .port = 80,
     .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY |
-             PROTOCOL_TAKES_TARGETS,
+             PROTOCOL_TAKES_TARGETS | PROTOCOL_TAKES_FOLLOW,
     .tcp = &http_tcp,
     .run_bytes = sizeof(struct http_run),
     .client_bytes = sizeof(struct http_client),

@@ -2,7 +2,8 @@
 #ifndef PROTOCOL_HTTP_H
 #define PROTOCOL_HTTP_H
 
-#include "protocol/http_request.h"
+#include "protocol/http_cookies.h"
+#include "protocol/http_made.h"
 #include "soak/protocol.h"
 
 /**
@@ -26,6 +27,8 @@ struct http_run {
     struct http_request *requests; /* one for each of them */
     size_t count;
     struct known_answer answer;
+    bool follows, keeps_cookies;
+    struct http_jar *jars; /* of users that have no connection now */
     struct http2_run *http2; /* NULL: no connection speaks it */
     bool expects;            /* only `expected` statuses are right */
     bool expected[PEER_STATUS_CODES];

@@ -87,6 +87,7 @@ enum {
     PROTOCOL_TAKES_STREAMS = 16,
     PROTOCOL_TAKES_PIPELINE = 32,
     PROTOCOL_TAKES_TARGETS = 64,
+    PROTOCOL_TAKES_FOLLOW = 128, /* cookies too */
 };
 
 struct protocol {
@@ -165,6 +166,16 @@ void *request_own(const struct request *request);
 /** Bytes of it that were written (STREAMS: that are acknowledged). */
 uint64_t request_sent(const struct request *request);
 void request_set_sent(struct request *request, uint64_t bytes);
+/** One piece of memory that goes with the request wherever it is asked, and is freed with it or by the
+ *  next. NULL: none. */
+void *request_kept(const struct request *request);
+void request_keep(struct request *request, void *memory);
+/** What was asked is not all: more is sent for it from now on, by this connection; or by any other that
+ *  can, as `ask` then. Its time goes on, but it is late anew. */
+void request_go_on(struct request *request);
+void request_go_elsewhere(struct request *request);
+/** As request_send, of bytes that may go once they are written. */
+bool request_send_copy(struct request *request, const void *data, size_t len);
 /** Writes (the rest of) bytes that stay where they are until the client is over: true when all are
  *  written. Fails the client when that cannot be. */
 bool request_send(struct request *request, const void *data, size_t len);

@@ -12,6 +12,7 @@
 #include "base/macro.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct request *latest(const struct client *client)
@@ -104,6 +105,7 @@ uint64_t request_drop_again(struct run *run)
     uint64_t intended_ns = request->intended_ns;
 
     run->again_count--;
+    free(request->kept);
     if (run->measure.found.target_count && run_counts(run, intended_ns))
         run->measure.found.targets[request->target].errors++;
     arena_put(request);
@@ -118,6 +120,8 @@ struct request *request_free(struct request *request)
         client->under_way--;
     list_remove(&request->node);
     list_remove(&request->sibling);
+    if (request->kept)
+        free(request->kept);
     arena_put(request);
     return NULL;
 }
@@ -136,12 +140,14 @@ void request_begin(struct request *request)
     run_watch(run);
 }
 
-static void count_begun(const struct request *request)
+static void count_begun(struct request *request)
 {
     struct run *run = request->client->run;
     struct peer_soak_counts *counts = &run->measure.found.counts;
 
-    if (!run_counts(run, request->intended_ns))
+    bool moved = request->moves;
+    request->moves = false;
+    if (moved || !run_counts(run, request->intended_ns))
         return;
     counts->requests += !request->repeats;
     counts->asked_again += request->repeats > 0;
@@ -252,6 +258,16 @@ bool request_send(struct request *request, const void *data, size_t len)
         if (!note_sent(request, done))
             return false;
     }
+    return request->sent_bytes == len;
+}
+
+bool request_send_copy(struct request *request, const void *data, size_t len)
+{
+    const char *from = data;
+    size_t at = (size_t)request->sent_bytes;
+
+    if (at < len && !note_sent(request, client_write(request->client, from + at, len - at, 0)))
+        return false;
     return request->sent_bytes == len;
 }
 
@@ -368,12 +384,17 @@ void request_repeat(struct request *lost)
     struct run *run = old->run;
     uint64_t intended_ns = lost->intended_ns;
     uint32_t target = lost->target;
+    void *kept = lost->kept;
     bool counts = run_counts(run, intended_ns);
 
+    lost->kept = NULL;
     client_let_go(old);
     client = run_open_one(run);
     struct request *request = client ? make_request(client, intended_ns, target) : NULL;
+    if (!request)
+        free(kept);
     if (request) {
+        request->kept = kept;
         run->measure.found.counts.asked_again += counts;
         client->again = true;
         request_begin(request);
@@ -396,6 +417,63 @@ static void find_another(struct run *run, const struct client *old)
     run_serve(run);
 }
 
+void *request_kept(const struct request *request)
+{
+    return request->kept;
+}
+
+void request_keep(struct request *request, void *memory)
+{
+    free(request->kept);
+    request->kept = memory;
+}
+
+static void count_hop(const struct request *request)
+{
+    struct run *run = request->client->run;
+
+    run->measure.found.counts.redirects += run_counts(run, request->intended_ns);
+}
+
+void request_go_on(struct request *request)
+{
+    struct run *run = request->client->run;
+
+    count_hop(request);
+    request->sent_bytes = 0;
+    request->started_ns = run_now(run);
+    list_remove(&request->node);
+    list_add_tail(&run->asked, &request->node);
+}
+
+/* Off its client, to be asked by another. */
+static void take_off(struct request *request)
+{
+    struct run *run = request->client->run;
+
+    request->client->under_way--;
+    list_remove(&request->node);
+    list_remove(&request->sibling);
+    memset(request + 1, 0, run->soak->protocol->request_bytes);
+    request->client = NULL;
+    request->number = 0;
+    request->sent_bytes = 0;
+    list_add_tail(&run->again, &request->node);
+    run->again_count++;
+}
+
+void request_go_elsewhere(struct request *request)
+{
+    struct client *client = request->client;
+    struct run *run = client->run;
+
+    count_hop(request);
+    take_off(request);
+    request->moves = true;
+    run_next(client);
+    find_another(run, client);
+}
+
 bool request_put_back(struct request *request)
 {
     struct client *client = request->client;
@@ -403,17 +481,9 @@ bool request_put_back(struct request *request)
 
     if (request->repeats == REPEATS_MOST)
         return false;
-    client->under_way--;
-    list_remove(&request->node);
-    list_remove(&request->sibling);
-    memset(request + 1, 0, run->soak->protocol->request_bytes);
-    request->client = NULL;
-    request->number = 0;
-    request->sent_bytes = 0;
+    take_off(request);
     request->first_byte = false;
     request->repeats++;
-    list_add_tail(&run->again, &request->node);
-    run->again_count++;
     run_next(client);
     find_another(run, client);
     return true;

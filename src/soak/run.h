@@ -67,7 +67,9 @@ struct request {
     uint32_t number;     /* of the client's, from 1 */
     uint32_t target;     /* of the list */
     bool first_byte;     /* of the answer was seen */
+    bool moves;          /* it was asked, and goes on elsewhere */
     uint8_t repeats;     /* how often it was put back */
+    void *kept;          /* the protocol's */
 };
 
 struct run {

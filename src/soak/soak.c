@@ -130,6 +130,10 @@ static int prepare(struct soak *soak, struct peer_error *error)
     if (!soak->scratch || !soak->own)
         return out_of_memory(error);
     pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
+    if ((soak->config.follow || soak->config.cookies) &&
+        !(protocol->takes & PROTOCOL_TAKES_FOLLOW))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "\"%s\" follows no redirects and keeps no cookies", protocol->name);
     if (soak->config.targets && !(protocol->takes & PROTOCOL_TAKES_TARGETS))
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" takes no list of targets",
                          protocol->name);

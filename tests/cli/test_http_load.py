@@ -82,6 +82,36 @@ def test_gzip_answers_are_counted_as_they_are():
     assert plain["bytes"]["received"] > 5 * 130000 > 50 * packed["bytes"]["received"]
 
 
+def test_redirects_are_followed_as_nginx_has_them():
+    with servers.Nginx(server=SITE, log=LOG) as nginx:
+        report = soak(f"http://{OWN4}/old", "-c", 3, "-n", 60, "--follow")
+        books = collections.Counter(nginx.until_lines(120))
+        assert books == {"GET /old 302 -": 60, "GET /a 200 -": 60}, books
+        assert report["requests"]["completed"] == report["requests"]["sent"] == 60
+        assert report["requests"]["redirects"] == 60 and report["requests"]["status_codes"] == {"200": 60}
+        report = soak(f"http://{OWN4}/old", "-n", 20, "--follow", "--no-keep-alive")
+        assert report["connections"]["established"] == 40 and report["requests"]["completed"] == 20, report
+        report = soak(f"http://{OWN4}/far", "-n", 5, "--follow")
+        assert report["requests"]["redirects"] == 0 and report["requests"]["status_codes"] == {"302": 5}
+        result = peer("soak", f"http://{OWN4}/old", "-n", 5, "--follow")
+        assert b"5 redirects followed" in result.out, result.out
+
+
+def test_cookies_come_back_to_nginx():
+    site = """location /in { add_header Set-Cookie "id=$connection; Path=/"; return 200 "in"; }
+location / { return 200 "hello"; }"""
+    with servers.Nginx(server=site, log="$uri $http_cookie") as nginx:
+        targets = file("targets", "GET /in\nGET /page\n")
+        soak(f"http://{OWN4}", "-n", 40, "--targets", targets, "--cookies", "--no-keep-alive")
+        books = [line.split() for line in nginx.until_lines(40)]
+    pages = [row[1] for row in books if row[0] == "/page"]
+    assert len(pages) == 20 and all(text.startswith("id=") for text in pages), books
+    assert len(set(pages)) == 20, pages  # each /in was another connection, and gave another
+    result = peer("soak", f"http://{OWN4}", "-n", 1, "--cookies", "-H", "Cookie: a=b")
+    result.expect(2)
+    assert "no header Cookie" in result.err, result.err
+
+
 def test_pauses_and_arrivals_at_random():
     with servers.Nginx(server=SITE, log=LOG) as nginx:
         report = soak(f"http://{OWN4}/a", "-c", 5, "-n", 60, "--think", "exponential 20ms", "--seed", 1)
