@@ -178,6 +178,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_SETTINGS:
         http2->limits |= !(frame->hd.flags & NGHTTP2_FLAG_ACK);
         return 0;
+    case NGHTTP2_PUSH_PROMISE: /* sent before it heard that we take none */
+        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE,
+                                         frame->push_promise.promised_stream_id, NGHTTP2_CANCEL);
     case NGHTTP2_GOAWAY:
         http2->leaves = true;
         http2->leaving = frame->goaway.error_code;
