@@ -97,7 +97,7 @@ class Nginx(Server):
     stop_signal = signal.SIGQUIT
 
     def __init__(self, server='location / { return 200 "hello"; }', log="$remote_addr", listen="", port=80,
-                 more=""):
+                 more="", keep=1000000):
         super().__init__()
         self.port, self.ports, self.log_path = port, (port,), self.path("books")
         user = "user root;" if os.geteuid() == 0 else ""
@@ -108,7 +108,7 @@ worker_rlimit_nofile 65536; error_log {self.place}/errors;
 events {{ worker_connections 30000; }}
 http {{ log_format books '{log}'; access_log {self.log_path} books; {parts} {more}
 server {{ listen {port} backlog=4096 {listen}; listen [::]:{port} backlog=4096 ipv6only=on {listen};
-keepalive_requests 1000000; {server} }} }}
+keepalive_requests {keep}; {server} }} }}
 """)
 
     def command(self):
@@ -121,6 +121,20 @@ keepalive_requests 1000000; {server} }} }}
         """A request is in the books a moment after its answer."""
         harness.until(f"{count} lines in nginx's books", lambda: len(self.books()) >= count)
         return self.books()
+
+
+class Nghttpd(Server):
+    """HTTP/2 without TLS: files of `place`/www, and an echo of nothing."""
+
+    programs = ("nghttpd",)
+
+    def __init__(self, *options, port=80):
+        super().__init__()
+        self.ports, self.port, self.options = (port,), port, options
+        os.mkdir(self.path("www"))
+
+    def command(self):
+        return ["nghttpd", "--no-tls", *self.options, "-d", self.path("www"), str(self.port)]
 
 
 class Haproxy(Server):

@@ -143,8 +143,9 @@ static void what_breaks_the_rules_has_its_line(void **state)
         struct scene *scene = run(wrongs[i].speech, (struct peer_soak_config){.total = 2});
         const struct peer_soak_counts *counts = &scene->soaking.counts;
         const char *text = scene->soaking.report.first_errors[PEER_SOAK_BAD_ANSWER];
-        if (counts->bad_answer != 2 || peer_soak_errors(counts) != 2 || !text ||
-            strncmp(text, before, strlen(before)) != 0 ||
+        /* Of a stream alone: the next one has no answer at all. */
+        if (!counts->bad_answer || counts->bad_answer + counts->timeout != 2 ||
+            peer_soak_errors(counts) != 2 || !text || strncmp(text, before, strlen(before)) != 0 ||
             strncmp(text + strlen(before), wrongs[i].text, strlen(wrongs[i].text)) != 0 ||
             strlen(text) <= strlen(before))
             fail_msg("%s: %u of %u, %s, %s", wrongs[i].name, (unsigned)counts->bad_answer,
@@ -163,24 +164,24 @@ static const struct {
 } floods[] = {
     {"a head that never ends",
      {SPEECH("\0\0\1\1\0\0\0\0\1\x88\0\0\1\11\0\0\0\0\1\x90"), .settings = true, .again = 10,
-      .times = 200000},
+      .times = 20000},
      false},
     {"an answer of headers upon headers",
      {SPEECH("\0\0\1\1\0\0\0\0\1\x88\0\0\3\11\0\0\0\0\1\x0f\x01\x80"), .settings = true,
-      .again = 10, .times = 200000},
+      .again = 10, .times = 20000},
      false},
     {"SETTINGS upon SETTINGS",
-     {SPEECH("\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"), .settings = true, .times = 100000},
+     {SPEECH("\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64"), .settings = true, .times = 20000},
      true},
     {"PING upon PING",
-     {SPEECH("\0\0\10\6\0\0\0\0\0abcdefgh"), .settings = true, .times = 100000},
+     {SPEECH("\0\0\10\6\0\0\0\0\0abcdefgh"), .settings = true, .times = 20000},
      true},
     {"frames of a kind that nobody knows",
-     {SPEECH("\0\0\1\x7f\0\0\0\0\1x"), .settings = true, .times = 200000},
+     {SPEECH("\0\0\1\x7f\0\0\0\0\1x"), .settings = true, .times = 20000},
      true},
     {"DATA of nothing",
      {SPEECH("\0\0\1\1\4\0\0\0\1\x88\0\0\0\0\0\0\0\0\1"), .settings = true, .again = 10,
-      .times = 200000},
+      .times = 20000},
      true},
 };
 

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""soak h2c://: servers that others wrote, whose books agree to the unit."""
+import collections
+import json
+import os
+import re
+
+import harness
+import servers
+from harness import OWN4, OWN6, peer
+
+LOG = "$remote_addr $server_protocol $connection $status $request_method"
+
+
+def soak(*args, status=0):
+    result = peer("soak", "--json", *args, limit=60)
+    result.expect(status)
+    return json.loads(result.out)
+
+
+def man_example(page, word):
+    """The words of the manual's example with that word in it, at this machine."""
+    path = os.path.join(os.path.dirname(__file__), "../../src/cli/man", page)
+    with open(path, encoding="utf-8") as file:
+        line = re.search(rf"^peer soak (.*{re.escape(word)}.*)$", file.read(), re.M).group(1)
+    return line.replace("192.0.2.80", OWN4).split()
+
+
+def assert_books(nginx, report, wanted):
+    """A line for each request that was answered, a connection for each that was made."""
+    lines = [line.split() for line in nginx.until_lines(wanted)]
+    assert len(lines) == wanted == report["requests"]["completed"], (len(lines), report)
+    assert {line[1] for line in lines} == {"HTTP/2.0"}
+    served = len({line[2] for line in lines})
+    assert served <= report["connections"]["established"], (served, report["connections"])
+    statuses = collections.Counter(line[3] for line in lines)
+    assert statuses == {k: v for k, v in report["requests"]["status_codes"].items() if v}, (statuses, report)
+    return lines
+
+
+def test_nginx_counts_the_same():
+    with servers.Nginx(log=LOG, listen="http2") as nginx:
+        report = soak(f"h2c://{OWN4}/", "-c", 8, "-m", 10, "-n", 4000)
+        lines = assert_books(nginx, report, 4000)
+        assert report["errors"]["total"] == 0 and len({line[2] for line in lines}) == 8
+        servers.assert_peers([line[0] for line in lines])
+    with servers.Nginx(log=LOG, listen="http2") as nginx:
+        report = soak(f"h2c://[{OWN6}]/", "-m", 7, "-R", 500, "-d", "1s", "--method", "HEAD")
+        assert_books(nginx, report, 500)
+
+
+def test_what_goaway_leaves_out_is_asked_again():
+    """nginx says GOAWAY after so many requests of a connection."""
+    with servers.Nginx(log=LOG, listen="http2", keep=50) as nginx:
+        report = soak(f"h2c://{OWN4}/", "-c", 4, "-m", 10, "-n", 2000)
+        assert_books(nginx, report, 2000)
+        assert report["errors"]["total"] == 0 and report["connections"]["opened"] >= 40, report
+        assert report["requests"]["asked_again"] > 0
+
+
+def test_bodies_and_statuses():
+    server = "client_max_body_size 1m; location / { return 404; } location /big { root /; }"
+    with servers.Nginx(server, log=LOG, listen="http2") as nginx:
+        report = soak(f"h2c://{OWN4}/", "-m", 3, "-n", 30, "--expect", "404")
+        assert_books(nginx, report, 30)
+        body = os.path.join(harness.directory, "body")
+        with open(body, "wb") as file:
+            file.write(os.urandom(2 << 20))
+        report = soak(f"h2c://{OWN4}/big", "-m", 3, "-n", 9, "--body", f"@{body}")
+        assert report["requests"]["status_codes"] == {"413": 9}, report
+    with servers.Nghttpd() as nghttpd:
+        with open(nghttpd.path("www/file"), "wb") as file:
+            file.write(os.urandom(3 << 20))
+        report = soak(f"h2c://{OWN4}/file", "-c", 2, "-m", 5, "-n", 20)
+        assert report["requests"]["status_codes"] == {"200": 20} and report["bytes"]["received"] > 60 << 20, report
+        report = soak(f"h2c://{OWN4}/file", "-c", 2, "-m", 5, "-n", 20, "--body", f"@{body}")
+        assert report["requests"]["status_codes"] == {"200": 20} and report["bytes"]["sent"] > 40 << 20, report
+
+
+def test_limits_of_the_server():
+    with servers.Nghttpd("-m", "3") as nghttpd:
+        nghttpd.write("www/index.html", "hello")
+        report = soak(f"h2c://{OWN4}/", "-m", 20, "-n", 500)
+        assert report["errors"]["total"] == 0 and report["connections"]["opened"] == 1, report
+
+
+class Balancer(servers.Haproxy):
+    """HTTP/2 without TLS at `port`."""
+
+    def __init__(self, port=82):
+        super().__init__(port)
+        self.write("haproxy.cfg", f"""defaults
+    mode http
+    timeout connect 60s
+    timeout client 60s
+    timeout server 60s
+frontend door
+    bind :{port} proto h2
+    http-request return status 200 content-type text/plain string "hello"
+""")
+
+
+def test_haproxy_takes_it():
+    with Balancer() as haproxy:
+        report = soak(f"h2c://{OWN4}:82/", "-c", 4, "-m", 10, "-n", 1000)
+        assert report["requests"]["status_codes"] == {"200": 1000}, report
+        assert report["errors"]["total"] == 0 and haproxy.process.poll() is None
+
+
+def test_who_does_not_speak_it():
+    with servers.Nginx():
+        result = peer("soak", f"h2c://{OWN4}/", "-n", 2)
+        result.expect(1, out="answer is no HTTP/2: ")
+    for args, words in ((("http://%s/" % OWN4, "-m", "2"), "-m goes with h2c:// targets"),
+                        (("tcp://%s:7" % OWN4, "-m", "2"), "-m goes with h2c://")):
+        peer("soak", *args).expect(2, words)
+
+
+def test_the_example_of_the_manual():
+    with servers.Nginx(log=LOG, listen="http2") as nginx:
+        words = man_example("peer-soak.1", "h2c://192.0.2.80/ -c")
+        report = soak(*words, "-n", 2000)
+        assert_books(nginx, report, 2000)
+
+
+if __name__ == "__main__":
+    harness.main()
