@@ -39,6 +39,8 @@ enum peer_end {
     PEER_END_LOCAL,       /* by this side: peer_flow_reset, peer_flow_close during the handshake, a
                              manner, or peer_net_leave */
     PEER_END_DEVICE,      /* the device is gone, and the net with it */
+    PEER_END_TARGET,      /* the address it went to is this machine's no longer: nothing more is sent
+                             there, as it would go to another machine */
     PEER_END_TLS,         /* TLS failed: peer_flow_get_tls tells why (peer/tls.h) */
 };
 

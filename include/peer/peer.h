@@ -22,6 +22,7 @@
  *      -ECHILD   the net is another process's: see Fork
  *      -EBADFD   the device is gone, and every flow with it: PEER_EVENT_CLOSED has told, or will.
  *                peer_net_free is all that is left to do
+ *      -ENETUNREACH the target was taken from this machine (without `allow_forward`); likewise
  *      -EOWNERDEAD, -ENODEV  likewise, since somebody killed a process that helps, or the card went;
  *                peer_net_pop_notice has the words
  *      -EINTR    a signal came while waiting; nothing was done

@@ -204,6 +204,7 @@ const char *end_text(enum peer_end end)
         [PEER_END_UNREACHABLE] = "unreachable",
         [PEER_END_LOCAL] = "reset by this peer",
         [PEER_END_DEVICE] = "the device is gone",
+        [PEER_END_TARGET] = "its address is no longer this machine's",
         [PEER_END_TLS] = "TLS failed",
     };
     return texts[end];
@@ -395,7 +396,7 @@ const char *gone_text(struct peer_net *net, int status, char buf[GONE_TEXT])
     struct peer_net_info info;
 
     peer_net_get_info(net, &info);
-    if (status == -ENODEV || status == -EOWNERDEAD) /* a notice has told of these */
+    if (status == -ENODEV || status == -EOWNERDEAD || status == -ENETUNREACH) /* a notice has told of these */
         return NULL;
     if (status == -EBADFD)
         snprintf(buf, GONE_TEXT, "the device is gone: somebody removed %s, or its namespace has ended",

@@ -23,7 +23,7 @@
 
 enum { ROUNDS = 64, TIMERS_AT_ONCE = 1024 };
 /* How often somebody busy looks at what is watched; in a loop of others, that is woken by it. */
-#define LOOK_NS        (20 * NS_PER_MS)
+#define LOOK_NS        (2 * NS_PER_MS)
 #define LOOK_OTHERS_NS NS_PER_MS
 
 uint64_t engine_clock_ns(clockid_t clock)
@@ -51,6 +51,8 @@ void engine_refresh_now(struct engine *engine)
 
 static void send_frame(struct engine *engine, const struct frame_parts *parts, const char *comment)
 {
+    if (engine->barred_count && bars_stop(engine, parts))
+        return;
     engine_refresh_now(engine);
     if (!engine->flows.sent_ns)
         engine->flows.sent_ns = engine->now_ns;

@@ -128,6 +128,12 @@ void engine_reset_flows(struct engine *engine, bool all);
 
 /** The device is gone: what is open now ends so. */
 void engine_lose_flows(struct engine *engine);
+/** Nothing goes to that address from now on: flows to it end so, frames are dropped. There is room for
+ *  ENGINE_BARRED addresses; one more takes the place of the first. */
+enum { ENGINE_BARRED = 8 };
+void engine_bar(struct engine *engine, const struct peer_addr *addr);
+bool engine_is_barred(const struct engine *engine, const struct peer_addr *addr);
+void engine_unbar(struct engine *engine, const struct peer_addr *addr);
 
 /** Waits for whoever reads the capture: a second when he takes nothing, five seconds in all. Frames
  *  that he has not taken then are dropped, and all that come later. */

@@ -34,6 +34,8 @@ struct engine {
     int watch_count;
     uint64_t look_ns; /* when to look at them */
     struct engine_transit transit; /* zeroed: none */
+    struct peer_addr barred[ENGINE_BARRED]; /* see bars.c */
+    unsigned barred_count;
     uint64_t now_ns;
     struct flow *(*accept)(void *user, struct stack_listener *listener,
                            const struct stack_tuple *tuple);
@@ -47,6 +49,10 @@ void engine_set_now(struct engine *engine, uint64_t now_ns);
 /** Time as it is now. */
 void engine_refresh_now(struct engine *engine);
 uint64_t engine_clock_ns(clockid_t clock);
+
+/* bars.c */
+/** Does this frame go to one of the barred addresses? */
+bool bars_stop(const struct engine *engine, const struct frame_parts *parts);
 
 /* receive.c */
 /** Reads some ROUND_FRAMES from the device and works on them; returns how many or -errno. */

@@ -164,12 +164,29 @@ static int check_connect(struct peer_net *net, const struct peer_connect_config 
         config->to.family ? peer_addr_format(&config->to, text) : "nothing", tuple->local.family);
 }
 
+/* See watch.c; it may have come back. */
+static int check_target(struct peer_net *net, const struct peer_addr *to, struct peer_error *error)
+{
+    char text[PEER_ADDR_TEXT];
+
+    if (!engine_is_barred(net->engine, to))
+        return 0;
+    if (attachment_is_local(&net->attachment, to, engine_now_fresh_ns(net->engine)) == 0)
+        return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
+                         "%s is no address of this machine any more",
+                         peer_addr_format(to, text));
+    engine_unbar(net->engine, to);
+    return 0;
+}
+
 static int connect_new(struct peer_net *net, const struct peer_connect_config *config,
                        struct peer_flow **ret_flow, struct peer_error *error)
 {
     struct stack_tuple tuple = {
         .remote = config->to, .local_port = config->from_port, .remote_port = config->to_port};
     int status = check_connect(net, config, &tuple, error);
+    if (status == 0)
+        status = check_target(net, &config->to, error);
     if (status < 0)
         return status;
     struct peer_flow *handle = handle_new(net, NULL, config->user);

@@ -44,6 +44,8 @@ struct peer_net {
     /* see watch.c */
     bool device_up, device_told, card_up, card_told, card_gone, route_told;
     struct addr_prefix route_gone; /* family 0: none */
+    struct peer_addr target;       /* this machine's, that all is about; family 0: there is none */
+    bool target_gone;
     struct list pending;    /* flows with events to take */
     struct list pings;      /* results to take */
     struct list sent_pings; /* requests without an answer yet */

@@ -20,6 +20,7 @@ static const struct {
     {EINTR, "a signal came"},
     {EINVAL, "something in the configuration is wrong"},
     {EMSGSIZE, "longer than a datagram can be"},
+    {ENETUNREACH, "the target is no address of this machine (any more)"},
     {ENODEV, "the interface is gone, or there is none of that name"},
     {ENOSPC, "as many flows are open as max_flows allows"},
     {ENOTCONN, "the flow is not open"},
@@ -68,6 +69,7 @@ const char *peer_end_name(enum peer_end end)
         [PEER_END_REFUSED] = "refused", [PEER_END_RESET] = "reset",
         [PEER_END_TIMEOUT] = "timeout", [PEER_END_UNREACHABLE] = "unreachable",
         [PEER_END_LOCAL] = "local",     [PEER_END_DEVICE] = "device",
+        [PEER_END_TARGET] = "target",
         [PEER_END_TLS] = "tls",
     };
 

@@ -104,6 +104,8 @@ static int net_start(struct peer_net *net, struct attach_plan *plan,
         return status;
     net->offload = net->attachment.offload_tcp && !config->no_offload;
     net->forwards = config->allow_forward;
+    if (!net->forwards)
+        net->target = config->target;
     if (watch_start(net) < 0 || helpers_watch(net) < 0)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "cannot watch %s",
                          net->attachment.device);
@@ -200,7 +202,7 @@ int peer_net_fd(const struct peer_net *net)
 /* What a turn of the engine came to. Some ends are for good, and every flow hears of them once. */
 static int turned(struct peer_net *net, int status)
 {
-    if (status != -EBADFD && status != -ENODEV && status != -EOWNERDEAD)
+    if (status != -EBADFD && status != -ENODEV && status != -EOWNERDEAD && status != -ENETUNREACH)
         return status;
     net->gone = status;
     engine_lose_flows(net->engine);

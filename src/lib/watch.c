@@ -124,6 +124,28 @@ static void ask_again(struct peer_net *net)
         exec_ask_again(net->exec);
 }
 
+/* It was this machine's, or there would have been no local route. */
+static void see_address(struct peer_net *net, const struct peer_addr *addr)
+{
+    char text[PEER_ADDR_TEXT];
+
+    if (net->forwards || !addr->family || engine_is_barred(net->engine, addr) ||
+        attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine)) != 0)
+        return;
+    engine_bar(net->engine, addr);
+    net->target_gone |= peer_addr_equal(addr, &net->target);
+    if (peer_addr_equal(addr, &net->target))
+        notice_add(net, "%s is no address of this machine any more: nothing more is sent to it",
+                   peer_addr_format(addr, text));
+}
+
+/* Of what went with it nothing else is told. */
+static void lose_link(struct peer_net *net)
+{
+    ask_again(net);
+    see_address(net, &net->target);
+}
+
 static void on_news(void *user, const struct watch_news *news)
 {
     struct peer_net *net = user;
@@ -132,7 +154,7 @@ static void on_news(void *user, const struct watch_news *news)
     switch (news->kind) {
     case WATCH_LINK:
         if (!(news->link.flags & IFF_UP)) /* of IPv4 routes that go with it nothing is told */
-            ask_again(net);
+            lose_link(net);
         see_link(net, &news->link);
         break;
     case WATCH_LINK_GONE: /* that of the device itself tells who reads from it */
@@ -144,11 +166,13 @@ static void on_news(void *user, const struct watch_news *news)
             !net->route_gone.addr.family &&
             standing_has_route(&attachment->standing, &news->route.dst))
             net->route_gone = news->route.dst;
-        if (news->route.type == RTN_LOCAL)
+        if (news->route.type == RTN_LOCAL) {
             ask_again(net);
+            see_address(net, &news->route.dst.addr);
+        }
         break;
     case WATCH_LOST:
-        ask_again(net);
+        lose_link(net);
         see_all(net);
         break;
     }
@@ -201,6 +225,8 @@ static int look(void *user)
     tell_down(net, attachment->arrival_ifindex, net->card_up, &net->card_told);
     if (net->route_gone.addr.family)
         see_route_gone(net);
+    if (net->target_gone)
+        return -ENETUNREACH;
     if (!net->card_gone)
         return 0;
     notice_add(net, "%s, on whose wire the peers are, is gone", attachment->arrival);

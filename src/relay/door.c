@@ -124,6 +124,7 @@ static enum door_end end_of_flow(enum peer_end end)
         [PEER_END_REFUSED] = DOOR_REFUSED, [PEER_END_RESET] = DOOR_RESET,
         [PEER_END_TIMEOUT] = DOOR_TIMEOUT, [PEER_END_UNREACHABLE] = DOOR_UNREACHABLE,
         [PEER_END_LOCAL] = DOOR_RESET,     [PEER_END_DEVICE] = DOOR_RESET,
+        [PEER_END_TARGET] = DOOR_UNREACHABLE,
     };
     return ends[end];
 }

@@ -488,6 +488,7 @@ static void on_end(struct client *client)
         [PEER_END_UNREACHABLE] = {PEER_SOAK_REFUSED, NULL},
         [PEER_END_LOCAL] = {PEER_SOAK_CLOSED_EARLY, "reset by this peer"},
         [PEER_END_DEVICE] = {PEER_SOAK_CLOSED_EARLY, "the device is gone"},
+        [PEER_END_TARGET] = {PEER_SOAK_CLOSED_EARLY, "the target is no longer this machine's"},
         [PEER_END_TLS] = {PEER_SOAK_CLOSED_EARLY, "TLS failed"},
     };
     struct run *run = client->run;

@@ -59,6 +59,34 @@ def test_one_peer_is_in_one_process():
         started.stop().expect(0)
 
 
+def ends_when_its_address_is_taken_away(command, *args):
+    """A host that forwards would send on what goes to an address that is its own no more."""
+    harness.need_root()
+    harness.sysctl("net.ipv4.ip_forward", 1)
+    run("ip", "addr", "add", "10.99.0.1/32", "dev", "lo")
+    server = Server(harness.echo_all, "10.99.0.1")
+    to = [f"tcp://10.99.0.1:{server.port}"] if command == "soak" else ["10.99.0.1", server.port]
+    started = Peer(command, *args, "--from", PEER4, *to)
+    harness.until("connections", lambda: harness.run("ss", "-Htn", "state", "established", "src", "10.99.0.1"))
+    with sniffer() as sock:
+        run("ip", "addr", "del", "10.99.0.1/32", "dev", "lo")
+        started.wait_err("10.99.0.1 is no address of this machine any more")
+        frames_seen(sock)  # up to here, as the kernel told
+        result = started.wait()
+        assert not frames_seen(sock), "packets left this machine"
+    result.expect(3, err="nothing more is sent to it")
+
+
+@harness.changes_machine
+def test_a_connection_ends_when_its_address_is_taken_away():
+    ends_when_its_address_is_taken_away("connect")
+
+
+@harness.changes_machine
+def test_a_soak_ends_when_its_address_is_taken_away():
+    ends_when_its_address_is_taken_away("soak", "-d", "60", "-R", "500")
+
+
 def test_foreign_targets_are_refused_before_any_packet_leaves():
     with sniffer() as sock:  # it would see one
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as foreign:

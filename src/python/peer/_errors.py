@@ -23,6 +23,7 @@ class End(enum.Enum):
     UNREACHABLE = "unreachable"  #: an ICMP error said so
     LOCAL = "local"  #: by the peer itself
     DEVICE = "device"  #: the device is gone
+    TARGET = "target"  #: the address it went to is this machine's no longer
     UNKNOWN = "unknown"  #: a newer library knows
 
 
@@ -63,6 +64,7 @@ class Ended(Error, ConnectionError):
         End.UNREACHABLE: numbers.EHOSTUNREACH,
         End.LOCAL: numbers.ECONNABORTED,
         End.DEVICE: numbers.EBADFD,
+        End.TARGET: numbers.ENETUNREACH,
     }
 
     def __init__(self, text: str, end: End) -> None:
