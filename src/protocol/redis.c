@@ -2,15 +2,11 @@
 /*
  * Commands to a Redis server and their answers (RESP2, https://redis.io/docs/reference/protocol-spec).
  *
- * An answer is one value: a line that begins with + (text), - (an error) or : (a number), $ and a
- * length before as many bytes, or * and a count before as many values. Values in values need no
- * stack: an array adds as many as it has to those that are still to come.
- *
- * The login is AUTH and SELECT, written together, each with an answer of its own. The command of a
- * run is always the same, so its bytes lie behind one another as often as a pipeline has requests,
- * and what is asked together is one write of a piece of them.
+ * The login is AUTH and SELECT, written together, each with an answer of its own.
  */
+#include "protocol/redis_answer.h"
 #include "protocol/table.h"
+#include "protocol/together.h"
 
 #include "base/error.h"
 #include "base/macro.h"
@@ -21,28 +17,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What Redis itself takes at the most: 512 MB in a value, a million values in an array. */
-#define BULK_MOST  (UINT64_C(512) << 20)
-#define ARRAY_MOST (UINT64_C(1) << 20)
-
-/* How much of a pipeline lies ready to be written at once. */
-enum { TOGETHER_BYTES = 65536, KNOWN_BYTES = 64 };
+enum { KNOWN_BYTES = 64 };
 
 struct redis_client {
-    uint64_t values; /* still to come */
-    uint64_t skip;   /* bytes of a value, with the line's end behind it */
-    uint64_t unsent; /* bytes of what was asked */
-    uint8_t line_len;
+    struct redis_answer answer;
+    struct together_asked asked;
     uint8_t logins; /* answers to the login that are still to come */
-    bool in_line, ends; /* `ends`: a CR came */
-    bool refused;       /* an error is in the answer; `line` has the last one */
-    char line[80];      /* how the line begins */
-    char error[80];
 };
 
 struct redis_run {
-    char *commands; /* the same one, as often as fits */
-    size_t len, total;
+    struct together commands;
     char *login;
     size_t login_len;
     uint8_t logins;
@@ -52,22 +36,11 @@ struct redis_run {
 
 /* ---- the request ---- */
 
-/* Writes what was asked: it ends where a command does. */
-static void redis_flush(struct client *client)
+static void redis_asked(struct client *client)
 {
     const struct redis_run *run = client_run(client);
-    struct redis_client *redis = client_own(client);
 
-    while (redis->unsent) {
-        size_t from = (run->len - (size_t)(redis->unsent % run->len)) % run->len;
-        size_t part = (size_t)MIN(redis->unsent, (uint64_t)(run->total - from));
-        ssize_t done = client_write(client, run->commands + from, part, FLOW_WRITE_STABLE);
-        if (done < 0 && done != -EAGAIN && client_flow(client)->state != FLOW_ENDED)
-            client_fail(client, PEER_SOAK_CLOSED_EARLY, "closed before the request was sent");
-        if (done <= 0)
-            return;
-        redis->unsent -= (uint64_t)done;
-    }
+    together_write(client, &run->commands, &((struct redis_client *)client_own(client))->asked);
 }
 
 static void redis_ask(struct client *client, struct request *request)
@@ -75,13 +48,13 @@ static void redis_ask(struct client *client, struct request *request)
     const struct redis_run *run = client_run(client);
 
     (void)request;
-    ((struct redis_client *)client_own(client))->unsent += run->len;
+    together_ask(&((struct redis_client *)client_own(client))->asked, &run->commands);
 }
 
 static void redis_writable(struct client *client, struct request *request)
 {
     (void)request;
-    redis_flush(client);
+    redis_asked(client);
 }
 
 static void redis_opened(struct client *client)
@@ -98,83 +71,6 @@ static void redis_opened(struct client *client)
 }
 
 /* ---- the answer ---- */
-
-/* The number of a line like "$5": -1 for none, -2 when it is no number. */
-static int64_t number_of(const char *text, uint64_t most)
-{
-    char *end;
-
-    if (strcmp(text, "-1") == 0)
-        return -1;
-    unsigned long long number = strtoull(text, &end, 10);
-    return !isdigit((unsigned char)*text) || *end || number > most ? -2 : (int64_t)number;
-}
-
-/* A line is complete: what comes next? False: it is none of the protocol's. */
-static bool take_line(struct redis_client *redis)
-{
-    int64_t number = 0;
-
-    redis->line[redis->line_len] = 0;
-    redis->line_len = 0;
-    redis->in_line = redis->ends = false;
-    redis->values--;
-    switch (redis->line[0]) {
-    case '-':
-        redis->refused = true;
-        memcpy(redis->error, redis->line + 1, sizeof(redis->error) - 1);
-        return true;
-    case '+':
-    case ':':
-        return true;
-    case '$':
-        number = number_of(redis->line + 1, BULK_MOST);
-        redis->skip = number >= 0 ? (uint64_t)number + 2 : 0;
-        return number > -2;
-    case '*':
-        number = number_of(redis->line + 1, ARRAY_MOST);
-        redis->values += number > 0 ? (uint64_t)number : 0;
-        return number > -2;
-    default:
-        return false;
-    }
-}
-
-/* Reads one byte of a line. False: wrong. */
-static bool take_byte(struct redis_client *redis, char byte)
-{
-    redis->in_line = true;
-    if (redis->ends)
-        return byte == '\n' && take_line(redis);
-    redis->ends = byte == '\r';
-    if (!redis->ends && redis->line_len < sizeof(redis->line) - 1)
-        redis->line[redis->line_len++] = isprint((unsigned char)byte) ? byte : '.';
-    return true;
-}
-
-/* How much of what came belongs to this answer; -1: it is none. */
-static ssize_t take_some(struct redis_client *redis, const char *data, size_t len)
-{
-    size_t at = 0;
-
-    if (!redis->values && !redis->skip) { /* another one begins */
-        redis->values = 1;
-        redis->refused = false;
-    }
-    while (at < len && (redis->values || redis->skip)) {
-        size_t skip = (size_t)MIN(redis->skip, (uint64_t)(len - at));
-        redis->skip -= skip;
-        at += skip;
-        if (!skip && !take_byte(redis, data[at++]))
-            return -1;
-    }
-    return (ssize_t)at;
-}
-
-static bool begins(const struct redis_client *redis)
-{
-    return !redis->values && !redis->skip;
-}
 
 /* Most answers are like the one before. */
 static bool is_known(const struct redis_run *run, const char *data, size_t len)
@@ -195,23 +91,26 @@ static enum taken redis_take(struct client *client, struct request *request, con
 {
     struct redis_client *redis = client_own(client);
     struct redis_run *run = client_run(client);
-    const bool whole = begins(redis);
+    const bool whole = redis_answer_begins(&redis->answer);
 
-    (void)request;
+    if (request && !together_awaits(&redis->asked)) {
+        client_fail(client, PEER_SOAK_BAD_ANSWER, "bytes came that nobody asked for");
+        return TAKEN_WRONG;
+    }
     if (whole && is_known(run, data, len)) {
-        redis->refused = false;
+        redis->answer.refused = false;
         *ret_used = run->known_len;
         return TAKEN_ANSWER;
     }
-    ssize_t used = take_some(redis, data, len);
+    ssize_t used = redis_answer_take(&redis->answer, data, len);
     if (used < 0) {
         client_fail(client, PEER_SOAK_BAD_ANSWER, "the answer is none of Redis's protocol");
         return TAKEN_WRONG;
     }
     *ret_used = (size_t)used;
-    if (!begins(redis))
+    if (!redis_answer_begins(&redis->answer))
         return TAKEN_MORE;
-    if (whole && !redis->refused)
+    if (whole && !redis->answer.refused)
         keep_known(run, data, (size_t)used);
     return TAKEN_ANSWER;
 }
@@ -237,10 +136,10 @@ static void login_taken(struct client *client)
 {
     struct redis_client *redis = client_own(client);
 
-    if (redis->refused) {
-        bool full = kind_of(redis->error) == PEER_SOAK_FULL;
+    if (redis->answer.refused) {
+        bool full = kind_of(redis->answer.error) == PEER_SOAK_FULL;
         client_fail(client, full ? PEER_SOAK_FULL : PEER_SOAK_LOGIN, "the server says \"%s\"",
-                    redis->error);
+                    redis->answer.error);
     } else if (--redis->logins == 0) {
         client_logged_in(client);
         client_ready(client, (uint32_t)client_config(client)->pipeline);
@@ -249,16 +148,20 @@ static void login_taken(struct client *client)
 
 static void redis_taken(struct client *client, struct request *request, enum taken taken)
 {
-    const struct redis_client *redis = client_own(client);
+    struct redis_client *redis = client_own(client);
 
     if (taken != TAKEN_ANSWER)
         return;
-    if (redis->logins)
+    if (redis->logins) {
         login_taken(client);
-    else if (redis->refused && kind_of(redis->error) == PEER_SOAK_FULL)
-        client_fail(client, PEER_SOAK_FULL, "the server says \"%s\"", redis->error);
-    else if (redis->refused)
-        request_lose(request, kind_of(redis->error), "the server says \"%s\"", redis->error);
+        return;
+    }
+    together_answered(&redis->asked, &((struct redis_run *)client_run(client))->commands);
+    if (redis->answer.refused && kind_of(redis->answer.error) == PEER_SOAK_FULL)
+        client_fail(client, PEER_SOAK_FULL, "the server says \"%s\"", redis->answer.error);
+    else if (redis->answer.refused)
+        request_lose(request, kind_of(redis->answer.error), "the server says \"%s\"",
+                     redis->answer.error);
     else
         request_done(request);
 }
@@ -268,19 +171,6 @@ static void redis_taken(struct client *client, struct request *request, enum tak
 static int out_of_memory(struct peer_error *error)
 {
     return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
-}
-
-/* `text` again and again, into `run`. */
-static int repeat(struct redis_run *run, const char *text, size_t len, uint64_t times)
-{
-    uint64_t fit = MIN(times, MAX(TOGETHER_BYTES / len, (size_t)1));
-
-    run->len = len;
-    run->total = len * (size_t)fit;
-    run->commands = malloc(run->total);
-    for (size_t at = 0; run->commands && at < run->total; at += len)
-        memcpy(run->commands + at, text, len);
-    return run->commands ? 0 : -ENOMEM;
 }
 
 /* A command as an array of strings. */
@@ -345,7 +235,8 @@ static int prepare_command(struct redis_run *run, struct peer_soak_config *confi
 
     config->body = NULL;
     if (len && *body == '*')
-        return repeat(run, body, len, config->pipeline) < 0 ? out_of_memory(error) : 0;
+        return together_make(&run->commands, body, len, config->pipeline) < 0 ? out_of_memory(error)
+                                                                              : 0;
     while (len && strchr(" \t\r\n", body[len - 1]))
         len--;
     if (!len || memchr(body, '\n', len) || memchr(body, '\r', len))
@@ -353,7 +244,7 @@ static int prepare_command(struct redis_run *run, struct peer_soak_config *confi
                          "`body` is one command in a line, or RESP");
     status = make_command(body, len, &made, &made_len);
     if (status == 0)
-        status = repeat(run, made, made_len, config->pipeline);
+        status = together_make(&run->commands, made, made_len, config->pipeline);
     free(made);
     return status < 0 ? out_of_memory(error) : 0;
 }
@@ -411,7 +302,7 @@ static void redis_done(void *own)
     if (run->login)
         explicit_bzero(run->login, run->login_len);
     free(run->login);
-    free(run->commands);
+    together_done(&run->commands);
 }
 
 static const struct protocol_ops redis_tcp = {.kind = PROTOCOL_ASKS,
@@ -419,15 +310,15 @@ static const struct protocol_ops redis_tcp = {.kind = PROTOCOL_ASKS,
                                               .ask = redis_ask,
                                               .take = redis_take,
                                               .taken = redis_taken,
-                                              .asked = redis_flush,
+                                              .asked = redis_asked,
                                               .writable = redis_writable};
 
 const struct protocol protocol_redis = {
     .name = "redis",
     .scheme = "redis",
     .port = 6379,
-    .takes = PROTOCOL_TAKES_BODY | PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_LOGIN |
-             PROTOCOL_TAKES_PIPELINE,
+    .takes =
+        PROTOCOL_TAKES_BODY | PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_LOGIN | PROTOCOL_TAKES_PIPELINE,
     .tcp = &redis_tcp,
     .run_bytes = sizeof(struct redis_run),
     .client_bytes = sizeof(struct redis_client),

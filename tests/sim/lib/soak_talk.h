@@ -20,6 +20,7 @@ struct talk {
     size_t (*unit)(const struct talk_server *server, const char *data, size_t len);
     void (*hear)(struct talk_server *server, const char *data, size_t len);
     void (*greet)(struct talk_server *server); /* may be NULL */
+    bool drips; /* what is said leaves byte by byte, each in a segment of its own */
     void *user;
     uint64_t accepted, units, wakes, fins;
     char heard[8192]; /* units, one behind the other, as far as there is room */
@@ -62,8 +63,8 @@ static inline void talk_read(struct talk_server *server)
         memcpy(server->in + server->in_len, iov.iov_base, part);
         server->in_len += part;
         flow_consume(&server->end->flow, part);
-        while (at < server->in_len && (unit = server->talk->unit(server, server->in + at,
-                                                                 server->in_len - at)) > 0) {
+        while (at < server->in_len &&
+               (unit = server->talk->unit(server, server->in + at, server->in_len - at)) > 0) {
             assert_true(unit <= server->in_len - at);
             server->units++;
             server->talk->units++;
@@ -92,8 +93,11 @@ static inline void talk_event(struct end *end, unsigned events)
         server->talk->wakes++;
         talk_read(server);
     }
-    if (server->out_len && end->flow.state != FLOW_ENDED)
-        assert_int_equal(flow_write(&end->flow, server->out, server->out_len, 0), server->out_len);
+    for (size_t at = 0; at < server->out_len && end->flow.state != FLOW_ENDED;) {
+        size_t part = server->talk->drips ? 1 : server->out_len - at;
+        assert_int_equal(flow_write(&end->flow, server->out + at, part, 0), part);
+        at += part;
+    }
     server->out_len = 0;
     if (events & FLOW_EOF)
         server->talk->fins++;

@@ -59,10 +59,8 @@ static void a_rate_goes_into_a_pipeline(void **state)
     struct talk talk = {.unit = command_unit, .hear = number};
 
     (void)state;
-    talk_run(&talk, &(struct peer_soak_config){.protocol = "redis",
-                                               .pipeline = 8,
-                                               .rate = 3000,
-                                               .duration_ns = NS_PER_S});
+    talk_run(&talk, &(struct peer_soak_config){
+                        .protocol = "redis", .pipeline = 8, .rate = 3000, .duration_ns = NS_PER_S});
     soaking_assert_counts(&talk.soaking, 3000, 3000, 0);
     assert_int_equal(talk.soaking.report.behind, 0);
     assert_int_equal(talk.accepted, 1);
@@ -89,7 +87,11 @@ static void a_number_of_requests_is_kept(void **state)
 }
 
 /* Each command is longer than half a segment, and all of them more than can be written at once. */
-enum { LONG = 3000, TIMES = 2000, LONG_SENT = LONG - 5 + sizeof("*2\r\n$4\r\nECHO\r\n$2995\r\n\r\n") - 1 };
+enum {
+    LONG = 3000,
+    TIMES = 2000,
+    LONG_SENT = LONG - 5 + sizeof("*2\r\n$4\r\nECHO\r\n$2995\r\n\r\n") - 1
+};
 static char long_body[LONG];
 
 static void check_long(struct talk_server *server, const char *data, size_t len)
@@ -214,11 +216,17 @@ static void what_a_server_says_of_a_login_has_its_kind(void **state)
         uint64_t requests;
     } rows[] = {
         {{"-WRONGPASS invalid username-password pair\r\n", "-NOAUTH no\r\n", ""},
-         PEER_SOAK_LOGIN, "the server says \"WRONGPASS invalid username-password pair\"", 0},
+         PEER_SOAK_LOGIN,
+         "the server says \"WRONGPASS invalid username-password pair\"",
+         0},
         {{"+OK\r\n", "-ERR DB index is out of range\r\n", ""},
-         PEER_SOAK_LOGIN, "the server says \"ERR DB index is out of range\"", 0},
+         PEER_SOAK_LOGIN,
+         "the server says \"ERR DB index is out of range\"",
+         0},
         {{"-ERR max number of clients reached\r\n", "", ""},
-         PEER_SOAK_FULL, "the server says \"ERR max number of clients reached\"", 0},
+         PEER_SOAK_FULL,
+         "the server says \"ERR max number of clients reached\"",
+         0},
         {{"+OK\r\n", "", ""}, PEER_SOAK_TIMEOUT, "no answer in time; it had sent \"+OK\"", 0},
         {{"OK\r\n", "", ""}, PEER_SOAK_BAD_ANSWER, "the answer is none of Redis's protocol", 0},
         {{"+OK\r\n", "+OK\r\n", "-NOPERM no\r\n"}, PEER_SOAK_BAD_ANSWER, "says \"NOPERM no\"", 3},
@@ -236,8 +244,7 @@ static void what_a_server_says_of_a_login_has_its_kind(void **state)
                                                    .total = 3});
         soaking_assert_counts(&talk.soaking, rows[i].requests, 0, 3);
         talk_assert_words(&talk, rows[i].kind, rows[i].words);
-        assert_int_equal(talk.soaking.counts.login,
-                         rows[i].kind == PEER_SOAK_LOGIN ? 3 : 0);
+        assert_int_equal(talk.soaking.counts.login, rows[i].kind == PEER_SOAK_LOGIN ? 3 : 0);
         assert_int_equal(talk.soaking.counts.full, rows[i].kind == PEER_SOAK_FULL ? 3 : 0);
         talk_end(&talk);
     }
@@ -246,8 +253,9 @@ static void what_a_server_says_of_a_login_has_its_kind(void **state)
 /* An answer of another kind between others that were alike. */
 static void mix(struct talk_server *server, const char *data, size_t len)
 {
-    static const char *const answers[] = {"+PONG\r\n", "+PONG\r\n", "+PON\r\n", "$4\r\nPONG\r\n",
-                                          "+PONG\r\n", "-ERR no\r\n", "+PONG+\r\n", ":1\r\n"};
+    static const char *const answers[] = {"+PONG\r\n",      "+PONG\r\n", "+PON\r\n",
+                                          "$4\r\nPONG\r\n", "+PONG\r\n", "-ERR no\r\n",
+                                          "+PONG+\r\n",     ":1\r\n"};
 
     (void)data;
     (void)len;
@@ -263,6 +271,28 @@ static void each_answer_is_read_for_itself(void **state)
                             .protocol = "redis", .pipeline = pipeline, .total = 80});
         soaking_assert_counts(&talk.soaking, 80, 70, 10);
         assert_int_equal(talk.accepted, 1);
+        talk_end(&talk);
+    }
+}
+
+/* An answer too many is told even where others are awaited. */
+static void twice(struct talk_server *server, const char *data, size_t len)
+{
+    (void)data;
+    (void)len;
+    say(server, server->units == 6 ? "+OK\r\n+OK\r\n" : "+OK\r\n");
+}
+
+static void an_answer_too_many_is_told(void **state)
+{
+    (void)state;
+    for (uint64_t pipeline = 1; pipeline <= 3; pipeline++) {
+        struct talk talk = {.unit = command_unit, .hear = twice};
+        talk_run(&talk, &(struct peer_soak_config){
+                            .protocol = "redis", .pipeline = pipeline, .total = 12});
+        assert_true(talk.soaking.counts.bad_answer > 0);
+        assert_int_equal(talk.soaking.counts.completed + talk.soaking.counts.bad_answer, 12);
+        assert_int_equal(talk.accepted, 2);
         talk_end(&talk);
     }
 }
@@ -304,6 +334,7 @@ int main(void)
         TEST(a_login_comes_first),
         TEST(what_a_server_says_of_a_login_has_its_kind),
         TEST(each_answer_is_read_for_itself),
+        TEST(an_answer_too_many_is_told),
         TEST(what_does_not_go_together_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
