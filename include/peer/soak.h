@@ -97,8 +97,8 @@ struct peer_soak_config {
                          * application's kernel has acknowledged it */
     const char *host;   /* HTTP: the Host header; default the address */
     const char *path;   /* HTTP: default "/", of OPTIONS "*"; of CONNECT it is "/HOST:PORT", which
-                         * is asked for without the slash, default `host`. Redis: "/NUMBER" of a
-                         * database */
+                         * is asked for without the slash, default `host`. Redis, pg: "/NUMBER"
+                         * or "/NAME" of a database */
     const char *method; /* HTTP: default "GET", or "POST" with a body */
     const char *const *headers; /* HTTP: "Name: value", ends with NULL */
     const void *body;           /* HTTP: NULL for none; one of no bytes is one */

@@ -29,6 +29,7 @@ enum rng_purpose {
     RNG_THINK = 0x5448494E,   /* pauses between requests; below it, a run's number */
     RNG_ARRIVALS = 0x41525256, /* when requests of an open schedule are wanted; likewise */
     RNG_PROXY = 0x50524F5859, /* which peer a user's name means */
+    RNG_LOGINS = 0x4C4F47494E, /* nonces of logins */
 };
 /**
  * A generator of its own for `purpose`, an enum rng_purpose or, below one of those, any number;

@@ -85,7 +85,7 @@ static const struct option_def soak_table[] = {
     {'R', "rate", "N", "requests a second, on an open schedule", set_rate, FIELD(soak.rate)},
     {0, "connect-rate", "N", "connections a second, on an open schedule", set_rate,
      FIELD(soak.connect_rate)},
-    {'P', "pipeline", "N", "redis: requests at once on each connection (1)", option_set_number,
+    {'P', "pipeline", "N", "redis, pg: requests at once on each connection (1)", option_set_number,
      FIELD(soak.pipeline), .min = 1, .max = UINT16_MAX},
     {0, "requests-per-connection", "N", "then a new connection (no limit)", option_set_number,
      FIELD(soak.requests_per_connection), .min = 1, .max = UINT32_MAX},

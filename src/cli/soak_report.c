@@ -292,6 +292,10 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                                       integer(report->behind), "limited_by", limited_by(report)));
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
     json_object_set_new(document, "latency_us", json_latencies(report));
+    if (report->login.count)
+        json_object_set_new(document, "logins",
+                            json_pack("{s:I, s:f}", "completed", integer(report->login.count),
+                                      "per_s", per_s(report->login.count, report->duration_ns)));
     json_object_set_new(
         document, "tcp",
         json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "retransmits", integer(report->retransmits),
@@ -629,6 +633,8 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     print_rate(report);
     if (counts->completed)
         printf("Requests/sec:    %.2f\n", per_s(timed.completed, report->duration_ns));
+    if (report->login.count)
+        printf("Logins/sec:      %.2f\n", per_s(report->login.count, report->duration_ns));
     printf("Connections/sec: %.2f\n", per_s(timed.established, report->duration_ns));
     printf("Throughput:      %.2f Mbit/s up, %.2f Mbit/s down\n",
            duration > 0 ? (double)timed.bytes_sent * 8 / 1e6 / duration : 0,

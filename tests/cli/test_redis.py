@@ -150,7 +150,7 @@ def test_what_does_not_go_together_is_refused():
                         ((f"http://a:b@{OWN4}/",), "Authorization"),
                         ((f"http://{OWN4}/", "-P", "2"), "-P goes with redis://"),
                         ((f"redis://:secret@{OWN4}", "--idle"), "a login goes with redis://"),
-                        ((f"redis://{OWN4}", "-H", "A: b"), "http:// targets"),
+                        ((f"redis://{OWN4}", "-H", "A: b"), "go with http://"),
                         ((f"redis://{OWN4}", "--workload", "send"), "tcp:// and udp://"),
                         ((f"redis://{OWN4}", "--body", "A\nB"), "one command"),
                         ((f"tcp://{OWN4}:7", "--body", "a"), "http:// and redis://")):

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """clients.py --peer PROGRAM: larger programs under peer exec, as tests/cli/test_exec_clients.py: databases, a
 broker of messages, a program in Go, QUIC with a client that moves on. What is not installed is skipped."""
-import glob
 import json
 import os
 import re
@@ -16,45 +15,8 @@ import harness
 import servers
 from harness import OWN4
 from servers import assert_peers
+from postgres import Postgres
 from test_exec_clients import out_of, run_as_peers
-
-
-class Postgres(servers.Server):
-    """Runs as nobody, since it refuses to be root; trusts everybody."""
-
-    programs = ("psql", "pgbench")
-    stop_signal = signal.SIGINT
-    ports = (5432,)
-
-    def __init__(self):
-        harness.need_root()
-        super().__init__()
-        found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-        if not found:
-            raise harness.Skip("postgresql is not installed")
-        self.programs_at = found[-1]
-        os.chown(self.place, harness.NOBODY, harness.NOBODY)
-        harness.run(*self.as_user(), f"{self.programs_at}/initdb", "-A", "trust", "-U", "postgres", "-N", "-D",
-                    self.path("data"))
-        with open(self.path("data/pg_hba.conf"), "a", encoding="ascii") as file:
-            file.write("host all all all trust\n")
-
-    @staticmethod
-    def as_user():
-        nobody = str(harness.NOBODY)
-        return ["setpriv", "--reuid", nobody, "--regid", nobody, "--clear-groups"]
-
-    def command(self):
-        settings = (f"listen_addresses={OWN4}", f"unix_socket_directories={self.place}", "log_connections=on",
-                    "fsync=off", "max_connections=200")
-        return [*self.as_user(), f"{self.programs_at}/postgres", "-D", self.path("data"),
-                *[word for setting in settings for word in ("-c", setting)]]
-
-    def is_ready(self):
-        return "ready to accept connections" in self.read("output")
-
-    def callers(self):
-        return re.findall(r"connection authorized|connection received: host=(\S+)", self.read("output"))
 
 
 def test_psql_and_pgbench():
