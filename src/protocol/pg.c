@@ -261,7 +261,7 @@ static int prepare_query(struct pg_run *run, const struct peer_soak_config *conf
 
     if (memchr(query, 0, len) || len > PG_LONGEST - 6)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "--body is a query, a text of less than 1 GB");
+                         "`body` is a query, a text of less than 1 GB");
     out.bytes = malloc(out.room);
     if (!out.bytes)
         return out_of_memory(error);

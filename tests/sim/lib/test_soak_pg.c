@@ -470,7 +470,7 @@ static void what_does_not_go_together_is_refused(void **state)
         struct peer_soak_config config;
         const char *words;
     } rows[] = {
-        {{.body = "a\0b", .body_len = 3}, "--body is a query"},
+        {{.body = "a\0b", .body_len = 3}, "`body` is a query"},
         {{.path = "/a%2"}, "two hexadecimal"},
         {{.path = "/a?b=c"}, "no parameters: \"?b=c\""},
         {{.user = long_name}, "at most 256 bytes"},
