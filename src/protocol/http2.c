@@ -11,18 +11,14 @@
  * What a server did not look at is asked again: streams beyond those that a GOAWAY names, and
  * REFUSED_STREAM (9113 8.7). nghttp2 closes the former as it does the latter.
  */
-#include "protocol/http2.h"
+#include "protocol/http2_inside.h"
 
-#include "protocol/http2_request.h"
 #include "protocol/table.h"
 
 #include "base/error.h"
 #include "base/macro.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <nghttp2/nghttp2.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,236 +26,6 @@
 enum { STREAM_WINDOW = 4 << 20, CONNECTION_WINDOW = 16 << 20 };
 /* More than any frame of ours, which are as long as SETTINGS_MAX_FRAME_SIZE is without being set. */
 enum { FRAME_ROOM = 16384 + 512 };
-
-struct http2_run {
-    struct http2_request *requests; /* one for each that is asked for */
-    size_t count;
-    nghttp2_session_callbacks *callbacks;
-    nghttp2_option *option;
-    char why[160]; /* what was wrong with what came last, in words */
-};
-
-/* A connection's. */
-struct http2_client {
-    nghttp2_session *session;
-    struct request *over, *over_last; /* streams that are over, in this order */
-    char *rest;                       /* written by nghttp2, and not taken by the flow */
-    size_t rest_len;
-    uint32_t leaving; /* the error that a GOAWAY named */
-    bool spoke;       /* something came */
-    bool limits;      /* SETTINGS came */
-    bool leaves;      /* GOAWAY came */
-    bool broken;      /* we said that what came is none of HTTP/2 */
-};
-
-/* A request's. */
-struct http2_stream {
-    struct request *next; /* of those that are over */
-    int32_t id;
-    uint32_t error; /* with which it was closed */
-    uint32_t head_bytes;
-    uint16_t status;
-    bool ended;  /* the answer is complete */
-    bool reset;  /* by the server */
-    bool wrong;  /* by us: it broke the rules */
-    bool unsent; /* the connection took no more */
-    bool awaits; /* the body is held back for 100 (Continue) */
-    bool posted; /* all of the body went */
-    size_t sent; /* of it */
-};
-
-static struct http2_client *http2_of(const struct client *client)
-{
-    return client_own(client);
-}
-
-static struct http2_run *run_of(const struct client *client)
-{
-    return ((struct http_run *)client_run(client))->http2;
-}
-
-static struct http2_stream *stream_of(const struct request *request)
-{
-    return request_own(request);
-}
-
-/* NULL: nobody's, or it was given up. */
-static struct request *request_at(nghttp2_session *session, int32_t id)
-{
-    return id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
-}
-
-/* ---- what nghttp2 tells ---- */
-
-static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
-{
-    struct request *request = request_at(session, frame->hd.stream_id);
-
-    (void)user;
-    if (request)
-        request_first_byte(request);
-    return 0;
-}
-
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
-                     void *user)
-{
-    struct request *request = request_at(session, frame->hd.stream_id);
-
-    (void)flags;
-    if (!request)
-        return 0;
-    struct http2_stream *stream = stream_of(request);
-    stream->head_bytes += (uint32_t)(name_len + value_len) + 32; /* as RFC 9113 6.5.2 counts */
-    if (name_len && *name == ':' && value_len == 3)
-        stream->status =
-            (uint16_t)((value[0] - '0') * 100 + (value[1] - '0') * 10 + value[2] - '0');
-    if (stream->head_bytes <= HTTP_HEAD_MOST)
-        return 0;
-    snprintf(run_of(user)->why, sizeof(run_of(user)->why), "a head of more than %d bytes",
-             HTTP_HEAD_MOST);
-    stream->wrong = true;
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-}
-
-/* Nobody takes the rest of the body of a request that was answered by an error. */
-static void on_answer_end(nghttp2_session *session, struct request *request)
-{
-    struct http2_stream *stream = stream_of(request);
-
-    stream->ended = true;
-    if (stream->status >= 400 && !stream->posted)
-        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
-}
-
-static void send_body(nghttp2_session *session, struct http2_stream *stream)
-{
-    stream->awaits = false;
-    (void)nghttp2_session_resume_data(session, stream->id);
-}
-
-static const struct http2_request *text_of(const struct client *client,
-                                           const struct request *request)
-{
-    return &run_of(client)->requests[request_target(request)];
-}
-
-static void on_answer_frame(nghttp2_session *session, const struct client *client,
-                            struct request *request, const nghttp2_frame *frame)
-{
-    struct http2_stream *stream = stream_of(request);
-    bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    bool tunnel = text_of(client, request)->connects && stream->status / 100 == 2;
-
-    if (ends || tunnel) /* a tunnel's protocol nobody here speaks */
-        on_answer_end(session, request);
-    if (tunnel && !ends)
-        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
-    if (stream->awaits && (stream->status == 100 || (ends && stream->status < 400)))
-        send_body(session, stream);
-}
-
-static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
-{
-    struct http2_client *http2 = http2_of(user);
-    struct request *request = request_at(session, frame->hd.stream_id);
-
-    switch (frame->hd.type) {
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_DATA:
-        if (request)
-            on_answer_frame(session, user, request, frame);
-        return 0;
-    case NGHTTP2_RST_STREAM:
-        if (request)
-            stream_of(request)->reset = true;
-        return 0;
-    case NGHTTP2_SETTINGS:
-        http2->limits |= !(frame->hd.flags & NGHTTP2_FLAG_ACK);
-        return 0;
-    case NGHTTP2_PUSH_PROMISE: /* sent before it heard that we take none */
-        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE,
-                                         frame->push_promise.promised_stream_id, NGHTTP2_CANCEL);
-    case NGHTTP2_GOAWAY:
-        http2->leaves = true;
-        http2->leaving = frame->goaway.error_code;
-        return 0;
-    default:
-        return 0;
-    }
-}
-
-static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
-{
-    struct http2_client *http2 = http2_of(user);
-    struct request *request = request_at(session, id);
-
-    if (!request)
-        return 0;
-    stream_of(request)->error = error;
-    if (http2->over)
-        stream_of(http2->over_last)->next = request;
-    else
-        http2->over = request;
-    http2->over_last = request;
-    return 0;
-}
-
-static int on_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
-{
-    struct request *request = request_at(session, frame->hd.stream_id);
-
-    (void)error, (void)user;
-    if (request && frame->hd.type == NGHTTP2_HEADERS)
-        stream_of(request)->unsent = true;
-    return 0;
-}
-
-/* Made printable. */
-static void keep_words(struct http2_run *run, const char *text, size_t len)
-{
-    len = MIN(len, sizeof(run->why) - 1);
-    for (size_t i = 0; i < len; i++)
-        run->why[i] = isprint((unsigned char)text[i]) ? text[i] : '.';
-    run->why[len] = 0;
-}
-
-static int on_invalid(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
-{
-    struct http2_run *run = run_of(user);
-    struct request *request = request_at(session, frame->hd.stream_id);
-
-    if (!run->why[0])
-        keep_words(run, nghttp2_strerror(error), strlen(nghttp2_strerror(error)));
-    if (request)
-        stream_of(request)->wrong = true;
-    return 0;
-}
-
-static int on_words(nghttp2_session *session, int error, const char *text, size_t len, void *user)
-{
-    (void)session, (void)error;
-    keep_words(run_of(user), text, len);
-    return 0;
-}
-
-/* What breaks the rules of a connection is answered by GOAWAY, with the reason in words. */
-static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
-{
-    const nghttp2_goaway *goaway = &frame->goaway;
-
-    (void)session;
-    if (frame->hd.type != NGHTTP2_GOAWAY || goaway->error_code == NGHTTP2_NO_ERROR)
-        return 0;
-    http2_of(user)->broken = true;
-    struct http2_run *run = run_of(user);
-    if (goaway->opaque_data_len)
-        keep_words(run, (const char *)goaway->opaque_data, goaway->opaque_data_len);
-    else if (!run->why[0])
-        snprintf(run->why, sizeof(run->why), "%s", nghttp2_http2_strerror(goaway->error_code));
-    return 0;
-}
 
 /* ---- writing ---- */
 
@@ -322,8 +88,7 @@ static ssize_t gather(struct client *client, char *out, size_t room)
     return (ssize_t)len;
 }
 
-/* Writes what there is to write, as far as the flow takes it. */
-static int flush(struct client *client)
+int http2_flush(struct client *client)
 {
     char *scratch = (char *)client_scratch(client);
     int status = 0;
@@ -345,18 +110,18 @@ static int flush(struct client *client)
 /* nghttp2 says why, unless it is the end that is wrong. */
 static void lose_wrong(struct client *client, struct request *request)
 {
-    struct http2_run *run = run_of(client);
+    struct http2_run *run = http2_run_of(client);
     const char *why = run->why[0] ? run->why : "it ends elsewhere than its headers say";
 
-    if (stream_of(request)->error != NGHTTP2_PROTOCOL_ERROR && !run->why[0])
-        why = nghttp2_http2_strerror(stream_of(request)->error);
+    if (http2_stream_of(request)->error != NGHTTP2_PROTOCOL_ERROR && !run->why[0])
+        why = nghttp2_http2_strerror(http2_stream_of(request)->error);
     request_lose(request, PEER_SOAK_BAD_ANSWER, "the answer is no HTTP/2: %s", why);
     run->why[0] = 0;
 }
 
 static void tell_over(struct client *client, struct request *request)
 {
-    const struct http2_stream *stream = stream_of(request);
+    const struct http2_stream *stream = http2_stream_of(request);
     bool refused = stream->unsent || (stream->error == NGHTTP2_REFUSED_STREAM &&
                                       !request_is_answered(request) && !stream->wrong);
 
@@ -391,7 +156,7 @@ static bool tell(struct client *client)
     if (http2->leaves)
         client_end_after(client, true);
     while (!client_is_over(client) && (request = http2->over)) {
-        http2->over = stream_of(request)->next;
+        http2->over = http2_stream_of(request)->next;
         tell_over(client, request);
     }
     if (client_is_over(client))
@@ -407,13 +172,13 @@ static void http2_asked(struct client *client)
     if (!http2_of(client)->session) /* not open yet */
         return;
     do {
-        if (flush(client) < 0) {
+        if (http2_flush(client) < 0) {
             client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
             return;
         }
         if (http2_of(client)->broken) {
             client_fail(client, PEER_SOAK_BAD_ANSWER, "the answer is no HTTP/2: %s",
-                        run_of(client)->why);
+                        http2_run_of(client)->why);
             return;
         }
     } while (tell(client));
@@ -424,13 +189,13 @@ static void http2_asked(struct client *client)
 static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
                          uint32_t *flags, nghttp2_data_source *source, void *user)
 {
-    struct request *owner = request_at(session, id);
+    struct request *owner = http2_request_at(session, id);
 
     (void)source;
     if (!owner)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    const struct http2_request *request = text_of(user, owner);
-    struct http2_stream *stream = stream_of(owner);
+    const struct http2_request *request = http2_text_of(user, owner);
+    struct http2_stream *stream = http2_stream_of(owner);
     if (stream->awaits)
         return NGHTTP2_ERR_DEFERRED;
     size_t len = MIN(room, request->body_len - stream->sent);
@@ -444,9 +209,9 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *out, siz
 
 static void http2_ask(struct client *client, struct request *request)
 {
-    const struct http2_request *text = text_of(client, request);
+    const struct http2_request *text = http2_text_of(client, request);
     const nghttp2_data_provider body = {.read_callback = read_body};
-    struct http2_stream *stream = stream_of(request);
+    struct http2_stream *stream = http2_stream_of(request);
 
     stream->posted = !text->body_len;
     stream->awaits = text->expects;
@@ -461,13 +226,13 @@ static void http2_ask(struct client *client, struct request *request)
 
 static bool http2_nudge(struct client *client, struct request *request, uint64_t now_ns)
 {
-    if (!stream_of(request)->awaits)
+    if (!http2_stream_of(request)->awaits)
         return true;
     if (request_started_ns(request) + HTTP_CONTINUE_NS > now_ns) {
         client_nudge_at(client, request_started_ns(request) + HTTP_CONTINUE_NS);
         return false;
     }
-    send_body(http2_of(client)->session, stream_of(request));
+    http2_send_body(http2_of(client)->session, http2_stream_of(request));
     http2_asked(client);
     return true;
 }
@@ -475,11 +240,11 @@ static bool http2_nudge(struct client *client, struct request *request, uint64_t
 static void http2_lost(struct client *client, struct request *request)
 {
     nghttp2_session *session = http2_of(client)->session;
-    int32_t id = stream_of(request)->id;
+    int32_t id = http2_stream_of(request)->id;
 
     (void)nghttp2_session_set_stream_user_data(session, id, NULL);
     (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
-    (void)flush(client);
+    (void)http2_flush(client);
 }
 
 /* ---- what came ---- */
@@ -502,7 +267,7 @@ static enum taken http2_take(struct client *client, struct request *request, con
     if (!http2->spoke && len >= 5 && memcmp(data, "HTTP/", 5) == 0)
         return wrong(client, "the server answers in HTTP/1");
     if (!http2->spoke)
-        run_of(client)->why[0] = 0;
+        http2_run_of(client)->why[0] = 0;
     http2->spoke = true;
     ssize_t done = nghttp2_session_mem_recv(http2->session, (const uint8_t *)data, len);
     return done < 0 ? wrong(client, nghttp2_strerror((int)done)) : TAKEN_MORE;
@@ -531,7 +296,7 @@ static void http2_eof(struct client *client, struct request *request)
 
 static int begin_session(struct client *client)
 {
-    const struct http2_run *run = run_of(client);
+    const struct http2_run *run = http2_run_of(client);
     struct http2_client *http2 = http2_of(client);
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
@@ -563,7 +328,7 @@ static void http2_closing(struct client *client)
     nghttp2_session *session = http2_of(client)->session;
 
     if (session && nghttp2_session_terminate_session(session, NGHTTP2_NO_ERROR) == 0)
-        (void)flush(client);
+        (void)http2_flush(client);
 }
 
 static void http2_let_go(struct client *client)
@@ -575,63 +340,7 @@ static void http2_let_go(struct client *client)
     *http2 = (struct http2_client){0};
 }
 
-/* ---- the run ---- */
-
-static int make_callbacks(struct http2_run *run)
-{
-    if (nghttp2_session_callbacks_new(&run->callbacks) != 0 ||
-        nghttp2_option_new(&run->option) != 0)
-        return -ENOMEM;
-    nghttp2_session_callbacks_set_on_begin_headers_callback(run->callbacks, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(run->callbacks, on_header);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(run->callbacks, on_frame);
-    nghttp2_session_callbacks_set_on_stream_close_callback(run->callbacks, on_close);
-    nghttp2_session_callbacks_set_on_frame_not_send_callback(run->callbacks, on_not_sent);
-    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(run->callbacks, on_invalid);
-    nghttp2_session_callbacks_set_on_frame_send_callback(run->callbacks, on_sent);
-    nghttp2_session_callbacks_set_error_callback2(run->callbacks, on_words);
-    nghttp2_option_set_no_closed_streams(run->option, 1);
-    nghttp2_option_set_peer_max_concurrent_streams(run->option, UINT32_MAX);
-    return 0;
-}
-
-static int make_requests(struct http2_run *run, const struct http_run *http, const char *scheme)
-{
-    int status = 0;
-
-    run->requests = calloc(http->count, sizeof(*run->requests));
-    if (!run->requests)
-        return -ENOMEM;
-    for (; run->count < http->count && status == 0; run->count++)
-        status = http2_request_make(&run->requests[run->count], &http->requests[run->count], scheme);
-    return status;
-}
-
-int http2_run_new(const struct http_run *http, const char *scheme, struct http2_run **ret_run)
-{
-    struct http2_run *run = calloc(1, sizeof(*run));
-
-    if (!run)
-        return -ENOMEM;
-    if (make_callbacks(run) < 0 || make_requests(run, http, scheme) < 0) {
-        http2_run_free(run);
-        return -ENOMEM;
-    }
-    *ret_run = run;
-    return 0;
-}
-
-void http2_run_free(struct http2_run *run)
-{
-    if (!run)
-        return;
-    for (size_t i = 0; i < run->count; i++)
-        http2_request_done(&run->requests[i]);
-    free(run->requests);
-    nghttp2_session_callbacks_del(run->callbacks);
-    nghttp2_option_del(run->option);
-    free(run);
-}
+/* ---- the protocol ---- */
 
 static int http2_prepare(void *own, struct peer_soak_config *config, struct peer_error *error)
 {

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PROTOCOL_HTTP2_INSIDE_H
+#define PROTOCOL_HTTP2_INSIDE_H
+
+#include "protocol/http2.h"
+#include "protocol/http2_request.h"
+
+/** What the files of HTTP/2 share. */
+
+struct http2_run {
+    struct http2_request *requests; /* one for each that is asked for */
+    size_t count;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
+    char why[160]; /* what was wrong with what came last, in words */
+};
+
+/* A connection's. */
+struct http2_client {
+    nghttp2_session *session;
+    struct request *over, *over_last; /* streams that are over, in this order */
+    char *rest;                       /* written by nghttp2, and not taken by the flow */
+    size_t rest_len;
+    uint32_t leaving; /* the error that a GOAWAY named */
+    bool spoke;       /* something came */
+    bool limits;      /* SETTINGS came */
+    bool leaves;      /* GOAWAY came */
+    bool broken;      /* we said that what came is none of HTTP/2 */
+};
+
+/* A request's. */
+struct http2_stream {
+    struct request *next; /* of those that are over */
+    int32_t id;
+    uint32_t error; /* with which it was closed */
+    uint32_t head_bytes;
+    uint16_t status;
+    bool ended;  /* the answer is complete */
+    bool reset;  /* by the server */
+    bool wrong;  /* by us: it broke the rules */
+    bool unsent; /* the connection took no more */
+    bool awaits; /* the body is held back for 100 (Continue) */
+    bool posted; /* all of the body went */
+    size_t sent; /* of it */
+};
+
+static inline struct http2_client *http2_of(const struct client *client)
+{
+    return client_own(client);
+}
+
+static inline struct http2_run *http2_run_of(const struct client *client)
+{
+    return ((struct http_run *)client_run(client))->http2;
+}
+
+static inline struct http2_stream *http2_stream_of(const struct request *request)
+{
+    return request_own(request);
+}
+
+/* NULL: nobody's, or it was given up. */
+static inline struct request *http2_request_at(nghttp2_session *session, int32_t id)
+{
+    return id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
+}
+
+static inline const struct http2_request *http2_text_of(const struct client *client,
+                                                        const struct request *request)
+{
+    return &http2_run_of(client)->requests[request_target(request)];
+}
+
+/* ---- http2_told.c ---- */
+
+/** The body that waited for 100 (Continue) goes. */
+void http2_send_body(nghttp2_session *session, struct http2_stream *stream);
+
+/* ---- http2.c ---- */
+
+/** Writes what there is to write, as far as the flow takes it. 0 or -ENOMEM. */
+int http2_flush(struct client *client);
+
+#endif
