@@ -67,7 +67,7 @@ int manners_check_target(struct peer_net *net, const struct manner_spec *specs, 
     char text[PEER_ADDR_TEXT];
 
     for (int i = 0; i < count; i++) {
-        if (!specs[i].manner->caller)
+        if (!specs[i].manner->caller && !specs[i].manner->http2)
             continue;
         if (attachment_is_local(&net->attachment, to, engine_now_ns(net->engine)) > 0)
             return 0;

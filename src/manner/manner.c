@@ -19,7 +19,7 @@
 #include <peer/limits.h>
 #include <stdlib.h>
 
-enum { READER_STEPS_PER_S = 4, WRITER_STEPS_PER_S = 10 };
+enum { READER_STEPS_PER_S = 4, WRITER_STEPS_PER_S = 10, DEEDS_PER_S = 100 };
 
 /* All manners of one flow. */
 struct manners_watch {
@@ -155,6 +155,19 @@ static void begin_pmtu(struct manner_run *run)
     (void)stack_pmtu(stack_of(run), conn_of(run), (uint16_t)run->spec.value);
 }
 
+/* Frames of a protocol: who has the flow makes them, and is told when. */
+static void tick_deed(struct manner_run *run)
+{
+    wait_ns(run, NS_PER_S / DEEDS_PER_S);
+    if (flow_is_there(run->flow))
+        flows_event(&run->flow->conn, FLOW_WRITABLE);
+}
+
+static void begin_deed(struct manner_run *run)
+{
+    wait_ns(run, 0);
+}
+
 static const struct manner table[] = {
     {"vanish", "the cable is pulled: no FIN, no RST, no ARP, and nothing is heard", .udp = true,
      .when = MANNER_AT_REQUEST, .earliest = MANNER_AT_SYN, .begin = begin_vanish},
@@ -203,6 +216,22 @@ static const struct manner table[] = {
      .udp = true, .unit = MANNER_BYTES, .value = PEER_MTU_MIN_V6, .min = PEER_MTU_MIN_V4,
      .max = PEER_MTU_MAX_TUN, .when = MANNER_AT_REQUEST, .earliest = MANNER_AT_CONNECTED,
      .begin = begin_pmtu},
+    {"rapid-reset", "opens so many HTTP/2 streams a second, and resets each at once", .http2 = true,
+     .unit = MANNER_PER_S, .value = 1000, .min = 1, .max = 100000, .when = MANNER_AT_CONNECTED,
+     .earliest = MANNER_AT_CONNECTED, .begin = begin_deed, .tick = tick_deed},
+    {"continuation-flood", "an HTTP/2 head that never ends, by so many CONTINUATION frames a second",
+     .http2 = true, .patient = true, .unit = MANNER_PER_S, .value = 1000, .min = 1, .max = 100000,
+     .when = MANNER_AT_CONNECTED, .earliest = MANNER_AT_CONNECTED, .begin = begin_deed,
+     .tick = tick_deed},
+    {"ping-flood", "so many HTTP/2 PINGs a second, which all want an answer", .http2 = true,
+     .unit = MANNER_PER_S, .value = 1000, .min = 1, .max = 100000, .when = MANNER_AT_CONNECTED,
+     .earliest = MANNER_AT_CONNECTED, .begin = begin_deed, .tick = tick_deed},
+    {"settings-flood", "so many HTTP/2 SETTINGS a second, which all want an answer", .http2 = true,
+     .unit = MANNER_PER_S, .value = 1000, .min = 1, .max = 100000, .when = MANNER_AT_CONNECTED,
+     .earliest = MANNER_AT_CONNECTED, .begin = begin_deed, .tick = tick_deed},
+    {"window-zero", "asks by HTTP/2 and takes nothing: the streams' windows stay shut", .http2 = true,
+     .patient = true, .when = MANNER_AT_CONNECTED, .earliest = MANNER_AT_CONNECTED,
+     .begin = begin_deed, .tick = tick_deed},
 };
 
 const struct manner *manner_at(size_t index)
@@ -334,6 +363,17 @@ int manner_start(struct flow *flow, const struct manner_spec *spec, uint64_t *be
     else if (flow->state != FLOW_NEW)
         look_at(run, 0);
     return 0;
+}
+
+const struct manner_spec *manner_deed(const struct flow *flow)
+{
+    const struct manners_watch *manners = (const void *)flow_watch(flow);
+
+    for (const struct manner_run *run = manners ? manners->runs : NULL; run; run = run->next) {
+        if (run->begun && run->spec.manner->http2)
+            return &run->spec;
+    }
+    return NULL;
 }
 
 /* ---- shares ---- */

@@ -34,6 +34,7 @@ struct manner {
     bool caller;  /* only who calls can do it, and never `begin`s late: no WHEN */
     bool patient; /* soak: such a flow is never given up; the application ends it */
     bool moves;   /* needs a second peer */
+    bool http2;   /* soak: clients of HTTP/2 do it, see manner_deed */
     enum manner_unit unit;
     uint64_t value, min, max; /* default and range of VALUE */
     enum manner_when when, earliest;
@@ -86,6 +87,9 @@ struct manner_run {
  * SYN. Freed with the flow. 0 or -ENOMEM.
  */
 int manner_start(struct flow *flow, const struct manner_spec *spec, uint64_t *begun_count);
+/** What of its manners is the owner's to do, and has begun: NULL for none. The owner hears FLOW_WRITABLE
+ *  every 10 ms meanwhile. */
+const struct manner_spec *manner_deed(const struct flow *flow);
 /** Which manner the `n`-th flow has (shares of the whole, evenly spread from a start that the seed
  *  chooses), or -1. */
 int manner_draw(const struct manner_spec *specs, int count, uint64_t seed, uint64_t n);

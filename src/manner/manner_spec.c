@@ -132,6 +132,9 @@ static int check_name(struct reader *reader)
     if (!context->shares && !context->accepts && !manner->begin)
         return REFUSE(reader, "\"%s\" is no manner of one connection; \"peer soak\" has it",
                       manner->name);
+    if (manner->http2 && !context->shares)
+        return REFUSE(reader, "\"%s\" is a manner of HTTP/2, which \"peer soak\" speaks",
+                      manner->name);
     if (manner->moves && context->peers < 2)
         return REFUSE(reader,
                       "\"%s\" needs a second peer to go on from; give more addresses with "

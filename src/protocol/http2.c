@@ -93,7 +93,7 @@ int http2_flush(struct client *client)
     char *scratch = (char *)client_scratch(client);
     int status = 0;
 
-    while (put_rest(client, &status)) {
+    while (put_rest(client, &status) && !http2_of(client)->raw_id) {
         size_t room =
             MIN(flow_write_room(client_flow(client)), (size_t)SOAK_SCRATCH_BYTES - FRAME_ROOM);
         ssize_t len = room ? gather(client, scratch, room) : 0;
@@ -102,6 +102,15 @@ int http2_flush(struct client *client)
         if (len == 0 || !put(client, scratch, (size_t)len, &status))
             break;
     }
+    return status;
+}
+
+int http2_put(struct client *client, const void *frames, size_t len)
+{
+    int status = 0;
+
+    if (put_rest(client, &status))
+        (void)put(client, frames, len, &status);
     return status;
 }
 
@@ -171,6 +180,7 @@ static void http2_asked(struct client *client)
 {
     if (!http2_of(client)->session) /* not open yet */
         return;
+    http2_do_deeds(client);
     do {
         if (http2_flush(client) < 0) {
             client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
@@ -298,9 +308,10 @@ static int begin_session(struct client *client)
 {
     const struct http2_run *run = http2_run_of(client);
     struct http2_client *http2 = http2_of(client);
+    http2->shut = http2_is_shut(client);
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, http2->shut ? 0 : STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_HEAD_MOST},
     };
 
@@ -308,7 +319,7 @@ static int begin_session(struct client *client)
     if (status == 0)
         status = nghttp2_submit_settings(http2->session, NGHTTP2_FLAG_NONE, settings,
                                          ARRAY_SIZE(settings));
-    if (status == 0)
+    if (status == 0 && !http2->shut)
         status = nghttp2_session_set_local_window_size(http2->session, NGHTTP2_FLAG_NONE, 0,
                                                        CONNECTION_WINDOW);
     return status;

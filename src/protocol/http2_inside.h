@@ -21,7 +21,10 @@ struct http2_client {
     struct request *over, *over_last; /* streams that are over, in this order */
     char *rest;                       /* written by nghttp2, and not taken by the flow */
     size_t rest_len;
+    uint64_t deed_ns; /* manners: frames were due until then; 0: it has not begun */
+    int32_t raw_id;   /* continuation-flood: the stream whose head never ends */
     uint32_t leaving; /* the error that a GOAWAY named */
+    bool shut;        /* nothing of bodies may come, from the beginning */
     bool spoke;       /* something came */
     bool limits;      /* SETTINGS came */
     bool leaves;      /* GOAWAY came */
@@ -80,5 +83,15 @@ void http2_send_body(nghttp2_session *session, struct http2_stream *stream);
 
 /** Writes what there is to write, as far as the flow takes it. 0 or -ENOMEM. */
 int http2_flush(struct client *client);
+/** Frames of our own, behind those that were written: as many bytes as the scratch has. Keeps what the
+ *  flow does not take. 0 or -ENOMEM. */
+int http2_put(struct client *client, const void *frames, size_t len);
+
+/* ---- http2_deeds.c ---- */
+
+/** What a client with such a manner does besides asking, when it is due. */
+void http2_do_deeds(struct client *client);
+/** Whether its streams are to have windows of nothing from the beginning. */
+bool http2_is_shut(const struct client *client);
 
 #endif

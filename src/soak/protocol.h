@@ -125,6 +125,9 @@ enum { SOAK_SCRATCH_BYTES = 256 * 1024 };
 uint8_t *client_scratch(const struct client *client);
 /** Counters that only a protocol knows of. */
 struct peer_soak_counts *client_counts(struct client *client);
+/** A manner that is the protocol's to do, and has begun (peer-manners(7)): its name and its VALUE. NULL:
+ *  none. */
+const char *client_deed(const struct client *client, uint64_t *ret_value);
 /** Nothing is to be done with it any more. */
 bool client_is_over(const struct client *client);
 /** The oldest request under way, or NULL. */

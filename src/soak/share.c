@@ -134,6 +134,17 @@ int share_dress(struct client *client)
     return run_is_healthy(run) ? 0 : manner_start(&client->flow, &run->manner, &run->begun);
 }
 
+const char *client_deed(const struct client *client, uint64_t *ret_value)
+{
+    const struct manner *manner = client->run->manner.manner;
+    const struct manner_spec *spec = manner && manner->http2 ? manner_deed(&client->flow) : NULL;
+
+    if (!spec)
+        return NULL;
+    *ret_value = spec->value;
+    return manner->name;
+}
+
 bool share_parks(struct client *client)
 {
     const struct flow_watch *watch;

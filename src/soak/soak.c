@@ -155,6 +155,12 @@ static int make_runs(struct soak *soak, struct peer_error *error)
 
     int status = manners_parse(soak->config.manners, &context, specs, error);
     soak->config.manners = NULL; /* the caller's string */
+    for (int i = 0; i < status; i++) {
+        if (specs[i].manner->http2 && !(soak->protocol->takes & PROTOCOL_TAKES_STREAMS))
+            return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                             "\"%s\" is a manner of HTTP/2, which \"%s\" does not speak",
+                             specs[i].manner->name, soak->protocol->name);
+    }
     if (status >= 0)
         status = shares_new(soak, specs, status, &healthy, error);
     if (status < 0)

@@ -108,6 +108,25 @@ def test_haproxy_takes_it():
         assert report["errors"]["total"] == 0 and haproxy.process.poll() is None
 
 
+MANNERS = ("rapid-reset", "continuation-flood", "ping-flood", "settings-flood", "window-zero")
+
+
+def test_manners_leave_the_others_alone():
+    """Each server lives through them, and the healthy ones have their answers."""
+    for server in (servers.Nginx(listen="http2"), servers.Nghttpd(), Balancer(80)):
+        with server:
+            if isinstance(server, servers.Nghttpd):
+                server.write("www/index.html", "hello")
+            words = [word for name in MANNERS for word in ("--manner", f"{name}:10%")]
+            report = soak(f"h2c://{OWN4}/", "-c", 10, "-m", 3, "-R", 100, "-d", "1s", *words)
+            assert report["requests"]["completed"] == 100 and report["errors"]["total"] == 0, report
+            by_name = {share["name"]: share for share in report["manners"]}
+            assert list(by_name) == list(MANNERS), by_name
+            assert all(share["begun"] for share in by_name.values()), by_name
+            assert by_name["window-zero"]["requests"]["completed"] == 0, by_name
+            assert server.process.poll() is None
+
+
 def test_who_does_not_speak_it():
     with servers.Nginx():
         result = peer("soak", f"h2c://{OWN4}/", "-n", 2)

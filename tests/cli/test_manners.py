@@ -69,7 +69,8 @@ def test_help_lists_them_with_a_sentence_each():
         names = [re.match(r"[a-z-]+", line).group() for line in lines]
         for name in ("vanish", "reset", "half-open", "syn-flood", "stall", "slow-reader", "slow-writer",
                      "half-close", "no-close", "tiny-segments", "overlap", "duplicate-data",
-                     "out-of-order", "bad-checksum", "stray", "roam", "pmtu"):
+                     "out-of-order", "bad-checksum", "stray", "roam", "pmtu", "rapid-reset",
+                     "continuation-flood", "ping-flood", "settings-flood", "window-zero"):
             assert name in names, (name, names)
 
 
@@ -95,7 +96,7 @@ def test_bad_specifications_are_one_line_that_points_at_the_word():
 
 
 def test_floods_go_to_this_machine_alone():
-    for manner in ("half-open", "syn-flood:10/s"):
+    for manner in ("half-open", "syn-flood:10/s", "ping-flood:10/s"):
         peer("soak", "--manner", manner, "http://203.0.113.9:80/").refused(3, "no address of this machine")
         peer("soak", "--allow-forward", "--manner", manner, "http://203.0.113.9:80/").refused(
             3, r'" goes to this machine\'s addresses only')
