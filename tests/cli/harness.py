@@ -27,6 +27,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -371,6 +372,20 @@ def peer(*args, data=b"", limit=LIMIT_S, **more):
     if started.stdin:
         started.send(data)
     return started.wait(limit)
+
+
+def example(page, target):
+    """The words of the manual's example with that target, behind "peer", at an address that is ours. What
+    stands before "peer" is put into the environment."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "src", "cli", "man", page)
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().replace("\\e\n", " ").splitlines()
+    found = [line for line in lines if target in line and "peer " in line and not line.startswith(".")]
+    assert len(found) == 1, (target, found)
+    words = shlex.split(found[0].replace("192.0.2.80", OWN4))
+    at = words.index("peer")
+    os.environ.update(word.split("=", 1) for word in words[:at])
+    return words[at + 1:]
 
 
 # ---- applications ----

@@ -61,6 +61,16 @@ def test_a_pipeline_is_counted_by_the_server():
     server.wait()
 
 
+def test_the_example_of_the_manual():
+    server = redis()
+    words = harness.example("peer-soak.1", "redis://192.0.2.80 ")
+    result = peer(*words, "--json", "-n", 4000).expect(0)
+    assert json.loads(result.out)["requests"]["completed"] == 4000
+    assert "cmdstat_get:calls=4000," in ask("info", "commandstats")
+    server.terminate()
+    server.wait()
+
+
 def test_a_login_and_a_database():
     server = redis()
     ask("acl", "setuser", "me", "on", ">p w:d%/1", "~*", "+@all")
@@ -151,9 +161,9 @@ def test_what_does_not_go_together_is_refused():
                         ((f"http://{OWN4}/", "-P", "2"), "-P goes with redis://"),
                         ((f"redis://:secret@{OWN4}", "--idle"), "a login goes with redis://"),
                         ((f"redis://{OWN4}", "-H", "A: b"), "go with http://"),
-                        ((f"redis://{OWN4}", "--workload", "send"), "tcp:// and udp://"),
+                        ((f"redis://{OWN4}", "--workload", "send"), "--workload goes with tcp://"),
                         ((f"redis://{OWN4}", "--body", "A\nB"), "one command"),
-                        ((f"tcp://{OWN4}:7", "--body", "a"), "http:// and redis://")):
+                        ((f"tcp://{OWN4}:7", "--body", "a"), "--body goes with http://")):
         peer("soak", *args).expect(2, err=words)
 
 

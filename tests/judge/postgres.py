@@ -115,6 +115,17 @@ def test_thousands_of_logins():
         assert transactions - sessions == 300 + count and abandoned == 0, (transactions, sessions, abandoned)
 
 
+def test_the_example_of_the_manual():
+    words = harness.example("peer-soak.1", "pg://app@192.0.2.80/shop")
+    with Postgres() as postgres:
+        postgres.ask("create role app login password 'secret'")
+        postgres.ask("create database shop")
+        report = json.loads(peer(*words, "--json", "-d", "2s", limit=120).expect(0).out)
+        assert report["rate"]["asked"] == 200 and report["errors"]["total"] == 0, report
+        transactions, sessions, abandoned = postgres.books("shop")
+        assert transactions - sessions == report["requests"]["completed"] and abandoned == 0, (sessions, report)
+
+
 def test_who_is_refused_is_told_why():
     with Postgres(most=20) as postgres:
         postgres.make_users()
