@@ -19,9 +19,12 @@ struct peer_protocol {
     const char *scheme; /* of a URL; NULL: asked for by its name, over TCP or UDP */
     uint16_t port;      /* of a target without one; 0: it must be given */
     bool tcp, udp;      /* over which it runs */
+    bool datagrams;     /* UDP unless TCP is asked for */
     bool asks;          /* over TCP: requests that have answers */
     bool has_path;      /* `path` */
-    bool has_headers;   /* `method`, `headers` and `expect` */
+    bool has_queries;   /* `queries`, `edns_bytes`, `dnssec` */
+    bool has_headers;   /* `method`, `headers` */
+    bool has_expect;    /* `expect` */
     bool has_body;      /* `body` */
     bool has_streams;   /* `streams` */
     bool has_login;     /* `user` and `password` */
@@ -80,7 +83,7 @@ struct peer_soak_config {
     const char *think;    /* instead: "exponential 500ms", "uniform 100ms 900ms", "normal 500ms
                            * 50ms" or "lognormal 500ms 200ms" (mean, standard deviation) */
     const char *expect;   /* HTTP: statuses that are right, others are errors: "200,204",
-                           * "200-299", "2xx"; NULL: all are */
+                           * "200-299", "2xx"; DNS: RCODEs, "NOERROR,NXDOMAIN"; NULL: all are */
     double rate;          /* requests a second, an open schedule; 0: as fast as answers come */
     bool poisson;         /* they are wanted at random times by the seed, so many in the mean */
     double connect_rate;  /* connections a second, an open schedule */
@@ -95,6 +98,11 @@ struct peer_soak_config {
     uint64_t message_bytes;           /* echo, UDP send and `touch`; default 64 */
     uint64_t touch;     /* idle: once all are open, a message on so many of them; done when the
                          * application's kernel has acknowledged it */
+    const char *queries; /* DNS: what is asked in turn instead of `path`, which is
+                          * "/NAME?type=AAAA;class=IN": lines "NAME TYPE"; those that begin with ; are
+                          * comments */
+    uint16_t edns_bytes; /* DNS: EDNS(0), with room for an answer of so many; 0: without */
+    bool dnssec;         /* DNS: DO, by EDNS; the room is 1232 bytes then unless given */
     const char *host;   /* HTTP: the Host header; default the address */
     const char *path;   /* HTTP: default "/", of OPTIONS "*"; of CONNECT it is "/HOST:PORT", which
                          * is asked for without the slash, default `host`. Redis, pg: "/NUMBER"
@@ -106,7 +114,7 @@ struct peer_soak_config {
     const char
         *manners; /* who of the flows misbehaves, see peer/manner.h: "vanish:2%@10s,stall:1%" */
     const char *user, *password; /* of a login, as they are; NULL: none */
-    uint64_t pipeline; /* requests at once on a connection, answered in order; default 1 */
+    uint64_t pipeline; /* requests at once on a connection; default 1 */
     struct peer_targets *targets; /* HTTP: what is asked for, instead of method, path and body;
                                    * `headers` are in all that have none of that name */
     bool targets_at_random;       /* not one after the other */
@@ -150,6 +158,7 @@ struct peer_soak_counts {
     uint64_t statuses[PEER_STATUS_CLASSES];
     uint64_t bytes_sent, bytes_received;                        /* payload */
     uint64_t refused, reset, timeout, bad_answer, closed_early; /* errors, each once */
+    uint64_t truncated;   /* DNS, none: answers that were cut, and asked for again over TCP */
     uint64_t duplicates, late;  /* UDP: answers that came twice, or after the timeout */
     uint64_t unexpected_status; /* an error: not one of `expect` */
     uint64_t closed_idle; /* HTTP, an error: a kept connection was closed just as a request went
@@ -293,6 +302,21 @@ static inline int peer_result_get_target(const struct peer_result *result, size_
                                          struct peer_soak_target *ret_target)
 {
     return peer_result_get_target_sized(result, index, ret_target, sizeof(*ret_target));
+}
+
+/** Answers by a number that their protocol has words for, as RCODEs are DNS's. */
+struct peer_soak_answers {
+    const char *kind; /* "rcodes" */
+    const char *name; /* "NXDOMAIN"; both live as long as the result */
+    uint64_t count;
+};
+/** The `index`-th that there was: 1, or 0 when there are no more. */
+PEER_EXPORT int peer_result_get_answers_sized(const struct peer_result *result, size_t index,
+                                              struct peer_soak_answers *ret_answers, size_t size);
+static inline int peer_result_get_answers(const struct peer_result *result, size_t index,
+                                          struct peer_soak_answers *ret_answers)
+{
+    return peer_result_get_answers_sized(result, index, ret_answers, sizeof(*ret_answers));
 }
 /** The `index`-th interval, by their start: 1, or 0 when there are no more. */
 PEER_EXPORT int peer_result_get_interval_sized(const struct peer_result *result, size_t index,

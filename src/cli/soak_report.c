@@ -133,10 +133,11 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
                         json_pack("{s:I, s:I, s:f}", "sent", integer(counts->bytes_sent),
                                   "received", integer(counts->bytes_received), "per_s",
                                   per_s(timed->bytes_sent + timed->bytes_received, duration_ns)));
-    if (counts->duplicates || counts->late)
+    if (counts->duplicates || counts->late || counts->truncated)
         json_object_set_new(document, "datagrams",
-                            json_pack("{s:I, s:I}", "duplicates", integer(counts->duplicates),
-                                      "late", integer(counts->late)));
+                            json_pack("{s:I, s:I, s:I}", "duplicates", integer(counts->duplicates),
+                                      "late", integer(counts->late), "truncated",
+                                      integer(counts->truncated)));
     json_object_set_new(
         document, "errors",
         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
@@ -229,6 +230,21 @@ static void json_add_manners(json_t *document, const struct soak_run *run, uint6
     json_object_set_new(document, "manners", manners);
 }
 
+/* {"rcodes": {"NOERROR": 990}} */
+static void json_add_answers(json_t *requests, const struct peer_result *result)
+{
+    struct peer_soak_answers answers;
+
+    for (size_t i = 0; peer_result_get_answers(result, i, &answers); i++) {
+        json_t *kind = json_object_get(requests, answers.kind);
+        if (!kind) {
+            kind = json_object();
+            json_object_set_new(requests, answers.kind, kind);
+        }
+        json_object_set_new(kind, answers.name, json_integer(integer(answers.count)));
+    }
+}
+
 /* Requests are also told by whether they were answered in the measured time, and by status. */
 static void json_add_requests(json_t *document, const struct soak_run *run,
                               const struct peer_soak_report *report)
@@ -250,6 +266,7 @@ static void json_add_requests(json_t *document, const struct soak_run *run,
     json_object_set_new(requests, "redirects", json_integer(integer(report->counts.redirects)));
     if (run->options->targets_file)
         json_object_set_new(document, "targets", json_targets(run->result));
+    json_add_answers(requests, run->result);
 }
 
 static void json_add_errors(json_t *document, const struct soak_run *run,
@@ -408,6 +425,22 @@ static void print_statuses(const struct soak_run *run)
                (unsigned long long)peer_result_get_status(run->result, 0));
 }
 
+/* "rcodes: 990 NOERROR, 10 NXDOMAIN", a line a kind. */
+static void print_answers(const struct soak_run *run)
+{
+    struct peer_soak_answers answers;
+    const char *kind = NULL;
+
+    for (size_t i = 0; peer_result_get_answers(run->result, i, &answers); i++) {
+        bool more = kind && strcmp(kind, answers.kind) == 0;
+        printf("%s%s%s%llu %s", kind && !more ? "\n" : "", more ? ", " : "  ",
+               more ? "" : "answers: ", (unsigned long long)answers.count, answers.name);
+        kind = answers.kind;
+    }
+    if (kind)
+        putchar('\n');
+}
+
 static void print_errors(const struct soak_run *run, const struct peer_soak_report *report)
 {
     char trace[TRACE_COMMAND];
@@ -440,6 +473,9 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
                (unsigned long long)counts->duplicates);
     if (counts->redirects)
         printf("  %llu redirects followed\n", (unsigned long long)counts->redirects);
+    if (counts->truncated)
+        printf("  %llu answers were truncated, and asked for again over TCP\n",
+               (unsigned long long)counts->truncated);
     if (counts->asked_again)
         printf("  %llu requests asked again: the application had closed their connections, or "
                "refused them, unread\n",
@@ -625,6 +661,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     if (after_end(report) * 100 > counts->completed)
         printf("  %llu of the requests were answered after that time, and are in no rate\n",
                (unsigned long long)after_end(report));
+    print_answers(run);
     print_errors(run, report);
     print_local(report);
     print_limits(&report->limits);

@@ -126,6 +126,22 @@ int peer_result_get_target_sized(const struct peer_result *result, size_t index,
     return 1;
 }
 
+int peer_result_get_answers_sized(const struct peer_result *result, size_t index,
+                                  struct peer_soak_answers *ret_answers, size_t size)
+{
+    const struct answers *found = result->value.found.answers;
+
+    for (size_t i = 0; i < RESULT_ANSWERS; i++) {
+        if (!found[i].count || index--)
+            continue;
+        const struct peer_soak_answers answers = {
+            .kind = found[i].kind, .name = found[i].name, .count = found[i].count};
+        border_give(ret_answers, size, &answers, sizeof(answers));
+        return 1;
+    }
+    return 0;
+}
+
 int peer_result_get_interval_sized(const struct peer_result *result, size_t index,
                                    struct peer_soak_interval *ret_interval, size_t size)
 {

@@ -625,7 +625,7 @@ const struct protocol protocol_http = {
     .scheme = "http",
     .port = 80,
     .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY |
-             PROTOCOL_TAKES_TARGETS | PROTOCOL_TAKES_FOLLOW,
+             PROTOCOL_TAKES_EXPECT | PROTOCOL_TAKES_TARGETS | PROTOCOL_TAKES_FOLLOW,
     .tcp = &http_tcp,
     .run_bytes = sizeof(struct http_run),
     .client_bytes = sizeof(struct http_client),

@@ -80,8 +80,10 @@ struct protocol_ops {
 
 /** What of a configuration a protocol has use for; the rest is refused in words. */
 enum {
+    PROTOCOL_TAKES_EXPECT = 1 << 16,
+    PROTOCOL_TAKES_QUERIES = 1 << 17, /* with EDNS */
     PROTOCOL_TAKES_PATH = 1,
-    PROTOCOL_TAKES_HEADERS = 2, /* method and expected statuses too */
+    PROTOCOL_TAKES_HEADERS = 2, /* and a method */
     PROTOCOL_TAKES_BODY = 4,
     PROTOCOL_TAKES_LOGIN = 8,
     PROTOCOL_TAKES_STREAMS = 16,
@@ -96,6 +98,13 @@ struct protocol {
     const char *scheme;
     uint16_t port; /* of a target without one; 0: it must be given */
     unsigned takes;
+    bool datagrams; /* a target is asked over UDP unless TCP is asked for */
+    /** What request_answered_as counts: what such numbers are called, and the name of each, up to a
+     *  NULL; RESULT_ANSWERS of them at the most. */
+    struct {
+        const char *kind;
+        const char *const *names;
+    } answers;
     const struct protocol_ops *tcp, *udp; /* NULL: not over that */
     /** Zeroed memory of the protocol's own: one for the run, one behind each client, one behind each
      *  request that is under way. */
@@ -198,6 +207,8 @@ void request_first_byte(struct request *request);
 void request_done(struct request *request);
 /** The answer is complete. Counts its status, as an error when that is not `right`. */
 void request_answered(struct request *request, unsigned status, bool right);
+/** Likewise, and counts the `number`-th of the protocol's answers. */
+void request_answered_as(struct request *request, unsigned number, bool right);
 /** It came to nothing; the client goes on. */
 void request_lose(struct request *request, enum peer_soak_error kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -350,6 +350,19 @@ void request_answered(struct request *request, unsigned status, bool right)
         request_done(request);
 }
 
+void request_answered_as(struct request *request, unsigned number, bool right)
+{
+    const struct run *run = request->client->run;
+    const char *name = run->soak->protocol->answers.names[number];
+
+    if (run_counts(run, request->intended_ns))
+        request->client->run->measure.found.answers[number].count++;
+    if (!right)
+        request_lose(request, PEER_SOAK_STATUS, "%s", name);
+    else
+        request_done(request);
+}
+
 void request_lose(struct request *request, enum peer_soak_error kind, const char *format, ...)
 {
     struct client *client = request->client;
@@ -359,6 +372,8 @@ void request_lose(struct request *request, enum peer_soak_error kind, const char
     run_error(client->run, client, request->intended_ns, kind, format, arguments);
     request_count_error(request);
     va_end(arguments);
+    if (client->run->ops->lost)
+        client->run->ops->lost(client, request);
     request_free(request);
     run_next(client);
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <hdr/hdr_histogram.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,16 +73,21 @@ void figures_clear(struct figures *figures)
     struct hdr_histogram *histograms[RESULT_HISTOGRAMS];
     struct target_figures *targets = figures->targets;
     size_t count = figures->target_count;
+    struct answers answers[RESULT_ANSWERS];
 
     for (size_t i = 0; i < count; i++)
         targets[i] = (struct target_figures){.name = targets[i].name};
     memcpy(histograms, figures->histograms, sizeof(histograms));
     for (size_t i = 0; i < RESULT_HISTOGRAMS; i++)
         hdr_reset(histograms[i]);
+    for (size_t i = 0; i < RESULT_ANSWERS; i++)
+        figures->answers[i].count = 0;
+    memcpy(answers, figures->answers, sizeof(answers));
     memset(figures, 0, sizeof(*figures));
     memcpy(figures->histograms, histograms, sizeof(histograms));
     figures->targets = targets;
     figures->target_count = count;
+    memcpy(figures->answers, answers, sizeof(answers));
 }
 
 /* ---- those of a list ---- */
@@ -147,6 +153,38 @@ static int add_targets(struct figures *into, const struct figures *from)
     return status;
 }
 
+/* ---- answers by name ---- */
+
+void figures_name_answers(struct figures *figures, const char *kind, const char *const *names)
+{
+    for (size_t i = 0; names && names[i] && i < RESULT_ANSWERS; i++) {
+        snprintf(figures->answers[i].kind, RESULT_ANSWER_TEXT, "%s", kind);
+        snprintf(figures->answers[i].name, RESULT_ANSWER_TEXT, "%s", names[i]);
+    }
+}
+
+/* Where answers of that name are counted: where there are too many names, in the last place. */
+static struct answers *answers_find(struct figures *figures, const struct answers *like)
+{
+    struct answers *answers = figures->answers;
+    size_t i = 0;
+
+    while (i + 1 < RESULT_ANSWERS && answers[i].name[0] &&
+           (strcmp(answers[i].kind, like->kind) != 0 || strcmp(answers[i].name, like->name) != 0))
+        i++;
+    if (!answers[i].name[0]) {
+        memcpy(answers[i].kind, like->kind, RESULT_ANSWER_TEXT);
+        memcpy(answers[i].name, like->name, RESULT_ANSWER_TEXT);
+    }
+    return &answers[i];
+}
+
+void answers_add(struct figures *into, const struct answers *from)
+{
+    if (from->count && from->name[0])
+        answers_find(into, from)->count += from->count;
+}
+
 void counts_add(struct peer_soak_counts *into, const struct peer_soak_counts *from)
 {
     const uint64_t *add = (const uint64_t *)from;
@@ -186,6 +224,8 @@ int figures_add(struct figures *into, const struct figures *from)
     counts_add(&into->in_time, &from->in_time);
     for (size_t i = 0; i < PEER_STATUS_CODES; i++)
         into->codes[i] += from->codes[i];
+    for (size_t i = 0; i < RESULT_ANSWERS; i++)
+        answers_add(into, &from->answers[i]);
     into->carried += from->carried;
     into->warmed += from->warmed;
     for (size_t i = 0; i < RESULT_HISTOGRAMS; i++)

@@ -20,6 +20,7 @@ struct hdr_histogram;
  */
 
 enum { RESULT_HISTOGRAMS = 4, RESULT_ERROR_TEXT = 240, RESULT_OPEN_TEXT = 160 };
+enum { RESULT_ANSWERS = 32, RESULT_ANSWER_TEXT = 24 };
 #define RESULT_HIGHEST_NS (INT64_C(3600) * 1000000000)
 
 /** An empty histogram as all here are; -ENOMEM. */
@@ -39,12 +40,18 @@ struct target_figures {
 };
 /** Counts answers with a status. */
 void target_add_status(struct target_figures *target, unsigned status, uint64_t count);
+/** Answers that have a name, as RCODEs have. */
+struct answers {
+    char kind[RESULT_ANSWER_TEXT], name[RESULT_ANSWER_TEXT]; /* empty: none yet */
+    uint64_t count;
+};
 
 /** What the clients of one run did. */
 struct figures {
     struct peer_soak_counts counts;    /* wanted in the measured time */
     struct peer_soak_counts in_time;   /* of these, what was done by its end */
     uint64_t codes[PEER_STATUS_CODES]; /* answers by status; [0]: none of these */
+    struct answers answers[RESULT_ANSWERS];
     uint64_t carried;                  /* completed in the measured time, and wanted before it */
     uint64_t warmed;                   /* completed before measuring began */
     struct hdr_histogram *histograms[RESULT_HISTOGRAMS];         /* by enum peer_soak_histogram */
@@ -58,6 +65,8 @@ int figures_init(struct figures *figures);
 void figures_done(struct figures *figures);
 /** Makes place for the figures of a list; -ENOMEM. */
 int figures_list(struct figures *figures, size_t count);
+/** Gives answers a name, before any are counted: `names` ends with NULL. */
+void figures_name_answers(struct figures *figures, const char *kind, const char *const *names);
 /** Adds; the first errors stay those of `into`, if it has any. */
 int figures_add(struct figures *into, const struct figures *from);
 /** The first error in words, or why connections were not opened; NULL: none. */

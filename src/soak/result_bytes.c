@@ -121,6 +121,22 @@ static void put_counts(struct out *out, const struct peer_soak_counts *counts)
     put_sparse(out, counts, COUNTS);
 }
 
+static void put_answers(struct out *out, const struct figures *figures)
+{
+    uint64_t used = 0;
+
+    for (size_t i = 0; i < RESULT_ANSWERS; i++)
+        used += figures->answers[i].count != 0;
+    put_number(out, used);
+    for (size_t i = 0; i < RESULT_ANSWERS; i++) {
+        if (!figures->answers[i].count)
+            continue;
+        put_text(out, figures->answers[i].kind);
+        put_text(out, figures->answers[i].name);
+        put_number(out, figures->answers[i].count);
+    }
+}
+
 static void put_figures(struct out *out, const struct figures *figures)
 {
     put_counts(out, &figures->counts);
@@ -137,6 +153,7 @@ static void put_figures(struct out *out, const struct figures *figures)
         put_text(out, figures->first_errors[i]);
     for (size_t i = HISTOGRAMS_FIRST; i < RESULT_HISTOGRAMS; i++)
         put_histogram(out, figures->histograms[i]);
+    put_answers(out, figures);
 }
 
 static void put_fields(struct out *out, const struct result *result)
@@ -363,6 +380,19 @@ static void get_counts(struct in *in, struct peer_soak_counts *counts)
     get_sparse(in, counts, COUNTS);
 }
 
+static void get_answers(struct in *in, struct figures *figures)
+{
+    uint64_t used = get_number(in);
+
+    for (; used && !in->wrong && in->at < in->end; used--) {
+        struct answers answers = {.count = 0};
+        get_text(in, answers.kind, sizeof(answers.kind));
+        get_text(in, answers.name, sizeof(answers.name));
+        answers.count = get_number(in);
+        answers_add(figures, &answers);
+    }
+}
+
 static void get_figures(struct in *in, struct figures *figures)
 {
     char text[RESULT_ERROR_TEXT];
@@ -382,6 +412,7 @@ static void get_figures(struct in *in, struct figures *figures)
         get_text(in, i < PEER_SOAK_ERROR_KINDS ? figures->first_errors[i] : text, sizeof(text));
     for (size_t i = HISTOGRAMS_FIRST; i < RESULT_HISTOGRAMS && !in->wrong; i++)
         get_histogram(in, figures->histograms[i]);
+    get_answers(in, figures);
 }
 
 static int get_fields(struct in *in, struct result *result)

@@ -11,6 +11,9 @@ void counts_add(struct peer_soak_counts *into, const struct peer_soak_counts *fr
 struct peer_soak_counts counts_since(const struct peer_soak_counts *now,
                                      const struct peer_soak_counts *before);
 
+/* Adds to those of the same name. */
+void answers_add(struct figures *into, const struct answers *from);
+
 /* What becomes of a number when two results are added. */
 enum result_rule {
     RESULT_SUM,

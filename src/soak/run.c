@@ -406,7 +406,11 @@ struct run *run_new(struct soak *soak, const struct peer_soak_config *config,
     list_init(&run->closing);
     for (size_t i = 0; i < ARRAY_SIZE(run_timers); i++)
         timer_init(timer_at(run, i), run_timers[i].fire);
-    return measure_init(&run->measure, run->start_ns) < 0 ? run_free(run) : run;
+    if (measure_init(&run->measure, run->start_ns) < 0)
+        return run_free(run);
+    figures_name_answers(&run->measure.found, soak->protocol->answers.kind,
+                         soak->protocol->answers.names);
+    return run;
 }
 
 static void plan(struct run *run)

@@ -36,9 +36,11 @@ static int check_takes(const struct peer_soak_config *config, const struct proto
         unsigned takes;
         const char *what;
     } rows[] = {
-        {config->expect, PROTOCOL_TAKES_HEADERS, "statuses to expect"},
+        {config->expect, PROTOCOL_TAKES_EXPECT, "statuses to expect"},
         {config->user || config->password, PROTOCOL_TAKES_LOGIN, "login"},
         {config->pipeline, PROTOCOL_TAKES_PIPELINE, "pipelining"},
+        {config->queries || config->edns_bytes || config->dnssec, PROTOCOL_TAKES_QUERIES,
+         "queries of DNS"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
