@@ -25,6 +25,7 @@ static const struct name {
     {"`body`", "--body"},
     {"`expect`", "--expect"},
     {"`idle`", "--idle"},
+    {"`queries`", "--queries"},
     {"`peer_manner()`", "\"--manner help\""},
 };
 

@@ -85,7 +85,8 @@ static const struct option_def soak_table[] = {
     {'R', "rate", "N", "requests a second, on an open schedule", set_rate, FIELD(soak.rate)},
     {0, "connect-rate", "N", "connections a second, on an open schedule", set_rate,
      FIELD(soak.connect_rate)},
-    {'P', "pipeline", "N", "redis, pg: requests at once on each connection (1)", option_set_number,
+    {'P', "pipeline", "N", "redis, pg, dns: requests at once on each connection (1)",
+     option_set_number,
      FIELD(soak.pipeline), .min = 1, .max = UINT16_MAX},
     {0, "requests-per-connection", "N", "then a new connection (no limit)", option_set_number,
      FIELD(soak.requests_per_connection), .min = 1, .max = UINT32_MAX},
@@ -109,12 +110,20 @@ static const struct option_def soak_table[] = {
      FIELD(workload), .values = "PROTOCOLS help"},
     {0, "size", "BYTES", "of an echo's message or a datagram (64)", option_set_size,
      FIELD(soak.message_bytes), .min = 1, .max = 1 << 30},
+    {0, "tcp", NULL, "dns: over TCP, not UDP", option_set_flag, FIELD(tcp)},
+    {0, "queries", "FILE", "dns: a name and a type a line, asked in turn", option_set_string,
+     FIELD(queries), .values = "FILES"},
+    {'e', "edns", NULL, "dns: EDNS(0), with room for answers of 1232 bytes", option_set_flag,
+     FIELD(edns)},
+    {0, "edns-size", "BYTES", "dns: EDNS(0), with that room", option_set_number, FIELD(edns_size),
+     .min = 512, .max = UINT16_MAX},
+    {0, "dnssec", NULL, "dns: the DO bit, with EDNS(0)", option_set_flag, FIELD(soak.dnssec)},
     {'H', "header", "\"NAME: VALUE\"", "http: a header, may be repeated", add_header, .offset = 0},
     {0, "method", "NAME", "http: GET, HEAD, POST ... (GET; POST with --body)", option_set_string,
      FIELD(soak.method), .values = "GET HEAD POST PUT DELETE OPTIONS PATCH"},
     {0, "body", "TEXT|@FILE", "http: body of the request", set_body, FIELD(body),
      .values = "AT_FILES"},
-    {0, "expect", "STATUSES", "http: others are errors: 200,204 or 200-299 or 2xx",
+    {0, "expect", "STATUSES", "others are errors: 200,204 or 200-299 or 2xx; dns: NOERROR,NXDOMAIN",
      option_set_string, FIELD(soak.expect)},
     {0, "targets", "FILE|-", "http: what to ask for: METHOD URL, headers, @BODY-FILE",
      option_set_string, FIELD(targets_file), .values = "FILES"},
@@ -254,6 +263,21 @@ static bool takes_targets(const struct peer_protocol *protocol)
     return protocol->has_targets;
 }
 
+static bool takes_expect(const struct peer_protocol *protocol)
+{
+    return protocol->has_expect;
+}
+
+static bool takes_queries(const struct peer_protocol *protocol)
+{
+    return protocol->has_queries;
+}
+
+static bool takes_tcp(const struct peer_protocol *protocol)
+{
+    return protocol->tcp && protocol->datagrams;
+}
+
 /* What goes with some targets only. */
 static int check_protocol(const struct soak_options *options)
 {
@@ -262,14 +286,18 @@ static int check_protocol(const struct soak_options *options)
         bool (*takes)(const struct peer_protocol *protocol);
         const char *names;
     } rows[] = {
-        {options->header_count || options->soak.method || options->soak.expect, takes_headers,
-         "-H, --method and --expect go"},
+        {options->header_count || options->soak.method, takes_headers, "-H and --method go"},
+        {options->soak.expect, takes_expect, "--expect goes"},
         {options->body, takes_body, "--body goes"},
         {options->streams > 1, takes_streams, "-m goes"},
         {options->soak.pipeline, takes_pipeline, "-P goes"},
         {options->user || options->password, takes_login, "a login goes"},
         {options->soak.follow || options->soak.cookies, takes_follow, "--follow and --cookies go"},
         {options->targets_file, takes_targets, "--targets goes"},
+        {options->tcp, takes_tcp, "--tcp goes"},
+        {options->queries, takes_queries, "--queries goes"},
+        {options->edns || options->edns_size || options->soak.dnssec, takes_queries,
+         "-e, --edns-size and --dnssec go"},
     };
     struct peer_protocol protocol;
     char all[256];
@@ -286,26 +314,31 @@ static int check_protocol(const struct soak_options *options)
 }
 
 /* It is kept in memory. */
-enum { BODY_MOST = 256 << 20 };
+enum { FILE_MOST = 256 << 20 };
 
-static void say_too_large(const char *path)
+/* What is read, "body", from where. */
+struct source {
+    const char *what, *path;
+};
+
+static void say_too_large(struct source source)
 {
-    say("cannot read the body \"%s\": it is larger than 256 MiB", path);
+    say("cannot read the %s \"%s\": it is larger than 256 MiB", source.what, source.path);
 }
 
 /* A device or a pipe may have no end; a file may have holes, or be as large as an address space, as
    /proc/kcore is. */
-static int open_regular(const char *path)
+static int open_regular(struct source source)
 {
     struct stat about;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(source.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &about) < 0) {
-        say("cannot read the body \"%s\": %s", path, strerror(errno));
+        say("cannot read the %s \"%s\": %s", source.what, source.path, strerror(errno));
     } else if (!S_ISREG(about.st_mode)) {
-        say("cannot read the body \"%s\": it is no regular file", path);
-    } else if (about.st_size > BODY_MOST) {
-        say_too_large(path);
+        say("cannot read the %s \"%s\": it is no regular file", source.what, source.path);
+    } else if (about.st_size > FILE_MOST) {
+        say_too_large(source);
     } else {
         return fd;
     }
@@ -314,15 +347,16 @@ static int open_regular(const char *path)
     return -1;
 }
 
-static int read_body_file(struct soak_options *options, const char *path)
+/* `ret_text` is to be freed, whatever comes of it; there is a 0 behind it. */
+static int read_whole(struct source source, char **ret_text, size_t *ret_len)
 {
     char chunk[65536];
-    size_t total = 0, left = BODY_MOST + 1;
+    size_t left = FILE_MOST + 1;
     ssize_t len = 0;
-    int fd = open_regular(path);
+    int fd = open_regular(source);
     if (fd < 0)
         return STATUS_USAGE;
-    FILE *out = open_memstream(&options->body_read, &total);
+    FILE *out = open_memstream(ret_text, ret_len);
     while (out && left > 0 &&
            (len = read(fd, chunk, left < sizeof(chunk) ? left : sizeof(chunk))) > 0) {
         fwrite(chunk, 1, (size_t)len, out);
@@ -331,7 +365,7 @@ static int read_body_file(struct soak_options *options, const char *path)
     int code = len < 0 ? errno : ENOMEM;
     bool failed = len < 0 || !out || ferror(out);
     if (left == 0) {
-        say_too_large(path); /* the files of /proc have no size */
+        say_too_large(source); /* the files of /proc have no size */
         fclose(out);
         close(fd);
         return STATUS_USAGE;
@@ -340,9 +374,7 @@ static int read_body_file(struct soak_options *options, const char *path)
         failed = true;
     close(fd);
     if (failed)
-        say("cannot read the body \"%s\": %s", path, strerror(code));
-    options->soak.body = options->body_read;
-    options->soak.body_len = total;
+        say("cannot read the %s \"%s\": %s", source.what, source.path, strerror(code));
     return failed ? STATUS_USAGE : 0;
 }
 
@@ -357,7 +389,10 @@ static int read_body(struct soak_options *options)
         options->soak.body_len = strlen(body);
         return 0;
     }
-    return read_body_file(options, body + 1);
+    int status =
+        read_whole((struct source){"body", body + 1}, &options->body_read, &options->soak.body_len);
+    options->soak.body = options->body_read;
+    return status;
 }
 
 /* What the target does not say; it is nobody's business who reads the arguments. */
@@ -386,6 +421,24 @@ static int settle_targets(struct soak_options *options)
     return read_targets(options);
 }
 
+static int read_queries(struct soak_options *options)
+{
+    size_t len = 0;
+
+    if (!options->queries)
+        return 0;
+    int status =
+        read_whole((struct source){"queries", options->queries}, &options->queries_read, &len);
+    if (status == 0 && strlen(options->queries_read) != len)
+        return usage_error(&command_soak, "the queries \"%s\" have a byte of 0, and are no text",
+                           options->queries);
+    options->soak.queries = options->queries_read;
+    return status;
+}
+
+/* The room for answers that works everywhere (dnsflagday.net/2020). */
+enum { EDNS_BYTES = 1232 };
+
 static int settle_options(struct soak_options *options)
 {
     struct peer_soak_config *soak = &options->soak;
@@ -401,9 +454,15 @@ static int settle_options(struct soak_options *options)
         soak->close_with_reset = true;
     else if (options->close && strcmp(options->close, "fin") != 0)
         return usage_error(&command_soak, "--close: \"%s\" is none of fin, rst", options->close);
+    if (options->edns)
+        soak->edns_bytes = EDNS_BYTES;
+    if (options->edns_size)
+        soak->edns_bytes = (uint16_t)options->edns_size;
     status = read_body(options);
     if (status == 0)
         status = settle_targets(options);
+    if (status == 0)
+        status = read_queries(options);
     if (status == 0)
         status = check_manners(NULL, &options->common, PEER_MANNER_SOAK);
     if (status == 0)
@@ -651,6 +710,7 @@ static int run_soak(void *options, int argc, char **argv)
     free(soak->user);
     free(soak->password);
     peer_targets_free(soak->soak.targets);
+    free(soak->queries_read);
     return status;
 }
 

@@ -15,13 +15,14 @@ struct soak_options {
     struct peer_soak_config soak;
     struct target target;
     struct objectives objectives;
-    const char *workload, *close, *body, *hdr, *targets_file, *targets_order;
+    const char *workload, *close, *body, *hdr, *queries, *targets_file, *targets_order;
     const char *headers[HEADERS_MAX + 1];
     int header_count;
     double search_low, search_high; /* --rate-search; 0: none */
     uint64_t streams;
-    bool idle, no_keep_alive, json_stream, latency, tolerate;
-    char *path, *authority, *body_read, *user, *password; /* owned */
+    uint64_t edns_size;
+    bool idle, no_keep_alive, tcp, edns, json_stream, latency, tolerate;
+    char *path, *authority, *body_read, *queries_read, *user, *password; /* owned */
 };
 
 /** One rate that was tried. */

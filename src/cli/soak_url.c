@@ -16,6 +16,7 @@ struct scheme {
     char prefix[24];
     const char *protocol; /* NULL: a later word says which */
     bool udp, has_path, has_login;
+    bool tcp; /* too, when it is asked for */
     int port; /* 0: must be given */
 };
 
@@ -30,7 +31,8 @@ static bool scheme_at(size_t index, struct scheme *ret_scheme)
         if (!protocol.scheme || named++ != index)
             continue;
         *ret_scheme = (struct scheme){.protocol = protocol.name,
-                                      .udp = !protocol.tcp,
+                                      .udp = protocol.datagrams || !protocol.tcp,
+                                      .tcp = protocol.tcp,
                                       .has_path = protocol.has_path,
                                       .has_login = protocol.has_login,
                                       .port = protocol.port};
@@ -197,7 +199,7 @@ int parse_url(struct soak_options *options, char *url)
         return STATUS_MACHINE;
     const size_t len = strlen(rest);
     options->soak.protocol = scheme.protocol;
-    options->soak.udp = options->common.udp = scheme.udp;
+    options->soak.udp = options->common.udp = scheme.udp && !(options->tcp && scheme.tcp);
     int status = take_path(options, &scheme, rest);
     if (status == 0)
         status = take_login(options, &scheme, rest, url + strlen(scheme.prefix));

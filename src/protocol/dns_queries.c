@@ -161,8 +161,7 @@ static int add_target(struct making *making, char *name)
     }
     if (status == 0 && !*name)
         return error_set(making->error, PEER_ERROR_USAGE, EINVAL,
-                         "nothing says what is asked: the target is dns://HOST/NAME, or --queries "
-                         "has names");
+                         "nothing says what is asked: give dns://HOST/NAME, or `queries`");
     return status == 0 ? add(making, "", (struct word){name, strlen(name)}, type) : status;
 }
 

@@ -382,7 +382,7 @@ const struct protocol protocol_http2 = {
     .scheme = "h2c",
     .port = 80,
     .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY |
-             PROTOCOL_TAKES_STREAMS | PROTOCOL_TAKES_TARGETS,
+             PROTOCOL_TAKES_EXPECT | PROTOCOL_TAKES_STREAMS | PROTOCOL_TAKES_TARGETS,
     .tcp = &http2_tcp,
     .run_bytes = sizeof(struct http_run),
     .client_bytes = sizeof(struct http2_client),

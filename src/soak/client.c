@@ -508,6 +508,13 @@ static void on_end(struct client *client)
     }
 }
 
+static void on_unreachable(struct client *client, struct request *request)
+{
+    if (client->run->ops->lost)
+        client->run->ops->lost(client, request);
+    request_lose(request, PEER_SOAK_REFUSED, "%s", client_unreachable_text(client));
+}
+
 static void client_event(struct flow *flow, unsigned events)
 {
     struct client *client = client_of_flow(flow);
@@ -529,8 +536,7 @@ static void client_event(struct flow *flow, unsigned events)
     if (events & FLOW_WRITABLE && !client_is_over(client))
         on_writable(client);
     if (events & FLOW_UNREACHABLE && client_request(client))
-        request_lose(client_request(client), PEER_SOAK_REFUSED, "%s",
-                     client_unreachable_text(client));
+        on_unreachable(client, client_request(client));
     if (events & FLOW_EOF && !client_is_over(client))
         on_eof(client);
     if (events & FLOW_END && !client_is_over(client))

@@ -372,8 +372,6 @@ void request_lose(struct request *request, enum peer_soak_error kind, const char
     run_error(client->run, client, request->intended_ns, kind, format, arguments);
     request_count_error(request);
     va_end(arguments);
-    if (client->run->ops->lost)
-        client->run->ops->lost(client, request);
     request_free(request);
     run_next(client);
 }
