@@ -504,7 +504,7 @@ static void what_makes_no_sense_is_refused_in_words(void **state)
         {{.protocol = "dns", .udp = true, .path = "/a", .expect = "200"}, "\"200\" is no RCODE"},
         {{.protocol = "dns", .udp = true, .path = "/a", .pipeline = 16385}, "at most 16384"},
         {{.protocol = "http", .queries = "a A"}, "\"http\" has no queries of DNS"},
-        {{.protocol = "echo", .pipeline = 2}, "\"echo\" has one request at a time"},
+        {{.protocol = "echo", .pipeline = 2}, "\"echo\" has no pipelining"},
         {{.protocol = "echo", .expect = "NOERROR"}, "\"echo\" has no statuses"},
     };
     const struct simnet_config net = {.delay_ns = MS};
