@@ -162,7 +162,7 @@ def test_what_does_not_go_is_refused():
         ((f"tcp://{OWN4}:1", "-P", "2"), "-P goes with .*dns://.* targets"),
         ((f"redis://{OWN4}", "--dnssec"), "-e, --edns-size and --dnssec go with dns:// targets"),
         ((f"dns://{OWN4}/a", "--queries", "/dev/null"), "it is no regular file"),
-        ((f"dns://{OWN4}",), "the target is dns://HOST/NAME, or --queries"),
+        ((f"dns://{OWN4}",), "give dns://HOST/NAME, or --queries"),
         ((f"dns://{OWN4}/a?type=b",), '"type=b" is no type=AAAA'),
         ((f"dns://{OWN4}/a", "--expect", "200,204"), '"200" is no RCODE'),
     )
