@@ -78,6 +78,17 @@ void print_targets(const struct peer_result *result);
 void list_takers(bool (*takes)(const struct peer_protocol *), const char *behind, char *out,
                  size_t room);
 
+/* soak_file.c */
+/** What is read, "body", from where. */
+struct soak_source {
+    const char *what, *path;
+};
+/** A regular file of 256 MiB at the most, to be freed whatever comes of it; there is a 0 behind it. 0,
+ *  or an exit status after a message. */
+int soak_read_file(struct soak_source source, char **ret_text, size_t *ret_len);
+/** Those of --queries, if it is given. */
+int read_queries(struct soak_options *options);
+
 /* soak_report.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
 /** Prints the report in the form that was asked for. Passes `status` on. */
