@@ -89,6 +89,12 @@ int soak_read_file(struct soak_source source, char **ret_text, size_t *ret_len);
 /** Those of --queries, if it is given. */
 int read_queries(struct soak_options *options);
 
+/* soak_answers.c */
+/** {"rcodes": {"NOERROR": 990}}, to what is told of requests. */
+void json_add_answers(json_t *requests, const struct peer_result *result);
+/** "answers: 990 NOERROR, 10 NXDOMAIN", a line a kind. */
+void print_answers(const struct peer_result *result);
+
 /* soak_report.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
 /** Prints the report in the form that was asked for. Passes `status` on. */

@@ -230,21 +230,6 @@ static void json_add_manners(json_t *document, const struct soak_run *run, uint6
     json_object_set_new(document, "manners", manners);
 }
 
-/* {"rcodes": {"NOERROR": 990}} */
-static void json_add_answers(json_t *requests, const struct peer_result *result)
-{
-    struct peer_soak_answers answers;
-
-    for (size_t i = 0; peer_result_get_answers(result, i, &answers); i++) {
-        json_t *kind = json_object_get(requests, answers.kind);
-        if (!kind) {
-            kind = json_object();
-            json_object_set_new(requests, answers.kind, kind);
-        }
-        json_object_set_new(kind, answers.name, json_integer(integer(answers.count)));
-    }
-}
-
 /* Requests are also told by whether they were answered in the measured time, and by status. */
 static void json_add_requests(json_t *document, const struct soak_run *run,
                               const struct peer_soak_report *report)
@@ -423,22 +408,6 @@ static void print_statuses(const struct soak_run *run)
     if (peer_result_get_status(run->result, 0))
         printf("  answers with a status beyond 999: %llu\n",
                (unsigned long long)peer_result_get_status(run->result, 0));
-}
-
-/* "rcodes: 990 NOERROR, 10 NXDOMAIN", a line a kind. */
-static void print_answers(const struct soak_run *run)
-{
-    struct peer_soak_answers answers;
-    const char *kind = NULL;
-
-    for (size_t i = 0; peer_result_get_answers(run->result, i, &answers); i++) {
-        bool more = kind && strcmp(kind, answers.kind) == 0;
-        printf("%s%s%s%llu %s", kind && !more ? "\n" : "", more ? ", " : "  ",
-               more ? "" : "answers: ", (unsigned long long)answers.count, answers.name);
-        kind = answers.kind;
-    }
-    if (kind)
-        putchar('\n');
 }
 
 static void print_errors(const struct soak_run *run, const struct peer_soak_report *report)
@@ -661,7 +630,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     if (after_end(report) * 100 > counts->completed)
         printf("  %llu of the requests were answered after that time, and are in no rate\n",
                (unsigned long long)after_end(report));
-    print_answers(run);
+    print_answers(run->result);
     print_errors(run, report);
     print_local(report);
     print_limits(&report->limits);
