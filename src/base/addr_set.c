@@ -8,6 +8,7 @@
 #include "base/addr_set.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/addr_number.h"
@@ -76,4 +77,37 @@ int64_t addr_set_find(const struct addr_set *set, const struct peer_addr *addr)
     if (offset.high || offset.low >= set->count - range->base)
         return -1;
     return (int64_t)(range->base + offset.low);
+}
+
+void addr_set_format(const struct addr_set *set, char *text, size_t room)
+{
+    char first[PEER_ADDR_TEXT], last[PEER_ADDR_TEXT];
+    size_t len = 0;
+
+    *text = 0;
+    for (size_t i = 0; i < set->range_count; i++) {
+        const struct addr_range *range = &set->ranges[i];
+        bool one = peer_addr_equal(&range->first, &range->last);
+        len += (size_t)snprintf(text + len, room - len, "%s%s%s%s", i ? "," : "",
+                                peer_addr_format(&range->first, first), one ? "" : "-",
+                                one ? "" : peer_addr_format(&range->last, last));
+        if (len >= room) {
+            *text = 0;
+            return;
+        }
+    }
+}
+
+bool addr_set_overlap(const struct addr_set *a, const struct addr_set *b)
+{
+    for (size_t i = 0; a->family == b->family && i < a->range_count; i++) {
+        const struct addr_range *range = &a->ranges[i];
+        for (size_t j = 0; j < b->range_count; j++) {
+            const struct addr_range *other = &b->ranges[j];
+            if (!number_less(addr_number(&range->last), addr_number(&other->first)) &&
+                !number_less(addr_number(&other->last), addr_number(&range->first)))
+                return true;
+        }
+    }
+    return false;
 }

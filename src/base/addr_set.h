@@ -50,6 +50,13 @@ struct peer_addr addr_set_at(const struct addr_set *set, uint64_t index);
 /** Index of `addr`, or -1 (also for one past the cap). O(log ranges). */
 int64_t addr_set_find(const struct addr_set *set, const struct peer_addr *addr);
 
+/** The set as text that addr_set_parse takes; "" when it needs more than `room`. */
+void addr_set_format(const struct addr_set *set, char *text, size_t room);
+/** Whether they share an address. */
+bool addr_set_overlap(const struct addr_set *a, const struct addr_set *b);
+/** Cuts `set` down to `count` (> 0) addresses from index `first` on. 0 or -ENOMEM. */
+int addr_set_slice(struct addr_set *set, uint64_t first, uint64_t count);
+
 /** One prefix that is part of a covering of ranges. */
 struct addr_prefix {
     struct peer_addr addr;

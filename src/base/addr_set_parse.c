@@ -377,6 +377,51 @@ static bool in_order(const struct addr_set *set)
     return true;
 }
 
+/* -ENOMEM. */
+static int sort(struct addr_set *set)
+{
+    set->sorted = calloc(set->range_count, sizeof(*set->sorted));
+    if (!set->sorted)
+        return -ENOMEM;
+    memcpy(set->sorted, set->ranges, set->range_count * sizeof(*set->sorted));
+    qsort(set->sorted, set->range_count, sizeof(*set->sorted), compare_ranges);
+    return 0;
+}
+
+/* What of `range` is in the slice; false: nothing. Addresses left out at its ends stay so. */
+static bool cut_range(struct addr_range *range, uint64_t size, uint64_t first, uint64_t count)
+{
+    const uint64_t begin = MAX(first, range->base), end = MIN(first + count, range->base + size);
+    const struct addr_number number = addr_number(&range->first);
+    const uint8_t family = range->first.family;
+
+    if (begin >= end)
+        return false;
+    range->skipped_before &= begin == range->base;
+    range->skipped_after &= end == range->base + size;
+    range->first = addr_from_number(family, number_add(number, begin - range->base));
+    range->last = addr_from_number(family, number_add(number, end - 1 - range->base));
+    range->base = begin - first;
+    return true;
+}
+
+int addr_set_slice(struct addr_set *set, uint64_t first, uint64_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < set->range_count; i++) {
+        struct addr_range range = set->ranges[i];
+        uint64_t end = i + 1 < set->range_count ? set->ranges[i + 1].base : set->count;
+        if (cut_range(&range, end - range.base, first, count))
+            set->ranges[kept++] = range;
+    }
+    set->range_count = kept;
+    set->count = count;
+    free(set->sorted);
+    set->sorted = NULL;
+    return in_order(set) ? 0 : sort(set);
+}
+
 /* Fills `set`, which is empty; the caller ends it on failure too. */
 static int build(struct addr_set *set, const struct part *parts, size_t count,
                  struct peer_error *error)
@@ -389,12 +434,7 @@ static int build(struct addr_set *set, const struct part *parts, size_t count,
     if (status < 0 || in_order(set))
         return status;
 
-    set->sorted = calloc(set->range_count, sizeof(*set->sorted));
-    if (!set->sorted)
-        return out_of_memory(error);
-    memcpy(set->sorted, set->ranges, set->range_count * sizeof(*set->sorted));
-    qsort(set->sorted, set->range_count, sizeof(*set->sorted), compare_ranges);
-    return 0;
+    return sort(set) < 0 ? out_of_memory(error) : 0;
 }
 
 int addr_set_parse(const char *text, struct addr_set *ret_set, struct peer_error *error)

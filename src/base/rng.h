@@ -30,6 +30,7 @@ enum rng_purpose {
     RNG_ARRIVALS = 0x41525256, /* when requests of an open schedule are wanted; likewise */
     RNG_PROXY = 0x50524F5859, /* which peer a user's name means */
     RNG_LOGINS = 0x4C4F47494E, /* nonces of logins */
+    RNG_SHARDS = 0x5348415244, /* their seeds */
 };
 /**
  * A generator of its own for `purpose`, an enum rng_purpose or, below one of those, any number;

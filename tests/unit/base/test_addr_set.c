@@ -15,6 +15,7 @@
 #include "base/addr_set.h"
 #include "base/macro.h"
 #include "base/rng.h"
+#include "base/shard.h"
 
 static struct addr_set set_of(const char *text)
 {
@@ -559,10 +560,87 @@ static void any_text_gives_a_sound_set_or_one_line(void **state)
     }
 }
 
+/* Slices have the addresses that the whole has at these places, and cover it together. */
+static void slices_are_parts(void **state)
+{
+    static const char *const texts[] = {
+        "198.18.0.0/24", "198.18.0.7-198.18.1.6,198.18.5.0/28,198.18.4.1", "2001:2::/112",
+        "198.18.9.9,198.18.9.1,198.18.9.5", "10.0.0.0/8"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        for (uint64_t shards = 1; shards <= 3; shards++) {
+            struct addr_set whole = set_of(texts[i]);
+            for (uint64_t shard = 0; shard < shards; shard++) {
+                uint64_t first = shard_begin(whole.count, shard, shards);
+                uint64_t count = shard_begin(whole.count, shard + 1, shards) - first;
+                struct addr_set slice = set_of(texts[i]);
+                assert_int_equal(addr_set_slice(&slice, first, count), 0);
+                assert_int_equal(slice.count, count);
+                for (uint64_t at = 0; at < count; at += 1 + count / 100) {
+                    struct peer_addr expected = addr_set_at(&whole, first + at);
+                    struct peer_addr found = addr_set_at(&slice, at);
+                    assert_true(peer_addr_equal(&expected, &found));
+                    assert_int_equal(addr_set_find(&slice, &expected), (int64_t)at);
+                }
+                struct peer_addr outside = addr_set_at(&whole, (first + count) % whole.count);
+                if (shards > 1)
+                    assert_int_equal(addr_set_find(&slice, &outside), -1);
+                assert_true(addr_set_overlap(&whole, &slice));
+                addr_set_done(&slice);
+            }
+            addr_set_done(&whole);
+        }
+    }
+}
+
+static void text_of_a_set(void **state)
+{
+    static const struct {
+        const char *text, *formatted;
+    } rows[] = {{"198.18.0.0/24", "198.18.0.1-198.18.0.254"},
+                {"198.18.0.9,198.18.0.1-198.18.0.3", "198.18.0.9,198.18.0.1-198.18.0.3"},
+                {"2001:2::1", "2001:2::1"},
+                {"198.18.0.1,198.18.0.3,198.18.0.5,198.18.0.7", ""}};
+    char text[40];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct addr_set set = set_of(rows[i].text);
+        addr_set_format(&set, text, sizeof(text));
+        assert_string_equal(text, rows[i].formatted);
+        addr_set_done(&set);
+    }
+}
+
+static void sets_that_share_addresses(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool overlap;
+    } rows[] = {{"198.18.0.0/24", "198.18.0.254", true},
+                {"198.18.0.0/24", "198.18.1.0/24", false},
+                {"198.18.0.1-198.18.0.5,198.18.0.9", "198.18.0.6-198.18.0.9", true},
+                {"198.18.0.1-198.18.0.5,198.18.0.9", "198.18.0.6-198.18.0.8", false},
+                {"2001:2::1", "198.18.0.1", false}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct addr_set a = set_of(rows[i].a), b = set_of(rows[i].b);
+        assert_int_equal(addr_set_overlap(&a, &b), rows[i].overlap);
+        assert_int_equal(addr_set_overlap(&b, &a), rows[i].overlap);
+        addr_set_done(&a);
+        addr_set_done(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_gives_its_addresses),
+        cmocka_unit_test(slices_are_parts),
+        cmocka_unit_test(text_of_a_set),
+        cmocka_unit_test(sets_that_share_addresses),
         cmocka_unit_test(indexes_follow_the_text_and_not_the_addresses),
         cmocka_unit_test(parts_in_a_row_become_one_range),
         cmocka_unit_test(a_left_out_address_may_be_given_on_its_own),
