@@ -272,6 +272,31 @@ PEER_EXPORT struct peer_result *peer_result_free(struct peer_result *result);
  *  and `open_most` add up; `duration_ns` is the longer one; manners are matched by their
  *  specification, intervals by when they began. -ENOMEM leaves `into` as nothing to rely on. */
 PEER_EXPORT int peer_result_add(struct peer_result *into, const struct peer_result *from);
+/** Who found a part of a result: one soak. Strings live as long as the result. */
+struct peer_result_part {
+    const char *version; /* of peer */
+    const char *host, *protocol, *target;
+    const char *peers; /* their addresses as ranges, where these are few; else "" */
+    uint64_t peer_count, flows, seed, interval_ns;
+    uint64_t started_ns; /* when measuring began, by the wall clock (Unix time) */
+    uint64_t duration_ns;
+    uint64_t shard, shards; /* see `shards` of struct peer_net_config; 0 of 0: it is none */
+};
+/** The `index`-th part: 1, or 0 when there are no more. A soak's own result has one. */
+PEER_EXPORT int peer_result_get_part_sized(const struct peer_result *result, size_t index,
+                                           struct peer_result_part *ret_part, size_t size);
+static inline int peer_result_get_part(const struct peer_result *result, size_t index,
+                                       struct peer_result_part *ret_part)
+{
+    return peer_result_get_part_sized(result, index, ret_part, sizeof(*ret_part));
+}
+/** Adds another part of the same run, as shards are: intervals are matched by the wall clock, and
+ *  `duration_ns` is from the first beginning to the last end. -EINVAL with text, and nothing is
+ *  added, for what is no part of the same run: of another version, workload, target, number of
+ *  shards, a shard that is there already, or one that shares peers with another. `into` is a new
+ *  result, or the sum so far. */
+PEER_EXPORT int peer_result_join(struct peer_result *into, const struct peer_result *from,
+                                 struct peer_error *error);
 /** As bytes, the same on every machine. 0 or -errno. */
 PEER_EXPORT int peer_result_write(const struct peer_result *result, int fd);
 /** Up to the end of the file. -EINVAL with text for what is no result, or not all of one. */

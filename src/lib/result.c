@@ -32,6 +32,37 @@ int peer_result_add(struct peer_result *into, const struct peer_result *from)
     return result_add(&into->value, &from->value);
 }
 
+int peer_result_join(struct peer_result *into, const struct peer_result *from,
+                     struct peer_error *error)
+{
+    return result_join(&into->value, &from->value, error);
+}
+
+int peer_result_get_part_sized(const struct peer_result *result, size_t index,
+                               struct peer_result_part *ret_part, size_t size)
+{
+    if (index >= result->value.part_count)
+        return 0;
+    const struct result_part *part = &result->value.parts[index];
+    const struct peer_result_part told = {
+        .version = part->version,
+        .host = part->host,
+        .protocol = part->protocol,
+        .target = part->target,
+        .peers = part->peers,
+        .peer_count = part->peer_count,
+        .flows = part->flows,
+        .seed = part->seed,
+        .interval_ns = part->interval_ns,
+        .started_ns = part->started_ns,
+        .duration_ns = part->duration_ns,
+        .shard = part->shard,
+        .shards = part->shards,
+    };
+    border_give(ret_part, size, &told, sizeof(told));
+    return 1;
+}
+
 int peer_result_write(const struct peer_result *result, int fd)
 {
     return result_write(&result->value, fd);

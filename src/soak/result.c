@@ -383,11 +383,27 @@ int result_copy_interval(struct result *into, const struct result_interval *from
     return status;
 }
 
-static int add_interval(struct result *into, const struct result_interval *from)
+static int add_interval(struct result *into, const struct result_interval *from, uint64_t later_ns)
 {
-    struct result_interval *same = find_same_time(into, from);
+    struct result_interval moved = *from;
 
-    return same ? interval_add(same, from) : result_copy_interval(into, from);
+    moved.start_ns += later_ns;
+    struct result_interval *same = find_same_time(into, &moved);
+    return same ? interval_add(same, &moved) : result_copy_interval(into, &moved);
+}
+
+/* ---- parts ---- */
+
+int result_add_part(struct result *result, const struct result_part *part)
+{
+    size_t size = (result->part_count + 1) * sizeof(*result->parts);
+    struct result_part *larger = realloc(result->parts, size);
+
+    if (!larger)
+        return -ENOMEM;
+    result->parts = larger;
+    larger[result->part_count++] = *part;
+    return 0;
 }
 
 /* ---- shares ---- */
@@ -533,10 +549,16 @@ void result_done(struct result *result)
     for (size_t i = 0; i < result->interval_count; i++)
         result_interval_done(&result->intervals[i]);
     free(result->intervals);
+    free(result->parts);
     memset(result, 0, sizeof(*result));
 }
 
 int result_add(struct result *into, const struct result *from)
+{
+    return result_add_later(into, from, 0);
+}
+
+int result_add_later(struct result *into, const struct result *from, uint64_t later_ns)
 {
     int status = figures_add(&into->found, &from->found);
 
@@ -546,6 +568,8 @@ int result_add(struct result *into, const struct result *from)
     for (size_t i = 0; i < from->share_count && status == 0; i++)
         status = add_share(into, &from->shares[i]);
     for (size_t i = 0; i < from->interval_count && status == 0; i++)
-        status = add_interval(into, &from->intervals[i]);
+        status = add_interval(into, &from->intervals[i], later_ns);
+    for (size_t i = 0; i < from->part_count && status == 0; i++)
+        status = result_add_part(into, &from->parts[i]);
     return status;
 }

@@ -103,6 +103,17 @@ struct result_share {
     struct figures found;
 };
 
+/** Who found a part of it: one soak, on this machine or another. */
+struct result_part {
+    char version[32]; /* of peer */
+    char host[64], protocol[32], target[64];
+    char peers[256];     /* their addresses as ranges; "": too many of these */
+    uint64_t peer_count, flows, seed, interval_ns;
+    uint64_t started_ns; /* when measuring began, by the wall clock (Unix time) */
+    uint64_t duration_ns;
+    uint64_t shard, shards; /* which of how many; 0 of 0: it is no shard */
+};
+
 struct result {
     struct figures found; /* by the healthy clients */
     uint64_t duration_ns, open, open_most, behind;
@@ -118,6 +129,8 @@ struct result {
     size_t share_count;
     struct result_interval *intervals; /* by their start */
     size_t interval_count;
+    struct result_part *parts; /* by whom, in the order in which they were added */
+    size_t part_count;
 };
 int result_init(struct result *result);
 void result_done(struct result *result);
@@ -125,6 +138,11 @@ void result_done(struct result *result);
  *  is the sum too, the most that there can have been. Shares are matched by what was asked for,
  *  intervals by when they began. */
 int result_add(struct result *into, const struct result *from);
+/** Adds what another part of the same run found. Intervals are those of one clock on the wall, and the
+ *  time is from the first beginning to the last end. -EINVAL with text, and nothing is added, for
+ *  parts that are not of one run; -ENOMEM. */
+int result_join(struct result *into, const struct result *from, struct peer_error *error);
+int result_add_part(struct result *result, const struct result_part *part);
 /** Room for one more, zeroed; NULL without memory. */
 struct result_share *result_new_share(struct result *result);
 /** One more of the same series; kept in order. */

@@ -23,13 +23,22 @@
 #include <unistd.h>
 
 static const char name_line[] = "peer result 1\n";
-enum { RECORD_END, RECORD_FIELDS, RECORD_FOUND, RECORD_SHARE, RECORD_INTERVAL, RECORD_TARGET };
+enum {
+    RECORD_END,
+    RECORD_FIELDS,
+    RECORD_FOUND,
+    RECORD_SHARE,
+    RECORD_INTERVAL,
+    RECORD_TARGET,
+    RECORD_PART,
+};
 #define RESULT_BYTES_MOST (UINT64_C(1) << 30)
 /* A histogram of more is none: thousands of them may be added up, and no sum is too large. */
 #define SAMPLES_MOST (UINT64_C(1) << 48)
 /* Those of the first version stand before the words of errors, later ones behind. */
 enum { HISTOGRAMS_FIRST = 3 };
 enum { TARGETS_MOST = 1000000 };
+enum { PARTS_MOST = 65536 };
 enum { SHARES_MOST = 256 }; /* each takes a megabyte, however short its record is */
 
 /* ---- writing ---- */
@@ -202,6 +211,23 @@ static void put_interval(struct out *out, const struct result_interval *interval
     put(out, interval->request.bytes, interval->request.len);
 }
 
+static void put_part(struct out *out, const struct result_part *part)
+{
+    put_text(out, part->version);
+    put_text(out, part->host);
+    put_text(out, part->protocol);
+    put_text(out, part->target);
+    put_text(out, part->peers);
+    put_number(out, part->peer_count);
+    put_number(out, part->flows);
+    put_number(out, part->seed);
+    put_number(out, part->interval_ns);
+    put_number(out, part->started_ns);
+    put_number(out, part->duration_ns);
+    put_number(out, part->shard);
+    put_number(out, part->shards);
+}
+
 /* What `body` holds, as a record; `body` is empty again. */
 static void put_record(struct out *out, unsigned kind, struct out *body)
 {
@@ -232,6 +258,10 @@ static void put_result(struct out *out, const struct result *result)
     for (size_t i = 0; i < result->found.target_count; i++) {
         put_target(&body, &result->found.targets[i]);
         put_record(out, RECORD_TARGET, &body);
+    }
+    for (size_t i = 0; i < result->part_count; i++) {
+        put_part(&body, &result->parts[i]);
+        put_record(out, RECORD_PART, &body);
     }
     put_record(out, RECORD_END, &body);
     free(body.bytes);
@@ -531,6 +561,28 @@ static int get_target(struct in *in, struct result *result)
     return target->name ? 0 : -ENOMEM;
 }
 
+static int get_part(struct in *in, struct result *result)
+{
+    struct result_part part = {0};
+
+    in->wrong |= result->part_count == PARTS_MOST;
+    get_text(in, part.version, sizeof(part.version));
+    get_text(in, part.host, sizeof(part.host));
+    get_text(in, part.protocol, sizeof(part.protocol));
+    get_text(in, part.target, sizeof(part.target));
+    get_text(in, part.peers, sizeof(part.peers));
+    part.peer_count = get_number(in);
+    part.flows = get_number(in);
+    part.seed = get_number(in);
+    part.interval_ns = get_number(in);
+    part.started_ns = get_number(in);
+    part.duration_ns = get_number(in);
+    part.shard = get_number(in);
+    part.shards = get_number(in);
+    in->wrong |= part.shards && part.shard >= part.shards;
+    return in->wrong ? 0 : result_add_part(result, &part);
+}
+
 int packed_add_to(const struct packed *packed, struct hdr_histogram *into)
 {
     if (!packed->len) /* and no bytes to point to */
@@ -546,6 +598,7 @@ static int (*const record_readers[])(struct in *in, struct result *result) = {
     [RECORD_SHARE] = get_share,
     [RECORD_INTERVAL] = get_interval,
     [RECORD_TARGET] = get_target,
+    [RECORD_PART] = get_part,
 };
 
 static int refuse(struct peer_error *error, const char *why)

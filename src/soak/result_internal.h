@@ -14,6 +14,9 @@ struct peer_soak_counts counts_since(const struct peer_soak_counts *now,
 /* Adds to those of the same name. */
 void answers_add(struct figures *into, const struct answers *from);
 
+/** As result_add, the intervals of `from` being so much later. */
+int result_add_later(struct result *into, const struct result *from, uint64_t later_ns);
+
 /* What becomes of a number when two results are added. */
 enum result_rule {
     RESULT_SUM,
