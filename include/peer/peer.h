@@ -107,6 +107,11 @@ struct peer_net_config {
     const char *uplink;      /* impairments from the peers to the local side, in tc-netem's words */
     const char *downlink;    /* and the other way, see peer(1); NULL: none */
     uint64_t seed;           /* every random choice derives from it; 0: a random one */
+    /** One run in several processes, on this machine or others: this is the `shard`-th (from 0) of
+     *  `shards`, 0 or 1 being the whole. It has its slice of `from`, and draws by a seed of its own. A
+     *  soak does its part of the flows, requests and rates that it is asked for. See
+     *  peer_result_join. */
+    uint64_t shard, shards;
     uint64_t max_flows;      /* 0: 2 000 000; beyond it opening is -ENOSPC, callers are refused */
     const char *device_node; /* default /dev/net/tun */
     bool no_offload;         /* frames of real size only, complete checksums */

@@ -128,6 +128,9 @@ static void take_outcome(struct attachment *attachment, const struct attach_plan
     attachment->kind = plan->kind;
     attachment->mtu = attachment->device_mtu = outcome->mtu;
     attachment->seed = plan->seed;
+    attachment->seed_told = plan->seed_told;
+    attachment->shard = plan->config->shard;
+    attachment->shards = MAX(plan->config->shards, UINT64_C(1));
     attachment->first_mac = plan->first_mac;
     attachment->ifindex = outcome->tun.ifindex;
     attachment->offload_tcp = outcome->tun.offload_tcp;

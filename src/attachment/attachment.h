@@ -33,7 +33,9 @@ struct meters {
 struct attachment {
     struct addr_set peers;     /* `family` 0: none yet */
     struct peer_mac first_mac; /* TAP: peer i has mac_add(first_mac, i) */
-    uint64_t seed;
+    uint64_t seed;           /* every random choice derives from it */
+    uint64_t seed_told;      /* by which all shards derive theirs */
+    uint64_t shard, shards;  /* this one of so many; 0 of 1 */
 
     /* the device */
     enum peer_device_kind kind;

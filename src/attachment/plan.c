@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/macro.h"
 #include "base/rng.h"
+#include "base/shard.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,6 +31,41 @@ static int plan_wire(struct attach_plan *plan, struct peer_error *error)
     return 0;
 }
 
+/* As long as one that is drawn, and never 0. */
+static uint64_t shard_seed(uint64_t seed, uint64_t shard)
+{
+    struct rng rng;
+
+    rng_derive(&rng, seed, RNG_SHARDS);
+    for (uint64_t i = 0; i < shard % 65536; i++)
+        rng_next(&rng);
+    return rng_next(&rng) >> 16 | 1;
+}
+
+static int plan_shard(struct attach_plan *plan, struct peer_error *error)
+{
+    const unsigned long long shard = plan->config->shard, shards = plan->config->shards;
+    const uint64_t count = plan->peers.count;
+
+    if (shard >= MAX(shards, 1ULL) || shards > SHARDS_MOST)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "there is no shard %llu of %llu: they count from 0, and are %d at the most",
+                         shard, shards, SHARDS_MOST);
+    if (shards <= 1)
+        return 0;
+    if (!plan->peers.family)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "shards share the peers' addresses, and none were given");
+    if (count < shards)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "%llu addresses of peers cannot be shared by %llu shards",
+                         (unsigned long long)count, shards);
+    uint64_t first = shard_begin(count, shard, shards), end = shard_begin(count, shard + 1, shards);
+    if (addr_set_slice(&plan->peers, first, end - first) < 0)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    return 0;
+}
+
 static int plan_seed(struct attach_plan *plan, struct peer_error *error)
 {
     plan->seed = plan->config->seed;
@@ -39,6 +75,9 @@ static int plan_seed(struct attach_plan *plan, struct peer_error *error)
                              error_text(errno));
         plan->seed >>= 16; /* shorter to type again */
     }
+    plan->seed_told = plan->seed;
+    if (plan->config->shards > 1)
+        plan->seed = shard_seed(plan->seed, plan->config->shard);
     return 0;
 }
 
@@ -135,7 +174,7 @@ int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_pl
                 struct peer_error *error)
 {
     static int (*const steps[])(struct attach_plan *, struct peer_error *) = {
-        plan_wire, plan_seed, plan_local, plan_family, plan_mtu, plan_mac};
+        plan_wire, plan_shard, plan_seed, plan_local, plan_family, plan_mtu, plan_mac};
     struct attach_plan plan = {.config = config};
     int status = 0;
 

@@ -15,7 +15,7 @@ struct attach_plan {
     struct peer_mac first_mac;
     uint32_t mtu;             /* 0: that of the wire */
     struct addr_prefix local; /* family 0: none wanted */
-    uint64_t seed;
+    uint64_t seed, seed_told; /* of this shard; of all */
 };
 /** 0 or -errno with text. */
 int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_plan,

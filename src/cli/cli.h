@@ -64,6 +64,7 @@ struct common_options {
     int kind;           /* enum peer_device_kind */
     int family;         /* 4, 6, 0 */
     uint64_t mtu, seed;
+    uint64_t shard, shards; /* see choose_shard */
     bool isolate, allow_forward, allow_loopback, no_offload, frugal, ecn, json, udp;
     int verbose;
     uint8_t proxy_protocol; /* 1, 2: a PROXY header of that version begins each connection; 0: none */
@@ -88,8 +89,8 @@ struct command {
     void (*keep_origin)(void);
 };
 extern const struct command command_exec, command_connect, command_listen, command_ping, command_soak,
-    command_doctor, command_application, command_trace, command_forward,
-    command_proxy;
+    command_doctor, command_application, command_trace, command_forward, command_proxy,
+    command_merge;
 
 /** Tables that commands share; each ends with a zeroed entry. */
 extern const struct option_def options_net[], options_manner[], options_udp[], options_ecn[],

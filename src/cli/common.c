@@ -294,6 +294,8 @@ int try_net(const struct common_options *common, const struct target *target, bo
         .uplink = common->uplink ? common->uplink : common->link,
         .downlink = common->downlink ? common->downlink : common->link,
         .seed = common->seed,
+        .shard = common->shard,
+        .shards = common->shards,
         .no_offload = common->no_offload,
         .frugal = common->frugal,
         .ecn = common->ecn,

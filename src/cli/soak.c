@@ -140,6 +140,14 @@ static const struct option_def soak_table[] = {
     {0, "latency", NULL, "more percentiles in the summary", option_set_flag, FIELD(latency)},
     {0, "hdr", "FILE", "request latencies in HdrHistogram's text format", option_set_string,
      FIELD(hdr), .values = "FILES"},
+    {0, "result", "FILE", "all that was found, for \"peer merge\"", option_set_string,
+     FIELD(result), .values = "FILES"},
+    {0, "shard", "RANK/SIZE", "this is one of several processes that share the run (found by itself)",
+     option_set_string, FIELD(shard.shard), .values = "none"},
+    {0, "shards", "N", "how many, where what starts them tells only which", option_set_number,
+     FIELD(shard.shards), .min = 1, .max = 65536},
+    {0, "start-at", "TIME", "not before 17:30:00, 2030-01-02T17:30:00Z or @1893605400",
+     option_set_start_at, FIELD(shard.start_at_ns)},
     {0, "slo", "OBJECTIVE", "what must be kept: p99<20ms, errors<0.1%, rate>=5k; may be repeated",
      add_objective, .offset = 0},
     {0, "rate-search", "LOW..HIGH", "the highest rate that keeps each --slo: 1k..200k",
@@ -501,41 +509,35 @@ int soak_once(struct soak_run *run)
     return STATUS_DONE;
 }
 
-/* Before the load, since afterwards would be too late to hear that it cannot be written. */
-static int open_hdr(struct soak_run *run)
+static uint64_t wall_clock_ns(void)
 {
-    const char *path = run->options->hdr;
+    struct timespec now;
 
-    if (!path)
-        return STATUS_DONE;
-    run->hdr_fd = output_open(path);
-    if (run->hdr_fd < 0)
-        return STATUS_MACHINE;
-    return STATUS_DONE;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * CLI_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-static int write_hdr(struct soak_run *run)
+/* All is set up: the peers answer meanwhile. */
+static int await_start(struct soak_run *run)
 {
-    if (run->hdr_fd < 0)
-        return STATUS_DONE;
-    int status = peer_result_print_histogram(run->result, PEER_HISTOGRAM_REQUEST, run->hdr_fd);
-    if (status < 0)
-        say("cannot write \"%s\": %s", run->options->hdr, strerror(-status));
-    return status < 0 ? STATUS_MACHINE : STATUS_DONE;
-}
+    const uint64_t at_ns = run->options->shard.start_at_ns;
+    uint64_t now_ns = wall_clock_ns();
+    char late[32];
 
-/* An objective about errors says how many of them are too many. */
-static int judge_soak(const struct soak_run *run, const struct peer_soak_report *report)
-{
-    const struct soak_options *options = run->options;
-
-    if (run->steps)
-        return run->found_rate > 0 ? STATUS_DONE : STATUS_REMOTE;
-    bool kept = objectives_judge(&options->objectives, run->result);
-
-    if (peer_soak_errors(&report->counts) && !options->tolerate && !options->objectives.errors)
-        return STATUS_REMOTE;
-    return kept ? STATUS_DONE : STATUS_REMOTE;
+    if (at_ns && now_ns > at_ns)
+        say("--start-at was %s ago", format_time(now_ns - at_ns, late));
+    for (; now_ns < at_ns; now_ns = wall_clock_ns()) {
+        uint64_t left_ns = at_ns - now_ns;
+        struct pollfd fd = {.fd = run->signal_fd, .events = POLLIN};
+        int status = peer_net_poll(run->net, &fd, 1, left_ns < CLI_NS_PER_S ? left_ns : CLI_NS_PER_S);
+        if (status < 0 && status != -EINTR)
+            return say_gone(run->net, status);
+        if (fd.revents && signals_take(run->signal_fd)) {
+            say("ended before --start-at, by a signal");
+            return STATUS_MACHINE;
+        }
+    }
+    return 0;
 }
 
 static int soak_in(struct soak_run *run)
@@ -546,7 +548,7 @@ static int soak_in(struct soak_run *run)
     options->soak.to = options->target.addr;
     options->soak.to_port = options->target.port;
     options->soak.keep_intervals = (options->common.json && !options->json_stream) ||
-                                  options->objectives.each;
+                                  options->objectives.each || options->result;
     int status = give_up_privileges(&command_soak, &options->common, run->net);
     if (status == 0)
         status = start_program(run->net, &options->common, &options->target);
@@ -555,11 +557,14 @@ static int soak_in(struct soak_run *run)
     run->signal_fd = signals_open();
     if (run->signal_fd < 0)
         return STATUS_MACHINE;
+    status = await_start(run);
+    if (status != 0)
+        return status;
     status = options->search_low > 0 ? soak_search(run) : soak_once(run);
     if (status != 0)
         return status;
     peer_result_get_report(run->result, &report);
-    status = write_hdr(run);
+    status = write_outputs(run);
     if (status == STATUS_DONE)
         status = judge_soak(run, &report);
     return report_soak(run, &report, status);
@@ -587,7 +592,7 @@ static int soak_and_print(struct soak_run *run)
 
 static int soak_with(struct soak_options *options, int argc, char **argv)
 {
-    struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1};
+    struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1, .result_fd = -1};
     int status = 0;
 
     if (options->workload && strcmp(options->workload, "help") == 0)
@@ -602,19 +607,20 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
         use_embedded(options);
     if (status == 0)
         status = settle_options(options);
+    if (status == 0)
+        status = choose_shard(&command_soak, &options->shard, &options->common);
     if (status == 0 && options->common.pcap && strcmp(options->common.pcap, "-") == 0)
         status =
             usage_error(&command_soak, "--pcap - does not go with the report on standard output");
     if (status == 0)
         status = output_check();
     if (status == 0)
-        status = open_hdr(&run);
+        status = open_outputs(&run);
     if (status == 0)
         status = open_net_any(&options->common, &options->target, &run.net);
     if (status == 0)
         status = soak_and_print(&run);
-    if (run.hdr_fd >= 0)
-        close(run.hdr_fd);
+    close_outputs(&run);
     return status;
 }
 

@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "printer.h"
+#include "shard.h"
 #include "slo.h"
 
 #include <peer/soak.h>
@@ -15,7 +16,8 @@ struct soak_options {
     struct peer_soak_config soak;
     struct target target;
     struct objectives objectives;
-    const char *workload, *close, *body, *hdr, *queries, *targets_file, *targets_order;
+    struct shard_options shard;
+    const char *workload, *close, *body, *hdr, *result, *queries, *targets_file, *targets_order;
     const char *headers[HEADERS_MAX + 1];
     int header_count;
     double search_low, search_high; /* --rate-search; 0: none */
@@ -34,11 +36,11 @@ struct search_step {
 
 struct soak_run {
     struct soak_options *options;
-    struct peer_net *net;
+    struct peer_net *net; /* NULL: results of others are reported */
     struct peer_soak *soak;
     struct peer_result *result; /* once it is over */
     struct printer *printer; /* standard output */
-    int signal_fd, hdr_fd;
+    int signal_fd, hdr_fd, result_fd;
     bool progress, reader_left;
     uint64_t start_ns, progress_ns;
     struct search_step *steps; /* of a search, owned */
@@ -95,8 +97,22 @@ void json_add_answers(json_t *requests, const struct peer_result *result);
 /** "answers: 990 NOERROR, 10 NXDOMAIN", a line a kind. */
 void print_answers(const struct peer_result *result);
 
+/** Before a run, so that one hears in time that the files of --hdr and --result cannot be written: 0, or
+ *  an exit status after a message. */
+int open_outputs(struct soak_run *run);
+/** Likewise, of `run->result`. */
+int write_outputs(struct soak_run *run);
+void close_outputs(struct soak_run *run);
+/** The exit status of what was found, its objectives said. */
+int judge_soak(const struct soak_run *run, const struct peer_soak_report *report);
+
 /* soak_report.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
+/* merge.c */
+/** The head of a report of several parts: what they were asked for, and each of them. */
+void print_merged(const struct peer_result *result);
+json_t *json_merged(const struct peer_result *result);
+
 /** Prints the report in the form that was asked for. Passes `status` on. */
 int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status);
 

@@ -58,6 +58,8 @@ static const char *trace_advice(const struct soak_run *run, const struct peer_so
 {
     struct common_options common = run->options->common;
 
+    if (!run->net)
+        return NULL;
     if (!report->first_errors[PEER_SOAK_TIMEOUT] && !report->first_errors[PEER_SOAK_REFUSED])
         return NULL;
     if (common.isolate && !common.program)
@@ -278,9 +280,28 @@ static json_t *json_latencies(const struct peer_soak_report *report)
                      "request", json_latency(&report->request));
 }
 
+static bool has_manners(const struct peer_result *result)
+{
+    struct peer_soak_manner manner;
+
+    return peer_result_get_manner(result, 0, &manner) > 0;
+}
+
+static void json_add_shard(json_t *document, const struct peer_result *result)
+{
+    struct peer_result_part part;
+
+    if (peer_result_get_part(result, 0, &part) && part.shards &&
+        !peer_result_get_part(result, 1, &part))
+        json_object_set_new(
+            document, "shard",
+            json_pack("{s:I, s:I}", "rank", integer(part.shard), "size", integer(part.shards)));
+}
+
 static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
 {
-    json_t *document = json_report("soak", run->net, &run->options->target);
+    json_t *document =
+        run->net ? json_report("soak", run->net, &run->options->target) : json_merged(run->result);
     const unsigned proxy = run->options->common.proxy_protocol;
 
     if (proxy)
@@ -292,6 +313,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                             json_pack("{s:f, s:f, s:I, s:s?}", "asked", report->asked_rate,
                                       "reached", reached_rate(report), "behind",
                                       integer(report->behind), "limited_by", limited_by(report)));
+    json_add_shard(document, run->result);
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
     json_object_set_new(document, "latency_us", json_latencies(report));
     if (report->login.count)
@@ -308,7 +330,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     json_object_set_new(document, "local", json_local(&report->local));
     json_add_links(document, report);
     json_object_set_new(document, "limits", json_limits(&report->limits));
-    if (*run->options->common.manners)
+    if (has_manners(run->result))
         json_add_manners(document, run, report->duration_ns);
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
     json_object_set_new(document, "open_most", json_integer(integer(report->open_most)));
@@ -317,7 +339,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                                   report->cpu_sys_s, "spin", report->cpu_spin_s, "waited",
                                   report->cpu_waited_s, "throttled", report->cpu_throttled_s));
     json_object_set_new(document, "rss_bytes", json_integer(integer(report->rss_bytes)));
-    if (run->options->soak.warmup_ns)
+    if (run->options->soak.warmup_ns || report->warmed)
         json_object_set_new(document, "warmup",
                             json_pack("{s:I}", "completed", integer(report->warmed)));
     if (run->options->objectives.count)
@@ -541,18 +563,27 @@ static void print_rate(const struct peer_soak_report *report)
 
 static void print_head(const struct soak_run *run)
 {
+    if (!run->net) {
+        print_merged(run->result);
+        return;
+    }
     static const char *const proxied[] = {"", " by PROXY v1", " by PROXY v2"};
+    const struct common_options *common = &run->options->common;
+    struct peer_result_part part = {0};
     struct peer_net_info info;
-    char target[PEER_ENDPOINT_TEXT], peer[PEER_ADDR_TEXT];
+    char target[PEER_ENDPOINT_TEXT], peer[PEER_ADDR_TEXT], shard[64] = "";
 
     peer_net_get_info(run->net, &info);
-    printf("%llu flow%s from %llu peer%s (%s%s) to %s%s, seed %llu\n",
-           (unsigned long long)run->options->soak.flows + !run->options->soak.flows,
-           run->options->soak.flows > 1 ? "s" : "", (unsigned long long)info.peers,
-           info.peers == 1 ? "" : "s", peer_addr_format(&info.first_peer, peer),
-           info.peers > 1 ? " and on" : "",
+    peer_result_get_part(run->result, 0, &part);
+    if (part.shards)
+        snprintf(shard, sizeof(shard), "shard %llu of %llu: ", (unsigned long long)part.shard,
+                 (unsigned long long)part.shards);
+    printf("%s%llu flow%s from %llu peer%s (%s%s) to %s%s, seed %llu\n", shard,
+           (unsigned long long)part.flows, part.flows == 1 ? "" : "s",
+           (unsigned long long)info.peers, info.peers == 1 ? "" : "s",
+           peer_addr_format(&info.first_peer, peer), info.peers > 1 ? " and on" : "",
            peer_endpoint_format(&run->options->target.addr, run->options->target.port, target),
-           proxied[run->options->common.proxy_protocol], (unsigned long long)info.seed);
+           proxied[common->proxy_protocol], (unsigned long long)info.seed);
     if (info.neighbours != PEER_NEIGHBOURS_ASK)
         printf("  neighbours: %s\n",
                info.neighbours == PEER_NEIGHBOURS_PERMANENT
@@ -656,7 +687,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
 
 int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status)
 {
-    if (run->options->soak.warmup_ns)
+    if (run->options->soak.warmup_ns || report->warmed)
         say("%llu requests of the warm-up are in no figure", (unsigned long long)report->warmed);
     if (!run->options->json_stream && !run->options->common.json) {
         print_text(run, report);

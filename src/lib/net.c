@@ -298,7 +298,7 @@ int peer_net_get_info_sized(const struct peer_net *net, struct peer_net_info *re
         .peers = attachment->peers.count,
         .local = attachment->local.addr,
         .neighbours = attachment->neighbours,
-        .seed = attachment->seed,
+        .seed = attachment->seed_told,
         .offload = net->offload,
         .program = attachment->program_started ? attachment->isolated.program : 0,
     };

@@ -6,6 +6,7 @@
 #include "lib/internal.h"
 
 #include "base/macro.h"
+#include "base/shard.h"
 #include "protocol/table.h"
 #include "soak/soak.h"
 
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The local kernel's, and what of them is no loss. */
@@ -37,6 +39,7 @@ struct peer_soak {
     struct peer_addr to;
     uint16_t port;
     uint8_t protocol;
+    struct result_part part;
     bool keeps; /* the intervals that were taken, in */
     struct result series;
 };
@@ -210,8 +213,41 @@ static void report_net(const struct peer_soak *soak, struct result *result)
     result->downlink = stats.downlink;
 }
 
+static uint64_t wall_clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* Who this is, to those who read the result elsewhere. */
+static void describe(struct peer_soak *soak, const struct peer_soak_config *config,
+                     const char *protocol)
+{
+    const struct attachment *attachment = &soak->net->attachment;
+    struct result_part *part = &soak->part;
+    char target[PEER_ENDPOINT_TEXT];
+
+    *part = (struct result_part){
+        .version = PEER_VERSION,
+        .peer_count = attachment->peers.count,
+        .flows = MAX(config->flows, UINT64_C(1)),
+        .seed = attachment->seed_told,
+        .shard = attachment->shard,
+        .shards = attachment->shards > 1 ? attachment->shards : 0,
+        .interval_ns = config->interval_ns ? config->interval_ns : NS_PER_S,
+    };
+    (void)gethostname(part->host, sizeof(part->host) - 1);
+    (void)snprintf(part->protocol, sizeof(part->protocol), "%s", protocol);
+    (void)snprintf(part->target, sizeof(part->target), "%s",
+                   peer_endpoint_format(&config->to, config->to_port, target));
+    addr_set_format(&attachment->peers, part->peers, sizeof(part->peers));
+}
+
 static void begin_measuring(struct peer_soak *soak)
 {
+    soak->part.started_ns = wall_clock_ns();
     read_local(&soak->net->attachment, soak->protocol, soak->port, &soak->before);
     flows_get_stats(engine_flows(soak->net->engine), &soak->sent_before);
     read_cost(soak->net, &soak->cost_before);
@@ -240,6 +276,36 @@ static int check_manners(struct peer_net *net, const struct peer_soak_config *co
     return count < 0 ? count : manners_check_target(net, specs, count, &config->to, error);
 }
 
+/* ---- its part, where there are several ---- */
+
+static int cut(uint64_t *number, const char *what, const struct attachment *attachment,
+               struct peer_error *error)
+{
+    const uint64_t shard = attachment->shard, shards = attachment->shards;
+
+    if (*number && *number < shards)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "%llu %s cannot be shared by %llu shards",
+                         (unsigned long long)*number, what, (unsigned long long)shards);
+    *number = shard_begin(*number, shard + 1, shards) - shard_begin(*number, shard, shards);
+    return 0;
+}
+
+static int take_part(const struct attachment *attachment, struct peer_soak_config *config,
+                     struct peer_error *error)
+{
+    if (attachment->shards <= 1)
+        return 0;
+    config->flows = MAX(config->flows, UINT64_C(1));
+    int status = cut(&config->flows, "flows", attachment, error);
+    if (status == 0)
+        status = cut(&config->total, "requests", attachment, error);
+    if (status == 0)
+        status = cut(&config->touch, "messages", attachment, error);
+    config->rate /= (double)attachment->shards;
+    config->connect_rate /= (double)attachment->shards;
+    return status;
+}
+
 static int start_soak(struct peer_net *net, const struct peer_soak_config *config,
                       struct peer_soak **ret_soak, struct peer_error *error)
 {
@@ -252,9 +318,11 @@ static int start_soak(struct peer_net *net, const struct peer_soak_config *confi
     soak->protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP;
     soak->keeps = config->keep_intervals;
     attachment_open_meters(&net->attachment);
+    const struct protocol *protocol = protocol_named(config->protocol);
+    if (protocol)
+        describe(soak, config, protocol->name);
     begin_measuring(soak);
     engine_now_fresh_ns(net->engine);
-    const struct protocol *protocol = protocol_named(config->protocol);
     int status = protocol ? check_manners(net, config, error)
                           : error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no protocol",
                                       config->protocol);
@@ -282,6 +350,8 @@ int peer_soak_start_sized(struct peer_net *net, const struct peer_soak_config *g
     struct peer_soak_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
+    if (status == 0)
+        status = take_part(&net->attachment, &config, error);
     return status < 0 ? status : start_soak(net, &config, ret_soak, error);
 }
 
@@ -344,6 +414,9 @@ static int fill_result(struct peer_soak *soak, struct result *result)
     report_net(soak, result);
     for (size_t i = 0; i < soak->series.interval_count && status == 0; i++)
         status = result_copy_interval(result, &soak->series.intervals[i]);
+    soak->part.duration_ns = result->duration_ns;
+    if (status == 0)
+        status = result_add_part(result, &soak->part);
     return status;
 }
 

@@ -287,7 +287,8 @@ class Peer:
     """A running peer. stdin is a pipe unless given; stdout and stderr are collected."""
 
     def __init__(self, *args, stdin=subprocess.PIPE, stdout=None, stderr=None, nobody=False, prepare=None,
-                 program=None, pass_fds=()):
+                 program=None, pass_fds=(), env=None):
+        """`env` is added to our own environment."""
         self.args = args
         self.err_path = tempfile.mkstemp(dir=directory, prefix="err.")[1]
         self.out_path = tempfile.mkstemp(dir=directory, prefix="out.")[1]
@@ -302,7 +303,8 @@ class Peer:
         with open(self.err_path, "wb") as err, open(self.out_path, "wb") as out:
             self.process = subprocess.Popen(
                 [*(program or [PEER]), *map(str, args)], stdin=stdin, stdout=out if stdout is None else stdout,
-                stderr=err if stderr is None else stderr, preexec_fn=before_exec, pass_fds=pass_fds)
+                stderr=err if stderr is None else stderr, preexec_fn=before_exec, pass_fds=pass_fds,
+                env={**os.environ, **env} if env else None)
         self.stdin = self.process.stdin
         self.pid = self.process.pid
 

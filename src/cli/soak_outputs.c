@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What becomes of a result beside its report: files, and an exit status.
+ */
+#include "soak.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Shards have the same command line: "{}" is what tells their files apart. */
+static int open_output(const char *path, uint64_t shard, int *ret_fd)
+{
+    if (!path)
+        return STATUS_DONE;
+    char *numbered = number_path(path, shard);
+    if (numbered)
+        *ret_fd = output_open(numbered);
+    free(numbered);
+    return *ret_fd < 0 ? STATUS_MACHINE : STATUS_DONE;
+}
+
+int open_outputs(struct soak_run *run)
+{
+    int status = open_output(run->options->hdr, run->options->common.shard, &run->hdr_fd);
+
+    if (status == STATUS_DONE)
+        status = open_output(run->options->result, run->options->common.shard, &run->result_fd);
+    return status;
+}
+
+static int written(const char *path, int status)
+{
+    if (status < 0)
+        say("cannot write \"%s\": %s", path, strerror(-status));
+    return status < 0 ? STATUS_MACHINE : STATUS_DONE;
+}
+
+int write_outputs(struct soak_run *run)
+{
+    int status = STATUS_DONE;
+
+    if (run->hdr_fd >= 0)
+        status =
+            written(run->options->hdr,
+                    peer_result_print_histogram(run->result, PEER_HISTOGRAM_REQUEST, run->hdr_fd));
+    if (run->result_fd >= 0 && status == STATUS_DONE)
+        status = written(run->options->result, peer_result_write(run->result, run->result_fd));
+    return status;
+}
+
+void close_outputs(struct soak_run *run)
+{
+    if (run->hdr_fd >= 0)
+        close(run->hdr_fd);
+    if (run->result_fd >= 0)
+        close(run->result_fd);
+}
+
+/* An objective about errors says how many of them are too many. */
+int judge_soak(const struct soak_run *run, const struct peer_soak_report *report)
+{
+    const struct soak_options *options = run->options;
+
+    if (run->steps)
+        return run->found_rate > 0 ? STATUS_DONE : STATUS_REMOTE;
+    bool kept = objectives_judge(&options->objectives, run->result);
+
+    if (peer_soak_errors(&report->counts) && !options->tolerate && !options->objectives.errors)
+        return STATUS_REMOTE;
+    return kept ? STATUS_DONE : STATUS_REMOTE;
+}
