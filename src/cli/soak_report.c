@@ -298,6 +298,17 @@ static void json_add_shard(json_t *document, const struct peer_result *result)
             json_pack("{s:I, s:I}", "rank", integer(part.shard), "size", integer(part.shards)));
 }
 
+static void json_add_tcp(json_t *document, const struct peer_soak_report *report)
+{
+    json_object_set_new(
+        document, "tcp",
+        json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "retransmits", integer(report->retransmits),
+                  "syn_retransmits", integer(report->syn_retransmits), "syn_repeated",
+                  integer(report->syn_repeated), "ecn", "connections",
+                  integer(report->ecn_connections), "marked", integer(report->ecn_marked),
+                  "reduced", integer(report->ecn_reduced)));
+}
+
 static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
 {
     json_t *document =
@@ -320,13 +331,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
         json_object_set_new(document, "logins",
                             json_pack("{s:I, s:f}", "completed", integer(report->login.count),
                                       "per_s", per_s(report->login.count, report->duration_ns)));
-    json_object_set_new(
-        document, "tcp",
-        json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "retransmits", integer(report->retransmits),
-                  "syn_retransmits", integer(report->syn_retransmits), "syn_repeated",
-                  integer(report->syn_repeated), "ecn", "connections",
-                  integer(report->ecn_connections), "marked", integer(report->ecn_marked),
-                  "reduced", integer(report->ecn_reduced)));
+    json_add_tcp(document, report);
     json_object_set_new(document, "local", json_local(&report->local));
     json_add_links(document, report);
     json_object_set_new(document, "limits", json_limits(&report->limits));

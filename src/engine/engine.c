@@ -34,6 +34,11 @@ uint64_t engine_clock_ns(clockid_t clock)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+uint64_t engine_wall_ns(const struct engine *engine)
+{
+    return engine->clocked ? engine_clock_ns(CLOCK_REALTIME) : engine->now_ns;
+}
+
 void engine_set_now(struct engine *engine, uint64_t now_ns)
 {
     engine->now_ns = now_ns;

@@ -145,6 +145,8 @@ void engine_set_capture(struct engine *engine, struct pcapng *pcapng);
 uint64_t engine_now_ns(const struct engine *engine);
 /** Reads the clock first: for what begins between two iterations. */
 uint64_t engine_now_fresh_ns(struct engine *engine);
+/** Unix time by the clock on the wall; in virtual time that is `now`. */
+uint64_t engine_wall_ns(const struct engine *engine);
 struct stack;
 struct stack *engine_stack(struct engine *engine);
 struct flows *engine_flows(struct engine *engine);

@@ -213,14 +213,6 @@ static void report_net(const struct peer_soak *soak, struct result *result)
     result->downlink = stats.downlink;
 }
 
-static uint64_t wall_clock_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* Who this is, to those who read the result elsewhere. */
 static void describe(struct peer_soak *soak, const struct peer_soak_config *config,
                      const char *protocol)
@@ -247,7 +239,7 @@ static void describe(struct peer_soak *soak, const struct peer_soak_config *conf
 
 static void begin_measuring(struct peer_soak *soak)
 {
-    soak->part.started_ns = wall_clock_ns();
+    soak->part.started_ns = engine_wall_ns(soak->net->engine);
     read_local(&soak->net->attachment, soak->protocol, soak->port, &soak->before);
     flows_get_stats(engine_flows(soak->net->engine), &soak->sent_before);
     read_cost(soak->net, &soak->cost_before);
