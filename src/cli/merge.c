@@ -133,6 +133,17 @@ json_t *json_merged(const struct peer_result *result)
                      (json_int_t)totals.peers, "parts", parts);
 }
 
+void json_add_shard(json_t *document, const struct peer_result *result)
+{
+    struct peer_result_part part;
+
+    if (peer_result_get_part(result, 0, &part) && part.shards &&
+        !peer_result_get_part(result, 1, &part))
+        json_object_set_new(document, "shard",
+                            json_pack("{s:I, s:I}", "rank", (json_int_t)part.shard, "size",
+                                      (json_int_t)part.shards));
+}
+
 static bool has_shard(const struct peer_result *result, uint64_t shard)
 {
     struct peer_result_part part;

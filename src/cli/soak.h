@@ -112,6 +112,8 @@ void report_interval(struct soak_run *run, const struct peer_soak_interval *inte
 /** The head of a report of several parts: what they were asked for, and each of them. */
 void print_merged(const struct peer_result *result);
 json_t *json_merged(const struct peer_result *result);
+/** Which shard it is, if it is one alone. */
+void json_add_shard(json_t *document, const struct peer_result *result);
 
 /** Prints the report in the form that was asked for. Passes `status` on. */
 int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status);

@@ -287,17 +287,6 @@ static bool has_manners(const struct peer_result *result)
     return peer_result_get_manner(result, 0, &manner) > 0;
 }
 
-static void json_add_shard(json_t *document, const struct peer_result *result)
-{
-    struct peer_result_part part;
-
-    if (peer_result_get_part(result, 0, &part) && part.shards &&
-        !peer_result_get_part(result, 1, &part))
-        json_object_set_new(
-            document, "shard",
-            json_pack("{s:I, s:I}", "rank", integer(part.shard), "size", integer(part.shards)));
-}
-
 static void json_add_tcp(json_t *document, const struct peer_soak_report *report)
 {
     json_object_set_new(
