@@ -234,50 +234,83 @@ static void udp_ask(struct client *client, struct request *request)
     (void)client_write(client, query + 2, len - 2, 0); /* a datagram that is not sent is lost */
 }
 
-/* The first of those that wait; false when it has to wait on. */
-static bool send_first(struct client *client)
+/* Its bytes are to be written: it is still asked, or begun, and goes on to its end then. */
+static bool is_to_send(const struct dns_client *dns, uint16_t index)
+{
+    return dns->slots[index].request || (index == dns->unsent.first && dns->unsent_done);
+}
+
+/* What waits, one behind the other, as much as there is room for. */
+static size_t gather_unsent(struct client *client, uint8_t *out)
+{
+    const struct dns_client *dns = dns_of(client);
+    size_t len = 0;
+
+    for (uint16_t i = dns->unsent.first; i != NO_SLOT; i = dns->slots[i].next) {
+        if (len + 2 + DNS_QUERY_MOST > SOAK_SCRATCH_BYTES)
+            break;
+        if (is_to_send(dns, i))
+            len += make_query(client, i, out + len);
+    }
+    return len;
+}
+
+/* So many bytes of these are written. */
+static void note_sent(struct client *client, size_t done)
 {
     struct dns_client *dns = dns_of(client);
-    uint16_t index = dns->unsent.first;
-    struct slot *slot = &dns->slots[index];
-    uint8_t query[2 + DNS_QUERY_MOST];
 
-    if (slot->request || dns->unsent_done) { /* one that was begun goes on to its end */
-        size_t len = make_query(client, index, query) - dns->unsent_done;
-        ssize_t done = client_write(client, query + dns->unsent_done, len, 0);
-        if (done < 0 && done != -EAGAIN && client_flow(client)->state != FLOW_ENDED)
-            client_fail(client, PEER_SOAK_CLOSED_EARLY, "closed before the request was sent");
-        if (done < (ssize_t)len) {
-            if (done > 0)
-                dns->unsent_done = (uint16_t)(dns->unsent_done + done);
-            return false;
+    while (dns->unsent.first != NO_SLOT) {
+        uint16_t index = dns->unsent.first;
+        struct slot *slot = &dns->slots[index];
+        const uint8_t *query = dns_query_at(&run_of(client)->queries, slot->query);
+        size_t len = is_to_send(dns, index) ? 2 + dns_query_len(query) : 0;
+        if (done < len) {
+            dns->unsent_done = (uint16_t)done;
+            return;
         }
+        done -= len;
+        dns->unsent_done = 0;
+        queue_pop(dns, &dns->unsent);
+        slot->unsent = false;
+        if (!slot->request)
+            queue_add(dns, slot->state == SLOT_ANSWERED ? &dns->done : &dns->lost, index);
     }
-    dns->unsent_done = 0;
-    queue_pop(dns, &dns->unsent);
-    slot->unsent = false;
-    if (!slot->request)
-        queue_add(dns, slot->state == SLOT_ANSWERED ? &dns->done : &dns->lost, index);
-    return true;
 }
 
-static void tcp_send(struct client *client, struct request *request)
+static void tcp_send(struct client *client)
+{
+    struct dns_client *dns = dns_of(client);
+    uint8_t *scratch = client_scratch(client);
+
+    while (dns->unsent.first != NO_SLOT) {
+        size_t begun = dns->unsent_done, len = gather_unsent(client, scratch) - begun;
+        ssize_t done = len ? client_write(client, scratch + begun, len, 0) : 0;
+        if (done < 0 && done != -EAGAIN) {
+            if (client_flow(client)->state != FLOW_ENDED) /* which is told */
+                client_fail(client, PEER_SOAK_CLOSED_EARLY, "closed before the request was sent");
+            return;
+        }
+        note_sent(client, begun + (size_t)MAX(done, 0));
+        if (done < (ssize_t)len)
+            return;
+    }
+}
+
+static void tcp_writable(struct client *client, struct request *request)
 {
     (void)request;
-    while (dns_of(client)->unsent.first != NO_SLOT && send_first(client))
-        ;
+    tcp_send(client);
 }
 
+/* It leaves with those that are asked at the same time. */
 static void tcp_ask(struct client *client, struct request *request)
 {
     struct dns_client *dns = dns_of(client);
     uint16_t index = slot_take(client, request);
-    bool waits = dns->unsent.first != NO_SLOT;
 
     dns->slots[index].unsent = true;
     queue_add(dns, &dns->unsent, index);
-    if (!waits)
-        tcp_send(client, request);
 }
 
 /* ---- an answer: what is it? ---- */
@@ -570,9 +603,10 @@ static const struct protocol_ops dns_tcp = {
     .unasked = true,
     .opened = dns_opened,
     .ask = tcp_ask,
+    .asked = tcp_send,
     .take = tcp_take,
     .taken = tcp_taken,
-    .writable = tcp_send,
+    .writable = tcp_writable,
     .lost = dns_lost,
     .let_go = dns_let_go,
 };
