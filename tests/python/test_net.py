@@ -265,6 +265,27 @@ def test_a_soak_tells_all_that_it_found(net):
         net.soak("gopher://192.0.2.80/")
 
 
+def test_a_soak_asks_a_name_server(net):
+    server = net.listen_socket(53, udp=True)
+
+    def answer():
+        while True:
+            query, who = server.recvfrom(512)
+            if not query:
+                return
+            server.sendto(query[:2] + b"\x81\x83" + query[4:], who)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        report = net.soak(f"dns://{net.address}", queries="a.example A\nb.example MX\n", total=40, flows=4, pipeline=2)
+        assert report["counts"]["completed"] == 40 and report["errors"] == 0
+        assert report["answers"] == {"rcodes": {"NXDOMAIN": 40}}
+    finally:
+        net.connect(net.address, 53, udp=True).send(b"")
+        thread.join()
+
+
 def test_a_trace_tells_where_a_packet_went(net):
     refused = net.trace(None, 80)
     assert (refused["outcome"], refused["reason"]) == ("refused", "no-listener")

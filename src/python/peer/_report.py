@@ -29,7 +29,7 @@ def _url_config(url: str) -> dict[str, Any]:
     port = parts.port or protocol["port"]
     if not parts.hostname or not port:
         raise Error(22, f"'{url}' names no {'port' if parts.hostname else 'address'}")
-    config = {"protocol": protocol["name"], "to": parts.hostname, "to_port": port}
+    config = {"protocol": protocol["name"], "to": parts.hostname, "to_port": port, "udp": protocol["datagrams"]}
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     if path:
         config["path"] = path
@@ -55,9 +55,17 @@ def _statuses(result: Any) -> dict[int, int]:
     return {code: count for code, count in counts if count}
 
 
+def _answers(result: Any) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for row in listed("peer_soak_answers", lib.peer_result_get_answers_sized, result):
+        found.setdefault(row["kind"], {})[row["name"]] = row["count"]
+    return found
+
+
 def soak_report(soak: Any) -> dict[str, Any]:
     """All that a soak found, named as in peer/soak.h; besides, `statuses` has how often each status of
-    HTTP was seen, `manners` what the flows with each came to, `intervals` the series."""
+    HTTP was seen, `answers` what other protocols have names for ({"rcodes": {"NOERROR": 7}}), `manners`
+    what the flows with each came to, `intervals` the series."""
     place = ffi.new("struct peer_result **")
     check(lib.peer_soak_get_result(soak, place), "the result of the soak")
     result = place[0]
@@ -67,6 +75,7 @@ def soak_report(soak: Any) -> dict[str, Any]:
                   "login", "full")
         report["errors"] = sum(report["counts"][name] for name in errors)
         report["statuses"] = _statuses(result)
+        report["answers"] = _answers(result)
         report["manners"] = list(listed("peer_soak_manner", lib.peer_result_get_manner_sized, result))
         report["intervals"] = list(listed("peer_soak_interval", lib.peer_result_get_interval_sized, result))
         return report
