@@ -12,6 +12,7 @@
 #include "exec/exec.h"
 #include "kernel/netlink/watch.h"
 
+#include <errno.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 
@@ -124,13 +125,23 @@ static void ask_again(struct peer_net *net)
         exec_ask_again(net->exec);
 }
 
+/* Addresses and routes go with it, and whoever reads from it hears that it is the device. */
+static bool device_is_gone(const struct peer_net *net)
+{
+    struct rtnl_link link;
+
+    return rtnl_link_get(net->attachment.rtnl, net->attachment.ifindex, NULL, &link, NULL) ==
+           -ENODEV;
+}
+
 /* It was this machine's, or there would have been no local route. */
 static void see_address(struct peer_net *net, const struct peer_addr *addr)
 {
     char text[PEER_ADDR_TEXT];
 
     if (net->forwards || !addr->family || engine_is_barred(net->engine, addr) ||
-        attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine)) != 0)
+        attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine)) != 0 ||
+        device_is_gone(net))
         return;
     engine_bar(net->engine, addr);
     net->target_gone |= peer_addr_equal(addr, &net->target);
