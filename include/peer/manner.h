@@ -71,7 +71,7 @@ struct peer_soak_manner {
     struct peer_soak_counts counts; /* of these flows alone; syn-flood: `opened` are its SYNs */
     uint64_t closed, reset; /* connections that the application ended, by FIN or RST first */
     uint64_t given_up;      /* connections that the peer gave up after the timeout */
-    struct peer_latency handshake, first_byte, request;
+    struct peer_latency handshake, first_byte, request, tls;
 };
 /** The `index`-th manner of a soak's result, in the order given: 1, or 0 when there are no more. */
 struct peer_result;

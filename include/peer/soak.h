@@ -18,6 +18,8 @@ struct peer_protocol {
     const char *name, *about;
     const char *scheme; /* of a URL; NULL: asked for by its name, over TCP or UDP */
     uint16_t port;      /* of a target without one; 0: it must be given */
+    const char *tls_scheme; /* likewise, over TLS; NULL: none */
+    uint16_t tls_port;
     bool tcp, udp;      /* over which it runs */
     bool datagrams;     /* UDP unless TCP is asked for */
     bool asks;          /* over TCP: requests that have answers */
@@ -72,6 +74,7 @@ PEER_EXPORT int peer_targets_parse(struct peer_targets *targets, const char *tex
 struct peer_soak_config {
     const char *protocol; /* its name, see peer_protocol(); default "http" */
     bool udp;
+    struct peer_tls *tls; /* TLS on each connection, see peer/tls.h; NULL: none. TCP only */
     struct peer_addr to;
     uint16_t to_port;
     uint64_t flows;       /* connections at once; default 1 */
@@ -167,6 +170,8 @@ struct peer_soak_counts {
     uint64_t login;       /* errors: the login was refused, or asked for in vain */
     uint64_t full;        /* errors: the application says that it takes no more connections */
     uint64_t redirects; /* HTTP: answers that were followed, in no other count of answers */
+    uint64_t tls, tls_resumed; /* handshakes of TLS that were done, and those that resumed */
+    uint64_t tls_protocol, tls_certificate, tls_closed; /* errors, see enum peer_tls_error */
 };
 enum peer_soak_error {
     PEER_SOAK_REFUSED,
@@ -178,13 +183,16 @@ enum peer_soak_error {
     PEER_SOAK_CLOSED_IDLE,
     PEER_SOAK_LOGIN,
     PEER_SOAK_FULL,
+    PEER_SOAK_TLS_PROTOCOL,
+    PEER_SOAK_TLS_CERTIFICATE,
+    PEER_SOAK_TLS_CLOSED,
     PEER_SOAK_ERROR_KINDS,
 };
 static inline uint64_t peer_soak_errors(const struct peer_soak_counts *counts)
 {
     return counts->refused + counts->reset + counts->timeout + counts->bad_answer +
            counts->closed_early + counts->unexpected_status + counts->closed_idle + counts->login +
-           counts->full;
+           counts->full + counts->tls_protocol + counts->tls_certificate + counts->tls_closed;
 }
 
 /** One interval of the series. */
@@ -223,6 +231,8 @@ struct peer_soak_report {
     bool corrected;       /* latencies count from when the schedule wanted the request */
     uint64_t behind;      /* requests that the schedule wanted and that did not start */
     struct peer_latency handshake, first_byte, request;
+    struct peer_latency tls; /* handshakes of TLS, each from the end of TCP's to its own */
+    const char *tls_agreed;  /* what the first of them agreed on, in words, or NULL */
     struct peer_soak_local local;
     uint64_t retransmits;         /* segments the peers sent again, without SYNs */
     uint64_t syn_retransmits;     /* SYNs they sent again */
@@ -357,7 +367,8 @@ enum peer_soak_histogram {
     PEER_HISTOGRAM_HANDSHAKE,
     PEER_HISTOGRAM_FIRST_BYTE,
     PEER_HISTOGRAM_REQUEST,
-    PEER_HISTOGRAM_LOGIN
+    PEER_HISTOGRAM_LOGIN,
+    PEER_HISTOGRAM_TLS
 };
 /** Writes a histogram in HdrHistogram's text format (microseconds). 0 or -errno. */
 PEER_EXPORT int peer_result_print_histogram(const struct peer_result *result,

@@ -39,8 +39,11 @@ static const char *scheme_at(size_t index)
     struct peer_protocol protocol;
 
     for (size_t i = 0; peer_protocol(i, &protocol); i++) {
-        if (protocol.scheme && index-- == 0) {
-            snprintf(scheme, sizeof(scheme), "%s://", protocol.scheme);
+        const char *const both[] = {protocol.scheme, protocol.tls_scheme};
+        for (size_t k = 0; k < CLI_ARRAY_SIZE(both); k++) {
+            if (!both[k] || index-- > 0)
+                continue;
+            snprintf(scheme, sizeof(scheme), "%s://", both[k]);
             return scheme;
         }
     }

@@ -195,11 +195,13 @@ static int print_workloads(void)
     struct peer_protocol protocol;
 
     for (size_t i = 0; peer_protocol(i, &protocol); i++) {
+        const char *over = protocol.scheme ? "" : protocol.udp ? "TCP, TLS, UDP" : "TCP, TLS";
         char about[512];
         snprintf(about, sizeof(about), "%s", protocol.about);
-        printf("%-8s %s%s%s%s\n  %s\n", protocol.name, protocol.scheme ? protocol.scheme : "",
-               protocol.scheme ? "://" : "", protocol.tcp && !protocol.scheme ? "TCP" : "",
-               protocol.udp ? ", UDP" : "", name_options(about));
+        printf("%-8s %s%s%s%s%s%s\n  %s\n", protocol.name, protocol.scheme ? protocol.scheme : "",
+               protocol.scheme ? "://" : "", protocol.tls_scheme ? ", " : "",
+               protocol.tls_scheme ? protocol.tls_scheme : "", protocol.tls_scheme ? "://" : "",
+               over, name_options(about));
     }
     return STATUS_DONE;
 }
@@ -226,7 +228,7 @@ static int choose_protocol(struct soak_options *options)
     if (options->soak.touch && !options->idle)
         return usage_error(&command_soak, "--touch goes with --idle");
     if (name && (options->idle || options->soak.protocol))
-        return usage_error(&command_soak, "--workload goes with tcp:// and udp:// targets");
+        return usage_error(&command_soak, "--workload goes with tcp://, udp:// and tls:// targets");
     if (name && (!find_protocol(name, &protocol) || !has_a_name_only(&protocol)))
         return refuse_workload(name);
     if (options->idle)
@@ -396,6 +398,8 @@ static int settle_options(struct soak_options *options)
     if (status == 0)
         status = check_proxy_protocol(&command_soak, &options->common);
     if (status == 0)
+        status = check_tls(&command_soak, &options->common);
+    if (status == 0)
         status = settle_search(options);
     soak->proxy_protocol = options->common.proxy_protocol;
     soak->manners = options->common.manners;
@@ -549,7 +553,9 @@ static int soak_in(struct soak_run *run)
     options->soak.to_port = options->target.port;
     options->soak.keep_intervals = (options->common.json && !options->json_stream) ||
                                   options->objectives.each || options->result;
-    int status = give_up_privileges(&command_soak, &options->common, run->net);
+    int status = open_tls(run->net, &options->common, options->target.host, &options->soak.tls);
+    if (status == 0)
+        status = give_up_privileges(&command_soak, &options->common, run->net);
     if (status == 0)
         status = start_program(run->net, &options->common, &options->target);
     if (status != 0)
@@ -583,6 +589,7 @@ static int soak_and_print(struct soak_run *run)
     peer_result_free(run->result);
     peer_soak_free(run->soak);
     free(run->steps);
+    run->options->soak.tls = peer_tls_free(run->options->soak.tls);
     status = close_net(run->net, &options->common, status);
     status = printer_close(run->printer, run->signal_fd, status);
     if (run->signal_fd >= 0)
@@ -641,16 +648,17 @@ static int run_soak(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    soak_table,     options_proxy_protocol, options_ecn,  options_wait, options_net,
-    options_manner, options_json,           options_user, options_help, NULL};
+    soak_table,   options_tls_sni, options_tls,    options_tls_resume, options_proxy_protocol,
+    options_ecn,  options_wait,    options_net,    options_manner,     options_json,
+    options_user, options_help,    NULL};
 const struct command command_soak = {
     .name = "soak",
     .arguments = "[TARGET] [-- PROGRAM ...]",
-    .operands = "SCHEMES tcp:// udp:// HOSTS",
+    .operands = "SCHEMES tcp:// udp:// tls:// HOSTS",
     .summary = "many peers run a workload against a service",
     .about =
-        "TARGET is http://HOST:PORT/PATH, tcp://HOST:PORT or udp://HOST:PORT, or has a scheme of\n"
-        "--workload help. The peers of --from take turns, a new one for each connection. Without\n"
+        "TARGET is http://HOST:PORT/PATH or https://..., tcp://HOST:PORT, udp://HOST:PORT or\n"
+        "tls://HOST:PORT, or has a scheme of --workload help. The peers of --from take turns, a new one for each connection. Without\n"
         "TARGET an application of peer's own is soaked, in a namespace of its own.",
     .tables = tables,
     .options_size = sizeof(struct soak_options),

@@ -24,6 +24,9 @@ static const struct {
     [PEER_SOAK_CLOSED_IDLE] = {"closed_idle", "closed while idle"},
     [PEER_SOAK_LOGIN] = {"login", "login refused"},
     [PEER_SOAK_FULL] = {"full", "refused since the application is full"},
+    [PEER_SOAK_TLS_PROTOCOL] = {"tls_protocol", "errors of TLS"},
+    [PEER_SOAK_TLS_CERTIFICATE] = {"tls_certificate", "certificates refused"},
+    [PEER_SOAK_TLS_CLOSED] = {"tls_closed", "closed in the handshake of TLS"},
 };
 
 static double per_s(uint64_t count, uint64_t duration_ns)
@@ -109,6 +112,19 @@ static json_t *json_latency(const struct peer_latency *latency)
                      "p999", latency->p999, "max", latency->max);
 }
 
+static json_t *json_latencies(const struct peer_latency *handshake, const struct peer_latency *tls,
+                              const struct peer_latency *first_byte,
+                              const struct peer_latency *request)
+{
+    json_t *latencies =
+        json_pack("{s:o, s:o, s:o}", "handshake", json_latency(handshake), "first_byte",
+                  json_latency(first_byte), "request", json_latency(request));
+
+    if (tls->count)
+        json_object_set_new(latencies, "tls", json_latency(tls));
+    return latencies;
+}
+
 /* `timed`: what was done within `duration_ns`. */
 static void json_add_counts(json_t *document, const struct peer_soak_counts *counts,
                             const struct peer_soak_counts *timed, uint64_t duration_ns)
@@ -135,6 +151,11 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
                         json_pack("{s:I, s:I, s:f}", "sent", integer(counts->bytes_sent),
                                   "received", integer(counts->bytes_received), "per_s",
                                   per_s(timed->bytes_sent + timed->bytes_received, duration_ns)));
+    if (counts->tls)
+        json_object_set_new(document, "tls",
+                            json_pack("{s:I, s:I, s:f}", "handshakes", integer(counts->tls),
+                                      "resumed", integer(counts->tls_resumed), "per_s",
+                                      per_s(timed->tls, duration_ns)));
     if (counts->duplicates || counts->late || counts->truncated)
         json_object_set_new(document, "datagrams",
                             json_pack("{s:I, s:I, s:I}", "duplicates", integer(counts->duplicates),
@@ -142,13 +163,15 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
                                       integer(counts->truncated)));
     json_object_set_new(
         document, "errors",
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
                   integer(peer_soak_errors(counts)), "refused", integer(counts->refused), "reset",
                   integer(counts->reset), "timeout", integer(counts->timeout), "bad_answer",
                   integer(counts->bad_answer), "closed_early", integer(counts->closed_early),
                   "status", integer(counts->unexpected_status), "closed_idle",
                   integer(counts->closed_idle), "login", integer(counts->login), "full",
-                  integer(counts->full)));
+                  integer(counts->full), "tls_protocol", integer(counts->tls_protocol),
+                  "tls_certificate", integer(counts->tls_certificate), "tls_closed",
+                  integer(counts->tls_closed)));
 }
 
 static json_t *json_interval(const struct peer_soak_interval *interval)
@@ -215,9 +238,8 @@ static json_t *json_manner(const struct peer_soak_manner *manner, uint64_t durat
                         json_pack("{s:I, s:I, s:I}", "closed", integer(manner->closed), "reset",
                                   integer(manner->reset), "given_up", integer(manner->given_up)));
     json_object_set_new(entry, "latency_us",
-                        json_pack("{s:o, s:o, s:o}", "handshake", json_latency(&manner->handshake),
-                                  "first_byte", json_latency(&manner->first_byte), "request",
-                                  json_latency(&manner->request)));
+                        json_latencies(&manner->handshake, &manner->tls, &manner->first_byte,
+                                       &manner->request));
     return entry;
 }
 
@@ -273,11 +295,21 @@ static void json_add_errors(json_t *document, const struct soak_run *run,
         json_object_set_new(document, "trace", json_string(trace));
 }
 
-static json_t *json_latencies(const struct peer_soak_report *report)
+/* What the first connection agreed on, and whether certificates were looked at. */
+static void json_add_tls(json_t *document, const struct soak_run *run,
+                         const struct peer_soak_report *report)
 {
-    return json_pack("{s:o, s:o, s:o, s:o}", "handshake", json_latency(&report->handshake), "login",
-                     json_latency(&report->login), "first_byte", json_latency(&report->first_byte),
-                     "request", json_latency(&report->request));
+    json_t *tls = json_object_get(document, "tls");
+
+    if (!run->options->common.tls_on)
+        return;
+    if (!tls) {
+        tls = json_pack("{s:i, s:i, s:f}", "handshakes", 0, "resumed", 0, "per_s", 0.0);
+        json_object_set_new(document, "tls", tls);
+    }
+    json_object_set_new(tls, "verified", json_boolean(run->options->common.tls.verify));
+    json_object_set_new(tls, "agreed",
+                        report->tls_agreed ? json_string(report->tls_agreed) : json_null());
 }
 
 static bool has_manners(const struct peer_result *result)
@@ -315,7 +347,11 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                                       integer(report->behind), "limited_by", limited_by(report)));
     json_add_shard(document, run->result);
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
-    json_object_set_new(document, "latency_us", json_latencies(report));
+    json_t *latencies = json_latencies(&report->handshake, &report->tls, &report->first_byte,
+                                       &report->request);
+    json_object_set_new(latencies, "login", json_latency(&report->login));
+    json_object_set_new(document, "latency_us", latencies);
+    json_add_tls(document, run, report);
     if (report->login.count)
         json_object_set_new(document, "logins",
                             json_pack("{s:I, s:f}", "completed", integer(report->login.count),
@@ -399,6 +435,7 @@ static void print_latencies(const struct peer_soak_report *report, bool more)
     printf("%s%s\n", more ? "       min       p90      p999" : "",
            report->corrected ? "   (from when the schedule wanted the request)" : "");
     print_latency("handshake", &report->handshake, more);
+    print_latency("TLS", &report->tls, more);
     print_latency("login", &report->login, more);
     print_latency("first byte", &report->first_byte, more);
     print_latency("request", &report->request, more);
@@ -441,7 +478,10 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
                  {error_kinds[PEER_SOAK_STATUS].text, counts->unexpected_status},
                  {error_kinds[PEER_SOAK_CLOSED_IDLE].text, counts->closed_idle},
                  {error_kinds[PEER_SOAK_LOGIN].text, counts->login},
-                 {error_kinds[PEER_SOAK_FULL].text, counts->full}};
+                 {error_kinds[PEER_SOAK_FULL].text, counts->full},
+                 {error_kinds[PEER_SOAK_TLS_PROTOCOL].text, counts->tls_protocol},
+                 {error_kinds[PEER_SOAK_TLS_CERTIFICATE].text, counts->tls_certificate},
+                 {error_kinds[PEER_SOAK_TLS_CLOSED].text, counts->tls_closed}};
     bool any = false;
 
     for (size_t i = 0; i < CLI_ARRAY_SIZE(kinds); i++) {
@@ -639,6 +679,19 @@ static void print_manners(const struct soak_run *run)
     }
 }
 
+static void print_tls(const struct soak_run *run, const struct peer_soak_report *report)
+{
+    if (!run->options->common.tls_on)
+        return;
+    printf("  TLS: %llu handshakes, %llu resumed; ", (unsigned long long)report->counts.tls,
+           (unsigned long long)report->counts.tls_resumed);
+    if (report->tls_agreed)
+        printf("%s\n", report->tls_agreed);
+    else
+        printf("certificates are %s\n",
+               run->options->common.tls.verify ? "verified" : "not verified");
+}
+
 static void print_text(const struct soak_run *run, const struct peer_soak_report *report)
 {
     const struct peer_soak_counts *counts = &report->counts;
@@ -655,6 +708,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     if (after_end(report) * 100 > counts->completed)
         printf("  %llu of the requests were answered after that time, and are in no rate\n",
                (unsigned long long)after_end(report));
+    print_tls(run, report);
     print_answers(run->result);
     print_errors(run, report);
     print_local(report);

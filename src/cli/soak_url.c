@@ -15,29 +15,42 @@
 struct scheme {
     char prefix[24];
     const char *protocol; /* NULL: a later word says which */
-    bool udp, has_path, has_login;
+    bool udp, tls, has_path, has_login;
     bool tcp; /* too, when it is asked for */
     int port; /* 0: must be given */
 };
 
-/* Those of protocols, and the two for what is asked for by name. */
+static void fill_scheme(const struct peer_protocol *protocol, bool tls, struct scheme *ret_scheme)
+{
+    *ret_scheme = (struct scheme){.protocol = protocol->name,
+                                  .udp = !tls && (protocol->datagrams || !protocol->tcp),
+                                  .tcp = protocol->tcp,
+                                  .tls = tls,
+                                  .has_path = protocol->has_path,
+                                  .has_login = protocol->has_login,
+                                  .port = tls ? protocol->tls_port : protocol->port};
+    snprintf(ret_scheme->prefix, sizeof(ret_scheme->prefix), "%s://",
+             tls ? protocol->tls_scheme : protocol->scheme);
+}
+
+/* Those of protocols, and the three for what is asked for by name. */
 static bool scheme_at(size_t index, struct scheme *ret_scheme)
 {
-    static const struct scheme bare[] = {{.prefix = "tcp://"}, {.prefix = "udp://", .udp = true}};
+    static const struct scheme bare[] = {{.prefix = "tcp://"},
+                                         {.prefix = "udp://", .udp = true},
+                                         {.prefix = "tls://", .tls = true}};
     struct peer_protocol protocol;
     size_t named = 0;
 
     for (size_t i = 0; peer_protocol(i, &protocol); i++) {
-        if (!protocol.scheme || named++ != index)
-            continue;
-        *ret_scheme = (struct scheme){.protocol = protocol.name,
-                                      .udp = protocol.datagrams || !protocol.tcp,
-                                      .tcp = protocol.tcp,
-                                      .has_path = protocol.has_path,
-                                      .has_login = protocol.has_login,
-                                      .port = protocol.port};
-        snprintf(ret_scheme->prefix, sizeof(ret_scheme->prefix), "%s://", protocol.scheme);
-        return true;
+        if (protocol.scheme && named++ == index) {
+            fill_scheme(&protocol, false, ret_scheme);
+            return true;
+        }
+        if (protocol.tls_scheme && named++ == index) {
+            fill_scheme(&protocol, true, ret_scheme);
+            return true;
+        }
     }
     if (index - named >= CLI_ARRAY_SIZE(bare))
         return false;
@@ -200,6 +213,7 @@ int parse_url(struct soak_options *options, char *url)
     const size_t len = strlen(rest);
     options->soak.protocol = scheme.protocol;
     options->soak.udp = options->common.udp = scheme.udp && !(options->tcp && scheme.tcp);
+    options->common.tls_on = scheme.tls;
     int status = take_path(options, &scheme, rest);
     if (status == 0)
         status = take_login(options, &scheme, rest, url + strlen(scheme.prefix));

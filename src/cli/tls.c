@@ -89,7 +89,8 @@ bool tls_was_asked_for(const struct common_options *common)
 int check_tls(const struct command *command, const struct common_options *common)
 {
     if (!common->tls_on && tls_was_asked_for(common))
-        return usage_error(command, "options of TLS go with --tls");
+        return usage_error(command, "options of TLS go with %s",
+                           command == &command_soak ? "https:// and tls:// targets" : "--tls");
     if (common->tls_on && common->udp)
         return usage_error(command, "--tls needs TCP");
     if (common->tls.key && !common->tls.cert)

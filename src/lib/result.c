@@ -83,11 +83,13 @@ int peer_result_read(int fd, struct peer_result **ret_result, struct peer_error 
 }
 
 static void get_summaries(const struct figures *found, struct peer_latency *ret_handshake,
-                          struct peer_latency *ret_first_byte, struct peer_latency *ret_request)
+                          struct peer_latency *ret_first_byte, struct peer_latency *ret_request,
+                          struct peer_latency *ret_tls)
 {
     histogram_summary(found->histograms[PEER_HISTOGRAM_HANDSHAKE], ret_handshake);
     histogram_summary(found->histograms[PEER_HISTOGRAM_FIRST_BYTE], ret_first_byte);
     histogram_summary(found->histograms[PEER_HISTOGRAM_REQUEST], ret_request);
+    histogram_summary(found->histograms[PEER_HISTOGRAM_TLS], ret_tls);
 }
 
 void peer_result_get_report_sized(const struct peer_result *result,
@@ -125,12 +127,13 @@ void peer_result_get_report_sized(const struct peer_result *result,
         .downlink = value->downlink,
         .first_error = figures_first_error(found),
         .cannot_open = found->cannot_open[0] ? found->cannot_open : NULL,
+        .tls_agreed = found->tls_agreed[0] ? found->tls_agreed : NULL,
     };
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
         if (found->first_errors[i][0])
             report.first_errors[i] = found->first_errors[i];
     }
-    get_summaries(found, &report.handshake, &report.first_byte, &report.request);
+    get_summaries(found, &report.handshake, &report.first_byte, &report.request, &report.tls);
     histogram_summary(found->histograms[PEER_HISTOGRAM_LOGIN], &report.login);
     border_give(ret_report, size, &report, sizeof(report));
 }
@@ -203,7 +206,8 @@ int peer_result_get_manner_sized(const struct peer_result *result, size_t index,
         .reset = share->reset,
         .given_up = share->given_up,
     };
-    get_summaries(&share->found, &manner.handshake, &manner.first_byte, &manner.request);
+    get_summaries(&share->found, &manner.handshake, &manner.first_byte, &manner.request,
+                  &manner.tls);
     border_give(ret_manner, size, &manner, sizeof(manner));
     return 1;
 }

@@ -57,6 +57,8 @@ int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t
         .about = protocol_about(index),
         .scheme = protocol->scheme,
         .port = protocol->port,
+        .tls_scheme = protocol->tls_scheme,
+        .tls_port = protocol->tls_port,
         .tcp = protocol->tcp,
         .udp = protocol->udp,
         .asks = protocol->tcp && protocol->tcp->kind == PROTOCOL_ASKS,
@@ -321,6 +323,7 @@ static int start_soak(struct peer_net *net, const struct peer_soak_config *confi
     const struct soak_host host = {.flows = engine_flows(net->engine),
                                    .peers = &net->attachment.peers,
                                    .seed = net->attachment.seed,
+                                   .tls = config->tls ? config->tls->context : NULL,
                                    .measured = on_measured,
                                    .user = soak};
     if (status >= 0)

@@ -449,6 +449,9 @@ static void http_eof(struct client *client, struct request *request)
     if (http->answered) { /* it takes no more of the request */
         client_end_after(client, false);
         http_complete(client, request, http_of(client)->status);
+    } else if (by_the_end && client_is_truncated(client)) {
+        client_fail(client, PEER_SOAK_CLOSED_EARLY,
+                    "closed without close_notify in an answer that has no other end");
     } else if (by_the_end) {
         http_answered(client, request);
     } else if (was_idle(client, request) &&
@@ -624,6 +627,9 @@ const struct protocol protocol_http = {
     .name = "http",
     .scheme = "http",
     .port = 80,
+    .tls_scheme = "https",
+    .tls_port = 443,
+    .alpn = "http/1.1",
     .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY |
              PROTOCOL_TAKES_EXPECT | PROTOCOL_TAKES_TARGETS | PROTOCOL_TAKES_FOLLOW,
     .tcp = &http_tcp,

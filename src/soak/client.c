@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 
 enum { PEEK_VECTORS = 16 };
 
@@ -55,8 +56,8 @@ void client_let_go(struct client *client)
     run->open--;
     while (!list_empty(&client->requests))
         request_free(list_entry(client->requests.next, struct request, sibling));
-    if (run->ops->let_go)
-        run->ops->let_go(client);
+    if (client_ops(client)->let_go)
+        client_ops(client)->let_go(client);
     flow_free(&client->flow);
     if (client->flow.orphan)
         list_add_tail(&run->closing, &client->node); /* until its end has crossed */
@@ -70,8 +71,8 @@ void client_close(struct client *client)
     bool cut = client->state == CLIENT_LEAVING && flow_unacked(&client->flow) > 0;
 
     if (!client->run->config.close_with_reset && !flow_is_udp(&client->flow) && !cut) {
-        if (client->run->ops->closing && client->flow.state == FLOW_OPEN)
-            client->run->ops->closing(client);
+        if (client_ops(client)->closing && client->flow.state == FLOW_OPEN)
+            client_ops(client)->closing(client);
         flow_close(&client->flow);
     }
     client_let_go(client); /* what is still open is reset */
@@ -221,6 +222,8 @@ int client_open(struct run *run, struct client **ret_client)
     soak->next_peer = (soak->next_peer + 1) % soak->peers->count;
     flow_introduce(&client->flow, run->config.proxy_protocol);
     int status = share_dress(client);
+    if (status == 0 && soak->tls)
+        status = tls_begin(&client->flow, soak->tls);
     if (status == 0)
         status =
             flow_connect(&client->flow, run->config.udp ? IPPROTO_UDP : IPPROTO_TCP, &tuple, 0);
@@ -239,7 +242,7 @@ void client_ready(struct client *client, uint32_t slots)
     client->slots = (uint16_t)MIN(slots, (uint32_t)UINT16_MAX);
     if (client->state == CLIENT_GREETING && again) {
         client_set_state(client, CLIENT_BUSY);
-        client->run->ops->ask(client, client_request(client));
+        client_ops(client)->ask(client, client_request(client));
     } else if (client->state == CLIENT_GREETING) {
         client_set_state(client, CLIENT_READY);
         run_next(client);
@@ -278,6 +281,33 @@ static void hold(struct client *client)
     hold_connected(run);
 }
 
+/* What was agreed on, of the first. */
+static void note_agreed(struct client *client, char text[RESULT_TLS_TEXT])
+{
+    struct peer_tls_info info;
+
+    if (text[0] || !tls_get_info(&client->flow, &info))
+        return;
+    snprintf(text, RESULT_TLS_TEXT, "%s, %s%s%s%s%s, certificate %s", info.version, info.cipher,
+             info.group[0] ? ", " : "", info.group, info.alpn[0] ? ", ALPN " : "", info.alpn,
+             info.verified[0] ? info.verified : "none");
+}
+
+/* TLS stands: counts, and what is spoken on it. */
+static void note_tls(struct client *client, bool measured)
+{
+    struct measure *measure = &client->run->measure;
+    const struct protocol *protocol = client->run->soak->protocol;
+
+    client->other = protocol->other && tls_alpn_is(&client->flow, protocol->other_alpn);
+    if (!measured)
+        return;
+    measure->found.counts.tls++;
+    measure->found.counts.tls_resumed += tls_is_resumed(&client->flow);
+    measure_latency(measure, PEER_HISTOGRAM_TLS, tls_handshake_ns(&client->flow));
+    note_agreed(client, measure->found.tls_agreed);
+}
+
 void client_connected(struct client *client)
 {
     struct run *run = client->run;
@@ -288,6 +318,8 @@ void client_connected(struct client *client)
     if (measured && !flow_is_udp(&client->flow))
         measure_latency(&run->measure, PEER_HISTOGRAM_HANDSHAKE,
                         (uint64_t)client->flow.handshake_us * NS_PER_US);
+    if (run->soak->tls)
+        note_tls(client, measured);
     if (run_holds(run)) { /* those must be held to count as a success */
         hold(client);
         return;
@@ -296,8 +328,8 @@ void client_connected(struct client *client)
     if (client->state == CLIENT_ENDING) /* it is parked */
         return;
     client_set_state(client, CLIENT_GREETING);
-    if (run->ops->opened)
-        run->ops->opened(client);
+    if (client_ops(client)->opened)
+        client_ops(client)->opened(client);
     else
         client_ready(client, 1);
 }
@@ -362,7 +394,7 @@ static void note_greeting(struct client *client, const struct iovec *iov)
 /* Whose the bytes are that came: the oldest request's, or nobody's. False when the client is over. */
 static bool note_bytes(struct client *client, struct request *request, const struct iovec *iov)
 {
-    const struct protocol_ops *ops = client->run->ops;
+    const struct protocol_ops *ops = client_ops(client);
 
     if (!request && !ops->unasked && client->state != CLIENT_GREETING) {
         client_fail(client, PEER_SOAK_BAD_ANSWER, "bytes came that nobody asked for");
@@ -388,7 +420,7 @@ static enum taken read_some(struct client *client, struct request *request, cons
     for (int i = 0; i < count && taken == TAKEN_MORE; i++) {
         size_t used = iov[i].iov_len;
         run->measure.found.counts.bytes_received += used; /* what is wrong came too */
-        taken = run->ops->take(client, request, iov[i].iov_base, iov[i].iov_len, &used);
+        taken = client_ops(client)->take(client, request, iov[i].iov_base, iov[i].iov_len, &used);
         run->measure.found.counts.bytes_received -= iov[i].iov_len - used;
         *ret_used += used;
     }
@@ -398,7 +430,7 @@ static enum taken read_some(struct client *client, struct request *request, cons
 /* One answer, or a part of one. False: there is no more to be read. */
 static bool receive_some(struct client *client)
 {
-    const struct protocol_ops *ops = client->run->ops;
+    const struct protocol_ops *ops = client_ops(client);
     struct request *request = client_request(client);
     struct iovec iov[PEEK_VECTORS];
     size_t used;
@@ -442,8 +474,8 @@ static void receive_datagrams(struct client *client)
         size_t len = iov_gather(iov, count, datagram);
         flow_consume(&client->flow, len);
         client->run->measure.found.counts.bytes_received += len;
-        if (client->run->ops->datagram)
-            client->run->ops->datagram(client, client_request(client), datagram, len);
+        if (client_ops(client)->datagram)
+            client_ops(client)->datagram(client, client_request(client), datagram, len);
     }
 }
 
@@ -455,13 +487,13 @@ static void on_writable(struct client *client)
 
     if (client->state == CLIENT_HELD)
         hold_writable(client);
-    else if (request && client->run->ops->writable)
-        client->run->ops->writable(client, request);
+    else if (request && client_ops(client)->writable)
+        client_ops(client)->writable(client, request);
 }
 
 static void on_eof(struct client *client)
 {
-    const struct protocol_ops *ops = client->run->ops;
+    const struct protocol_ops *ops = client_ops(client);
     struct request *request = client_request(client);
 
     if (share_parks(client))
@@ -472,6 +504,16 @@ static void on_eof(struct client *client)
         client_fail(client, PEER_SOAK_CLOSED_EARLY, "%s", client_closed_text(client));
     else
         client_end(client); /* the application closes an idle connection */
+}
+
+static bool has_tls(const struct client *client)
+{
+    return client->run->soak->tls && tls_is_on(&client->flow);
+}
+
+bool client_is_truncated(const struct client *client)
+{
+    return has_tls(client) && tls_is_truncated(&client->flow);
 }
 
 static void on_end(struct client *client)
@@ -489,19 +531,24 @@ static void on_end(struct client *client)
         [PEER_END_LOCAL] = {PEER_SOAK_CLOSED_EARLY, "reset by this peer"},
         [PEER_END_DEVICE] = {PEER_SOAK_CLOSED_EARLY, "the device is gone"},
         [PEER_END_TARGET] = {PEER_SOAK_CLOSED_EARLY, "the target is no longer this machine's"},
-        [PEER_END_TLS] = {PEER_SOAK_CLOSED_EARLY, "TLS failed"},
+        [PEER_END_TLS] = {PEER_SOAK_TLS_PROTOCOL, NULL}, /* client_tls_error tells */
     };
     struct run *run = client->run;
     enum peer_end end = flow_end(&client->flow);
     struct request *request = client_request(client);
 
-    if (request && end == PEER_END_RESET && run->ops->reset && run->ops->reset(client, request))
+    const struct protocol_ops *ops = client_ops(client);
+
+    if (request && end == PEER_END_RESET && ops->reset && ops->reset(client, request))
         return;
     bool meant = end == PEER_END_LOCAL && !run_is_healthy(run); /* that is its manner */
     bool awaited = request || client->state <= CLIENT_GREETING || client->state == CLIENT_HELD;
+    const char *text = errors[end].text;
+    enum peer_soak_error kind = errors[end].kind;
+    if (has_tls(client) && tls_error(&client->flow))
+        kind = client_tls_error(client, &text);
     if (awaited && !meant) {
-        client_fail(client, errors[end].kind, "%s",
-                    errors[end].text ? errors[end].text : client_closed_text(client));
+        client_fail(client, kind, "%s", text ? text : client_closed_text(client));
     } else {
         client_let_go(client);
         run_after_end(run);

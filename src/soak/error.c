@@ -24,7 +24,10 @@ static void count_error(struct run *run, enum peer_soak_error kind)
                                   [PEER_SOAK_STATUS] = &counts->unexpected_status,
                                   [PEER_SOAK_CLOSED_IDLE] = &counts->closed_idle,
                                   [PEER_SOAK_LOGIN] = &counts->login,
-                                  [PEER_SOAK_FULL] = &counts->full};
+                                  [PEER_SOAK_FULL] = &counts->full,
+                                  [PEER_SOAK_TLS_PROTOCOL] = &counts->tls_protocol,
+                                  [PEER_SOAK_TLS_CERTIFICATE] = &counts->tls_certificate,
+                                  [PEER_SOAK_TLS_CLOSED] = &counts->tls_closed};
     ++*counters[kind];
 }
 
@@ -105,13 +108,28 @@ const char *client_closed_text(const struct client *client)
                                  : "closed by the application";
 }
 
+enum peer_soak_error client_tls_error(const struct client *client, const char **ret_text)
+{
+    static const enum peer_soak_error kinds[PEER_TLS_ERRORS] = {
+        [PEER_TLS_NO_ERROR] = PEER_SOAK_TLS_PROTOCOL,
+        [PEER_TLS_PROTOCOL] = PEER_SOAK_TLS_PROTOCOL,
+        [PEER_TLS_CERTIFICATE] = PEER_SOAK_TLS_CERTIFICATE,
+        [PEER_TLS_CLOSED] = PEER_SOAK_TLS_CLOSED,
+    };
+
+    *ret_text = tls_reason(&client->flow);
+    return kinds[tls_error(&client->flow)];
+}
+
 const char *client_late_text(const struct client *client, const struct request *request)
 {
-    const struct protocol_ops *ops = client->run->ops;
+    const struct protocol_ops *ops = client_ops(client);
     const char *text = request && ops->late ? ops->late(client, request) : NULL;
 
     if (text)
         return text;
+    if (client->state == CLIENT_CONNECTING && client->flow.state >= FLOW_OPEN)
+        return "no answer to the handshake of TLS";
     return client->state == CLIENT_CONNECTING ? "no answer to the handshake" : "no answer in time";
 }
 

@@ -35,7 +35,7 @@ static void touch(struct client *client)
     if (!request)
         return;
     request->first_byte = client->spoke;
-    run->ops->ask(client, request);
+    client_ops(client)->ask(client, request);
     if (request->sent_bytes)
         run->touch_open++;
     else

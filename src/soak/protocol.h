@@ -97,6 +97,10 @@ struct protocol {
     /** Its targets are "scheme://..."; NULL: it is asked for by name, over "tcp://" or "udp://". */
     const char *scheme;
     uint16_t port; /* of a target without one; 0: it must be given */
+    /** Likewise over TLS; NULL: none. The functions are the same, TLS is below them. */
+    const char *tls_scheme;
+    uint16_t tls_port;
+    const char *alpn; /* what it offers by ALPN, unless something else was asked for; NULL: nothing */
     unsigned takes;
     bool datagrams; /* a target is asked over UDP unless TCP is asked for */
     /** What request_answered_as counts: what such numbers are called, and the name of each, up to a
@@ -106,6 +110,9 @@ struct protocol {
         const char *const *names;
     } answers;
     const struct protocol_ops *tcp, *udp; /* NULL: not over that */
+    /** Over TLS, where `other_alpn` was agreed on: those instead of `tcp`. NULL: none. */
+    const struct protocol_ops *other;
+    const char *other_alpn;
     /** Zeroed memory of the protocol's own: one for the run, one behind each client, one behind each
      *  request that is under way. */
     size_t run_bytes, client_bytes, request_bytes;
@@ -139,6 +146,8 @@ struct peer_soak_counts *client_counts(struct client *client);
 const char *client_deed(const struct client *client, uint64_t *ret_value);
 /** Nothing is to be done with it any more. */
 bool client_is_over(const struct client *client);
+/** TLS: FIN came without close_notify, so that what came may have been cut short. */
+bool client_is_truncated(const struct client *client);
 /** The oldest request under way, or NULL. */
 struct request *client_request(const struct client *client);
 /** The one under way that is the `number`-th of the client's, from 1, or NULL. */

@@ -168,7 +168,7 @@ void request_start(struct request *request)
         client_set_state(client, more ? CLIENT_READY : CLIENT_BUSY);
     uint32_t number = request->number;
     run->flows->sent_ns = 0;
-    run->ops->ask(client, request);
+    client_ops(client)->ask(client, request);
     /* Another may be in its memory by now. One that was taken in the warm-up stays there. */
     if (run->schedule.rate > 0 || !run->flows->sent_ns || client_is_over(client) ||
         list_empty(&client->requests) || timer_armed(&run->warm))
@@ -192,11 +192,11 @@ void client_tell_asked(struct client *client)
     struct run *run = client->run;
     uint32_t before = client->written;
 
-    if (client_is_over(client) || !run->ops->asked || client->in_event)
+    if (client_is_over(client) || !client_ops(client)->asked || client->in_event)
         return;
     client->written = client->asked;
     run->flows->sent_ns = 0;
-    run->ops->asked(client);
+    client_ops(client)->asked(client);
     if (before == client->asked || run->schedule.rate > 0 || !run->flows->sent_ns ||
         client_is_over(client) || timer_armed(&run->warm))
         return;

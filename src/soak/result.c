@@ -216,6 +216,8 @@ static void keep_first_errors(struct figures *into, const struct figures *from)
         into->first_error = from->first_error;
     if (!into->cannot_open[0])
         memcpy(into->cannot_open, from->cannot_open, RESULT_OPEN_TEXT);
+    if (!into->tls_agreed[0])
+        memcpy(into->tls_agreed, from->tls_agreed, RESULT_TLS_TEXT);
 }
 
 int figures_add(struct figures *into, const struct figures *from)

@@ -19,8 +19,8 @@ struct hdr_histogram;
  * and x_add return 0 or -ENOMEM; after -ENOMEM a value is still one to call x_done with.
  */
 
-enum { RESULT_HISTOGRAMS = 4, RESULT_ERROR_TEXT = 240, RESULT_OPEN_TEXT = 160 };
-enum { RESULT_ANSWERS = 32, RESULT_ANSWER_TEXT = 24 };
+enum { RESULT_HISTOGRAMS = 5, RESULT_ANSWERS = 32, RESULT_ANSWER_TEXT = 24 };
+enum { RESULT_ERROR_TEXT = 240, RESULT_OPEN_TEXT = 160, RESULT_TLS_TEXT = 640 };
 #define RESULT_HIGHEST_NS (INT64_C(3600) * 1000000000)
 
 /** An empty histogram as all here are; -ENOMEM. */
@@ -60,6 +60,7 @@ struct figures {
     char cannot_open[RESULT_OPEN_TEXT]; /* why connections were not opened */
     struct target_figures *targets;     /* those of the list; NULL: there is none */
     size_t target_count;
+    char tls_agreed[RESULT_TLS_TEXT];   /* what the first connection with TLS agreed on */
 };
 int figures_init(struct figures *figures);
 void figures_done(struct figures *figures);

@@ -163,6 +163,7 @@ static void put_figures(struct out *out, const struct figures *figures)
     for (size_t i = HISTOGRAMS_FIRST; i < RESULT_HISTOGRAMS; i++)
         put_histogram(out, figures->histograms[i]);
     put_answers(out, figures);
+    put_text(out, figures->tls_agreed);
 }
 
 static void put_fields(struct out *out, const struct result *result)
@@ -443,6 +444,7 @@ static void get_figures(struct in *in, struct figures *figures)
     for (size_t i = HISTOGRAMS_FIRST; i < RESULT_HISTOGRAMS && !in->wrong; i++)
         get_histogram(in, figures->histograms[i]);
     get_answers(in, figures);
+    get_text(in, figures->tls_agreed, RESULT_TLS_TEXT);
 }
 
 static int get_fields(struct in *in, struct result *result)

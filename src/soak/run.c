@@ -223,9 +223,9 @@ static void expire_requests(struct run *run, uint64_t now_ns)
     while ((request = first_asked(run)) && is_late(run, request->started_ns, now_ns)) {
         struct client *client = request->client;
         const char *text = client_late_text(client, request);
-        if (run->ops->lost)
-            run->ops->lost(client, request);
-        if (run->config.udp || run->ops->any_order)
+        if (client_ops(client)->lost)
+            client_ops(client)->lost(client, request);
+        if (run->config.udp || client_ops(client)->any_order)
             request_lose(request, PEER_SOAK_TIMEOUT, "%s", text);
         else
             client_fail(client, PEER_SOAK_TIMEOUT, "%s", text);
@@ -324,7 +324,7 @@ static void nudge_fire(struct timer *timer, uint64_t now_ns)
         struct request *request = list_entry(node, struct request, node);
         struct client *client = request->client; /* its memory stays until all have been told */
         uint32_t number = request->number;
-        if (!run->ops->nudge(client, request, now_ns))
+        if (client_ops(client)->nudge && !client_ops(client)->nudge(client, request, now_ns))
             return;
         node = client_request_numbered(client, number) ? node->next : run->asked.next;
     }

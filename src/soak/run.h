@@ -9,6 +9,7 @@
 #include "soak/protocol.h"
 #include "soak/schedule.h"
 #include "soak/soak.h"
+#include "tls/tls.h"
 
 #include <stdarg.h>
 
@@ -48,6 +49,7 @@ struct client {
     bool ended : 1;         /* the application began to end it (manners only) */
     bool again : 1;         /* opened to repeat a request, which it has from its SYN on */
     bool spoke : 1;         /* bytes came before, or without, any request */
+    bool other : 1;         /* speaks what the protocol has for `other_alpn` */
     bool in_event : 1;      /* of its flow: `asked` is called behind it */
 };
 
@@ -119,6 +121,7 @@ struct said {
 enum { SAID_CLIENTS = 64 };
 
 struct soak {
+    struct tls_context *tls;        /* NULL: none */
     struct peer_soak_config config; /* of all, defaults filled in */
     const struct protocol *protocol;
     void *own; /* the protocol's run_bytes */
@@ -164,6 +167,10 @@ static inline bool run_asks(const struct run *run)
 static inline bool run_holds(const struct run *run)
 {
     return run->ops->kind == PROTOCOL_HOLDS;
+}
+static inline const struct protocol_ops *client_ops(const struct client *client)
+{
+    return client->other ? client->run->soak->protocol->other : client->run->ops;
 }
 static inline bool run_is_healthy(const struct run *run)
 {
@@ -277,6 +284,8 @@ void run_error(struct run *run, const struct client *client, uint64_t at_ns,
     __attribute__((format(printf, 5, 0)));
 /** How an answer begins, kept for the words of an error: cheap, for each answer. */
 void client_said(struct client *client, const void *data, size_t len);
+/** Why TLS failed: which error that is, and the words. */
+enum peer_soak_error client_tls_error(const struct client *client, const char **ret_text);
 /** What to call an end that came too soon, one that did not come, and an ICMP error. */
 const char *client_late_text(const struct client *client, const struct request *request);
 const char *client_closed_text(const struct client *client);

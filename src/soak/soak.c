@@ -65,6 +65,8 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
         return refuse(error, "the peers and the target are of different families");
     if (config->proxy_protocol > PROXY_HEADER_BINARY)
         return refuse(error, "the PROXY protocol has versions 1 and 2");
+    if (config->tls && config->udp)
+        return refuse(error, "TLS is for TCP alone");
     if (config->proxy_protocol && config->udp)
         return refuse(error, "a PROXY header begins a connection, and UDP has none");
     if (config->rate < 0 || config->connect_rate < 0)
@@ -132,6 +134,9 @@ static int prepare(struct soak *soak, struct peer_error *error)
     if (!soak->scratch || !soak->own)
         return out_of_memory(error);
     pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
+    if (soak->tls && !tls_context_has_alpn(soak->tls) &&
+        tls_context_set_alpn(soak->tls, protocol->alpn) < 0)
+        return out_of_memory(error);
     if ((soak->config.follow || soak->config.cookies) &&
         !(protocol->takes & PROTOCOL_TAKES_FOLLOW))
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
@@ -198,6 +203,7 @@ int soak_start(const struct peer_soak_config *config, const struct protocol *pro
     soak->seed = host->seed;
     soak->measured = host->measured;
     soak->measured_user = host->user;
+    soak->tls = host->tls ? tls_context_hold(host->tls) : NULL;
     status = prepare(soak, error);
     if (status == 0)
         status = make_runs(soak, error);
@@ -299,6 +305,7 @@ struct soak *soak_free(struct soak *soak)
     run_free(soak->runs[0]);
     if (soak->protocol->done && soak->own)
         soak->protocol->done(soak->own);
+    tls_context_free(soak->tls);
     free(soak->own);
     free(soak->scratch);
     free(soak);

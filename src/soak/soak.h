@@ -23,6 +23,7 @@ struct soak_host {
     struct flows *flows;
     const struct addr_set *peers;
     uint64_t seed;
+    struct tls_context *tls; /* of each connection; NULL: none */
     soak_measured measured; /* may be NULL */
     void *user;
 };

@@ -211,10 +211,10 @@ static unsigned handshake_event(struct tls *tls, unsigned events)
         return finish_handshake(tls, events);
     if (SSL_get_error(tls->ssl, done) != SSL_ERROR_WANT_READ)
         tls_note_failure(tls);
-    else if (tls->raw_eof || events & FLOW_END)
-        tls_note(tls, PEER_TLS_CLOSED,
-                 tls->raw_eof ? "closed in the middle of the handshake"
-                              : "ended in the middle of the handshake");
+    else if (tls->raw_eof)
+        tls_note(tls, PEER_TLS_CLOSED, "closed in the middle of the handshake");
+    else if (events & FLOW_END && flow_end(tls->flow) == PEER_END_RESET)
+        tls_note(tls, PEER_TLS_CLOSED, "reset in the middle of the handshake");
     if (events & FLOW_END) {
         tls->over = true;
         return FLOW_END;
@@ -275,6 +275,10 @@ static ssize_t on_write(struct flow *flow, const void *data, size_t len, int fla
     if (!room)
         return refuse(tls);
     len = MIN(len, room);
+    if (!flow_raw_unacked(flow)) {
+        tls->mark_plain = tls->written;
+        tls->mark_wire = flow->written;
+    }
     for (taken = 1; done < len && taken; done += taken) {
         size_t part = MIN(len - done, (size_t)RECORD_MOST);
         taken = 0;
@@ -319,13 +323,15 @@ static size_t on_unread(const struct flow *flow)
     return tls_of(flow)->plain_len - tls_of(flow)->plain_at;
 }
 
-/* Of what it has written: TCP counts records. */
+/* Of what it has written: TCP counts records. Exact when none of what was written since the last time
+   that nothing was under way is acknowledged, or all. */
 static size_t on_unacked(const struct flow *flow)
 {
     const struct tls *tls = tls_of(flow);
     size_t raw = flow_raw_unacked(flow) + tls->queued_len - tls->queued_at;
+    uint64_t plain = tls->written - tls->mark_plain, wire = flow->written - tls->mark_wire;
 
-    return (size_t)MIN((uint64_t)raw, tls->written);
+    return raw >= wire ? (size_t)plain : (size_t)MIN((uint64_t)raw, plain);
 }
 
 static uint64_t on_written(const struct flow *flow)

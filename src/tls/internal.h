@@ -52,6 +52,7 @@ struct tls {
     uint8_t *queued; /* written, and not taken by TCP: [queued_at, queued_len); NULL: nothing */
     uint32_t queued_at, queued_len;
     uint64_t written; /* plain bytes */
+    uint64_t mark_plain, mark_wire; /* when all was acknowledged before the latest write */
     uint64_t begun_ns;
     uint32_t handshake_us;
     char *reason;       /* of `error`; NULL: none */

@@ -259,3 +259,120 @@ Subsystem sftp internal-sftp
 
     def callers(self):
         return re.findall(r"Accepted publickey for \S+ from (\S+) port", self.read("output"))
+
+
+class Certificates:
+    """PEM files of a test's own: an authority, and what it signs. Each is `(cert, key)`."""
+
+    def __init__(self):
+        harness.need("openssl")
+        self.place = tempfile.mkdtemp(prefix="certificates.", dir=harness.directory)
+        os.chmod(self.place, 0o755)
+        self.authority = self.make("authority", sign=False, more=("-addext", "basicConstraints=critical,CA:TRUE"))
+
+    def path(self, name):
+        return os.path.join(self.place, name)
+
+    def make(self, name, names="", sign=True, days=30, more=()):
+        """`names`: "DNS:a.example,IP:192.0.2.1". `days` below 0: its time is over."""
+        cert, key, request = (self.path(f"{name}.{kind}") for kind in ("cert", "key", "request"))
+        new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+               "-subj", f"/CN={name}"]
+        if names:
+            new += ["-addext", f"subjectAltName={names}"]
+        if not sign:
+            harness.run(*new, "-x509", "-out", cert, "-days", str(days), *more)
+            return cert, key
+        harness.run(*new, "-out", request)
+        serial = str(abs(hash(name)) % 10 ** 9)
+        times = ("-days", str(days))
+        if days < 0:  # x509 takes no days below 0 everywhere
+            times = ("-startdate", "20200101000000Z", "-enddate", "20200201000000Z")
+            return self._expired(name, request, times), key
+        harness.run("openssl", "x509", "-req", "-in", request, "-CA", self.authority[0], "-CAkey", self.authority[1],
+                    "-set_serial", serial, "-copy_extensions", "copy", "-out", cert, *times)
+        return cert, key
+
+    def _expired(self, name, request, times):
+        """By `openssl ca`, which takes dates."""
+        place = tempfile.mkdtemp(prefix="ca.", dir=self.place)
+        for file, text in (("index", ""), ("serial", "01\n"), ("conf", f"""[ca]
+default_ca = one
+[one]
+database = {place}/index
+serial = {place}/serial
+new_certs_dir = {place}
+default_md = sha256
+policy = any
+copy_extensions = copy
+[any]
+commonName = supplied
+""")):
+            with open(os.path.join(place, file), "w", encoding="utf-8") as out:
+                out.write(text)
+        cert = self.path(f"{name}.cert")
+        harness.run("openssl", "ca", "-batch", "-notext", "-config", f"{place}/conf", "-cert", self.authority[0],
+                    "-keyfile", self.authority[1], "-in", request, "-out", cert, *times)
+        return cert
+
+
+class NginxTLS(Nginx):
+    """Nginx over TLS: https at `port`."""
+
+    def __init__(self, identity, more="", versions="TLSv1.2 TLSv1.3", log="$ssl_protocol $ssl_session_reused", **rest):
+        cert, key = identity
+        server = (f"ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols {versions}; "
+                  f"ssl_session_cache shared:tls:8m; {more}"
+                  'location / { return 200 "hello"; }')
+        super().__init__(server=server, log=log, listen="ssl", port=rest.pop("port", 443), **rest)
+
+
+class Stunnel(Server):
+    """Echoes over TLS at `port`: what it decrypts comes back."""
+
+    programs = ("stunnel",)
+
+    def __init__(self, identity, echo, port=7, more=""):
+        super().__init__()
+        self.ports = (port,)
+        self.write("stunnel.conf", f"""foreground = yes
+pid =
+[echo]
+accept = :::{port}
+connect = 127.0.0.1:{echo}
+cert = {identity[0]}
+key = {identity[1]}
+{more}
+""")
+
+    def command(self):
+        return ["stunnel", self.path("stunnel.conf")]
+
+
+class HaproxyTLS(Server):
+    """https at `port`, in front of nothing: it answers by itself."""
+
+    programs = ("haproxy",)
+
+    def __init__(self, identity, port=443, bind=""):
+        super().__init__()
+        self.ports = (port,)
+        both = self.path("both.pem")
+        with open(both, "w", encoding="utf-8") as out:
+            for name in identity:
+                with open(name, encoding="utf-8") as part:
+                    out.write(part.read())
+        self.write("haproxy.cfg", f"""global
+    maxconn 1000
+defaults
+    mode http
+    timeout connect 60s
+    timeout client 60s
+    timeout server 60s
+frontend door
+    bind :{port} ssl crt {both} {bind}
+    http-request return status 200 content-type text/plain lf-string "%sslv %[ssl_fc_is_resumed]"
+""")
+
+    def command(self):
+        return ["haproxy", "-db", "-f", self.path("haproxy.cfg")]
