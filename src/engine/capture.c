@@ -9,9 +9,10 @@
 #include "base/macro.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-enum { WALL_NEAR_NS = 5000, LOOK_MS = 50 };
+enum { WALL_NEAR_NS = 5000, LOOK_MS = 50, SECRET_MOST = 512 };
 #define IN_VAIN_NS (1 * NS_PER_S)
 #define MOST_NS    (5 * NS_PER_S)
 
@@ -46,6 +47,27 @@ void capture_frame(struct capture *capture, uint64_t at_ns, enum pcapng_directio
 {
     if (capture->pcapng)
         pcapng_write(capture->pcapng, at_ns + (uint64_t)capture->wall_ns, direction, parts, comment);
+}
+
+void capture_secret(struct capture *capture, const char *line)
+{
+    char text[SECRET_MOST];
+    size_t len = strnlen(line, sizeof(text) - 1);
+
+    if (!capture->pcapng)
+        return;
+    memcpy(text, line, len);
+    text[len++] = '\n';
+    pcapng_write_secrets(capture->pcapng, text, len);
+    explicit_bzero(text, len);
+}
+
+void capture_begin_round(struct capture *capture, uint64_t now_ns, uint64_t hold_ns)
+{
+    if (!capture->pcapng || now_ns - capture->kept_ns < hold_ns)
+        return;
+    capture->kept_ns = now_ns;
+    pcapng_keep(capture->pcapng);
 }
 
 uint64_t capture_next_ns(const struct capture *capture, uint64_t now_ns)

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A link keeps a frame for so long, or longer than is waited for. */
+#define SECRETS_LATE_NS (2 * NS_PER_S)
 enum { ROUNDS = 64, TIMERS_AT_ONCE = 1024 };
 /* How often somebody busy looks at what is watched; in a loop of others, that is woken by it. */
 #define LOOK_NS        (2 * NS_PER_MS)
@@ -357,6 +359,9 @@ static int iterate(struct engine *engine)
     if (engine->clocked)
         capture_set_wall(&engine->capture, engine->now_ns);
     for (int round = 0; round < ROUNDS; round++) {
+        if (engine->has_secrets)
+            capture_begin_round(&engine->capture, engine->now_ns,
+                                engine->wires ? SECRETS_LATE_NS : 0);
         frames = receive_frames(engine);
         engine_refresh_now(engine);
         if (engine->transit.move && frames >= 0)
@@ -508,6 +513,16 @@ uint64_t engine_now_fresh_ns(struct engine *engine)
 {
     engine_refresh_now(engine);
     return engine->now_ns;
+}
+
+void engine_expect_secrets(struct engine *engine)
+{
+    engine->has_secrets = true;
+}
+
+void engine_note_secret(struct engine *engine, const char *line)
+{
+    capture_secret(&engine->capture, line);
 }
 
 void engine_end_capture(struct engine *engine)

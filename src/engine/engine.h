@@ -135,6 +135,10 @@ void engine_bar(struct engine *engine, const struct peer_addr *addr);
 bool engine_is_barred(const struct engine *engine, const struct peer_addr *addr);
 void engine_unbar(struct engine *engine, const struct peer_addr *addr);
 
+/** Secrets of TLS may come from now on: the capture is ready to put them before their frames. */
+void engine_expect_secrets(struct engine *engine);
+/** One of them, as a line of a key log without its line break. */
+void engine_note_secret(struct engine *engine, const char *line);
 /** Waits for whoever reads the capture: a second when he takes nothing, five seconds in all. Frames
  *  that he has not taken then are dropped, and all that come later. */
 void engine_end_capture(struct engine *engine);

@@ -18,6 +18,7 @@ struct watch {
 struct engine {
     struct device *device;
     struct capture capture;
+    bool has_secrets; /* of TLS may come, which belong before frames of the capture */
     struct frame_pool frames;
     struct timers timers;
     struct stack *stack;

@@ -7,10 +7,18 @@
 
 #include <stdlib.h>
 
+static void note_secret(void *user, const char *line)
+{
+    struct peer_net *net = user;
+
+    engine_note_secret(net->engine, line);
+}
+
 static int make(struct peer_net *net, const struct peer_tls_config *config,
                 struct peer_tls **ret_tls, struct peer_error *error)
 {
-    const struct tls_host host = {.peers = net->attachment.peers.count};
+    const struct tls_host host = {
+        .secret = note_secret, .user = net, .peers = net->attachment.peers.count};
     struct peer_tls *tls = calloc(1, sizeof(*tls));
 
     if (!tls)
@@ -22,6 +30,7 @@ static int make(struct peer_net *net, const struct peer_tls_config *config,
     }
     tls->net = net;
     list_add_tail(&net->contexts, &tls->node);
+    engine_expect_secrets(net->engine);
     *ret_tls = tls;
     return 0;
 }

@@ -11,6 +11,10 @@
  * what it does not take is kept, up to as much as tcpdump keeps, and then frames are dropped until
  * half of that is free. The first frame behind a gap says how many are missing.
  *
+ * Secrets of TLS come when a handshake has been worked on, which is after the frame that they are
+ * needed for; and readers want them before it. So while they may come frames are kept for two rounds of
+ * their owner's, and the block with the secrets is put before all that is not written yet.
+ *
  * The first error ends the writing and is kept; later calls do nothing. Plain write(2) is used,
  * since the target may be a file: on a closed pipe the program must ignore SIGPIPE to see EPIPE.
  */
@@ -37,6 +41,8 @@ enum {
     BLOCK_SECTION = 0x0a0d0d0a,
     BLOCK_INTERFACE = 1,
     BLOCK_PACKET = 6,
+    BLOCK_SECRETS = 10,
+    SECRETS_TLS_KEY_LOG = 0x544c534b,
     BYTE_ORDER_MAGIC = 0x1a2b3c4d,
     LINKTYPE_ETHERNET = 1,
     LINKTYPE_RAW = 101,
@@ -54,18 +60,28 @@ enum {
     WRITE_BYTES = 64 * 1024, /* written out when there are so many */
     KEEP_BYTES = 2 << 20,    /* kept for a reader who is slow; tcpdump -B has the same */
     PIPE_BYTES = 1 << 20,    /* asked of the kernel, which gives so many to everybody */
+    KEPT_MOST = 16 << 20, /* of what secrets may follow for */
     COMMENT_MAX = 1024,
+    SECRETS_MAX = 1000,
     BLOCK_MAX = FRAME_LARGE_BYTES + COMMENT_MAX + 128,
+};
+
+/* Where what is kept begins: the mark of the last call, and of the one before. */
+struct keeping {
+    bool on;
+    size_t older, newer;
 };
 
 struct pcapng {
     int fd;
     int error;            /* 0 or -errno */
+    bool patient;         /* a file: it is waited for */
     bool shared;          /* no file, and the descriptor is others' too, so that it may block */
     bool ended;           /* nothing is written any more */
     size_t at, len, room; /* of the buffer: written so far, filled so far, full */
+    struct keeping keeping;
     uint64_t frames, dropped, gap; /* `gap` of the dropped, since the last that was not */
-    uint8_t buffer[];              /* begins with the beginning of a block */
+    uint8_t *buffer;               /* begins with the beginning of a block */
 };
 
 /* ---- blocks ---- */
@@ -188,12 +204,31 @@ static ssize_t write_some(const struct pcapng *pcapng, const uint8_t *data, size
     return done < 0 ? -errno : done;
 }
 
+static void forget(struct pcapng *pcapng)
+{
+    pcapng->at = pcapng->len = pcapng->keeping.older = pcapng->keeping.newer = 0;
+}
+
+/* What stands before `from` is not needed any more. */
+static void move_up(struct pcapng *pcapng, size_t from)
+{
+    struct keeping *keeping = &pcapng->keeping;
+
+    memmove(pcapng->buffer, pcapng->buffer + from, pcapng->len - from);
+    pcapng->at -= from;
+    pcapng->len -= from;
+    keeping->older -= MIN(keeping->older, from);
+    keeping->newer -= MIN(keeping->newer, from);
+}
+
+/* What is kept stays; the rest is written. */
 void pcapng_flush(struct pcapng *pcapng)
 {
+    const size_t end = pcapng->keeping.on ? pcapng->keeping.older : pcapng->len;
     ssize_t done = 0;
 
-    while (pcapng->at < pcapng->len && !pcapng->error) {
-        done = write_some(pcapng, pcapng->buffer + pcapng->at, pcapng->len - pcapng->at);
+    while (pcapng->at < end && !pcapng->error) {
+        done = write_some(pcapng, pcapng->buffer + pcapng->at, end - pcapng->at);
         if (done == -EAGAIN)
             return;
         if (done >= 0)
@@ -201,7 +236,25 @@ void pcapng_flush(struct pcapng *pcapng)
         else if (done != -EINTR)
             pcapng->error = (int)done;
     }
-    pcapng->at = pcapng->len = 0;
+    if (pcapng->error || end == pcapng->len)
+        forget(pcapng);
+    else if (pcapng->at)
+        move_up(pcapng, pcapng->at); /* the beginning of a block */
+}
+
+/* Nothing more follows that belongs before what is kept. */
+static void keep_nothing(struct pcapng *pcapng)
+{
+    pcapng->keeping = (struct keeping){.on = false};
+}
+
+void pcapng_keep(struct pcapng *pcapng)
+{
+    struct keeping *keeping = &pcapng->keeping;
+
+    keeping->older = keeping->on ? keeping->newer : pcapng->len;
+    keeping->newer = pcapng->len;
+    keeping->on = true;
 }
 
 bool pcapng_waits(const struct pcapng *pcapng)
@@ -218,6 +271,14 @@ static size_t block_after(const struct pcapng *pcapng, size_t at)
     return at + len;
 }
 
+static bool is_frame(const struct pcapng *pcapng, size_t at)
+{
+    uint32_t type;
+
+    memcpy(&type, pcapng->buffer + at, sizeof(type));
+    return type == BLOCK_PACKET;
+}
+
 /* The first block that is not written, or not all of it. */
 static size_t block_at(const struct pcapng *pcapng)
 {
@@ -228,16 +289,30 @@ static size_t block_at(const struct pcapng *pcapng)
     return at;
 }
 
+/* A file has as much room as what is kept needs; where that is too much it is kept no longer. */
+static void make_more_room(struct pcapng *pcapng)
+{
+    const size_t room = 2 * pcapng->room;
+    uint8_t *larger =
+        room <= KEPT_MOST ? realloc(pcapng->buffer, room + BLOCK_MAX) : NULL;
+
+    if (larger) {
+        pcapng->buffer = larger;
+        pcapng->room = room;
+    } else {
+        pcapng->keeping.older = pcapng->keeping.newer = pcapng->len;
+        pcapng_flush(pcapng);
+    }
+}
+
 /* Moves what is left to the front, seldom enough that a byte is moved once. */
 static bool make_room(struct pcapng *pcapng)
 {
     pcapng_flush(pcapng);
-    if (pcapng->at >= pcapng->room / 2) {
-        size_t from = block_at(pcapng);
-        memmove(pcapng->buffer, pcapng->buffer + from, pcapng->len - from);
-        pcapng->at -= from;
-        pcapng->len -= from;
-    }
+    if (pcapng->at >= pcapng->room / 2)
+        move_up(pcapng, block_at(pcapng));
+    if (pcapng->len > pcapng->room && pcapng->patient && pcapng->keeping.on)
+        make_more_room(pcapng);
     return pcapng->len <= pcapng->room;
 }
 
@@ -245,6 +320,7 @@ size_t pcapng_drain(struct pcapng *pcapng, int timeout_ms)
 {
     struct pollfd writable = {.fd = pcapng->fd, .events = POLLOUT};
 
+    keep_nothing(pcapng);
     pcapng_flush(pcapng);
     if (pcapng->len > 0 && poll(&writable, 1, timeout_ms) > 0)
         pcapng_flush(pcapng);
@@ -253,11 +329,12 @@ size_t pcapng_drain(struct pcapng *pcapng, int timeout_ms)
 
 void pcapng_finish(struct pcapng *pcapng)
 {
+    keep_nothing(pcapng);
     pcapng_flush(pcapng);
     pcapng->ended = true; /* perhaps in the middle of a block */
     for (size_t at = block_at(pcapng); at < pcapng->len; at = block_after(pcapng, at))
-        pcapng->dropped++;
-    pcapng->at = pcapng->len = 0;
+        pcapng->dropped += is_frame(pcapng, at);
+    forget(pcapng);
 }
 
 static int open_path(const char *path)
@@ -295,12 +372,19 @@ static struct pcapng *make(int fd, bool ours)
 {
     bool patient = is_patient(fd, ours);
     size_t room = patient ? WRITE_BYTES : KEEP_BYTES;
-    struct pcapng *pcapng = malloc(sizeof(*pcapng) + room + BLOCK_MAX);
+    struct pcapng *pcapng = malloc(sizeof(*pcapng));
 
     if (!pcapng)
         return NULL;
-    *pcapng = (struct pcapng){.fd = fd, .shared = !patient && !ours, .room = room};
-    return pcapng;
+    *pcapng = (struct pcapng){.fd = fd,
+                              .patient = patient,
+                              .shared = !patient && !ours,
+                              .room = room,
+                              .buffer = malloc(room + BLOCK_MAX)};
+    if (pcapng->buffer)
+        return pcapng;
+    free(pcapng);
+    return NULL;
 }
 
 int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
@@ -328,8 +412,10 @@ int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
 
 struct pcapng *pcapng_free(struct pcapng *pcapng)
 {
-    if (pcapng)
+    if (pcapng) {
+        keep_nothing(pcapng);
         pcapng_flush(pcapng);
+    }
     return pcapng_abandon(pcapng);
 }
 
@@ -338,6 +424,9 @@ struct pcapng *pcapng_abandon(struct pcapng *pcapng)
     if (!pcapng)
         return NULL;
     close(pcapng->fd);
+    if (pcapng->buffer) /* with secrets */
+        explicit_bzero(pcapng->buffer, pcapng->len);
+    free(pcapng->buffer);
     free(pcapng);
     return NULL;
 }
@@ -381,6 +470,38 @@ void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction
     block_end(pcapng, block);
     if (pcapng->len - pcapng->at >= WRITE_BYTES)
         pcapng_flush(pcapng);
+}
+
+/* A block that is put together elsewhere. */
+static size_t secrets_block(const char *lines, size_t len, uint8_t *out)
+{
+    const uint32_t padded = (uint32_t)(len + 3) / 4 * 4, total = 20 + padded;
+    const uint32_t head[] = {BLOCK_SECRETS, total, SECRETS_TLS_KEY_LOG, (uint32_t)len};
+
+    memcpy(out, head, sizeof(head));
+    memset(out + sizeof(head), 0, padded);
+    memcpy(out + sizeof(head), lines, len);
+    memcpy(out + sizeof(head) + padded, &total, sizeof(total));
+    return total;
+}
+
+void pcapng_write_secrets(struct pcapng *pcapng, const char *lines, size_t len)
+{
+    struct keeping *keeping = &pcapng->keeping;
+    uint8_t block[SECRETS_MAX + 24];
+
+    if (pcapng->error || pcapng->ended || len > SECRETS_MAX ||
+        (pcapng->len > pcapng->room && !make_room(pcapng)))
+        return;
+    len = secrets_block(lines, len, block);
+    size_t at = block_at(pcapng);
+    if (at < pcapng->at) /* in the middle of a block */
+        at = block_after(pcapng, at);
+    memmove(pcapng->buffer + at + len, pcapng->buffer + at, pcapng->len - at);
+    memcpy(pcapng->buffer + at, block, len);
+    pcapng->len += len;
+    keeping->older += keeping->older >= at ? len : 0;
+    keeping->newer += keeping->newer >= at ? len : 0;
 }
 
 int pcapng_error(const struct pcapng *pcapng)

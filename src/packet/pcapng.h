@@ -40,6 +40,16 @@ struct pcapng *pcapng_abandon(struct pcapng *pcapng);
  */
 void pcapng_write(struct pcapng *pcapng, uint64_t wall_ns, enum pcapng_direction direction,
                   const struct frame_parts *parts, const char *comment);
+/**
+ * Secrets of TLS, as lines of a key log with their line breaks, in a Decryption Secrets Block: it stands
+ * before all frames that are not written out yet. A line of more than 1000 bytes is none.
+ */
+void pcapng_write_secrets(struct pcapng *pcapng, const char *lines, size_t len);
+/**
+ * Keeps what comes from now on from being written out, as secrets that belong before it may follow,
+ * and lets go of what is older than the call before this one. Up to 16 MiB are kept.
+ */
+void pcapng_keep(struct pcapng *pcapng);
 /** Writes out what a reader of the pipe takes now. */
 void pcapng_flush(struct pcapng *pcapng);
 /** Something is left that he has not taken: flush again, soon. */

@@ -237,6 +237,47 @@ def test_servers_that_misbehave():
     result.expect(1, err="no answer to the handshake of TLS")
 
 
+# ---- captures ----
+
+def tshark(path, display):
+    return [line for line in harness.run("tshark", "-r", path, "-Y", display, "-T", "fields", "-e", "frame.number")
+            .splitlines() if line.strip().isdigit()]
+
+
+def test_a_capture_is_read_with_what_is_in_it():
+    harness.need("tshark")
+    with NginxTLS(mine(Certificates())) as nginx:
+        # A link delays frames between the device and who has the secrets.
+        for versions, more in (("1.2", ()), ("1.3", ()), ("1.3", ("--link", "delay 20ms"))):
+            path = os.path.join(nginx.place, "frames")
+            report = soak(f"https://{OWN4}/", "-c", 3, "-n", 30, "--no-keep-alive", "--tls-version", versions,
+                          "--pcap", path, *more)
+            assert report["requests"]["completed"] == 30
+            assert len(tshark(path, "http.request.method == GET")) == 30, (versions, more)
+            assert len(tshark(path, "http.response.code == 200")) == 30, (versions, more)
+            assert not tshark(path, "_ws.malformed"), (versions, more)
+        # A peer that is called has secrets, too.
+        path = nginx.path("called")
+        started = Peer("listen", "--tls", "--serve", "http", "--pcap", path, 8443)
+        found = started.wait_err(r"listening at ([\d.]+):(\d+)")
+        harness.run("curl", "-sk", f"https://{found.group(1)}:8443/")
+        started.stop().expect(0)
+        assert len(tshark(path, "http.request")) == 1
+
+
+def test_secrets_go_to_the_file_that_the_environment_names():
+    with NginxTLS(mine(Certificates())) as nginx:
+        os.environ["SSLKEYLOGFILE"] = nginx.path("secrets")
+        soak(f"https://{OWN4}/", "-n", 1, "--tls-version", "1.2")
+        soak(f"https://{OWN4}/", "-n", 1, "--tls-version", "1.3")
+        words = [line.split()[0] for line in nginx.read("secrets").splitlines()]
+        assert words[0] == "CLIENT_RANDOM" and "CLIENT_TRAFFIC_SECRET_0" in words, words
+        assert os.stat(nginx.path("secrets")).st_mode & 0o077 == 0
+        os.environ["SSLKEYLOGFILE"] = "/no/such/folder/file"
+        peer("soak", f"https://{OWN4}/", "-n", 1).expect(3, err="SSLKEYLOGFILE")
+        del os.environ["SSLKEYLOGFILE"]
+
+
 # ---- peers as servers ----
 
 def test_a_peer_is_the_server():

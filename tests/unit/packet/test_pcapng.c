@@ -262,6 +262,117 @@ static void cuts_a_long_comment_between_characters(void **state)
     done(&reader, path);
 }
 
+/* ---- secrets ---- */
+
+static void check_secrets(struct reader *reader, const char *line)
+{
+    struct block block = next_block(reader);
+    uint32_t len = (uint32_t)strlen(line);
+
+    assert_int_equal(block.type, 10);
+    assert_int_equal(read32(block.body), 0x544c534b);
+    assert_int_equal(read32(block.body + 4), len);
+    assert_memory_equal(block.body + 8, line, len);
+    assert_int_equal(block.body_len, 8 + (len + 3) / 4 * 4);
+}
+
+static void check_samples(struct reader *reader, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        struct expected expected = {(uint64_t)i, 1, samples[i % SAMPLES].bytes,
+                                    samples[i % SAMPLES].len, NULL};
+        check_packet(reader, &expected);
+    }
+}
+
+static void write_samples(struct pcapng *pcapng, int from, int to)
+{
+    for (int i = from; i < to; i++)
+        write_sample(pcapng, &samples[i % SAMPLES], (uint64_t)i, PCAPNG_INBOUND, NULL);
+}
+
+/* However often it is flushed meanwhile. */
+static void secrets_stand_before_the_frames_of_two_rounds(void **state)
+{
+    static const char first[] = "CLIENT_RANDOM 01 02\n", second[] = "CLIENT_RANDOM 3 4\n";
+    struct pcapng *pcapng;
+    char path[64];
+
+    (void)state;
+    temporary(path);
+    assert_int_equal(pcapng_open(path, "peer0", FRAME_IP, &pcapng, NULL), 0);
+    write_samples(pcapng, 0, 2); /* of before */
+    pcapng_keep(pcapng);
+    pcapng_flush(pcapng);
+    write_samples(pcapng, 2, 4);
+    pcapng_flush(pcapng);
+    pcapng_keep(pcapng);
+    write_samples(pcapng, 4, 6);
+    pcapng_flush(pcapng);
+    pcapng_write_secrets(pcapng, first, strlen(first));
+    pcapng_keep(pcapng);
+    pcapng_flush(pcapng);
+    pcapng_write_secrets(pcapng, second, strlen(second));
+    write_samples(pcapng, 6, 7);
+    pcapng_free(pcapng);
+
+    struct reader reader = slurp(path);
+    check_start(&reader, "peer0", 101);
+    check_samples(&reader, 0, 2);
+    check_secrets(&reader, first);
+    check_samples(&reader, 2, 4);
+    check_secrets(&reader, second);
+    check_samples(&reader, 4, 7);
+    done(&reader, path);
+}
+
+/* More than there is room for is kept, up to a bound; no frame is lost beyond it. */
+static void a_round_may_be_long(void **state)
+{
+    static const char secret[] = "CLIENT_RANDOM 01 02\n";
+    const struct {
+        int frames;
+        bool in_time;
+    } cases[] = {{100, true}, {400, false}};
+    struct super super = {.ip_version = 4, .protocol = IPPROTO_TCP, .payload_len = 60000};
+    struct built *built = build(&super);
+    struct iovec iov = {built->bytes, built->len};
+    struct frame_offload none = {0};
+    const struct frame_parts parts = {&iov, 1, &none};
+    char path[64];
+
+    (void)state;
+    for (size_t c = 0; c < 2; c++) {
+        struct pcapng *pcapng;
+        temporary(path);
+        assert_int_equal(pcapng_open(path, "peer0", FRAME_IP, &pcapng, NULL), 0);
+        pcapng_keep(pcapng);
+        for (int i = 0; i < cases[c].frames; i++)
+            pcapng_write(pcapng, 7, PCAPNG_INBOUND, &parts, NULL);
+        pcapng_write_secrets(pcapng, secret, strlen(secret));
+        pcapng_free(pcapng);
+        struct reader reader = slurp(path);
+        struct expected expected = {7, 1, built->bytes, built->len, NULL};
+        check_start(&reader, "peer0", 101);
+        if (cases[c].in_time)
+            check_secrets(&reader, secret);
+        int found = 0, secrets = cases[c].in_time;
+        while (reader.at < reader.len) {
+            if (read32(reader.bytes + reader.at) == 10) {
+                check_secrets(&reader, secret);
+                secrets++;
+            } else {
+                check_packet(&reader, &expected);
+                found++;
+            }
+        }
+        assert_int_equal(found, cases[c].frames);
+        assert_int_equal(secrets, 1);
+        done(&reader, path);
+    }
+    free(built);
+}
+
 /* ---- pipes and errors ---- */
 
 struct drain {
@@ -557,6 +668,8 @@ int main(void)
         cmocka_unit_test(writes_what_a_reader_expects),
         cmocka_unit_test(completes_the_checksum_of_a_super_segment_in_its_copy_only),
         cmocka_unit_test(cuts_a_long_comment_between_characters),
+        cmocka_unit_test(secrets_stand_before_the_frames_of_two_rounds),
+        cmocka_unit_test(a_round_may_be_long),
         cmocka_unit_test(writes_to_standard_output_in_full),
         cmocka_unit_test(a_reader_who_pauses_finds_how_many_are_missing),
         cmocka_unit_test(a_reader_who_takes_little_gets_whole_frames),
