@@ -24,6 +24,7 @@ extern "C" {
 struct peer_manner {
     const char *name, *about; /* a word and a sentence */
     bool udp;                 /* datagrams know it too */
+    bool tls;                 /* of callers over TLS alone */
     const char *when;         /* the default of WHEN: "connected", ... */
     char value[32];           /* the default of VALUE as it is written ("1024B/s"); "": it has none */
 };

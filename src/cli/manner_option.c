@@ -50,7 +50,9 @@ void manner_print_help(FILE *file)
         snprintf(usage, sizeof(usage), "%s%s%s", manner.name, manner.value[0] ? ":" : "",
                  manner.value);
         fprintf(file, "%-22s @%-9s  %s  %s\n", usage, manner.when,
-                manner.udp ? "TCP, UDP" : "TCP     ", manner.about);
+                manner.udp   ? "TCP, UDP"
+                : manner.tls ? "TLS     "
+                             : "TCP     ", manner.about);
     }
 }
 

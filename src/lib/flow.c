@@ -76,6 +76,8 @@ static int dress(struct peer_flow *handle, const struct peer_connect_config *con
         manners_read(handle->net, config->manners, config->udp, PEER_MANNER_CONNECT, specs, error);
     int status =
         count < 0 ? count : manners_check_target(handle->net, specs, count, &config->to, error);
+    if (status == 0)
+        status = manners_check_tls(specs, count, config->tls, error);
     if (status < 0)
         return status;
     status = manners_dress(&handle->flow, specs, count);

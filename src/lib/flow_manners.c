@@ -35,6 +35,7 @@ int peer_manner_sized(size_t index, struct peer_manner *ret_manner, size_t size)
     struct peer_manner found = {.name = manner->name,
                                 .about = manner->about,
                                 .udp = manner->udp,
+                                .tls = manner->tls,
                                 .when = states[manner->when]};
     format_value(manner, found.value, sizeof(found.value));
     border_give(ret_manner, size, &found, sizeof(found));
@@ -78,6 +79,18 @@ int manners_check_target(struct peer_net *net, const struct manner_spec *specs, 
     return 0;
 }
 
+int manners_check_tls(const struct manner_spec *specs, int count, bool tls,
+                      struct peer_error *error)
+{
+    for (int i = 0; i < count && !tls; i++) {
+        if (specs[i].manner->tls)
+            return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                             "\"%s\" is a manner of TLS, and these connections have none",
+                             specs[i].manner->name);
+    }
+    return 0;
+}
+
 /* ---- flows ---- */
 
 int manners_dress(struct flow *flow, const struct manner_spec *specs, int count)
@@ -110,7 +123,7 @@ int peer_flow_set_manners(struct peer_flow *flow, const char *manners, struct pe
     engine_now_fresh_ns(flow->net->engine);
     int count = manners_read(flow->net, manners, udp, PEER_MANNER_CONNECT, specs, error);
     for (int i = 0; i < count; i++) {
-        if (specs[i].manner->caller)
+        if (manner_never_opens(specs[i].manner))
             return error_set(error, PEER_ERROR_USAGE, EINVAL,
                              "\"%s\" is for a new connection; this one is open",
                              specs[i].manner->name);

@@ -171,6 +171,9 @@ int manners_read(const struct peer_net *net, const char *manners, bool udp,
 /** Is `to` this machine's own, if these manners ask for that? 0 or -EPERM. */
 int manners_check_target(struct peer_net *net, const struct manner_spec *specs, int count,
                          const struct peer_addr *to, struct peer_error *error);
+/** Have the flows TLS, if these manners need it? 0 or -EINVAL. */
+int manners_check_tls(const struct manner_spec *specs, int count, bool tls,
+                      struct peer_error *error);
 int manners_dress(struct flow *flow, const struct manner_spec *specs, int count);
 void manners_dress_caller(struct peer_listener *listener, struct flow *flow);
 

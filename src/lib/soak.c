@@ -267,6 +267,8 @@ static int check_manners(struct peer_net *net, const struct peer_soak_config *co
     struct manner_spec specs[MANNERS_MAX];
     int count = manners_read(net, config->manners, config->udp, PEER_MANNER_SOAK, specs, error);
 
+    if (count > 0 && manners_check_tls(specs, count, config->tls, error) < 0)
+        return -EINVAL;
     return count < 0 ? count : manners_check_target(net, specs, count, &config->to, error);
 }
 

@@ -19,7 +19,7 @@
 #include <peer/limits.h>
 #include <stdlib.h>
 
-enum { READER_STEPS_PER_S = 4, WRITER_STEPS_PER_S = 10, DEEDS_PER_S = 100 };
+enum { READER_STEPS_PER_S = 4, WRITER_STEPS_PER_S = 10, DEEDS_PER_S = 100, GARBAGE_BYTES = 64 };
 
 /* All manners of one flow. */
 struct manners_watch {
@@ -168,6 +168,30 @@ static void begin_deed(struct manner_run *run)
     wait_ns(run, 0);
 }
 
+/* What is written now stays here, and with it the handshake of TLS. */
+static void begin_silence(struct manner_run *run)
+{
+    flow_watch(run->flow)->write_most = 0;
+}
+
+static void begin_half_hello(struct manner_run *run)
+{
+    flow_watch(run->flow)->write_most = (size_t)run->spec.value;
+}
+
+/* A record of a handshake, as its first five bytes say, and noise in it. */
+static void begin_garbage(struct manner_run *run)
+{
+    uint8_t bytes[GARBAGE_BYTES + 5] = {22, 3, 1, 0, GARBAGE_BYTES};
+    struct rng rng;
+
+    rng_derive(&rng, flow_peer(run->flow), RNG_MANNERS);
+    for (size_t i = 5; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)rng_next(&rng);
+    (void)flow_raw_write(run->flow, bytes, sizeof(bytes), 0);
+    flow_watch(run->flow)->write_most = 0;
+}
+
 static const struct manner table[] = {
     {"vanish", "the cable is pulled: no FIN, no RST, no ARP, and nothing is heard", .udp = true,
      .when = MANNER_AT_REQUEST, .earliest = MANNER_AT_SYN, .begin = begin_vanish},
@@ -232,6 +256,15 @@ static const struct manner table[] = {
     {"window-zero", "asks by HTTP/2 and takes nothing: the streams' windows stay shut", .http2 = true,
      .patient = true, .when = MANNER_AT_CONNECTED, .earliest = MANNER_AT_CONNECTED,
      .begin = begin_deed, .tick = tick_deed},
+    {"tls-silent", "TLS: TCP opens, and no ClientHello ever comes", .tls = true, .patient = true,
+     .when = MANNER_AT_CONNECTED, .begin = begin_silence},
+    {"tls-half-hello", "TLS: so many bytes of its ClientHello, and no more", .tls = true,
+     .patient = true, .unit = MANNER_BYTES, .value = 100, .min = 1, .max = 65535,
+     .when = MANNER_AT_CONNECTED, .begin = begin_half_hello},
+    {"tls-garbage", "TLS: noise instead of a ClientHello", .tls = true, .patient = true,
+     .when = MANNER_AT_CONNECTED, .begin = begin_garbage},
+    {"tls-no-finish", "TLS: a ClientHello, and nothing after the server's answer", .tls = true,
+     .patient = true, .when = MANNER_AT_REQUEST, .begin = begin_silence},
 };
 
 const struct manner *manner_at(size_t index)
@@ -285,7 +318,9 @@ static bool is_due(const struct manner_run *run, unsigned events)
     case MANNER_AT_CONNECTED:
         return open;
     case MANNER_AT_REQUEST:
-        return open && flow->written > flow->introduced;
+        /* TLS: of the owner's, but for what is done to the handshake. */
+        return open && (run->spec.manner->tls ? flow->written > flow->introduced
+                                              : flow_written(flow) > 0);
     case MANNER_AT_BYTES:
         return open && flow->written + flow->consumed + flow_raw_unread(flow) >= run->spec.at;
     default:

@@ -32,6 +32,7 @@ struct manner {
     const char *name, *about;
     bool udp;     /* datagrams know it too */
     bool caller;  /* only who calls can do it, and never `begin`s late: no WHEN */
+    bool tls;     /* what who calls does to the handshake of TLS: needs it, and there is no WHEN */
     bool patient; /* soak: such a flow is never given up; the application ends it */
     bool moves;   /* needs a second peer */
     bool http2;   /* soak: clients of HTTP/2 do it, see manner_deed */
@@ -46,6 +47,11 @@ struct manner {
 };
 /** NULL past the end. */
 const struct manner *manner_at(size_t index);
+/** The owner never hears that such a flow is open. */
+static inline bool manner_never_opens(const struct manner *manner)
+{
+    return manner->caller || manner->tls;
+}
 
 struct manner_spec {
     const struct manner *manner;

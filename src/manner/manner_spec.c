@@ -126,7 +126,7 @@ static int check_name(struct reader *reader)
     if (context->udp && !manner->udp)
         return REFUSE(reader, "\"%s\" is no manner of UDP; those are %s", manner->name,
                       name_list(true, list, sizeof(list)));
-    if (context->accepts && manner->caller)
+    if (context->accepts && manner_never_opens(manner))
         return REFUSE(reader, "\"%s\" is a caller's manner; a listener has no use for it",
                       manner->name);
     if (!context->shares && !context->accepts && !manner->begin)
@@ -265,7 +265,7 @@ static int read_when(struct reader *reader, struct word word)
     struct manner_spec *spec = &reader->spec;
     double value = 0;
 
-    if (spec->manner->caller)
+    if (manner_never_opens(spec->manner))
         return REFUSE(reader, "\"@%.*s\" after \"%s\": it is never connected, so there is no later",
                       QUOTE(word), spec->manner->name);
     spec->when_given = true;

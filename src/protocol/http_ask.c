@@ -14,8 +14,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { HTTP_PORT = 80 };
-static const char scheme[] = "http://";
+enum { HTTP_PORT = 80, HTTPS_PORT = 443 };
+
+static const char *scheme_of(const struct peer_soak_config *config)
+{
+    return config->tls ? "https://" : "http://";
+}
 
 /* ---- what is asked of one ---- */
 
@@ -73,7 +77,9 @@ bool http_asks_lead(const struct http_asks *asks, const struct peer_soak_config 
     text[len] = 0;
     const char *port = port_of(text);
     size_t host_len = port ? (size_t)(port - text) - 1 : len;
-    unsigned long number = port ? strtoul(port, NULL, 10) : HTTP_PORT;
+    unsigned long number = config->tls ? HTTPS_PORT : HTTP_PORT;
+    if (port)
+        number = strtoul(port, NULL, 10);
     if (number != config->to_port)
         return false;
     const char *own = asks->authority, *own_port = port_of(own);
@@ -149,8 +155,8 @@ static int check_words(const char *method, const char *path, struct peer_error *
 static int cut_url(const struct http_asks *asks, const struct peer_soak_config *config,
                    const char *url, char *out, struct peer_error *error)
 {
+    const char *path = url, *scheme = scheme_of(config);
     const size_t head = strlen(scheme);
-    const char *path = url;
 
     if (strncasecmp(url, scheme, head) == 0) {
         size_t len = strcspn(url + head, "/?#");

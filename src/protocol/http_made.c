@@ -77,9 +77,10 @@ static bool take_authority(const struct http_asks *asks, const struct peer_soak_
     size_t len = 0;
 
     if (has_scheme(*text)) {
-        if (!begins_with(*text, "http://"))
+        const char *scheme = config->tls ? "https:" : "http:";
+        if (!begins_with(*text, scheme))
             return false;
-        *text = skip(*text, strlen("http:"));
+        *text = skip(*text, strlen(scheme));
     }
     if (!begins_with(*text, "//"))
         return true;

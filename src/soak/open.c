@@ -56,7 +56,7 @@ static uint64_t wanted(const struct run *run)
 static int note_opened(struct client *client)
 {
     struct run *run = client->run;
-    bool parks = run->manner.manner && run->manner.manner->caller;
+    bool parks = run->manner.manner && manner_never_opens(run->manner.manner);
 
     run->schedule.opened++;
     run->open++;

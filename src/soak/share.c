@@ -167,7 +167,7 @@ void share_note(struct client *client, unsigned events)
     client->ended = events & (FLOW_EOF | FLOW_END);
     if (events & FLOW_END && flow_end(&client->flow) == PEER_END_RESET)
         run->ends_reset++;
-    else if (events & FLOW_EOF)
+    else if (events & FLOW_EOF || (events & FLOW_END && flow_end(&client->flow) == PEER_END_TLS))
         run->ends_closed++;
 }
 

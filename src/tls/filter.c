@@ -207,9 +207,9 @@ static unsigned handshake_event(struct tls *tls, unsigned events)
     tls->more = true;
     int done = SSL_do_handshake(tls->ssl);
     tls->more = false;
-    if (done == 1)
+    if (done == 1 && !tls->queued)
         return finish_handshake(tls, events);
-    if (SSL_get_error(tls->ssl, done) != SSL_ERROR_WANT_READ)
+    if (done != 1 && SSL_get_error(tls->ssl, done) != SSL_ERROR_WANT_READ)
         tls_note_failure(tls);
     else if (tls->raw_eof)
         tls_note(tls, PEER_TLS_CLOSED, "closed in the middle of the handshake");
@@ -283,11 +283,12 @@ static ssize_t on_write(struct flow *flow, const void *data, size_t len, int fla
         size_t part = MIN(len - done, (size_t)RECORD_MOST);
         taken = 0;
         tls->more = done + part < len || flags & FLOW_WRITE_MORE;
+        tls->written += part; /* a watch looks at it from within */
         if (!SSL_write_ex(tls->ssl, from + done, part, &taken))
             tls_note_failure(tls);
+        tls->written -= part - taken;
     }
     tls->more = false;
-    tls->written += done;
     tell_if_ended(tls);
     return done || !len ? (ssize_t)done : -EPIPE;
 }
