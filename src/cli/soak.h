@@ -106,6 +106,11 @@ void close_outputs(struct soak_run *run);
 /** The exit status of what was found, its objectives said. */
 int judge_soak(const struct soak_run *run, const struct peer_soak_report *report);
 
+/* tls.c: what a report says of TLS, where it was spoken */
+void json_add_tls(json_t *document, const struct soak_run *run,
+                  const struct peer_soak_report *report);
+void print_tls(const struct soak_run *run, const struct peer_soak_report *report);
+
 /* soak_report.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
 /* merge.c */

@@ -295,21 +295,17 @@ static void json_add_errors(json_t *document, const struct soak_run *run,
         json_object_set_new(document, "trace", json_string(trace));
 }
 
-/* What the first connection agreed on, and whether certificates were looked at. */
-static void json_add_tls(json_t *document, const struct soak_run *run,
-                         const struct peer_soak_report *report)
+static void json_add_latencies(json_t *document, const struct peer_soak_report *report)
 {
-    json_t *tls = json_object_get(document, "tls");
+    json_t *latencies = json_latencies(&report->handshake, &report->tls, &report->first_byte,
+                                       &report->request);
 
-    if (!run->options->common.tls_on)
-        return;
-    if (!tls) {
-        tls = json_pack("{s:i, s:i, s:f}", "handshakes", 0, "resumed", 0, "per_s", 0.0);
-        json_object_set_new(document, "tls", tls);
-    }
-    json_object_set_new(tls, "verified", json_boolean(run->options->common.tls.verify));
-    json_object_set_new(tls, "agreed",
-                        report->tls_agreed ? json_string(report->tls_agreed) : json_null());
+    json_object_set_new(latencies, "login", json_latency(&report->login));
+    json_object_set_new(document, "latency_us", latencies);
+    if (report->login.count)
+        json_object_set_new(document, "logins",
+                            json_pack("{s:I, s:f}", "completed", integer(report->login.count),
+                                      "per_s", per_s(report->login.count, report->duration_ns)));
 }
 
 static bool has_manners(const struct peer_result *result)
@@ -347,15 +343,8 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                                       integer(report->behind), "limited_by", limited_by(report)));
     json_add_shard(document, run->result);
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
-    json_t *latencies = json_latencies(&report->handshake, &report->tls, &report->first_byte,
-                                       &report->request);
-    json_object_set_new(latencies, "login", json_latency(&report->login));
-    json_object_set_new(document, "latency_us", latencies);
+    json_add_latencies(document, report);
     json_add_tls(document, run, report);
-    if (report->login.count)
-        json_object_set_new(document, "logins",
-                            json_pack("{s:I, s:f}", "completed", integer(report->login.count),
-                                      "per_s", per_s(report->login.count, report->duration_ns)));
     json_add_tcp(document, report);
     json_object_set_new(document, "local", json_local(&report->local));
     json_add_links(document, report);
@@ -677,19 +666,6 @@ static void print_manners(const struct soak_run *run)
                    "given up", "p50", "p99");
         print_manner(&manner);
     }
-}
-
-static void print_tls(const struct soak_run *run, const struct peer_soak_report *report)
-{
-    if (!run->options->common.tls_on)
-        return;
-    printf("  TLS: %llu handshakes, %llu resumed; ", (unsigned long long)report->counts.tls,
-           (unsigned long long)report->counts.tls_resumed);
-    if (report->tls_agreed)
-        printf("%s\n", report->tls_agreed);
-    else
-        printf("certificates are %s\n",
-               run->options->common.tls.verify ? "verified" : "not verified");
 }
 
 static void print_text(const struct soak_run *run, const struct peer_soak_report *report)

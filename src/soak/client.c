@@ -557,8 +557,8 @@ static void on_end(struct client *client)
 
 static void on_unreachable(struct client *client, struct request *request)
 {
-    if (client->run->ops->lost)
-        client->run->ops->lost(client, request);
+    if (client_ops(client)->lost)
+        client_ops(client)->lost(client, request);
     request_lose(request, PEER_SOAK_REFUSED, "%s", client_unreachable_text(client));
 }
 
