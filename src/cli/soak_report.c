@@ -12,22 +12,30 @@ static const char *const status_classes[PEER_STATUS_CLASSES] = {"other", "1xx", 
                                                                 "3xx",   "4xx", "5xx"};
 
 /* By enum peer_soak_error: in JSON, and in words. */
+#define COUNTER(member) offsetof(struct peer_soak_counts, member)
 static const struct {
     const char *name, *text;
+    size_t at;
 } error_kinds[PEER_SOAK_ERROR_KINDS] = {
-    [PEER_SOAK_REFUSED] = {"refused", "refused"},
-    [PEER_SOAK_RESET] = {"reset", "reset"},
-    [PEER_SOAK_TIMEOUT] = {"timeout", "timeout"},
-    [PEER_SOAK_BAD_ANSWER] = {"bad_answer", "bad answer"},
-    [PEER_SOAK_CLOSED_EARLY] = {"closed_early", "closed early"},
-    [PEER_SOAK_STATUS] = {"status", "of unexpected status"},
-    [PEER_SOAK_CLOSED_IDLE] = {"closed_idle", "closed while idle"},
-    [PEER_SOAK_LOGIN] = {"login", "login refused"},
-    [PEER_SOAK_FULL] = {"full", "refused since the application is full"},
-    [PEER_SOAK_TLS_PROTOCOL] = {"tls_protocol", "errors of TLS"},
-    [PEER_SOAK_TLS_CERTIFICATE] = {"tls_certificate", "certificates refused"},
-    [PEER_SOAK_TLS_CLOSED] = {"tls_closed", "closed in the handshake of TLS"},
+    [PEER_SOAK_REFUSED] = {"refused", "refused", COUNTER(refused)},
+    [PEER_SOAK_RESET] = {"reset", "reset", COUNTER(reset)},
+    [PEER_SOAK_TIMEOUT] = {"timeout", "timeout", COUNTER(timeout)},
+    [PEER_SOAK_BAD_ANSWER] = {"bad_answer", "bad answer", COUNTER(bad_answer)},
+    [PEER_SOAK_CLOSED_EARLY] = {"closed_early", "closed early", COUNTER(closed_early)},
+    [PEER_SOAK_STATUS] = {"status", "of unexpected status", COUNTER(unexpected_status)},
+    [PEER_SOAK_CLOSED_IDLE] = {"closed_idle", "closed while idle", COUNTER(closed_idle)},
+    [PEER_SOAK_LOGIN] = {"login", "login refused", COUNTER(login)},
+    [PEER_SOAK_FULL] = {"full", "refused since the application is full", COUNTER(full)},
+    [PEER_SOAK_TLS_PROTOCOL] = {"tls_protocol", "errors of TLS", COUNTER(tls_protocol)},
+    [PEER_SOAK_TLS_CERTIFICATE] = {"tls_certificate", "certificates refused",
+                                   COUNTER(tls_certificate)},
+    [PEER_SOAK_TLS_CLOSED] = {"tls_closed", "closed in the handshake of TLS", COUNTER(tls_closed)},
 };
+
+static uint64_t error_count(const struct peer_soak_counts *counts, size_t kind)
+{
+    return *(const uint64_t *)(const void *)((const char *)counts + error_kinds[kind].at);
+}
 
 static double per_s(uint64_t count, uint64_t duration_ns)
 {
@@ -161,17 +169,11 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
                             json_pack("{s:I, s:I, s:I}", "duplicates", integer(counts->duplicates),
                                       "late", integer(counts->late), "truncated",
                                       integer(counts->truncated)));
-    json_object_set_new(
-        document, "errors",
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
-                  integer(peer_soak_errors(counts)), "refused", integer(counts->refused), "reset",
-                  integer(counts->reset), "timeout", integer(counts->timeout), "bad_answer",
-                  integer(counts->bad_answer), "closed_early", integer(counts->closed_early),
-                  "status", integer(counts->unexpected_status), "closed_idle",
-                  integer(counts->closed_idle), "login", integer(counts->login), "full",
-                  integer(counts->full), "tls_protocol", integer(counts->tls_protocol),
-                  "tls_certificate", integer(counts->tls_certificate), "tls_closed",
-                  integer(counts->tls_closed)));
+    json_t *errors = json_pack("{s:I}", "total", integer(peer_soak_errors(counts)));
+    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++)
+        json_object_set_new(errors, error_kinds[i].name,
+                            json_integer(integer(error_count(counts, i))));
+    json_object_set_new(document, "errors", errors);
 }
 
 static json_t *json_interval(const struct peer_soak_interval *interval)
@@ -456,28 +458,13 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
 {
     char trace[TRACE_COMMAND];
     const struct peer_soak_counts *counts = &report->counts;
-    const struct {
-        const char *name;
-        uint64_t count;
-    } kinds[] = {{error_kinds[PEER_SOAK_REFUSED].text, counts->refused},
-                 {error_kinds[PEER_SOAK_RESET].text, counts->reset},
-                 {error_kinds[PEER_SOAK_TIMEOUT].text, counts->timeout},
-                 {error_kinds[PEER_SOAK_BAD_ANSWER].text, counts->bad_answer},
-                 {error_kinds[PEER_SOAK_CLOSED_EARLY].text, counts->closed_early},
-                 {error_kinds[PEER_SOAK_STATUS].text, counts->unexpected_status},
-                 {error_kinds[PEER_SOAK_CLOSED_IDLE].text, counts->closed_idle},
-                 {error_kinds[PEER_SOAK_LOGIN].text, counts->login},
-                 {error_kinds[PEER_SOAK_FULL].text, counts->full},
-                 {error_kinds[PEER_SOAK_TLS_PROTOCOL].text, counts->tls_protocol},
-                 {error_kinds[PEER_SOAK_TLS_CERTIFICATE].text, counts->tls_certificate},
-                 {error_kinds[PEER_SOAK_TLS_CLOSED].text, counts->tls_closed}};
     bool any = false;
 
-    for (size_t i = 0; i < CLI_ARRAY_SIZE(kinds); i++) {
-        if (!kinds[i].count)
+    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
+        if (!error_count(counts, i))
             continue;
-        printf("%s%llu %s", any ? ", " : "  errors: ", (unsigned long long)kinds[i].count,
-               kinds[i].name);
+        printf("%s%llu %s", any ? ", " : "  errors: ", (unsigned long long)error_count(counts, i),
+               error_kinds[i].text);
         any = true;
     }
     if (any)
