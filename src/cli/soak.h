@@ -111,6 +111,10 @@ void json_add_tls(json_t *document, const struct soak_run *run,
                   const struct peer_soak_report *report);
 void print_tls(const struct soak_run *run, const struct peer_soak_report *report);
 
+/* soak_links.c */
+void json_add_links(json_t *document, const struct peer_soak_report *report);
+void print_links(const struct peer_soak_report *report);
+
 /* soak_report.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
 /* merge.c */

@@ -209,26 +209,6 @@ static json_t *json_local(const struct peer_soak_local *local)
     return entry;
 }
 
-static json_t *json_link(const struct peer_link_stats *link)
-{
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "sent",
-                     integer(link->sent), "delivered", integer(link->delivered), "lost",
-                     integer(link->lost), "overflowed", integer(link->overflowed), "discarded",
-                     integer(link->discarded), "duplicated", integer(link->duplicated), "corrupted",
-                     integer(link->corrupted), "reordered", integer(link->reordered), "delayed",
-                     integer(link->delayed), "delay_mean_us", (double)link->delay_mean_ns / 1e3,
-                     "queued_max", integer(link->queued_max));
-}
-
-static void json_add_links(json_t *document, const struct peer_soak_report *report)
-{
-    if (!report->uplink.sent && !report->downlink.sent)
-        return;
-    json_object_set_new(document, "link",
-                        json_pack("{s:o, s:o}", "uplink", json_link(&report->uplink), "downlink",
-                                  json_link(&report->downlink)));
-}
-
 static json_t *json_manner(const struct peer_soak_manner *manner, uint64_t duration_ns)
 {
     json_t *entry =
@@ -601,29 +581,6 @@ static void print_head(const struct soak_run *run)
                    : "one peer is the gateway of the others");
 }
 
-static void print_link(const char *name, const struct peer_link_stats *link)
-{
-    const struct {
-        uint64_t count;
-        const char *what;
-    } parts[] = {{link->lost, "lost"},           {link->overflowed, "overflowed the queue"},
-                 {link->duplicated, "doubled"},  {link->corrupted, "corrupted"},
-                 {link->reordered, "reordered"}, {link->discarded, "discarded"}};
-    char delay[32];
-
-    if (!link->sent)
-        return;
-    printf("  %s: %llu packets", name, (unsigned long long)link->sent);
-    for (size_t i = 0; i < CLI_ARRAY_SIZE(parts); i++) {
-        if (parts[i].count)
-            printf(", %llu %s", (unsigned long long)parts[i].count, parts[i].what);
-    }
-    if (link->delayed)
-        printf(", delayed by %s on average, at most %llu on the way at once",
-               format_time(link->delay_mean_ns, delay), (unsigned long long)link->queued_max);
-    putchar('\n');
-}
-
 static void print_manner(const struct peer_soak_manner *manner)
 {
     const struct peer_soak_counts *counts = &manner->counts;
@@ -676,8 +633,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     print_errors(run, report);
     print_local(report);
     print_limits(&report->limits);
-    print_link("uplink", &report->uplink);
-    print_link("downlink", &report->downlink);
+    print_links(report);
     print_rate(report);
     if (counts->completed)
         printf("Requests/sec:    %.2f\n", per_s(timed.completed, report->duration_ns));
