@@ -47,6 +47,9 @@ static const struct metric {
     ERRORS("errors.closed_idle", closed_idle),
     ERRORS("errors.login", login),
     ERRORS("errors.full", full),
+    ERRORS("errors.tls_protocol", tls_protocol),
+    ERRORS("errors.tls_certificate", tls_certificate),
+    ERRORS("errors.tls_closed", tls_closed),
     {"rate", PEER_SLO_PER_SECOND, 0, METRIC_RATE},
     {"connections", PEER_SLO_PER_SECOND, 0, METRIC_CONNECTIONS},
     {"completed", PEER_SLO_NUMBER, 0, METRIC_COMPLETED},
@@ -58,6 +61,7 @@ static const char *const histogram_names[RESULT_HISTOGRAMS] = {
     [PEER_HISTOGRAM_FIRST_BYTE] = "first_byte",
     [PEER_HISTOGRAM_REQUEST] = "request",
     [PEER_HISTOGRAM_LOGIN] = "login",
+    [PEER_HISTOGRAM_TLS] = "tls",
 };
 
 /* ---- the words ---- */
