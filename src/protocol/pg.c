@@ -23,6 +23,7 @@ struct pg_client {
     struct pg_reader reader;
     struct pg_error error; /* of this answer; no code: none */
     struct together_asked asked;
+    bool asks_tls; /* one letter is awaited */
 };
 
 struct pg_run {
@@ -46,8 +47,32 @@ static void pg_opened(struct client *client)
     struct pg_client *pg = client_own(client);
     const struct pg_run *run = client_run(client);
 
-    pg_login_begin(&pg->login, &run->identity, &out);
+    pg->asks_tls = client_wants_tls(client) && !client_has_tls(client);
+    if (pg->asks_tls)
+        pg_ask_tls(&out);
+    else
+        pg_login_begin(&pg->login, &run->identity, &out);
     send_login(client, &out);
+}
+
+/* The server's letter: nothing may follow it, since TLS begins there. */
+static enum taken read_letter(struct client *client, const char *data, size_t len, size_t *ret_used)
+{
+    *ret_used = 1;
+    if (*data == 'N')
+        client_fail(client, PEER_SOAK_LOGIN, "the server does not speak TLS");
+    else if (*data != 'S' || len > 1)
+        client_fail(client, PEER_SOAK_BAD_ANSWER,
+                    "the answer to SSLRequest is not one letter, S or N");
+    else
+        return TAKEN_ANSWER;
+    return TAKEN_WRONG;
+}
+
+static void begin_tls(struct client *client)
+{
+    if (client_begin_tls(client) < 0)
+        client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
 }
 
 static void take_login(struct client *client)
@@ -166,6 +191,8 @@ static enum taken pg_take(struct client *client, struct request *request, const 
     size_t at = 0, used;
 
     (void)request;
+    if (pg->asks_tls)
+        return read_letter(client, data, len, ret_used);
     while (at < len && taken == TAKEN_MORE) {
         enum pg_read found = pg_read(&pg->reader, data + at, len - at, &used);
         at += used;
@@ -187,6 +214,10 @@ static void pg_taken(struct client *client, struct request *request, enum taken 
 
     if (taken != TAKEN_ANSWER)
         return;
+    if (pg->asks_tls) {
+        begin_tls(client);
+        return;
+    }
     if (pg->login.state != PG_LOGIN_READY) {
         take_login(client);
         return;
@@ -235,7 +266,8 @@ static void pg_closing(struct client *client)
 {
     static const char terminate[] = {'X', 0, 0, 0, 4};
 
-    if (pg_login_may_leave(&((const struct pg_client *)client_own(client))->login,
+    if (!((const struct pg_client *)client_own(client))->asks_tls &&
+        pg_login_may_leave(&((const struct pg_client *)client_own(client))->login,
                            &((const struct pg_run *)client_run(client))->identity))
         (void)client_write(client, terminate, sizeof(terminate), FLOW_WRITE_STABLE);
 }
@@ -357,6 +389,10 @@ const struct protocol protocol_pg = {
     .name = "pg",
     .scheme = "pg",
     .port = 5432,
+    .tls_scheme = "pgs",
+    .tls_port = 5432,
+    .tls_later = true,
+    .alpn = "postgresql",
     .takes =
         PROTOCOL_TAKES_BODY | PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_LOGIN | PROTOCOL_TAKES_PIPELINE,
     .tcp = &pg_tcp,

@@ -38,6 +38,13 @@ say(struct turn *turn, enum pg_login_next next, const char *format, ...)
     return next;
 }
 
+void pg_ask_tls(struct pg_out *out)
+{
+    pg_begin(out, 0);
+    pg_put_number(out, 1234 << 16 | 5679);
+    pg_end(out);
+}
+
 void pg_login_begin(struct pg_login *login, const struct pg_identity *identity, struct pg_out *out)
 {
     login->state = PG_LOGIN_ASKED;

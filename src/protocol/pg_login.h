@@ -43,6 +43,8 @@ enum pg_login_next {
 
 enum { PG_LOGIN_ROOM = 4096, PG_LOGIN_WHY = 240, PG_NAME_MOST = 256, PG_PASSWORD_MOST = 1024 };
 
+/** SSLRequest: a letter answers it, S or N. */
+void pg_ask_tls(struct pg_out *out);
 /** The startup message. */
 void pg_login_begin(struct pg_login *login, const struct pg_identity *identity, struct pg_out *out);
 /** A message came. `random`: where a nonce begins. */

@@ -317,6 +317,8 @@ const struct protocol protocol_redis = {
     .name = "redis",
     .scheme = "redis",
     .port = 6379,
+    .tls_scheme = "rediss",
+    .tls_port = 6379,
     .takes =
         PROTOCOL_TAKES_BODY | PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_LOGIN | PROTOCOL_TAKES_PIPELINE,
     .tcp = &redis_tcp,

@@ -222,7 +222,7 @@ int client_open(struct run *run, struct client **ret_client)
     soak->next_peer = (soak->next_peer + 1) % soak->peers->count;
     flow_introduce(&client->flow, run->config.proxy_protocol);
     int status = share_dress(client);
-    if (status == 0 && soak->tls)
+    if (status == 0 && soak->tls && !soak->protocol->tls_later)
         status = tls_begin(&client->flow, soak->tls);
     if (status == 0)
         status =
@@ -308,6 +308,29 @@ static void note_tls(struct client *client, bool measured)
     note_agreed(client, measure->found.tls_agreed);
 }
 
+bool client_wants_tls(const struct client *client)
+{
+    return client->run->soak->tls;
+}
+
+bool client_has_tls(const struct client *client)
+{
+    return client->run->soak->tls && tls_is_on(&client->flow);
+}
+
+int client_begin_tls(struct client *client)
+{
+    return tls_begin(&client->flow, client->run->soak->tls);
+}
+
+/* TLS that began on an open connection stands. */
+static void client_secured(struct client *client)
+{
+    note_tls(client, run_counts(client->run, client->flow.opened_ns));
+    client_set_state(client, CLIENT_GREETING);
+    client_ops(client)->opened(client);
+}
+
 void client_connected(struct client *client)
 {
     struct run *run = client->run;
@@ -318,7 +341,7 @@ void client_connected(struct client *client)
     if (measured && !flow_is_udp(&client->flow))
         measure_latency(&run->measure, PEER_HISTOGRAM_HANDSHAKE,
                         (uint64_t)client->flow.handshake_us * NS_PER_US);
-    if (run->soak->tls)
+    if (client_has_tls(client))
         note_tls(client, measured);
     if (run_holds(run)) { /* those must be held to count as a success */
         hold(client);
@@ -506,14 +529,9 @@ static void on_eof(struct client *client)
         client_end(client); /* the application closes an idle connection */
 }
 
-static bool has_tls(const struct client *client)
-{
-    return client->run->soak->tls && tls_is_on(&client->flow);
-}
-
 bool client_is_truncated(const struct client *client)
 {
-    return has_tls(client) && tls_is_truncated(&client->flow);
+    return client_has_tls(client) && tls_is_truncated(&client->flow);
 }
 
 static void on_end(struct client *client)
@@ -545,7 +563,7 @@ static void on_end(struct client *client)
     bool awaited = request || client->state <= CLIENT_GREETING || client->state == CLIENT_HELD;
     const char *text = errors[end].text;
     enum peer_soak_error kind = errors[end].kind;
-    if (has_tls(client) && tls_error(&client->flow))
+    if (client_has_tls(client) && tls_error(&client->flow))
         kind = client_tls_error(client, &text);
     if (awaited && !meant) {
         client_fail(client, kind, "%s", text ? text : client_closed_text(client));
@@ -569,7 +587,9 @@ static void client_event(struct flow *flow, unsigned events)
 
     client->in_event = true;
     share_note(client, events);
-    if (events & FLOW_CONNECTED) {
+    if (events & FLOW_CONNECTED && client->state == CLIENT_GREETING) {
+        client_secured(client);
+    } else if (events & FLOW_CONNECTED) {
         client_connected(client);
         if (!run->over)
             run_open_more(run);

@@ -100,6 +100,7 @@ struct protocol {
     /** Likewise over TLS; NULL: none. The functions are the same, TLS is below them. */
     const char *tls_scheme;
     uint16_t tls_port;
+    bool tls_later;   /* `opened` is called when TCP stands, and asks the server first */
     const char *alpn; /* what it offers by ALPN, unless something else was asked for; NULL: nothing */
     unsigned takes;
     bool datagrams; /* a target is asked over UDP unless TCP is asked for */
@@ -162,6 +163,11 @@ bool client_is_last(const struct client *client);
 /** From now on up to `slots` requests at once: more or fewer than until now. With 0 it is waited for
  *  more, as for a greeting. Looks whether it is to go on after client_end_after, too. */
 void client_ready(struct client *client, uint32_t slots);
+/** Whether TLS is asked for, of a protocol with `tls_later`; then it begins: nothing that came may be
+ *  unread. `opened` is called once more when it stands, and client_has_tls tells. -ENOMEM. */
+bool client_wants_tls(const struct client *client);
+bool client_has_tls(const struct client *client);
+int client_begin_tls(struct client *client);
 /** A login is done: notes how long it took since the connection was open. */
 void client_logged_in(struct client *client);
 /** There are to be no more requests. `remote_closes`: the answer says that the application closes;

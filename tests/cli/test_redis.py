@@ -9,6 +9,7 @@ import threading
 
 import harness
 from harness import OWN4, peer
+from servers import Certificates
 
 
 def soak(*args, status=0):
@@ -93,6 +94,24 @@ def test_a_login_and_a_database():
         report = soak(target, "-n", 3, status=1)
         assert report["errors"]["login"] == 3 == report["errors"]["total"], report
         assert words in report["first_errors"]["login"], report
+    server.terminate()
+    server.wait()
+
+
+def test_rediss_is_redis_over_tls():
+    harness.need("redis-server")
+    identity = Certificates().make("redis", names=f"IP:{OWN4}")
+    server = subprocess.Popen(["redis-server", "--bind", OWN4, "127.0.0.1", "--save", "", "--dir", harness.directory,
+                               "--protected-mode", "no", "--requirepass", "secret", "--tls-port", "6380",
+                               "--tls-cert-file", identity[0], "--tls-key-file", identity[1], "--tls-auth-clients",
+                               "no"], stdout=subprocess.DEVNULL)
+    harness.until("redis listens", lambda: ":6380 " in harness.run("ss", "-Hltn"))
+    report = soak(f"rediss://:secret@{OWN4}:6380/3", "-c", 3, "-P", 16, "-n", 3000, "--body", "INCR counted")
+    assert report["requests"]["completed"] == 3000 and report["errors"]["total"] == 0, report
+    assert report["tls"]["handshakes"] == 3 == report["logins"]["completed"], report
+    assert ask("--no-auth-warning", "-a", "secret", "-n", "3", "get", "counted").strip() == "3000"
+    report = soak(f"rediss://:secret@{OWN4}:6379", "-n", 2, "-w", "500ms", status=1)  # there is no TLS
+    assert report["errors"]["total"] == 2 and report["requests"]["completed"] == 0, report
     server.terminate()
     server.wait()
 

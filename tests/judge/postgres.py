@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 
@@ -139,6 +140,32 @@ def test_who_is_refused_is_told_why():
         report = soak(f"pg://{OWN4}", "-c", 40, "-d", "1s", status=1)
         assert report["errors"]["full"] == report["errors"]["total"] > 0, report
         assert "53300" in report["first_errors"]["full"] and report["requests"]["completed"] > 0, report
+
+
+def test_tls_begins_on_the_open_connection():
+    with Postgres() as postgres:
+        postgres.make_users()
+        report = soak(f"pgs://by_scram:secret@{OWN4}/postgres", "-n", 3, status=1)
+        assert "does not speak TLS" in report["first_errors"]["login"] and report["errors"]["login"] == 3, report
+        certificates = servers.Certificates()
+        for file, name in zip(certificates.make("postgres", names=f"IP:{OWN4}"), ("server.crt", "server.key")):
+            shutil.copy(file, postgres.path(f"data/{name}"))
+            os.chown(postgres.path(f"data/{name}"), harness.NOBODY, harness.NOBODY)
+            os.chmod(postgres.path(f"data/{name}"), 0o600)
+        postgres.ask("alter system set ssl=on")
+        postgres.ask("select pg_reload_conf()")
+        harness.until("it has read its settings", lambda: postgres.ask("show ssl") == "on")
+        postgres.ask("create database books")
+        seen = "select 1 / count(*) from pg_stat_ssl where ssl and pid = pg_backend_pid()"
+        report = soak(f"pgs://by_scram:secret@{OWN4}/books", "-c", 4, "-n", 200, "--requests-per-connection", 5,
+                      "--body", seen, "--verify", certificates.authority[0])
+        assert report["requests"]["completed"] == 200 and report["errors"]["total"] == 0, report
+        logins = report["logins"]["completed"]
+        assert logins <= report["tls"]["handshakes"] and report["latency_us"]["tls"]["p50"] > 0, report
+        transactions, sessions, abandoned = postgres.books("books")
+        assert transactions - sessions == 200 and sessions >= logins and abandoned == 0, (transactions, sessions)
+        report = soak(f"pgs://by_scram:secret@{OWN4}/books", "-n", 3, "--verify", status=1)
+        assert report["errors"]["total"] == 3 == report["errors"]["tls_certificate"], report
 
 
 def test_answers():

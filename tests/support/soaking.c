@@ -15,6 +15,7 @@ static struct peer_net *make_net(struct simnet *net, const char *peers)
 
     assert_non_null(made);
     made->engine = simnet_engine(net);
+    list_init(&made->contexts);
     attachment_init(&made->attachment);
     made->attachment.seed = simnet_seed(net);
     made->attachment.ifindex = 1; /* lo: there is one, whose drops are read */

@@ -9,6 +9,8 @@
 #include "support/simtest.h"
 #include "support/soaking.h"
 
+#include <peer/tls.h>
+
 #define MS NS_PER_MS
 
 enum { TALK_RTT_MS = 2 };
@@ -21,6 +23,7 @@ struct talk {
     void (*hear)(struct talk_server *server, const char *data, size_t len);
     void (*greet)(struct talk_server *server); /* may be NULL */
     bool drips; /* what is said leaves byte by byte, each in a segment of its own */
+    bool tls;   /* asked for; the server is without */
     void *user;
     uint64_t accepted, units, wakes, fins;
     char heard[8192]; /* units, one behind the other, as far as there is room */
@@ -117,8 +120,15 @@ static inline int talk_start(struct talk *talk, const struct peer_soak_config *c
                                     .user = talk,
                                     .own_bytes = sizeof(struct talk_server)};
 
+    struct peer_soak_config with_tls = *config;
+    const struct peer_tls_config tls = {0};
+
     soaking_begin(&talk->soaking, &net, &application);
-    return soaking_start(&talk->soaking, config, error);
+    if (talk->tls)
+        assert_int_equal(peer_tls_new(talk->soaking.peers, &tls, &with_tls.tls, error), 0);
+    int status = soaking_start(&talk->soaking, &with_tls, error);
+    peer_tls_free(with_tls.tls);
+    return status;
 }
 
 static inline void talk_run(struct talk *talk, const struct peer_soak_config *config)

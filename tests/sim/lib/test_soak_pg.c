@@ -360,6 +360,50 @@ static void servers_that_are_none(void **state)
     }
 }
 
+/* TLS is asked for first, and what answers is one letter, with nothing behind it. */
+static void answer_ssl(struct talk_server *server, const char *data, size_t len)
+{
+    const struct script *script = script_of(server);
+
+    if (server->units > 1) /* its ClientHello is none of ours */
+        return;
+    assert_int_equal(len, 8);
+    assert_memory_equal(data, "\0\0\0\10\4\322\26\57", 8);
+    say(server, script->startup.at, script->startup.len);
+    server->closes = script->closes;
+}
+
+static void a_server_without_tls_is_told(void **state)
+{
+    static const struct {
+        struct script script;
+        enum peer_soak_error kind;
+        const char *words;
+    } rows[] = {
+        {{.startup = BYTES("N")}, PEER_SOAK_LOGIN, "the server does not speak TLS"},
+        {{.startup = BYTES("E\0\0\0\4")}, PEER_SOAK_BAD_ANSWER, "not one letter, S or N"},
+        {{.startup = BYTES("SS")}, PEER_SOAK_BAD_ANSWER, "not one letter, S or N"},
+        {{.startup = BYTES("")}, PEER_SOAK_TIMEOUT, "no answer in time"},
+        {{.startup = BYTES(""), .closes = true}, PEER_SOAK_CLOSED_EARLY, "closed"},
+        {{.startup = BYTES("S")}, PEER_SOAK_TIMEOUT, "no answer"},
+        {{.startup = BYTES("S"), .closes = true}, PEER_SOAK_CLOSED_EARLY, "closed"},
+    };
+    static struct talk talk;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        talk = (struct talk){.unit = message_unit,
+                             .hear = answer_ssl,
+                             .tls = true,
+                             .user = (void *)(uintptr_t)&rows[i].script};
+        talk_run(&talk,
+                 &(struct peer_soak_config){.protocol = "pg", .total = 2, .timeout_ns = NS_PER_S});
+        soaking_assert_counts(&talk.soaking, 0, 0, 2);
+        talk_assert_words(&talk, rows[i].kind, rows[i].words);
+        talk_end(&talk);
+    }
+}
+
 /* ---- answers ---- */
 
 #define ERROR "E\0\0\0\51SERROR\0VERROR\0C42P01\0Mno such table\0\0"
@@ -498,6 +542,7 @@ int main(void)
         TEST(a_session_ends_with_a_word),
         TEST(who_does_not_know_it_is_told),
         TEST(servers_that_are_none),
+        TEST(a_server_without_tls_is_told),
         TEST(answers_by_the_protocol),
         TEST(long_rows_are_counted_as_bytes),
         TEST(queries_go_in_a_pipeline),
