@@ -379,7 +379,7 @@ void client_fail(struct client *client, enum peer_soak_error kind, const char *f
             request_count_error(list_entry(node, struct request, sibling));
             va_end(again);
         }
-    } else {
+    } else if (!opening || !client->asked || !run_exhausted(run)) { /* else nothing was wanted of it */
         if (opening)
             at_ns = run_take_lost(run, client->flow.opened_ns);
         run_error(run, client, at_ns, kind, format, arguments);
