@@ -92,6 +92,8 @@ struct peer_soak_config {
     double connect_rate;  /* connections a second, an open schedule */
     uint64_t requests_per_connection; /* 0: no limit */
     uint32_t streams;                 /* HTTP/2: requests at once on a connection; default 1 */
+    uint8_t http_version; /* HTTP over TLS: 1 or 2 alone is offered and spoken; 0: 2 where that is
+                           * agreed on, or 1 */
     uint64_t timeout_ns;              /* for a handshake, and for an answer; default 10 s */
     uint64_t interval_ns;             /* of the series; default 1 s */
     bool keep_intervals;              /* they are in the result too */
@@ -172,6 +174,7 @@ struct peer_soak_counts {
     uint64_t redirects; /* HTTP: answers that were followed, in no other count of answers */
     uint64_t tls, tls_resumed; /* handshakes of TLS that were done, and those that resumed */
     uint64_t tls_protocol, tls_certificate, tls_closed; /* errors, see enum peer_tls_error */
+    uint64_t http2; /* connections that were established and speak HTTP/2 */
 };
 enum peer_soak_error {
     PEER_SOAK_REFUSED,

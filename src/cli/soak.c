@@ -80,6 +80,8 @@ static const struct option_def soak_table[] = {
     {'d', "duration", "TIME", "how long (10s)", option_set_time, FIELD(soak.duration_ns), .min = 1},
     {'m', "streams", "N", "HTTP/2: requests at once on a connection (1)", option_set_number,
      FIELD(streams), .min = 1, .max = 65535},
+    {0, "http1", NULL, "https: offer and speak HTTP/1.1 alone", option_set_flag, FIELD(http1)},
+    {0, "http2", NULL, "https: offer and speak HTTP/2 alone", option_set_flag, FIELD(http2)},
     {'n', "requests", "N", "end after so many requests", option_set_number, FIELD(soak.total),
      .min = 1, .max = UINT64_MAX},
     {'R', "rate", "N", "requests a second, on an open schedule", set_rate, FIELD(soak.rate)},
@@ -258,11 +260,6 @@ static bool takes_body(const struct peer_protocol *protocol)
     return protocol->has_body;
 }
 
-static bool takes_streams(const struct peer_protocol *protocol)
-{
-    return protocol->has_streams;
-}
-
 static bool takes_follow(const struct peer_protocol *protocol)
 {
     return protocol->has_follow;
@@ -288,6 +285,22 @@ static bool takes_tcp(const struct peer_protocol *protocol)
     return protocol->tcp && protocol->datagrams;
 }
 
+/* Of HTTP, and what only one of them has. */
+static int check_versions(const struct soak_options *options, const struct peer_protocol *protocol)
+{
+    bool http = protocol->tls_scheme && strcmp(protocol->tls_scheme, "https") == 0;
+    bool https = http && options->common.tls_on;
+
+    if (options->http1 && options->http2)
+        return usage_error(&command_soak, "--http1 and --http2 are given both");
+    if ((options->http1 || options->http2) && !https)
+        return usage_error(&command_soak, "--http1 and --http2 go with https:// targets; h2c:// "
+                                          "is HTTP/2 without TLS");
+    if (options->streams > 1 && (!protocol->has_streams || (http && !https)))
+        return usage_error(&command_soak, "-m goes with h2c:// and https:// targets");
+    return 0;
+}
+
 /* What goes with some targets only. */
 static int check_protocol(const struct soak_options *options)
 {
@@ -299,7 +312,6 @@ static int check_protocol(const struct soak_options *options)
         {options->header_count || options->soak.method, takes_headers, "-H and --method go"},
         {options->soak.expect, takes_expect, "--expect goes"},
         {options->body, takes_body, "--body goes"},
-        {options->streams > 1, takes_streams, "-m goes"},
         {options->soak.pipeline, takes_pipeline, "-P goes"},
         {options->user || options->password, takes_login, "a login goes"},
         {options->soak.follow || options->soak.cookies, takes_follow, "--follow and --cookies go"},
@@ -314,6 +326,9 @@ static int check_protocol(const struct soak_options *options)
 
     if (!find_protocol(options->soak.protocol, &protocol))
         return STATUS_MACHINE;
+    int status = check_versions(options, &protocol);
+    if (status != 0)
+        return status;
     for (size_t i = 0; i < CLI_ARRAY_SIZE(rows); i++) {
         if (!rows[i].given || rows[i].takes(&protocol))
             continue;
@@ -405,6 +420,7 @@ static int settle_options(struct soak_options *options)
     soak->manners = options->common.manners;
     soak->timeout_ns = options->common.timeout_ns;
     soak->streams = (uint32_t)options->streams;
+    soak->http_version = options->http1 ? 1 : options->http2 ? 2 : 0;
     soak->headers = options->headers;
     soak->path = options->path;
     soak->host = options->authority;

@@ -25,6 +25,7 @@ struct soak_options {
     uint64_t edns_size;
     bool idle, no_keep_alive, tcp, edns, json_stream, latency, tolerate;
     char *path, *authority, *body_read, *queries_read, *user, *password; /* owned */
+    bool http1, http2;
 };
 
 /** One rate that was tried. */

@@ -146,10 +146,11 @@ static void json_add_counts(json_t *document, const struct peer_soak_counts *cou
     }
     json_object_set_new(
         document, "connections",
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "opened", integer(counts->opened),
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "opened", integer(counts->opened),
                   "established", integer(counts->established), "refused", integer(counts->refused),
                   "reset", integer(counts->reset), "timeout", integer(counts->timeout), "closed",
-                  integer(counts->closed), "per_s", per_s(timed->established, duration_ns)));
+                  integer(counts->closed), "http2", integer(counts->http2), "per_s",
+                  per_s(timed->established, duration_ns)));
     json_object_set_new(document, "requests",
                         json_pack("{s:I, s:I, s:I, s:f, s:o}", "sent", integer(counts->requests),
                                   "completed", integer(counts->completed), "asked_again",

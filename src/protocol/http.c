@@ -19,7 +19,7 @@
 #include "protocol/http.h"
 
 #include "http/body.h"
-#include "protocol/http2.h"
+#include "protocol/http2_inside.h"
 #include "protocol/table.h"
 
 #include "base/error.h"
@@ -564,6 +564,24 @@ static int check_cookies(const struct http_run *run, struct peer_error *error)
     return 0;
 }
 
+/* Who follows redirects or keeps cookies does so in HTTP/1.1. */
+static const char *http_offers(const void *own)
+{
+    const struct http_run *run = own;
+
+    if (run->version == 2)
+        return "h2";
+    return run->version == 1 || run->follows || run->keeps_cookies ? "http/1.1" : "h2,http/1.1";
+}
+
+static void http_opened(struct client *client)
+{
+    if (run_of(client)->version == 2)
+        client_fail(client, PEER_SOAK_TLS_PROTOCOL, "the server agrees on no HTTP/2 (ALPN)");
+    else
+        client_ready(client, 1);
+}
+
 int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *error)
 {
     struct http_run *run = own;
@@ -579,6 +597,12 @@ int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     if (!run->follows && !run->keeps_cookies)
         http_asks_release(&run->asks);
+    run->version = config->http_version;
+    if (run->version == 2 && (run->follows || run->keeps_cookies))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "redirects are followed, and cookies kept, in HTTP/1.1");
+    if (config->tls && http2_run_new(run, "https", &run->http2) < 0)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     return run->keeps_cookies ? check_cookies(run, error) : 0;
 }
 
@@ -613,6 +637,7 @@ void http_name_target(const void *own, size_t index, char *out, size_t room)
 }
 
 static const struct protocol_ops http_tcp = {.kind = PROTOCOL_ASKS,
+                                             .opened = http_opened,
                                              .ask = http_ask,
                                              .take = http_take,
                                              .taken = http_taken,
@@ -629,12 +654,16 @@ const struct protocol protocol_http = {
     .port = 80,
     .tls_scheme = "https",
     .tls_port = 443,
-    .alpn = "http/1.1",
+    .offers = http_offers,
+    .other = &http2_ops,
+    .other_alpn = "h2",
     .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY |
-             PROTOCOL_TAKES_EXPECT | PROTOCOL_TAKES_TARGETS | PROTOCOL_TAKES_FOLLOW,
+             PROTOCOL_TAKES_EXPECT | PROTOCOL_TAKES_TARGETS | PROTOCOL_TAKES_FOLLOW |
+             PROTOCOL_TAKES_STREAMS,
     .tcp = &http_tcp,
     .run_bytes = sizeof(struct http_run),
-    .client_bytes = sizeof(struct http_client),
+    .client_bytes = MAX(sizeof(struct http_client), sizeof(struct http2_client)),
+    .request_bytes = sizeof(struct http2_stream),
     .prepare = http_prepare,
     .count_targets = http_count_targets,
     .name_target = http_name_target,

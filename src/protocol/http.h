@@ -28,8 +28,9 @@ struct http_run {
     size_t count;
     struct known_answer answer;
     bool follows, keeps_cookies;
-    struct http_jar *jars; /* of users that have no connection now */
+    struct http_jar *jars;   /* of users that have no connection now */
     struct http2_run *http2; /* NULL: no connection speaks it */
+    uint8_t version;         /* over TLS: the only one that is spoken; 0: either */
     bool expects;            /* only `expected` statuses are right */
     bool expected[PEER_STATUS_CODES];
 };

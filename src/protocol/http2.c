@@ -328,10 +328,12 @@ static int begin_session(struct client *client)
 /* Requests leave with the preface: nobody waits for the server's SETTINGS (RFC 9113 3.4). */
 static void http2_opened(struct client *client)
 {
-    if (begin_session(client) != 0)
+    if (begin_session(client) != 0) {
         client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
-    else
-        client_ready(client, slots(client));
+        return;
+    }
+    client_counts(client)->http2++;
+    client_ready(client, slots(client));
 }
 
 static void http2_closing(struct client *client)
@@ -363,19 +365,19 @@ static int http2_prepare(void *own, struct peer_soak_config *config, struct peer
     return status;
 }
 
-static const struct protocol_ops http2_tcp = {.kind = PROTOCOL_ASKS,
-                                              .unasked = true,
-                                              .any_order = true,
-                                              .opened = http2_opened,
-                                              .ask = http2_ask,
-                                              .asked = http2_asked,
-                                              .take = http2_take,
-                                              .taken = http2_taken,
-                                              .eof = http2_eof,
-                                              .lost = http2_lost,
-                                              .closing = http2_closing,
-                                              .let_go = http2_let_go,
-                                              .nudge = http2_nudge};
+const struct protocol_ops http2_ops = {.kind = PROTOCOL_ASKS,
+                                       .unasked = true,
+                                       .any_order = true,
+                                       .opened = http2_opened,
+                                       .ask = http2_ask,
+                                       .asked = http2_asked,
+                                       .take = http2_take,
+                                       .taken = http2_taken,
+                                       .eof = http2_eof,
+                                       .lost = http2_lost,
+                                       .closing = http2_closing,
+                                       .let_go = http2_let_go,
+                                       .nudge = http2_nudge};
 
 const struct protocol protocol_http2 = {
     .name = "http2",
@@ -383,7 +385,7 @@ const struct protocol protocol_http2 = {
     .port = 80,
     .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY |
              PROTOCOL_TAKES_EXPECT | PROTOCOL_TAKES_STREAMS | PROTOCOL_TAKES_TARGETS,
-    .tcp = &http2_tcp,
+    .tcp = &http2_ops,
     .run_bytes = sizeof(struct http_run),
     .client_bytes = sizeof(struct http2_client),
     .request_bytes = sizeof(struct http2_stream),

@@ -8,6 +8,8 @@
  * HTTP/2 (RFC 9113) from the client's side: requests are streams of a connection.
  */
 
+extern const struct protocol_ops http2_ops;
+
 /** What is made once for it. -ENOMEM. */
 int http2_run_new(const struct http_run *http, const char *scheme, struct http2_run **ret_run);
 /** Takes NULL. */

@@ -102,6 +102,7 @@ struct protocol {
     uint16_t tls_port;
     bool tls_later;   /* `opened` is called when TCP stands, and asks the server first */
     const char *alpn; /* what it offers by ALPN, unless something else was asked for; NULL: nothing */
+    const char *(*offers)(const void *run); /* likewise, where it depends on the run */
     unsigned takes;
     bool datagrams; /* a target is asked over UDP unless TCP is asked for */
     /** What request_answered_as counts: what such numbers are called, and the name of each, up to a

@@ -66,7 +66,7 @@ void request_count_error(const struct request *request)
 
 static struct request *make_request(struct client *client, uint64_t intended_ns, uint32_t target)
 {
-    size_t own_bytes = client->run->soak->protocol->request_bytes;
+    size_t own_bytes = client->run->soak->request_bytes;
     struct request *request = arena_get(sizeof(*request) + own_bytes);
 
     if (!request)
@@ -467,7 +467,7 @@ static void take_off(struct request *request)
     request->client->under_way--;
     list_remove(&request->node);
     list_remove(&request->sibling);
-    memset(request + 1, 0, run->soak->protocol->request_bytes);
+    memset(request + 1, 0, run->soak->request_bytes);
     request->client = NULL;
     request->number = 0;
     request->sent_bytes = 0;

@@ -125,6 +125,7 @@ struct soak {
     struct peer_soak_config config; /* of all, defaults filled in */
     const struct protocol *protocol;
     void *own; /* the protocol's run_bytes */
+    size_t request_bytes; /* the protocol's, where its clients use them */
     struct flows *flows;
     const struct addr_set *peers;
     uint64_t seed;

@@ -54,6 +54,12 @@ static int check_takes(const struct peer_soak_config *config, const struct proto
     return 0;
 }
 
+/* Of a protocol whose other functions have them, TLS has to agree on those. */
+static bool has_streams(const struct protocol *protocol, const void *tls)
+{
+    return protocol->takes & PROTOCOL_TAKES_STREAMS && (tls || !protocol->other);
+}
+
 static int check(const struct peer_soak_config *config, const struct protocol *protocol,
                  const struct addr_set *peers, struct peer_error *error)
 {
@@ -65,6 +71,10 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
         return refuse(error, "the peers and the target are of different families");
     if (config->proxy_protocol > PROXY_HEADER_BINARY)
         return refuse(error, "the PROXY protocol has versions 1 and 2");
+    if (config->http_version > 2)
+        return refuse(error, "the versions of HTTP are 1 and 2");
+    if (config->http_version && (!config->tls || !protocol->other))
+        return refuse(error, "versions of HTTP are agreed on over TLS");
     if (config->tls && config->udp)
         return refuse(error, "TLS is for TCP alone");
     if (config->proxy_protocol && config->udp)
@@ -79,7 +89,7 @@ static int check(const struct peer_soak_config *config, const struct protocol *p
                          protocol->name);
     if (ops->needs_rate && config->rate <= 0)
         return refuse(error, "sending UDP needs a rate (-R): nothing else would slow it down");
-    if (config->streams > 1 && !(protocol->takes & PROTOCOL_TAKES_STREAMS))
+    if (config->streams > 1 && !has_streams(protocol, config->tls))
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "\"%s\" has one request at a time on a connection", protocol->name);
     const size_t most = flow_datagram_max(config->to.family);
@@ -125,6 +135,16 @@ static int read_think(struct soak *soak, struct peer_error *error)
     return text ? pause_parse(text, &soak->pause, error) : 0;
 }
 
+static int offer(struct soak *soak, struct peer_error *error)
+{
+    const struct protocol *protocol = soak->protocol;
+    const char *alpn = protocol->offers ? protocol->offers(soak->own) : protocol->alpn;
+
+    if (soak->tls && !tls_context_has_alpn(soak->tls) && tls_context_set_alpn(soak->tls, alpn) < 0)
+        return out_of_memory(error);
+    return 0;
+}
+
 static int prepare(struct soak *soak, struct peer_error *error)
 {
     const struct protocol *protocol = soak->protocol;
@@ -134,9 +154,6 @@ static int prepare(struct soak *soak, struct peer_error *error)
     if (!soak->scratch || !soak->own)
         return out_of_memory(error);
     pattern_fill(soak->seed, 0, soak->scratch, SOAK_SCRATCH_BYTES);
-    if (soak->tls && !tls_context_has_alpn(soak->tls) &&
-        tls_context_set_alpn(soak->tls, protocol->alpn) < 0)
-        return out_of_memory(error);
     if ((soak->config.follow || soak->config.cookies) &&
         !(protocol->takes & PROTOCOL_TAKES_FOLLOW))
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
@@ -147,6 +164,8 @@ static int prepare(struct soak *soak, struct peer_error *error)
     int status = read_think(soak, error);
     if (status == 0 && protocol->prepare)
         status = protocol->prepare(soak->own, &soak->config, error);
+    if (status == 0)
+        status = offer(soak, error);
     if (status == 0 && protocol->count_targets)
         soak->targets = (uint32_t)protocol->count_targets(soak->own);
     rng_derive(&soak->target_order, soak->seed, RNG_TARGETS);
@@ -163,7 +182,7 @@ static int make_runs(struct soak *soak, struct peer_error *error)
     int status = manners_parse(soak->config.manners, &context, specs, error);
     soak->config.manners = NULL; /* the caller's string */
     for (int i = 0; i < status; i++) {
-        if (specs[i].manner->http2 && !(soak->protocol->takes & PROTOCOL_TAKES_STREAMS))
+        if (specs[i].manner->http2 && !has_streams(soak->protocol, soak->tls))
             return error_set(error, PEER_ERROR_USAGE, EINVAL,
                              "\"%s\" is a manner of HTTP/2, which \"%s\" does not speak",
                              specs[i].manner->name, soak->protocol->name);
@@ -204,6 +223,7 @@ int soak_start(const struct peer_soak_config *config, const struct protocol *pro
     soak->measured = host->measured;
     soak->measured_user = host->user;
     soak->tls = host->tls ? tls_context_hold(host->tls) : NULL;
+    soak->request_bytes = soak->tls || !protocol->other ? protocol->request_bytes : 0;
     status = prepare(soak, error);
     if (status == 0)
         status = make_runs(soak, error);

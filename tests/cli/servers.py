@@ -324,7 +324,8 @@ class NginxTLS(Nginx):
         server = (f"ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols {versions}; "
                   f"ssl_session_cache shared:tls:8m; {more}"
                   'location / { return 200 "hello"; }')
-        super().__init__(server=server, log=log, listen="ssl", port=rest.pop("port", 443), **rest)
+        listen = "ssl " + rest.pop("listen", "")
+        super().__init__(server=server, log=log, listen=listen, port=rest.pop("port", 443), **rest)
 
 
 class Stunnel(Server):

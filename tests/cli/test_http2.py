@@ -108,6 +108,30 @@ def test_haproxy_takes_it():
         assert report["errors"]["total"] == 0 and haproxy.process.poll() is None
 
 
+def test_tls_agrees_on_a_version():
+    identity = servers.Certificates().make("mine", f"DNS:a.example,IP:{OWN4}")
+    log = "$remote_addr $server_protocol $connection $status $http2"
+    with servers.NginxTLS(identity, log=log, listen="http2") as nginx:
+        report = soak(f"https://{OWN4}/", "-c", 4, "-m", 10, "-n", 1000)
+        assert_books(nginx, report, 1000)
+        assert report["connections"]["http2"] == report["connections"]["established"] == 4, report
+        assert "ALPN h2" in report["tls"]["agreed"], report["tls"]
+        assert all(line.endswith(" h2") for line in nginx.books())
+        report = soak(f"https://{OWN4}/", "-c", 4, "--http1", "-n", 100)
+        lines = nginx.until_lines(1100)[1000:]
+        assert all(" HTTP/1.1 " in line for line in lines) and report["connections"]["http2"] == 0, report
+        report = soak(f"https://{OWN4}/", "-c", 2, "--follow", "-n", 10)
+        assert report["connections"]["http2"] == 0, report
+        report = soak(f"https://{OWN4}/", "-c", 4, "-m", 3, "--http2", "-n", 100, "--manner", "rapid-reset:25%")
+        assert report["connections"]["http2"] == 3 and report["requests"]["completed"] == 100, report
+    with servers.NginxTLS(identity, log=log) as nginx:
+        report = soak(f"https://{OWN4}/", "-c", 4, "-m", 10, "-n", 100)
+        assert report["connections"]["http2"] == 0 and report["requests"]["completed"] == 100, report
+        assert all(" HTTP/1.1 " in line for line in nginx.until_lines(100))
+        result = peer("soak", f"https://{OWN4}/", "-n", 2, "--http2")
+        result.expect(1, out="TLS")
+
+
 MANNERS = ("rapid-reset", "continuation-flood", "ping-flood", "settings-flood", "window-zero")
 
 
@@ -131,8 +155,10 @@ def test_who_does_not_speak_it():
     with servers.Nginx():
         result = peer("soak", f"h2c://{OWN4}/", "-n", 2)
         result.expect(1, out="answer is no HTTP/2: ")
-    for args, words in ((("http://%s/" % OWN4, "-m", "2"), "-m goes with h2c:// targets"),
-                        (("tcp://%s:7" % OWN4, "-m", "2"), "-m goes with h2c://")):
+    for args, words in ((("http://%s/" % OWN4, "-m", "2"), "-m goes with h2c:// and https:// targets"),
+                        (("tcp://%s:7" % OWN4, "-m", "2"), "-m goes with h2c://"),
+                        (("h2c://%s/" % OWN4, "--http1"), "go with https://"),
+                        (("https://%s/" % OWN4, "--http1", "--http2"), "given both")):
         peer("soak", *args).expect(2, words)
 
 
