@@ -615,6 +615,9 @@ const struct protocol protocol_dns = {
     .name = "dns",
     .scheme = "dns",
     .port = 53,
+    .tls_scheme = "dot",
+    .tls_port = 853,
+    .alpn = "dot",
     .datagrams = true,
     .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_EXPECT | PROTOCOL_TAKES_PIPELINE |
              PROTOCOL_TAKES_QUERIES,

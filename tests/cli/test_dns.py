@@ -26,6 +26,16 @@ class Unbound(servers.Server):
     programs = ("unbound", "unbound-control")
     ports = ((53, "u"), 53)
 
+    def __init__(self, identity=None):
+        super().__init__()
+        self.tls = ""
+        if identity:
+            self.ports = (*self.ports, 853)
+            self.tls = f"""  interface: {OWN4}@853
+  tls-service-pem: {identity[0]}
+  tls-service-key: {identity[1]}
+"""
+
     def command(self):
         zone = ["www.example.test. A 192.0.2.1", "www.example.test. AAAA 2001:db8::1",
                 "mail.example.test. MX 10 www.example.test."]
@@ -41,7 +51,7 @@ class Unbound(servers.Server):
   module-config: "iterator"
   interface: {OWN4}
   interface: {OWN6}
-  access-control: 0.0.0.0/0 allow
+{self.tls}  access-control: 0.0.0.0/0 allow
   access-control: ::/0 allow
   so-rcvbuf: 0
   incoming-num-tcp: 100
@@ -119,6 +129,21 @@ def test_what_was_cut_is_asked_for_over_tcp():
         assert "datagrams" not in report and books["num.query.tcp"] == 0, (report, books)
         text = peer("soak", target, "-n", 3)
         text.expect(0, out="(?m)^  answers: 3 NOERROR\n  3 answers were truncated, and asked for again over TCP$")
+
+
+@harness.changes_machine
+def test_queries_go_over_tls():
+    certificates = servers.Certificates()
+    with Unbound(certificates.make("dns", f"IP:{OWN4}")) as server:
+        server.books()
+        report = soak(f"dot://{OWN4}", "--queries", queries(server), "-n", 400, "-c", 4, "-P", 8, "--verify",
+                      certificates.authority[0])
+        books, requests = server.books(), report["requests"]
+        assert requests["rcodes"] == {"NOERROR": 300, "NXDOMAIN": 100} and report["errors"]["total"] == 0, report
+        assert report["connections"]["established"] == 4 and report["latency_us"]["tls"], report
+        assert books["num.query.tls"] == books["total.num.queries"] == 400, books
+        report = soak(f"dot://{OWN4}/big.example.test?type=TXT", "-n", 5, "--no-keep-alive")
+        assert report["requests"]["completed"] == 5 and report["connections"]["established"] == 5, report
 
 
 @harness.changes_machine
