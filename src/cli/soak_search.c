@@ -54,7 +54,7 @@ int settle_search(struct soak_options *options)
 {
     struct peer_soak_config *soak = &options->soak;
 
-    if (!options->search_low)
+    if (options->search_low <= 0)
         return 0;
     if (!options->objectives.count)
         return usage_error(&command_soak, "--rate-search needs to know what is to be kept: --slo");
