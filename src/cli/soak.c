@@ -518,7 +518,7 @@ int soak_once(struct soak_run *run)
     int status = soak_loop(run);
     if (status < 0)
         return say_gone(run->net, status);
-    if (!run->options->search_low)
+    if (run->options->search_low <= 0)
         leave_net(run->net, run->signal_fd); /* the figures are whole then */
     status = peer_soak_get_result(run->soak, &run->result);
     if (status < 0) {
