@@ -18,6 +18,16 @@ int histogram_new(struct hdr_histogram **ret_histogram)
     return hdr_init(1, RESULT_HIGHEST_NS, DIGITS, ret_histogram) == 0 ? 0 : -ENOMEM;
 }
 
+int histogram_add(struct hdr_histogram *into, const struct hdr_histogram *from)
+{
+    uint64_t count = (uint64_t)into->total_count, more = (uint64_t)from->total_count;
+
+    if (count > RESULT_SAMPLES_MOST || more > RESULT_SAMPLES_MOST - count)
+        return -EOVERFLOW;
+    hdr_add(into, from);
+    return 0;
+}
+
 static double percentile_us(const struct hdr_histogram *histogram, double percentile)
 {
     return (double)hdr_value_at_percentile(histogram, percentile) / 1e3;

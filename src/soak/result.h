@@ -25,6 +25,17 @@ enum { RESULT_ERROR_TEXT = 240, RESULT_OPEN_TEXT = 160, RESULT_TLS_TEXT = 640 };
 
 /** An empty histogram as all here are; -ENOMEM. */
 int histogram_new(struct hdr_histogram **ret_histogram);
+/** A histogram of more is none: thousands of them may be added up, and no sum is too large. */
+#define RESULT_SAMPLES_MOST (UINT64_C(1) << 48)
+/** -EOVERFLOW, and nothing was added, when that would be more than RESULT_SAMPLES_MOST. */
+int histogram_add(struct hdr_histogram *into, const struct hdr_histogram *from);
+/** As bytes, like a result. 0 or -errno of write(2), -ENOMEM. */
+int histogram_write(const struct hdr_histogram *histogram, int fd);
+/** Adds it to `into`, which is empty. -EINVAL with text for bytes that are none; as result_read. */
+int histogram_read(int fd, struct hdr_histogram *into, struct peer_error *error);
+/** The same from memory. */
+int histogram_parse(const void *data, size_t len, struct hdr_histogram *into,
+                    struct peer_error *error);
 /** Microseconds. */
 void histogram_summary(const struct hdr_histogram *histogram, struct peer_latency *ret_latency);
 

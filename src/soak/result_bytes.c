@@ -33,8 +33,6 @@ enum {
     RECORD_PART,
 };
 #define RESULT_BYTES_MOST (UINT64_C(1) << 30)
-/* A histogram of more is none: thousands of them may be added up, and no sum is too large. */
-#define SAMPLES_MOST (UINT64_C(1) << 48)
 /* Those of the first version stand before the words of errors, later ones behind. */
 enum { HISTOGRAMS_FIRST = 3 };
 enum { TARGETS_MOST = 1000000 };
@@ -396,7 +394,7 @@ static void get_histogram(struct in *in, struct hdr_histogram *histogram)
     get_sparse(in, histogram->counts, (size_t)histogram->counts_len);
     for (int32_t i = 0; i < histogram->counts_len; i++) {
         uint64_t count = (uint64_t)histogram->counts[i];
-        if (count > SAMPLES_MOST - total) {
+        if (count > RESULT_SAMPLES_MOST - total) {
             in->wrong = true;
             histogram->counts[i] = 0;
             continue;
@@ -496,7 +494,7 @@ static bool is_histogram(struct in in)
     for (uint64_t used = get_number(&in); used && !in.wrong; used--) {
         uint64_t skip = get_number(&in);
         uint64_t count = get_number(&in);
-        if (!count || skip > INT32_MAX || count > SAMPLES_MOST - total)
+        if (!count || skip > INT32_MAX || count > RESULT_SAMPLES_MOST - total)
             return false;
         total += count;
     }

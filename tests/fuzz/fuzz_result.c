@@ -8,6 +8,7 @@
 
 #include "soak/result.h"
 
+#include <hdr/hdr_histogram.h>
 #include <stdio.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -32,6 +33,28 @@ static void check_again(const struct result *result)
     result_done(&again);
 }
 
+/* The same bytes as those of a histogram. */
+static void try_histogram(const uint8_t *data, size_t len)
+{
+    static const char head[] = "peer histogram 1\n";
+    const size_t head_len = strlen(head);
+    struct hdr_histogram *histogram, *sum;
+    struct peer_error error = {0};
+
+    char *bytes = malloc(head_len + len);
+    if (!bytes || histogram_new(&histogram) < 0 || histogram_new(&sum) < 0)
+        abort();
+    memcpy(bytes, head, head_len);
+    if (len)
+        memcpy(bytes + head_len, data, len);
+    int status = histogram_parse(bytes, head_len + len, histogram, &error);
+    if (status == 0 ? histogram_add(sum, histogram) < 0 : !error.text[0])
+        abort();
+    hdr_close(histogram);
+    hdr_close(sum);
+    free(bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const char head[] = "peer result 1\n";
@@ -52,5 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         abort();
     }
     free(bytes);
+    try_histogram(data, len);
     return 0;
 }
