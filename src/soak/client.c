@@ -153,6 +153,28 @@ struct request *client_request_numbered(const struct client *client, uint32_t nu
     return NULL;
 }
 
+struct request *client_request_after(const struct client *client, const struct request *request)
+{
+    const struct list *next = request->sibling.next;
+
+    return next == &client->requests ? NULL : list_entry(next, struct request, sibling);
+}
+
+uint32_t client_under_way(const struct client *client)
+{
+    return client->under_way;
+}
+
+uint64_t client_number(const struct client *client)
+{
+    return client->id;
+}
+
+void client_back_off(struct client *client)
+{
+    run_back_off(client);
+}
+
 uint32_t client_asked(const struct client *client)
 {
     return client->asked;

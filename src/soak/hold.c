@@ -36,6 +36,8 @@ static void touch(struct client *client)
         return;
     request->first_byte = client->spoke;
     client_ops(client)->ask(client, request);
+    if (client_is_over(client))
+        return;
     if (request->sent_bytes)
         run->touch_open++;
     else

@@ -154,6 +154,12 @@ bool client_is_truncated(const struct client *client);
 struct request *client_request(const struct client *client);
 /** The one under way that is the `number`-th of the client's, from 1, or NULL. */
 struct request *client_request_numbered(const struct client *client, uint32_t number);
+/** The one that was begun after that one, or NULL. */
+struct request *client_request_after(const struct client *client, const struct request *request);
+/** How many are under way. */
+uint32_t client_under_way(const struct client *client);
+/** Which client of the soak it is, from 0. */
+uint64_t client_number(const struct client *client);
 /** Requests that were begun on it. */
 uint32_t client_asked(const struct client *client);
 /** No request comes after those that are under way. */
@@ -177,6 +183,8 @@ void client_end_after(struct client *client, bool remote_closes);
 /** Counts an error for each request under way (or one), and gives the connection up. */
 void client_fail(struct client *client, enum peer_soak_error kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/** The client is about to fail before it has asked: no other is opened in its place for a while. */
+void client_back_off(struct client *client);
 /** Counts an error of what came unasked; the client goes on. */
 void client_error(struct client *client, enum peer_soak_error kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
