@@ -7,6 +7,7 @@
  * the net take turns, a new one for each connection. See peer/peer.h for the conventions.
  */
 
+#include <peer/histogram.h>
 #include <peer/peer.h>
 
 #ifdef __cplusplus
@@ -147,11 +148,6 @@ PEER_EXPORT bool peer_soak_is_over(const struct peer_soak *soak);
 /** Resets what is open. Takes NULL, returns NULL. Before peer_net_free. */
 PEER_EXPORT struct peer_soak *peer_soak_free(struct peer_soak *soak);
 
-/** Microseconds, from a histogram with three significant digits. All zero when `count` is. */
-struct peer_latency {
-    uint64_t count;
-    double min, mean, p50, p90, p99, p999, max;
-};
 enum {
     PEER_STATUS_CLASSES = 6, /* by hundreds, 1xx to 5xx; [0]: none of these */
     PEER_STATUS_CODES = 1000,
@@ -373,6 +369,10 @@ enum peer_soak_histogram {
     PEER_HISTOGRAM_LOGIN,
     PEER_HISTOGRAM_TLS
 };
+/** Adds one of its histograms to `into`. -EINVAL: there is no such one; -EOVERFLOW. */
+PEER_EXPORT int peer_result_get_histogram(const struct peer_result *result,
+                                          enum peer_soak_histogram which,
+                                          struct peer_histogram *into);
 /** Writes a histogram in HdrHistogram's text format (microseconds). 0 or -errno. */
 PEER_EXPORT int peer_result_print_histogram(const struct peer_result *result,
                                             enum peer_soak_histogram which, int fd);

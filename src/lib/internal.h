@@ -177,6 +177,13 @@ int manners_check_tls(const struct manner_spec *specs, int count, bool tls,
 int manners_dress(struct flow *flow, const struct manner_spec *specs, int count);
 void manners_dress_caller(struct peer_listener *listener, struct flow *flow);
 
+/* histogram.c */
+struct peer_histogram {
+    struct hdr_histogram *value;
+};
+/** In HdrHistogram's text format, to a descriptor that stays open. 0 or -errno. */
+int histogram_print(const struct hdr_histogram *histogram, int fd);
+
 /* result.c */
 struct peer_result {
     struct result value;

@@ -4,11 +4,8 @@
  */
 #include "lib/internal.h"
 
-#include <hdr/hdr_histogram.h>
 #include <peer/soak.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct peer_result *peer_result_new(void)
 {
@@ -212,21 +209,24 @@ int peer_result_get_manner_sized(const struct peer_result *result, size_t index,
     return 1;
 }
 
+static const struct hdr_histogram *histogram_of(const struct peer_result *result,
+                                                enum peer_soak_histogram which)
+{
+    return (unsigned)which < RESULT_HISTOGRAMS ? result->value.found.histograms[which] : NULL;
+}
+
 int peer_result_print_histogram(const struct peer_result *result, enum peer_soak_histogram which,
                                 int fd)
 {
-    int copy = dup(fd);
-    FILE *file = copy < 0 ? NULL : fdopen(copy, "w");
+    const struct hdr_histogram *histogram = histogram_of(result, which);
 
-    if (!file) {
-        int code = errno;
-        if (copy >= 0)
-            close(copy);
-        return -code;
-    }
-    int status =
-        hdr_percentiles_print(result->value.found.histograms[which], file, 5, 1000.0, CLASSIC);
-    if (fclose(file) != 0 || status != 0)
-        return errno ? -errno : -EIO;
-    return 0;
+    return histogram ? histogram_print(histogram, fd) : -EINVAL;
+}
+
+int peer_result_get_histogram(const struct peer_result *result, enum peer_soak_histogram which,
+                              struct peer_histogram *into)
+{
+    const struct hdr_histogram *histogram = histogram_of(result, which);
+
+    return histogram && into ? histogram_add(into->value, histogram) : -EINVAL;
 }

@@ -12,7 +12,8 @@ import re
 import sys
 
 # In the order in which they need each other.
-HEADERS = ["addr", "error", "limits", "peer", "flow", "tls", "event", "process", "soak", "slo", "manner", "trace", "doctor"]
+HEADERS = ["addr", "error", "limits", "peer", "flow", "tls", "event", "process", "histogram", "soak", "slo",
+           "manner", "trace", "doctor"]
 
 # What the headers have from the system's.
 SYSTEM = """\
