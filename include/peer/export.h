@@ -9,4 +9,11 @@
 #define PEER_EXPORT
 #endif
 
+/** Words as printf(3) has them: which argument is the format, and which the first of those behind. */
+#if defined(__GNUC__)
+#define PEER_PRINTF(format_at, first_at) __attribute__((format(printf, format_at, first_at)))
+#else
+#define PEER_PRINTF(format_at, first_at)
+#endif
+
 #endif

@@ -36,6 +36,7 @@
  *    The functions with `_sized` at their end take how much of it the caller knows; those without are
  *    inline and pass the size that they were compiled with. The library reads and writes no more than
  *    that. A configuration with something in it that is newer than the library is refused: -E2BIG.
+ *    A struct that one of them points to (peer_workload) begins with its size.
  *    Structs inside of others (peer_link_stats, peer_latency...), peer_error and addresses stay as
  *    they are. Enums may get more values: expect one that is not known.
  *    Until 1.0 all else may change with each minor version, and the soname changes then.

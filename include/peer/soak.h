@@ -71,6 +71,11 @@ static inline int peer_targets_add(struct peer_targets *targets, const struct pe
 PEER_EXPORT int peer_targets_parse(struct peer_targets *targets, const char *text, size_t len,
                                    struct peer_error *error);
 
+struct peer_workload;
+
+/** `protocol`, when it is your own. */
+#define PEER_WORKLOAD_CUSTOM "custom"
+
 /** Zero is the default everywhere. Strings are copied. */
 struct peer_soak_config {
     const char *protocol; /* its name, see peer_protocol(); default "http" */
@@ -128,6 +133,7 @@ struct peer_soak_config {
                    * last answer */
     bool cookies; /* HTTP/1.1: Set-Cookie is kept and sent back; a connection that is opened in the
                    * place of another goes on with its cookies */
+    const struct peer_workload *workload; /* with PEER_WORKLOAD_CUSTOM, see peer/workload.h; copied */
 };
 
 struct peer_soak;

@@ -55,6 +55,8 @@ struct peer_net {
     struct list contexts; /* struct peer_tls */
     uint64_t listen_turn;
     uint64_t peer_turn;  /* whose turn it is when `from` is not given */
+    unsigned hooks;      /* of workloads that are being called: nothing is dispatched or freed */
+    struct peer_soak *doomed; /* freed in a hook, and not gone yet */
     struct exec *exec;   /* of programs that are peers; NULL: there are none */
 };
 
@@ -176,6 +178,10 @@ int manners_check_tls(const struct manner_spec *specs, int count, bool tls,
                       struct peer_error *error);
 int manners_dress(struct flow *flow, const struct manner_spec *specs, int count);
 void manners_dress_caller(struct peer_listener *listener, struct flow *flow);
+
+/* soak.c */
+/** Frees what was freed in a hook. */
+void soaks_bury(struct peer_net *net);
 
 /* histogram.c */
 struct peer_histogram {

@@ -69,6 +69,8 @@ int peer_net_leave(struct peer_net *net)
 {
     if (!net_is_ours(net))
         return -ECHILD;
+    if (net->hooks)
+        return -EBUSY;
     struct leaving *leaving = &net->leaving;
     uint64_t now_ns = engine_now_fresh_ns(net->engine);
     struct engine_stats stats;

@@ -164,6 +164,9 @@ struct peer_net *peer_net_free(struct peer_net *net)
 {
     if (!net)
         return NULL;
+    if (net->hooks) /* what called the hook still needs it */
+        return NULL;
+    soaks_bury(net);
     bool heard = owner_frees(net);
     while (!list_empty(&net->listeners))
         peer_listener_free(list_entry(net->listeners.next, struct peer_listener, node));
@@ -182,7 +185,7 @@ struct peer_net *peer_net_free(struct peer_net *net)
 
 struct peer_net *peer_net_abandon(struct peer_net *net)
 {
-    if (!net)
+    if (!net || net->hooks)
         return NULL;
     owner_let_go(net);
     processes_forsake(net);
@@ -213,6 +216,8 @@ int peer_net_dispatch(struct peer_net *net)
 {
     if (!net_is_ours(net))
         return -ECHILD;
+    if (net->hooks)
+        return -EBUSY;
     return net->gone ? net->gone : turned(net, engine_dispatch(net->engine));
 }
 
@@ -225,6 +230,8 @@ int peer_net_poll(struct peer_net *net, struct pollfd *fds, size_t count, uint64
 {
     if (!net_is_ours(net))
         return -ECHILD;
+    if (net->hooks)
+        return -EBUSY;
     if (count > WAIT_FDS_MAX)
         return -EINVAL;
     return net->gone ? net->gone : turned(net, engine_wait(net->engine, fds, count, timeout_ns));

@@ -7,7 +7,7 @@
 
 #include "base/macro.h"
 #include "base/shard.h"
-#include "protocol/table.h"
+#include "lib/workload.h"
 #include "soak/soak.h"
 
 #include <stdio.h>
@@ -42,6 +42,12 @@ struct peer_soak {
     struct result_part part;
     bool keeps; /* the intervals that were taken, in */
     struct result series;
+    struct workload workload; /* the caller's, if there is one */
+    /* What was asked for in a hook of it, and waits until that is over. */
+    struct timer later;
+    bool stops, frees;
+    uint64_t grace_ns;
+    struct peer_soak *next; /* of net->doomed */
 };
 
 /* ---- what there is ---- */
@@ -259,6 +265,46 @@ static void on_measured(void *user, bool begins)
         read_cost(soak->net, &soak->cost_after);
 }
 
+/* ---- what waits for the end of a hook ---- */
+
+static struct timers *timers_of(const struct peer_soak *soak)
+{
+    return engine_flows(soak->net->engine)->timers;
+}
+
+/* A timer's turn comes with no hook under way. */
+static void wait_for_hook(struct peer_soak *soak)
+{
+    (void)timer_arm(timers_of(soak), &soak->later, engine_now_ns(soak->net->engine));
+}
+
+static void bury(struct peer_soak *soak)
+{
+    timer_cancel(timers_of(soak), &soak->later);
+    soak_free(soak->run);
+    result_done(&soak->series);
+    free(soak);
+}
+
+void soaks_bury(struct peer_net *net)
+{
+    for (struct peer_soak *soak; (soak = net->doomed);) {
+        net->doomed = soak->next;
+        bury(soak);
+    }
+}
+
+static void do_later(struct timer *timer, uint64_t now_ns)
+{
+    struct peer_soak *soak = list_entry(timer, struct peer_soak, later);
+
+    (void)now_ns;
+    if (soak->frees)
+        soaks_bury(soak->net);
+    else if (soak->stops)
+        soak_stop(soak->run, soak->grace_ns);
+}
+
 /* ---- the run ---- */
 
 static int check_manners(struct peer_net *net, const struct peer_soak_config *config,
@@ -302,9 +348,30 @@ static int take_part(const struct attachment *attachment, struct peer_soak_confi
     return status;
 }
 
-static int start_soak(struct peer_net *net, const struct peer_soak_config *config,
+/* ---- its beginning ---- */
+
+/* What is spoken: the caller's own, or one of the table. In `config` it is one that stays. */
+static int find_protocol(struct peer_soak *soak, struct peer_soak_config *config,
+                         const struct protocol **ret_protocol, struct peer_error *error)
+{
+    bool custom = config->protocol && strcmp(config->protocol, PEER_WORKLOAD_CUSTOM) == 0;
+
+    if (custom || config->workload) {
+        int status = workload_take(&soak->workload, soak->net, config, error);
+        config->workload = (const void *)&soak->workload;
+        *ret_protocol = &soak->workload.protocol;
+        return status;
+    }
+    *ret_protocol = protocol_named(config->protocol);
+    return *ret_protocol ? 0
+                         : error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no protocol",
+                                     config->protocol);
+}
+
+static int start_soak(struct peer_net *net, struct peer_soak_config *config,
                       struct peer_soak **ret_soak, struct peer_error *error)
 {
+    const struct protocol *protocol;
     struct peer_soak *soak = calloc(1, sizeof(*soak));
     if (!soak)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
@@ -313,15 +380,15 @@ static int start_soak(struct peer_net *net, const struct peer_soak_config *confi
     soak->port = config->to_port;
     soak->protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP;
     soak->keeps = config->keep_intervals;
+    timer_init(&soak->later, do_later);
     attachment_open_meters(&net->attachment);
-    const struct protocol *protocol = protocol_named(config->protocol);
-    if (protocol)
+    int status = find_protocol(soak, config, &protocol, error);
+    if (status == 0)
         describe(soak, config, protocol->name);
     begin_measuring(soak);
     engine_now_fresh_ns(net->engine);
-    int status = protocol ? check_manners(net, config, error)
-                          : error_set(error, PEER_ERROR_USAGE, EINVAL, "\"%s\" is no protocol",
-                                      config->protocol);
+    if (status == 0)
+        status = check_manners(net, config, error);
     const struct soak_host host = {.flows = engine_flows(net->engine),
                                    .peers = &net->attachment.peers,
                                    .seed = net->attachment.seed,
@@ -354,8 +421,14 @@ int peer_soak_start_sized(struct peer_net *net, const struct peer_soak_config *g
 
 void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
 {
-    if (!net_is_ours(soak->net))
+    if (!net_is_ours(soak->net) || soak->frees)
         return;
+    if (soak->net->hooks) {
+        soak->stops = true;
+        soak->grace_ns = grace_ns;
+        wait_for_hook(soak);
+        return;
+    }
     engine_now_fresh_ns(soak->net->engine);
     soak_stop(soak->run, grace_ns);
     engine_touch(soak->net->engine, false);
@@ -368,13 +441,18 @@ bool peer_soak_is_over(const struct peer_soak *soak)
 
 struct peer_soak *peer_soak_free(struct peer_soak *soak)
 {
-    if (!soak)
+    if (!soak || soak->frees)
         return NULL;
-    (void)owner_frees(soak->net);
-    engine_now_fresh_ns(soak->net->engine);
-    soak_free(soak->run);
-    result_done(&soak->series);
-    free(soak);
+    soak->frees = true;
+    if (!soak->net->hooks) {
+        (void)owner_frees(soak->net);
+        engine_now_fresh_ns(soak->net->engine);
+        bury(soak);
+        return NULL;
+    }
+    soak->next = soak->net->doomed;
+    soak->net->doomed = soak;
+    wait_for_hook(soak);
     return NULL;
 }
 

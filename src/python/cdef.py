@@ -13,7 +13,7 @@ import sys
 
 # In the order in which they need each other.
 HEADERS = ["addr", "error", "limits", "peer", "flow", "tls", "event", "process", "histogram", "soak", "slo",
-           "manner", "trace", "doctor"]
+           "workload", "manner", "trace", "doctor"]
 
 # What the headers have from the system's.
 SYSTEM = """\
@@ -47,6 +47,7 @@ def plain(header: str) -> str:
     text = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^#(?:[^\n]*\\\n)*[^\n]*$", "", text, flags=re.MULTILINE)
     text = without_functions(text).replace("PEER_EXPORT ", "")
+    text = re.sub(r"\s*\bPEER_PRINTF\([^)]*\)", "", text)
     return re.sub(r"\n\s*\n+", "\n", text).strip() + "\n"
 
 
