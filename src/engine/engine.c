@@ -520,6 +520,11 @@ void engine_expect_secrets(struct engine *engine)
     engine->has_secrets = true;
 }
 
+bool engine_captures(const struct engine *engine)
+{
+    return engine->capture.pcapng;
+}
+
 void engine_note_secret(struct engine *engine, const char *line)
 {
     capture_secret(&engine->capture, line);

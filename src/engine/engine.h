@@ -137,6 +137,8 @@ void engine_unbar(struct engine *engine, const struct peer_addr *addr);
 
 /** Secrets of TLS may come from now on: the capture is ready to put them before their frames. */
 void engine_expect_secrets(struct engine *engine);
+/** Does a capture run? */
+bool engine_captures(const struct engine *engine);
 /** One of them, as a line of a key log without its line break. */
 void engine_note_secret(struct engine *engine, const char *line);
 /** Waits for whoever reads the capture: a second when he takes nothing, five seconds in all. Frames

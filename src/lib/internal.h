@@ -159,6 +159,8 @@ struct flow *net_flow_accept(void *user, struct stack_listener *listener,
                          const struct stack_tuple *tuple);
 
 /* tls.c */
+/** A capture began or ended: is anybody to be told of secrets? */
+void contexts_tell_secrets(struct peer_net *net);
 /** The net goes: nobody is told of secrets any more. */
 void contexts_leave(struct peer_net *net);
 

@@ -416,6 +416,7 @@ int peer_net_start_capture(struct peer_net *net, const char *path, struct peer_e
     if (status < 0)
         return status;
     engine_set_capture(net->engine, pcapng);
+    contexts_tell_secrets(net);
     return 0;
 }
 
@@ -426,6 +427,7 @@ int peer_net_end_capture(struct peer_net *net)
     struct engine_stats stats;
 
     engine_end_capture(net->engine);
+    contexts_tell_secrets(net);
     engine_get_stats(net->engine, &stats);
     return stats.pcap_error;
 }

@@ -31,6 +31,7 @@ static int make(struct peer_net *net, const struct peer_tls_config *config,
     tls->net = net;
     list_add_tail(&net->contexts, &tls->node);
     engine_expect_secrets(net->engine);
+    tls_context_tell_secrets(tls->context, engine_captures(net->engine));
     *ret_tls = tls;
     return 0;
 }
@@ -56,6 +57,15 @@ struct peer_tls *peer_tls_free(struct peer_tls *tls)
     tls_context_free(tls->context);
     free(tls);
     return NULL;
+}
+
+void contexts_tell_secrets(struct peer_net *net)
+{
+    struct list *node;
+
+    list_each(node, &net->contexts)
+        tls_context_tell_secrets(list_entry(node, struct peer_tls, node)->context,
+                                 engine_captures(net->engine));
 }
 
 void contexts_leave(struct peer_net *net)

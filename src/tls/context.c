@@ -28,7 +28,7 @@ static void on_secret(const SSL *ssl, const char *line)
     const struct tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     char text[512];
 
-    if (context->host.secret)
+    if (context->tells)
         context->host.secret(context->host.user, line);
     size_t len = strnlen(line, sizeof(text) - 1);
     memcpy(text, line, len);
@@ -48,9 +48,16 @@ static int open_keylog(struct tls_context *context, struct peer_error *error)
                              "cannot write secrets to %s (SSLKEYLOGFILE): %s", path,
                              error_text(errno));
     }
-    if (context->keylog_fd >= 0 || context->host.secret)
-        SSL_CTX_set_keylog_callback(context->ctx, on_secret);
+    tls_context_tell_secrets(context, false);
     return 0;
+}
+
+/* OpenSSL writes the lines byte by byte, which is a twentieth of a handshake. */
+void tls_context_tell_secrets(struct tls_context *context, bool tells)
+{
+    context->tells = tells && context->host.secret;
+    SSL_CTX_set_keylog_callback(context->ctx,
+                                context->tells || context->keylog_fd >= 0 ? on_secret : NULL);
 }
 
 /* ---- settings ---- */
@@ -202,6 +209,13 @@ static bool load_trusted(SSL_CTX *ctx)
     return false;
 }
 
+/* Else OpenSSL builds the chain and judges it, and then does not heed what it found. */
+static int take_all(X509_STORE_CTX *store, void *user)
+{
+    (void)store, (void)user;
+    return 1;
+}
+
 static int set_verify(struct tls_context *context, const struct peer_tls_config *config,
                       struct peer_error *error)
 {
@@ -210,8 +224,10 @@ static int set_verify(struct tls_context *context, const struct peer_tls_config 
     uint8_t address[16];
 
     context->verify = config->verify;
-    if (!config->verify)
+    if (!config->verify) {
+        SSL_CTX_set_cert_verify_callback(context->ctx, take_all, NULL);
         return 0;
+    }
     if (config->ca_file && !SSL_CTX_load_verify_file(context->ctx, config->ca_file))
         return tls_fail(error, EINVAL, "cannot read certificates to trust from %s", config->ca_file);
     if (!config->ca_file && !load_trusted(context->ctx))
@@ -294,6 +310,7 @@ int tls_context_serve(struct tls_context *context)
 void tls_context_leave_host(struct tls_context *context)
 {
     context->host.secret = NULL;
+    tls_context_tell_secrets(context, false);
 }
 
 void tls_context_put(struct tls_context *context)

@@ -31,6 +31,7 @@ struct tls_context {
     uint8_t *alpn; /* on the wire: a byte of length before each */
     size_t alpn_len;
     bool verify;
+    bool tells; /* the host, of secrets */
     struct tls_identity *identities; /* "%d": the peers have one each, in turn */
     size_t identity_count;
     double resume;

@@ -20,7 +20,7 @@ struct tls_context;
 typedef void (*tls_tell_secret)(void *user, const char *line);
 
 struct tls_host {
-    tls_tell_secret secret; /* NULL: nobody wants to know; SSLKEYLOGFILE is honoured in any case */
+    tls_tell_secret secret; /* see tls_context_tell_secrets; SSLKEYLOGFILE is honoured in any case */
     void *user;
     uint64_t peers; /* how many addresses call: of sessions that are kept */
 };
@@ -35,6 +35,8 @@ int tls_context_serve(struct tls_context *context);
 int tls_context_set_alpn(struct tls_context *context, const char *alpn);
 bool tls_context_has_alpn(const struct tls_context *context);
 bool tls_context_verifies(const struct tls_context *context);
+/** From now on the host is told of secrets, or is not: at first it is not. */
+void tls_context_tell_secrets(struct tls_context *context, bool tells);
 /** Nobody wants to know of secrets any more: the host goes. */
 void tls_context_leave_host(struct tls_context *context);
 /** One more who frees it: returns it. */

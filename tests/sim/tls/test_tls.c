@@ -57,6 +57,7 @@ static struct tls_context *make(const struct peer_tls_config *config)
     if (status < 0)
         print_message("%s\n", error.text);
     assert_int_equal(status, 0);
+    tls_context_tell_secrets(context, true);
     return context;
 }
 
