@@ -14,6 +14,7 @@
 #include "cli.h"
 
 #include "http/server.h"
+#include "tls/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -46,6 +47,7 @@ struct kind {
 
 struct caller {
     int fd;
+    struct tls_socket *tls; /* NULL: none */
     bool listens, datagrams;
     const struct kind *kind;
     bool close; /* after what is in `out` */
@@ -58,9 +60,35 @@ struct caller {
 
 struct application {
     int epoll_fd;
+    struct tls_sockets *tls; /* NULL: none */
     bool log;
     char *buffer; /* BUFFER_BYTES, shared by all */
 };
+
+/* ---- bytes ---- */
+
+/* As send(2) and recv(2), through TLS where there is one. */
+static ssize_t put(struct caller *caller, const char *data, size_t len)
+{
+    if (!caller->tls)
+        return send(caller->fd, data, len, MSG_NOSIGNAL);
+    ssize_t done = tls_socket_send(caller->tls, data, len);
+    if (done >= 0)
+        return done;
+    errno = (int)-done;
+    return -1;
+}
+
+static ssize_t take(struct caller *caller, char *data, size_t len)
+{
+    if (!caller->tls)
+        return recv(caller->fd, data, len, 0);
+    ssize_t done = tls_socket_recv(caller->tls, data, len);
+    if (done >= 0)
+        return done;
+    errno = (int)-done;
+    return -1;
+}
 
 /* ---- answers ---- */
 
@@ -75,7 +103,7 @@ static bool watch(struct application *application, struct caller *caller, bool a
 static bool answer(struct application *application, struct caller *caller, const char *data,
                    size_t len)
 {
-    ssize_t done = caller->out_len ? 0 : send(caller->fd, data, len, MSG_NOSIGNAL);
+    ssize_t done = caller->out_len ? 0 : put(caller, data, len);
 
     if (done < 0 && errno != EAGAIN)
         return false;
@@ -93,7 +121,7 @@ static bool answer(struct application *application, struct caller *caller, const
 
 static bool flush_out(struct application *application, struct caller *caller)
 {
-    ssize_t done = send(caller->fd, caller->out, caller->out_len, MSG_NOSIGNAL);
+    ssize_t done = put(caller, caller->out, caller->out_len);
 
     if (done < 0)
         return errno == EAGAIN;
@@ -154,7 +182,7 @@ static bool http_do(struct application *application, struct caller *caller, enum
 
 static bool http_readable(struct application *application, struct caller *caller)
 {
-    ssize_t len = recv(caller->fd, application->buffer, BUFFER_BYTES, 0);
+    ssize_t len = take(caller, application->buffer, BUFFER_BYTES);
     size_t at = 0;
 
     if (len <= 0)
@@ -175,7 +203,7 @@ static bool http_writable(struct application *application, struct caller *caller
 
 static bool echo_readable(struct application *application, struct caller *caller)
 {
-    ssize_t len = recv(caller->fd, application->buffer, OUT_MAX, 0);
+    ssize_t len = take(caller, application->buffer, OUT_MAX);
 
     if (len <= 0)
         return len < 0 && errno == EAGAIN;
@@ -184,14 +212,16 @@ static bool echo_readable(struct application *application, struct caller *caller
 
 static bool discard_readable(struct application *application, struct caller *caller)
 {
-    ssize_t len = recv(caller->fd, application->buffer, BUFFER_BYTES, MSG_TRUNC); /* uncopied */
+    ssize_t len = caller->tls ? take(caller, application->buffer, BUFFER_BYTES)
+                              : recv(caller->fd, application->buffer, BUFFER_BYTES,
+                                     MSG_TRUNC); /* uncopied */
 
     return len > 0 || (len < 0 && errno == EAGAIN);
 }
 
 static bool source_writable(struct application *application, struct caller *caller)
 {
-    ssize_t len = send(caller->fd, application->buffer, BUFFER_BYTES, MSG_NOSIGNAL);
+    ssize_t len = put(caller, application->buffer, BUFFER_BYTES);
 
     return len > 0 || errno == EAGAIN;
 }
@@ -222,6 +252,9 @@ static bool echo_datagrams(struct application *application, struct caller *calle
 
 static void caller_free(struct caller *caller)
 {
+    if (caller->tls)
+        tls_socket_shutdown(caller->tls);
+    tls_socket_free(caller->tls);
     close(caller->fd);
     http_server_done(&caller->server);
     free(caller->out);
@@ -260,9 +293,22 @@ static void accept_all(struct application *application, const struct caller *lis
         caller->fd = fd;
         caller->kind = listener->kind;
         name_caller(caller, &from);
-        if (!watch(application, caller, true, caller->kind->writable == source_writable))
+        if (application->tls)
+            caller->tls = tls_socket_new(application->tls, fd);
+        if ((application->tls && !caller->tls) || !watch(application, caller, true, caller->kind->writable == source_writable))
             caller_free(caller);
     }
+}
+
+/* What TLS has decrypted already nobody tells of again. */
+static bool read_all(struct application *application, struct caller *caller)
+{
+    bool fine;
+
+    do
+        fine = caller->kind->readable(application, caller);
+    while (fine && caller->tls && !caller->out_len && tls_socket_has_more(caller->tls));
+    return fine;
 }
 
 static void handle(struct application *application, const struct epoll_event *event)
@@ -279,7 +325,7 @@ static void handle(struct application *application, const struct epoll_event *ev
     else if (event->events & EPOLLOUT)
         fine = caller->kind->writable(application, caller);
     else
-        fine = caller->kind->readable(application, caller);
+        fine = read_all(application, caller);
     if (!fine)
         caller_free(caller);
 }
@@ -352,6 +398,13 @@ static int run_application(void *options, int argc, char **argv)
 
     if (argc < 1)
         return usage_error(&command_application, "KIND:PORT is missing");
+    if (check_tls(&command_application, &wanted->common) != 0)
+        return STATUS_USAGE;
+    if (wanted->common.tls_on) {
+        struct peer_error error = {0};
+        if (tls_sockets_new(&wanted->common.tls, &application.tls, &error) < 0)
+            return report_error(&error);
+    }
     application.buffer = calloc(1, BUFFER_BYTES);
     if (application.epoll_fd < 0 || !application.buffer)
         return STATUS_MACHINE;
@@ -362,6 +415,7 @@ static int run_application(void *options, int argc, char **argv)
     }
     if (wanted->no_interrupt)
         signal(SIGINT, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     int status = give_up_privileges(&command_application, &wanted->common, NULL);
     if (status != 0)
         return status;
@@ -379,7 +433,8 @@ static const struct option_def application_table[] = {
      .offset = offsetof(struct application_options, no_interrupt)},
     {0},
 };
-static const struct option_def *const tables[] = {application_table, options_user, options_help, NULL};
+static const struct option_def *const tables[] = {application_table, options_tls_switch, options_tls,
+                                                  options_user,      options_help,       NULL};
 const struct command command_application = {
     .name = "application",
     .arguments = "KIND:PORT ...",

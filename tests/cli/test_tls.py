@@ -237,6 +237,23 @@ def test_servers_that_misbehave():
     result.expect(1, err="no answer to the handshake of TLS")
 
 
+# ---- manners ----
+
+def test_handshakes_that_are_not_finished_hurt_nobody_else():
+    with NginxTLS(mine(Certificates()), more="client_header_timeout 1s;") as nginx:
+        names = ("tls-silent", "tls-half-hello", "tls-garbage", "tls-no-finish")
+        report = soak(f"https://{OWN4}/", "-c", 8, "-d", "4s", *(word for name in names for word in
+                                                               ("--manner", f"{name}:12.5%")))
+        assert report["errors"]["total"] == 0 and report["requests"]["completed"] > 0, report["errors"]
+        for manner in report["manners"]:
+            # The server ends them: by its time limit, or at once since it is no TLS.
+            assert manner["begun"] >= 1 and manner["ended"]["closed"] + manner["ended"]["reset"] >= 1, manner
+            assert manner["requests"]["completed"] == 0 and manner["connections"]["established"] == 0, manner
+        assert nginx.books()
+    peer("soak", f"http://{OWN4}/", "--manner", "tls-silent").expect(2, err="is a manner of TLS")
+    peer("listen", 8080, "--manner", "tls-silent").expect(2, err="a caller's manner")
+
+
 # ---- captures ----
 
 def tshark(path, display):
@@ -296,6 +313,24 @@ def test_a_peer_is_the_server():
                       f"b.example:8443:{found.group(1)}", "https://b.example:8443/")
     assert "Hello from the peer" in out, out
     started.stop().expect(0)
+
+
+def test_an_application_speaks_tls():
+    certificates = Certificates()
+    cert, key = mine(certificates)
+    started = subprocess.Popen([harness.PEER, "application", "--tls", "--cert", cert, "--key", key, "http:443",
+                                "echo:7", "source:9", "discard:10"])
+    harness.until("it listens", lambda: all(f":{port} " in harness.run("ss", "-Hltn") for port in (443, 7, 9, 10)))
+    report = soak(f"https://{OWN4}/", "-c", 4, "-n", 40, "--verify", certificates.authority[0])
+    assert report["requests"]["completed"] == 40, report
+    report = soak(f"tls://{OWN4}:7", "-c", 2, "-n", 10, "--size", "200k")
+    assert report["requests"]["completed"] == 10, report
+    report = soak(f"tls://{OWN4}:9", "--workload", "receive", "-d", "1s")
+    assert report["bytes"]["received"] > 100000, report["bytes"]
+    report = soak(f"tls://{OWN4}:10", "--workload", "send", "-d", "1s")
+    assert report["bytes"]["sent"] > 100000, report["bytes"]
+    started.terminate()
+    started.wait()
 
 
 if __name__ == "__main__":
