@@ -180,6 +180,7 @@ static const struct call_group {
       "_llseek",
       "dup",
       "sysinfo",
+      "uname",
       "sched_yield",
       "getpid",
       "getppid",
@@ -219,7 +220,7 @@ static const struct call_group {
     {CONFINE_OBSERVES,
      {"open",      "openat",     "openat2",    "ioctl",     "perf_event_open", "bpf",
       "fsopen",    "fsconfig",   "fsmount",    "setns",     "unshare",         "pipe2",
-      "signalfd4", "timerfd_create", "epoll_create1", "uname", "stat",         "lstat",
+      "signalfd4", "timerfd_create", "epoll_create1", "stat",         "lstat",
       "stat64",    "lstat64",    "flock",      "getrlimit", "ugetrlimit",      "prlimit64",
       "getpgrp",   "getpgid"}},
 #if SANITIZED
@@ -228,7 +229,7 @@ static const struct call_group {
          "open",      "readlink", "readlinkat", "sigaltstack",     "rt_sigaction", "mprotect",
          "mmap",      "getppid",  "kill",       "tgkill",          "dup",          "dup2",
          "pipe",      "pipe2",    "getdents64", "set_robust_list", "rseq",         "getrlimit", "getdents", "process_vm_readv", "nanosleep",
-         "prlimit64", "stat",     "lstat",      "uname",           "sysinfo",      "access"}},
+         "prlimit64", "stat",     "lstat",      "sysinfo",      "access"}},
 #endif
 };
 
