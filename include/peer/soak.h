@@ -34,6 +34,7 @@ struct peer_protocol {
     bool has_pipeline;  /* `pipeline` */
     bool has_targets;   /* `targets` */
     bool has_follow;    /* `follow` and `cookies` */
+    bool has_hold;      /* `hold` */
 };
 /** The protocol at `index`, from 0: 1, or 0 past the end. */
 PEER_EXPORT int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t size);
@@ -106,7 +107,7 @@ struct peer_soak_config {
     bool close_with_reset;            /* RST instead of FIN */
     uint8_t proxy_protocol;           /* 1, 2: a PROXY header first, see peer_connect_config; in
                                        * `bytes_sent`, not in latencies; 0: none */
-    uint64_t message_bytes;           /* echo, UDP send and `touch`; default 64 */
+    uint64_t message_bytes;           /* echo, MQTT, UDP send and `touch`; default 64 */
     uint64_t touch;     /* idle: once all are open, a message on so many of them; done when the
                          * application's kernel has acknowledged it */
     const char *queries; /* DNS: what is asked in turn instead of `path`, which is
@@ -117,7 +118,7 @@ struct peer_soak_config {
     const char *host;   /* HTTP: the Host header; default the address */
     const char *path;   /* HTTP: default "/", of OPTIONS "*"; of CONNECT it is "/HOST:PORT", which
                          * is asked for without the slash, default `host`. Redis, pg: "/NUMBER"
-                         * or "/NAME" of a database */
+                         * or "/NAME" of a database. MQTT: "/TOPIC?qos=1&keepalive=30s" */
     const char *method; /* HTTP: default "GET", or "POST" with a body */
     const char *const *headers; /* HTTP: "Name: value", ends with NULL */
     const void *body;           /* HTTP: NULL for none; one of no bytes is one */
@@ -134,6 +135,8 @@ struct peer_soak_config {
     bool cookies; /* HTTP/1.1: Set-Cookie is kept and sent back; a connection that is opened in the
                    * place of another goes on with its cookies */
     const struct peer_workload *workload; /* with PEER_WORKLOAD_CUSTOM, see peer/workload.h; copied */
+    bool hold; /* connections are opened, with what the protocol begins with, and held: "idle" is that
+                * for those without a beginning */
 };
 
 struct peer_soak;
@@ -166,7 +169,7 @@ struct peer_soak_counts {
     uint64_t bytes_sent, bytes_received;                        /* payload */
     uint64_t refused, reset, timeout, bad_answer, closed_early; /* errors, each once */
     uint64_t truncated;   /* DNS, none: answers that were cut, and asked for again over TCP */
-    uint64_t duplicates, late;  /* UDP: answers that came twice, or after the timeout */
+    uint64_t duplicates, late;  /* UDP, MQTT: answers that came twice, or after the timeout */
     uint64_t unexpected_status; /* an error: not one of `expect` */
     uint64_t closed_idle; /* HTTP, an error: a kept connection was closed just as a request went
                            * that is not asked twice */

@@ -257,12 +257,32 @@ int client_open(struct run *run, struct client **ret_client)
     return 0;
 }
 
+static void hold(struct client *client)
+{
+    struct run *run = client->run;
+
+    if (share_parks(client)) {
+        client_set_state(client, CLIENT_ENDING);
+        return;
+    }
+    if (run_exhausted(run)) {
+        client_end(client);
+        return;
+    }
+    uint64_t wanted_ns = run_take(run); /* -n counts them */
+    client_set_state(client, CLIENT_HELD);
+    run->measure.found.counts.requests += run_counts(run, wanted_ns);
+    hold_connected(run);
+}
+
 void client_ready(struct client *client, uint32_t slots)
 {
     bool again = client->again && client->under_way;
 
     client->slots = (uint16_t)MIN(slots, (uint32_t)UINT16_MAX);
-    if (client->state == CLIENT_GREETING && again) {
+    if (client->state == CLIENT_GREETING && run_holds(client->run)) {
+        hold(client);
+    } else if (client->state == CLIENT_GREETING && again) {
         client_set_state(client, CLIENT_BUSY);
         client_ops(client)->ask(client, client_request(client));
     } else if (client->state == CLIENT_GREETING) {
@@ -283,24 +303,6 @@ void client_logged_in(struct client *client)
     if (run_counts(run, client->started_ns))
         measure_since(&run->measure, PEER_HISTOGRAM_LOGIN, client->started_ns,
                       flow_arrived_last_ns(&client->flow));
-}
-
-static void hold(struct client *client)
-{
-    struct run *run = client->run;
-
-    if (share_parks(client)) {
-        client_set_state(client, CLIENT_ENDING);
-        return;
-    }
-    if (run_exhausted(run)) {
-        client_end(client);
-        return;
-    }
-    uint64_t wanted_ns = run_take(run); /* -n counts them */
-    client_set_state(client, CLIENT_HELD);
-    run->measure.found.counts.requests += run_counts(run, wanted_ns);
-    hold_connected(run);
 }
 
 /* What was agreed on, of the first. */
@@ -365,7 +367,7 @@ void client_connected(struct client *client)
                         (uint64_t)client->flow.handshake_us * NS_PER_US);
     if (client_has_tls(client))
         note_tls(client, measured);
-    if (run_holds(run)) { /* those must be held to count as a success */
+    if (run_holds(run) && !run->ops->opened) { /* those must be held to count as a success */
         hold(client);
         return;
     }

@@ -43,8 +43,8 @@ struct protocol_ops {
     bool unasked;    /* what comes while nothing is under way is taken, and no error */
     bool any_order;  /* answers come in any order: it marks their first bytes, and a request that is
                       * late is lost alone */
-    /** The connection stands. Calls client_ready when requests may come: at once, or when a greeting
-     *  was read or a login is done. NULL: one at a time, at once. */
+    /** The connection stands. Calls client_ready when requests may come (HOLDS: it is held from then
+     *  on): at once, or when a greeting was read or a login is done. NULL: one at a time, at once. */
     void (*opened)(struct client *client);
     /** Begins a request (STREAMS: what lasts as long as the connection). */
     void (*ask)(struct client *client, struct request *request);
@@ -112,6 +112,8 @@ struct protocol {
         const char *const *names;
     } answers;
     const struct protocol_ops *tcp, *udp; /* NULL: not over that */
+    /** Connections are opened as it has it, and held: PROTOCOL_HOLDS. NULL: "idle" does. */
+    const struct protocol_ops *held;
     /** Over TLS, where `other_alpn` was agreed on: those instead of `tcp`. NULL: none. */
     const struct protocol_ops *other;
     const char *other_alpn;

@@ -390,7 +390,7 @@ struct run *run_new(struct soak *soak, const struct peer_soak_config *config,
     run->soak = soak;
     run->config = *config;
     run->flows = soak->flows;
-    run->ops = config->udp ? soak->protocol->udp : soak->protocol->tcp;
+    run->ops = soak_ops(config, soak->protocol);
     run->start_ns = run_now(run);
     run->thinks = config->think_ns || soak->pause.kind;
     run->pause = soak->pause;

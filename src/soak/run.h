@@ -188,6 +188,9 @@ static inline struct client *client_of(struct list *node)
 
 /* ---- run.c: when; stop.c: how it ends ---- */
 
+/** How it is spoken as it is configured; NULL: not at all. */
+const struct protocol_ops *soak_ops(const struct peer_soak_config *config,
+                                    const struct protocol *protocol);
 /** `config` is complete. NULL without memory. */
 struct run *run_new(struct soak *soak, const struct peer_soak_config *config,
                     const struct manner_spec *manner);

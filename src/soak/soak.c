@@ -16,9 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct protocol_ops *ops_of(const struct peer_soak_config *config,
-                                         const struct protocol *protocol)
+const struct protocol_ops *soak_ops(const struct peer_soak_config *config,
+                                    const struct protocol *protocol)
 {
+    if (config->hold)
+        return config->udp ? NULL : protocol->held;
     return config->udp ? protocol->udp : protocol->tcp;
 }
 
@@ -63,8 +65,11 @@ static bool has_streams(const struct protocol *protocol, const void *tls)
 static int check(const struct peer_soak_config *config, const struct protocol *protocol,
                  const struct addr_set *peers, struct peer_error *error)
 {
-    const struct protocol_ops *ops = ops_of(config, protocol);
+    const struct protocol_ops *ops = soak_ops(config, protocol);
 
+    if (config->hold && !protocol->held)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "\"%s\" has no connections that are held: \"idle\" has", protocol->name);
     if (!ops)
         return refuse(error, config->udp ? "this workload needs TCP" : "this workload needs UDP");
     if (config->to.family != peers->family)
@@ -216,7 +221,7 @@ int soak_start(const struct peer_soak_config *config, const struct protocol *pro
         return out_of_memory(error);
     soak->config = *config;
     soak->protocol = protocol;
-    fill_defaults(&soak->config, ops_of(config, protocol)->kind);
+    fill_defaults(&soak->config, soak_ops(config, protocol)->kind);
     soak->flows = host->flows;
     soak->peers = host->peers;
     soak->seed = host->seed;
