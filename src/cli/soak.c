@@ -87,7 +87,7 @@ static const struct option_def soak_table[] = {
     {'R', "rate", "N", "requests a second, on an open schedule", set_rate, FIELD(soak.rate)},
     {0, "connect-rate", "N", "connections a second, on an open schedule", set_rate,
      FIELD(soak.connect_rate)},
-    {'P', "pipeline", "N", "redis, pg, dns: requests at once on each connection (1)",
+    {'P', "pipeline", "N", "redis, pg, mqtt, dns: requests at once on a connection (1)",
      option_set_number,
      FIELD(soak.pipeline), .min = 1, .max = UINT16_MAX},
     {0, "requests-per-connection", "N", "then a new connection (no limit)", option_set_number,
@@ -110,7 +110,7 @@ static const struct option_def soak_table[] = {
      FIELD(soak.touch), .min = 1, .max = 10000000},
     {0, "workload", "NAME", "tcp, udp: see --workload help (echo)", option_set_string,
      FIELD(workload), .values = "PROTOCOLS help"},
-    {0, "size", "BYTES", "of an echo's message or a datagram (64)", option_set_size,
+    {0, "size", "BYTES", "of a message (echo, mqtt) or datagram (64)", option_set_size,
      FIELD(soak.message_bytes), .min = 1, .max = 1 << 30},
     {0, "tcp", NULL, "dns: over TCP, not UDP", option_set_flag, FIELD(tcp)},
     {0, "queries", "FILE", "dns: a name and a type a line, asked in turn", option_set_string,
@@ -233,7 +233,10 @@ static int choose_protocol(struct soak_options *options)
         return usage_error(&command_soak, "--workload goes with tcp://, udp:// and tls:// targets");
     if (name && (!find_protocol(name, &protocol) || !has_a_name_only(&protocol)))
         return refuse_workload(name);
-    if (options->idle)
+    if (options->idle && options->soak.protocol &&
+        find_protocol(options->soak.protocol, &protocol) && protocol.has_hold)
+        options->soak.hold = true;
+    else if (options->idle)
         options->soak.protocol = "idle";
     else if (!options->soak.protocol)
         options->soak.protocol = name ? name : "echo";
