@@ -4,6 +4,7 @@
 A server is a context manager: it listens when the block begins, and is gone after it. What it logs is
 complete then, or by until_lines().
 """
+import collections
 import ipaddress
 import json
 import os
@@ -188,6 +189,64 @@ class Redis(Server):
     @staticmethod
     def ask(*words):
         return harness.run("redis-cli", *words)
+
+
+class Mosquitto(Server):
+    """A broker of MQTT, for anybody or for (user, password) with `rules`. Its counters are those of $SYS, since its
+    start; its books have a line a packet."""
+
+    programs = ("mosquitto", "mosquitto_pub", "mosquitto_sub", "mosquitto_passwd")
+    ports = (1883,)
+    counted = ("messages/received", "messages/dropped", "bytes/received")
+
+    def __init__(self, password=None, rules=None, identity=None):
+        super().__init__()
+        user = "user root\n" if os.geteuid() == 0 else ""
+        closed = ""
+        if password:
+            harness.run("mosquitto_passwd", "-b", "-c", self.path("passwords"), *password)
+            closed = f"password_file {self.path('passwords')}\nacl_file {self.write('rules', rules + chr(10))}\n"
+        secured = ""
+        if identity:
+            self.ports = (1883, 8883)
+            secured = f"listener 8883 {harness.OWN4}\ncertfile {identity[0]}\nkeyfile {identity[1]}\n"
+        self.write("mosquitto.conf", f"""{user}listener 1883 {harness.OWN4}
+{secured}allow_anonymous {"false" if password else "true"}
+{closed}max_queued_messages 0
+connection_messages true
+sys_interval 1
+log_dest file {self.path("books")}
+log_type notice
+log_type error
+log_type subscribe
+log_type debug
+""")
+
+    def command(self):
+        return ["mosquitto", "-c", self.path("mosquitto.conf")]
+
+    def books(self):
+        return self.read("books")
+
+    def callers(self):
+        return re.findall(r"New client connected from (\S+?):\d+ as", self.books())
+
+    def packets(self):
+        """How many of each were sent to, and received from, clients of peer's: {"Sending PUBLISH": 7}."""
+        return collections.Counter(re.findall(r"((?:Sending|Received) [A-Z]+) (?:to|from) peer[0-9a-f]{16}\b",
+                                              self.books()))
+
+    def counters(self):
+        """Of PUBLISH packets."""
+        words = [word for name in self.counted for word in ("-t", f"$SYS/broker/publish/{name}")]
+        said = harness.run("mosquitto_sub", "-h", harness.OWN4, "-v", "-C", str(len(self.counted)), *words)
+        return {line.split()[0].removeprefix("$SYS/broker/publish/"): int(line.split()[1])
+                for line in said.splitlines()}
+
+    def until(self, wanted):
+        """It brings them up to date once a second."""
+        harness.until(f"{wanted} of mosquitto", lambda: wanted.items() <= self.counters().items())
+        return self.counters()
 
 
 class Dnsmasq(Server):

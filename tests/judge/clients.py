@@ -37,32 +37,12 @@ def test_psql_and_pgbench():
         assert said == str(clients * turns), said
 
 
-class Mosquitto(servers.Server):
-    programs = ("mosquitto", "mosquitto_pub", "mosquitto_sub")
-    ports = (1883,)
-
-    def command(self):
-        user = "user root\n" if os.geteuid() == 0 else ""
-        self.write("mosquitto.conf", f"""{user}listener 1883 {OWN4}
-allow_anonymous true
-max_queued_messages 0
-connection_messages true
-log_dest file {self.place}/books
-log_type notice
-log_type subscribe
-""")
-        return ["mosquitto", "-c", self.path("mosquitto.conf")]
-
-    def callers(self):
-        return re.findall(r"New client connected from (\S+?):\d+ as", self.read("books"))
-
-
 def test_mosquitto_pub_and_sub():
     lines = [f"message {number}" for number in range(500)]
-    with Mosquitto() as broker:
+    with servers.Mosquitto() as broker:
         subscriber = harness.Peer("exec", "--from", "198.18.0.0/17", "--", "mosquitto_sub", "-h", OWN4, "-t", "news",
                                   "-q", "1", "-C", len(lines))
-        harness.until("somebody has subscribed", lambda: "news" in broker.read("books"))
+        harness.until("somebody has subscribed", lambda: "news" in broker.books())
         run_as_peers("mosquitto_pub", "-h", OWN4, "-t", "news", "-q", "1", "-l", peers="198.18.128.0/17",
                      data="".join(f"{line}\n" for line in lines).encode())
         result = subscriber.wait().expect(0)

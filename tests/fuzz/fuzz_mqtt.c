@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What brokers of MQTT send, cut anywhere: what comes in pieces means the same as what comes at once,
+ * nothing is taken that was not there, every payload has the length that its packet announces, and what
+ * is refused is told why in a line.
+ */
+#include "base/macro.h"
+#include "protocol/mqtt_packet.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { TEXT_MOST = 8192, TOLD_MOST = 1024 };
+
+#define WORD(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+static const struct {
+    const char *text;
+    size_t len;
+} words[] = {
+    WORD("\x20\2\0\0"),
+    WORD("\x90\3\0\1\1"),
+    WORD("\x40\2\0\1"),
+    WORD("\xd0\0"),
+    WORD("\x30\x1a\0\x16t/peer0123456789abcdef!!"),
+    WORD("\x32\x1f\0\x16t/peer0123456789abcdef\0\1hello"),
+    WORD("\x3b\x1f\0\x16t/peer0123456789abcdef\0\1hello"),
+    WORD("\x30\x18\0\x16t/peer0123456789abcdex"),
+    WORD("\x31\x05\0\1xhi"),
+    WORD("\x30\x83\1\0\1x"),
+    WORD("\x30\x81\x80\x80\0"),
+    WORD("\x30\x80\x80\x80\x80\1"),
+    WORD("\x30\2\0\0"),
+    WORD("\x32\5\0\1t\0\0"),
+    WORD("\x34\5\0\1t\0\1"),
+    WORD("\x30\3\xff\xff"),
+    WORD("\x20\3"),
+    WORD("\x32\4\0\1"),
+    WORD("hello"),
+};
+
+static void insist(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static size_t make_text(const uint8_t *data, size_t len, uint8_t text[TEXT_MOST])
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < len && at + 64 < TEXT_MOST; i++) {
+        if (data[i] >= 0xe0) {
+            text[at++] = (uint8_t)(data[i] - 0xe0);
+            continue;
+        }
+        const size_t word = data[i] % ARRAY_SIZE(words);
+        memcpy(text + at, words[word].text, words[word].len);
+        at += words[word].len;
+    }
+    return at;
+}
+
+/* What was understood: one word a packet. */
+struct told {
+    size_t count;
+    uint64_t words[TOLD_MOST];
+};
+
+static void tell(struct told *told, uint64_t word)
+{
+    if (told->count < TOLD_MOST)
+        told->words[told->count++] = word;
+}
+
+struct payload {
+    uint32_t len;
+    uint64_t sum;
+};
+
+static void take_piece(struct payload *payload, const struct mqtt_reader *reader,
+                       const struct mqtt_piece *piece)
+{
+    insist(reader->type == MQTT_PUBLISH && piece->at == payload->len);
+    for (size_t i = 0; i < piece->len; i++)
+        payload->sum = payload->sum * 31 + piece->data[i];
+    payload->len += (uint32_t)piece->len;
+    insist(payload->len <= reader->payload);
+}
+
+static void tell_packet(struct told *told, const struct mqtt_reader *reader,
+                        const struct payload *payload)
+{
+    insist(mqtt_name(reader->type)[0] && reader->qos <= 1);
+    if (reader->type == MQTT_PUBLISH)
+        insist(payload->len == reader->payload && (!reader->qos || reader->id));
+    else
+        insist(payload->len == 0);
+    tell(told, (uint64_t)reader->type << 56 | (uint64_t)reader->qos << 48 |
+                   (uint64_t)reader->stranger << 40 | (uint64_t)reader->retained << 41 |
+                   (uint64_t)reader->dup << 42 | reader->payload);
+    tell(told, payload->sum << 16 | reader->id);
+}
+
+static void read_all(struct told *told, const uint8_t *text, size_t len, size_t step)
+{
+    static const struct mqtt_topic topic = {
+        .begins = "t/", .begins_len = 2, .id = "peer0123456789abcdef"};
+    struct mqtt_reader reader = {0};
+    struct payload payload = {0};
+    struct mqtt_told told_now;
+    const struct mqtt_piece *piece = &told_now.piece;
+
+    for (size_t at = 0; at < len; at += told_now.used) {
+        const size_t part = MIN(step, len - at);
+        uint8_t *copy = malloc(part);
+        insist(copy);
+        memcpy(copy, text + at, part);
+        const enum mqtt_read found = mqtt_read(&reader, &topic, copy, part, &told_now);
+        const size_t used = told_now.used;
+        insist(used <= part && (used > 0 || found == MQTT_WRONG));
+        insist(!piece->len || (piece->data >= copy && piece->data + piece->len == copy + used));
+        insist(found != MQTT_MORE || used == part);
+        if (piece->len)
+            take_piece(&payload, &reader, piece);
+        free(copy);
+        if (found == MQTT_WRONG) {
+            insist(told_now.why[0] && memchr(told_now.why, 0, MQTT_WHY) &&
+                   !strpbrk(told_now.why, "\r\n"));
+            tell(told, UINT64_MAX - reader.type);
+            return;
+        }
+        if (found == MQTT_PACKET) {
+            tell_packet(told, &reader, &payload);
+            payload = (struct payload){0};
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    static struct told whole, cut;
+    uint8_t text[TEXT_MOST];
+
+    if (len < 2)
+        return 0;
+    const size_t step = 1 + data[0] % 13, text_len = make_text(data + 1, len - 1, text);
+    whole.count = cut.count = 0;
+    read_all(&whole, text, text_len, text_len);
+    read_all(&cut, text, text_len, step);
+    insist(whole.count == cut.count);
+    insist(memcmp(whole.words, cut.words, whole.count * sizeof(whole.words[0])) == 0);
+    return 0;
+}
