@@ -34,6 +34,7 @@ struct peer_protocol {
     bool has_pipeline;  /* `pipeline` */
     bool has_targets;   /* `targets` */
     bool has_follow;    /* `follow` and `cookies` */
+    bool has_text;      /* `text` */
     bool has_hold;      /* `hold` */
 };
 /** The protocol at `index`, from 0: 1, or 0 past the end. */
@@ -137,6 +138,7 @@ struct peer_soak_config {
     const struct peer_workload *workload; /* with PEER_WORKLOAD_CUSTOM, see peer/workload.h; copied */
     bool hold; /* connections are opened, with what the protocol begins with, and held: "idle" is that
                 * for those without a beginning */
+    bool text; /* WebSocket: messages are text, not bytes */
 };
 
 struct peer_soak;

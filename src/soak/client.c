@@ -447,7 +447,7 @@ static bool note_bytes(struct client *client, struct request *request, const str
         client_fail(client, PEER_SOAK_BAD_ANSWER, "bytes came that nobody asked for");
         return false;
     }
-    if (request && !request->first_byte && !ops->any_order) {
+    if (request && !request->first_byte && !ops->any_order && !ops->marks) {
         client_said(client, iov->iov_base, iov->iov_len);
         request_first_byte(request);
     } else if (!request) {

@@ -41,6 +41,7 @@ struct protocol_ops {
     enum protocol_kind kind;
     bool needs_rate; /* nothing else would slow it down */
     bool unasked;    /* what comes while nothing is under way is taken, and no error */
+    bool marks;      /* it marks the first bytes of answers: others come between them */
     bool any_order;  /* answers come in any order: it marks their first bytes, and a request that is
                       * late is lost alone */
     /** The connection stands. Calls client_ready when requests may come (HOLDS: it is held from then
@@ -90,6 +91,7 @@ enum {
     PROTOCOL_TAKES_PIPELINE = 32,
     PROTOCOL_TAKES_TARGETS = 64,
     PROTOCOL_TAKES_FOLLOW = 128, /* cookies too */
+    PROTOCOL_TAKES_TEXT = 4096,
 };
 
 struct protocol {

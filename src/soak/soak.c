@@ -43,6 +43,7 @@ static int check_takes(const struct peer_soak_config *config, const struct proto
         {config->pipeline, PROTOCOL_TAKES_PIPELINE, "pipelining"},
         {config->queries || config->edns_bytes || config->dnssec, PROTOCOL_TAKES_QUERIES,
          "queries of DNS"},
+        {config->text, PROTOCOL_TAKES_TEXT, "messages of text"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
