@@ -26,6 +26,8 @@ static const struct name {
     {"`expect`", "--expect"},
     {"`idle`", "--idle"},
     {"`queries`", "--queries"},
+    {"`message_bytes`", "--size"},
+    {"`text`", "--text"},
     {"`peer_manner()`", "\"--manner help\""},
 };
 

@@ -121,6 +121,7 @@ static const struct option_def soak_table[] = {
      .min = 512, .max = UINT16_MAX},
     {0, "dnssec", NULL, "dns: the DO bit, with EDNS(0)", option_set_flag, FIELD(soak.dnssec)},
     {'H', "header", "\"NAME: VALUE\"", "http: a header, may be repeated", add_header, .offset = 0},
+    {0, "text", NULL, "ws: messages are text, not bytes", option_set_flag, FIELD(soak.text)},
     {0, "method", "NAME", "http: GET, HEAD, POST ... (GET; POST with --body)", option_set_string,
      FIELD(soak.method), .values = "GET HEAD POST PUT DELETE OPTIONS PATCH"},
     {0, "body", "TEXT|@FILE", "http: body of the request", set_body, FIELD(body),
@@ -268,6 +269,11 @@ static bool takes_follow(const struct peer_protocol *protocol)
     return protocol->has_follow;
 }
 
+static bool takes_text(const struct peer_protocol *protocol)
+{
+    return protocol->has_text;
+}
+
 static bool takes_targets(const struct peer_protocol *protocol)
 {
     return protocol->has_targets;
@@ -323,6 +329,7 @@ static int check_protocol(const struct soak_options *options)
         {options->queries, takes_queries, "--queries goes"},
         {options->edns || options->edns_size || options->soak.dnssec, takes_queries,
          "-e, --edns-size and --dnssec go"},
+        {options->soak.text, takes_text, "--text goes"},
     };
     struct peer_protocol protocol;
     char all[256];
