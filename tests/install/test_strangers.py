@@ -27,8 +27,8 @@ def pkg_config(*words):
 
 
 def statically():
-    """Flags by which all comes from archives, but what Debian has none of (libmnl, wslay) and the C library."""
-    dynamic = ("-lmnl", "-lwslay", "-lm")
+    """Flags by which all comes from archives, but what Debian has none of (libmnl) and the C library."""
+    dynamic = ("-lmnl", "-lm")
     flags = pkg_config("--static", "--cflags", "--libs")
     return [*(flag for flag in flags if flag not in dynamic and not flag.startswith("-l")), "-Wl,-Bstatic",
             *(flag for flag in flags if flag not in dynamic and flag.startswith("-l")), "-Wl,-Bdynamic", *dynamic]
