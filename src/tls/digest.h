@@ -6,12 +6,12 @@
 #include <stdint.h>
 
 /**
- * What protocols need of OpenSSL beside TLS.
+ * What protocols need beside TLS, without OpenSSL: a confined process has it too.
  */
 
 enum { DIGEST_SHA1_BYTES = 20 };
 
-/** SHA-1 (FIPS 180-4). 0, or -EIO when OpenSSL was configured to have none. */
+/** SHA-1 (FIPS 180-4). 0, always. */
 int digest_sha1(const void *data, size_t len, uint8_t ret_digest[DIGEST_SHA1_BYTES]);
 
 /** Room for the text of `len` bytes, with its end. */
