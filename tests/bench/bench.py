@@ -15,6 +15,7 @@ import impaired  # pylint: disable=unused-import  # registers its measure
 import measures
 import report
 import sandbox
+import services  # pylint: disable=unused-import  # registers its measures
 
 
 SLOW = {"impaired"}  # what --quick leaves out unless it is named
@@ -53,7 +54,8 @@ def say(text):
 
 
 def check_programs(options):
-    for program in options.peer, options.bulk, "ip", "nginx", "wrk":
+    for program in (options.peer, options.bulk, "ip", "nginx", "wrk", "openssl", "h2load", "unbound", "dnsperf",
+                    "dig"):
         if not shutil.which(program):
             raise sandbox.CannotRun(f"\"{program}\" is not there; tools/bench installs and builds")
 

@@ -158,10 +158,11 @@ class Bench:
             server.fail("did not start")
         return server
 
-    def start_nginx(self):
+    def start_nginx(self, more=""):
+        """`more` stands in its block of http."""
         connections = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100
         write_file(f"{FILES}/nginx.conf", NGINX.format(
-            files=FILES, connections=connections, server=Space.SERVER, port=HTTP_PORT))
+            files=FILES, connections=connections, server=Space.SERVER, port=HTTP_PORT, more=more))
         write_file(f"{FILES}/wrk.lua", WRK_LUA)
         server = Process(["nginx", "-p", FILES, "-c", f"{FILES}/nginx.conf"])
         deadline = time.monotonic() + START_S
@@ -183,6 +184,7 @@ http {{
     client_body_temp_path {files}/body; proxy_temp_path {files}/proxy;
     fastcgi_temp_path {files}/fastcgi; uwsgi_temp_path {files}/uwsgi; scgi_temp_path {files}/scgi;
     server {{ listen {server}:{port} backlog=65535; location / {{ return 200 "hello\\n"; }} }}
+    {more}
 }}
 """
 
