@@ -22,6 +22,7 @@
 #include "base/macro.h"
 #include "http/body.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <endian.h>
 #include <errno.h>
@@ -146,6 +147,8 @@ static bool send_control(struct client *client, enum ws_opcode opcode, const uin
     uint8_t frame[WS_HEAD_MOST + WS_CONTROL_MOST], mask[4];
 
     make_mask(client, mask);
+    assert(len <= WS_CONTROL_MOST);
+    len = MIN(len, (size_t)WS_CONTROL_MOST); /* which not every compiler sees by itself */
     const size_t head_len = ws_head_make(frame, opcode, true, len, mask);
     memcpy(frame + head_len, data, len);
     ws_mask(frame + head_len, len, mask, 0);
