@@ -140,7 +140,7 @@ class Process:
                                           stdout=subprocess.PIPE, stderr=errors,
                                           preexec_fn=lambda: self.prepare(netns), **more)
         self.pid = self.popen.pid
-        self.pending = ""
+        self.pending, self.at_end = "", False
         self.cpu_s = None  # once it has ended
 
     @staticmethod
@@ -154,7 +154,7 @@ class Process:
         raise CannotRun(f"{' '.join(self.words)}: {why}" + (f": {errors}" if errors else ""))
 
     def read_line(self, timeout_s):
-        """The next line of its output; "" at the end of it."""
+        """The next line of its output; "" at the end of it, with `at_end`."""
         deadline = time.monotonic() + timeout_s
         file = self.popen.stdout.fileno()
         while "\n" not in self.pending:
@@ -162,7 +162,7 @@ class Process:
                 self.fail(f"said nothing for {timeout_s} s")
             data = os.read(file, 65536).decode()
             if not data:
-                line, self.pending = self.pending, ""
+                line, self.pending, self.at_end = self.pending, "", True
                 return line
             self.pending += data
         line, self.pending = self.pending.split("\n", 1)
@@ -172,8 +172,8 @@ class Process:
         """All it has still to say; it has ended then."""
         deadline = time.monotonic() + timeout_s
         lines = []
-        while line := self.read_line(max(0, deadline - time.monotonic())):
-            lines.append(line)
+        while not self.at_end:
+            lines.append(self.read_line(max(0, deadline - time.monotonic())))
         self.wait()
         return "\n".join(lines)
 

@@ -15,11 +15,9 @@ HTTPS = f"https://{Space.SERVER}:{TLS_PORT}/"
 HELD = 20000
 
 TLS_SERVER = """
-    ssl_certificate {files}/cert.pem; ssl_certificate_key {files}/key.pem;
-    ssl_session_cache off; ssl_session_tickets off;
-    http2_max_requests 1000000000; http2_max_concurrent_streams 512;
-    server {{ listen {server}:{tls} ssl http2 backlog=65535; location / {{ return 200 "hello\\n"; }} }}
-}}
+    ssl_certificate {files}/cert.pem; ssl_certificate_key {files}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache off; ssl_session_tickets off; http2_max_concurrent_streams 512;
+    server {{ listen {server}:{port} ssl http2 backlog=65535; location / {{ return 200 "hello\\n"; }} }}
 """
 
 UNBOUND = """

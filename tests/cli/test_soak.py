@@ -529,7 +529,7 @@ def test_statuses_that_are_not_expected():
     peer("soak", url, "-n", 30, "--expect", "200,204").expect(
         1, out=r"20 of unexpected status\n  the first of unexpected status: status (206|503)\n")
     peer("soak", url, "--expect", "20x", limit=20).refused(2, "no status to expect")
-    peer("soak", f"tcp://{OWN4}:7", "--expect", "200", limit=20).refused(2, "go with http://")
+    peer("soak", f"tcp://{OWN4}:7", "--expect", "200", limit=20).refused(2, "--expect goes with http://")
 
 
 def test_what_refused_is_named():
