@@ -684,8 +684,9 @@ const struct command command_soak = {
     .summary = "many peers run a workload against a service",
     .about =
         "TARGET is http://HOST:PORT/PATH or https://..., tcp://HOST:PORT, udp://HOST:PORT or\n"
-        "tls://HOST:PORT, or has a scheme of --workload help. The peers of --from take turns, a new one for each connection. Without\n"
-        "TARGET an application of peer's own is soaked, in a namespace of its own.",
+        "tls://HOST:PORT, or has a scheme of --workload help. The peers of --from take turns, a new\n"
+        "one for each connection. Without TARGET an application of peer's own is soaked, in a\n"
+        "namespace of its own.",
     .tables = tables,
     .options_size = sizeof(struct soak_options),
     .run = run_soak,

@@ -196,8 +196,8 @@ def test_addresses_of_targets():
                          (f"http://{OWN4}:8o/", "no port"), (f"http://{OWN4}:-1/", "no port"),
                          ("http:///path", "no host"), ("http://:80/", "no host"), ("http://?q", "no host"),
                          (f"http://[{OWN6}/", r"no \[IPV6\]:PORT"), (f"http://[{OWN6}]80/", r"no \[IPV6\]:PORT"),
-                         (f"http://{OWN6}:80/", "brackets"), (f"tcp://{OWN4}:7/x", "only http targets"),
-                         (f"tcp://{OWN4}:7?x", "only http targets"), (f"tcp://{OWN4}:", "no port"),
+                         (f"http://{OWN6}:80/", "brackets"), (f"tcp://{OWN4}:7/x", "only http, "),
+                         (f"tcp://{OWN4}:7?x", "only http, "), (f"tcp://{OWN4}:", "no port"),
                          (f"https://{OWN4}/", "no target"), (f"http:/{OWN4}/", "no target")):
         result = peer("soak", target, "-n", 1, limit=20).refused(2, word)
         assert "secret" not in result.err
