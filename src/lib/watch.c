@@ -39,6 +39,32 @@ static void restore(struct peer_net *net, const char *what, const struct rtnl_li
                    error.text);
 }
 
+/* Addresses and routes go with it, and whoever reads from it hears that it is the device. */
+static bool device_is_gone(const struct peer_net *net)
+{
+    struct rtnl_link link;
+
+    return rtnl_link_get(net->attachment.rtnl, net->attachment.ifindex, NULL, &link, NULL) ==
+           -ENODEV;
+}
+
+/* It was this machine's, or there would have been no local route. While the device is down nothing
+   gets to the kernel, and what of addresses went with that is there again when it is up. */
+static void see_address(struct peer_net *net, const struct peer_addr *addr)
+{
+    char text[PEER_ADDR_TEXT];
+
+    if (net->forwards || !addr->family || !net->device_up || engine_is_barred(net->engine, addr) ||
+        attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine)) != 0 ||
+        device_is_gone(net))
+        return;
+    engine_bar(net->engine, addr);
+    net->target_gone |= peer_addr_equal(addr, &net->target);
+    if (peer_addr_equal(addr, &net->target))
+        notice_add(net, "%s is no address of this machine any more: nothing more is sent to it",
+                   peer_addr_format(addr, text));
+}
+
 static void see_flags(struct peer_net *net, bool *up, const struct rtnl_link *link)
 {
     bool now = link->flags & IFF_UP;
@@ -46,8 +72,10 @@ static void see_flags(struct peer_net *net, bool *up, const struct rtnl_link *li
     if (now == *up)
         return;
     *up = now;
-    if (now)
-        restore(net, "was down and is up again", link);
+    if (!now)
+        return;
+    restore(net, "was down and is up again", link);
+    see_address(net, &net->target);
 }
 
 static void see_mtu(struct peer_net *net, const struct rtnl_link *link, uint32_t most)
@@ -125,31 +153,6 @@ static void ask_again(struct peer_net *net)
         exec_ask_again(net->exec);
 }
 
-/* Addresses and routes go with it, and whoever reads from it hears that it is the device. */
-static bool device_is_gone(const struct peer_net *net)
-{
-    struct rtnl_link link;
-
-    return rtnl_link_get(net->attachment.rtnl, net->attachment.ifindex, NULL, &link, NULL) ==
-           -ENODEV;
-}
-
-/* It was this machine's, or there would have been no local route. */
-static void see_address(struct peer_net *net, const struct peer_addr *addr)
-{
-    char text[PEER_ADDR_TEXT];
-
-    if (net->forwards || !addr->family || engine_is_barred(net->engine, addr) ||
-        attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine)) != 0 ||
-        device_is_gone(net))
-        return;
-    engine_bar(net->engine, addr);
-    net->target_gone |= peer_addr_equal(addr, &net->target);
-    if (peer_addr_equal(addr, &net->target))
-        notice_add(net, "%s is no address of this machine any more: nothing more is sent to it",
-                   peer_addr_format(addr, text));
-}
-
 /* Of what went with it nothing else is told. */
 static void lose_link(struct peer_net *net)
 {
@@ -164,9 +167,9 @@ static void on_news(void *user, const struct watch_news *news)
 
     switch (news->kind) {
     case WATCH_LINK:
+        see_link(net, &news->link);
         if (!(news->link.flags & IFF_UP)) /* of IPv4 routes that go with it nothing is told */
             lose_link(net);
-        see_link(net, &news->link);
         break;
     case WATCH_LINK_GONE: /* that of the device itself tells who reads from it */
         net->card_gone |=
@@ -183,8 +186,8 @@ static void on_news(void *user, const struct watch_news *news)
         }
         break;
     case WATCH_LOST:
-        lose_link(net);
         see_all(net);
+        lose_link(net);
         break;
     }
 }

@@ -198,7 +198,7 @@ def test_addresses_of_targets():
                          (f"http://[{OWN6}/", r"no \[IPV6\]:PORT"), (f"http://[{OWN6}]80/", r"no \[IPV6\]:PORT"),
                          (f"http://{OWN6}:80/", "brackets"), (f"tcp://{OWN4}:7/x", "only http, "),
                          (f"tcp://{OWN4}:7?x", "only http, "), (f"tcp://{OWN4}:", "no port"),
-                         (f"https://{OWN4}/", "no target"), (f"http:/{OWN4}/", "no target")):
+                         (f"gopher://{OWN4}/", "no target"), (f"http:/{OWN4}/", "no target")):
         result = peer("soak", target, "-n", 1, limit=20).refused(2, word)
         assert "secret" not in result.err
 
