@@ -104,6 +104,8 @@ static void on_expired(struct door_entry *entry)
     struct forward *forward = road_of(entry)->forward;
     uint64_t until_ns = entry->join.state.active_ns + forward->options->common.timeout_ns;
 
+    if (entry->phase == DOOR_CALLING) /* the flow has the same time, and says what is amiss */
+        until_ns = loop_now_ns(forward->loop) + forward->options->common.timeout_ns;
     if (until_ns > loop_now_ns(forward->loop))
         door_set_deadline(entry, until_ns);
     else

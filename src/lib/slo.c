@@ -64,7 +64,7 @@ bool peer_result_keeps_up(const struct peer_result *result)
 }
 
 struct peer_rate_search {
-    struct search value;
+    struct rate_search value;
 };
 
 struct peer_rate_search *peer_rate_search_new(double low, double high)
@@ -72,7 +72,7 @@ struct peer_rate_search *peer_rate_search_new(double low, double high)
     struct peer_rate_search *search = low > 0 && low <= high ? calloc(1, sizeof(*search)) : NULL;
 
     if (search)
-        search_init(&search->value, low, high);
+        rate_search_init(&search->value, low, high);
     return search;
 }
 
@@ -84,12 +84,12 @@ struct peer_rate_search *peer_rate_search_free(struct peer_rate_search *search)
 
 bool peer_rate_search_next(struct peer_rate_search *search, double *ret_rate)
 {
-    return search_next(&search->value, ret_rate);
+    return rate_search_next(&search->value, ret_rate);
 }
 
 void peer_rate_search_tell(struct peer_rate_search *search, bool kept)
 {
-    search_tell(&search->value, kept);
+    rate_search_tell(&search->value, kept);
 }
 
 double peer_rate_search_found(const struct peer_rate_search *search)

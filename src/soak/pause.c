@@ -122,7 +122,7 @@ static int take_time(const char **text, size_t kind, double *ret_ns, struct peer
 int pause_parse(const char *text, struct pause *ret_pause, struct peer_error *error)
 {
     double times[2] = {0, 0};
-    size_t kind, len;
+    size_t kind = 0, len;
 
     int status = take_kind(&text, &kind, error);
     for (int i = 0; status == 0 && i < kinds[kind].times; i++)

@@ -7,9 +7,9 @@
 
 enum { FAILURES_MOST = 2 };
 
-void search_init(struct search *search, double low, double high)
+void rate_search_init(struct rate_search *search, double low, double high)
 {
-    *search = (struct search){.low = low, .high = high};
+    *search = (struct rate_search){.low = low, .high = high};
 }
 
 /* Three digits: what a person reads is what was tried. */
@@ -20,7 +20,7 @@ static double rounded(double rate)
     return round(rate / unit) * unit;
 }
 
-static bool is_over(const struct search *search)
+static bool is_over(const struct rate_search *search)
 {
     if (search->failed > 0)
         return search->failed <= search->low ||
@@ -28,7 +28,7 @@ static bool is_over(const struct search *search)
     return search->kept >= search->high;
 }
 
-static double choose(const struct search *search)
+static double choose(const struct rate_search *search)
 {
     if (search->kept <= 0)
         return search->low;
@@ -37,7 +37,7 @@ static double choose(const struct search *search)
     return rounded(sqrt(search->kept * search->failed));
 }
 
-bool search_next(struct search *search, double *ret_rate)
+bool rate_search_next(struct rate_search *search, double *ret_rate)
 {
     if (is_over(search))
         return false;
@@ -47,7 +47,7 @@ bool search_next(struct search *search, double *ret_rate)
     return true;
 }
 
-void search_tell(struct search *search, bool held)
+void rate_search_tell(struct rate_search *search, bool held)
 {
     if (held) {
         search->kept = search->rate;

@@ -11,7 +11,7 @@
  * machine early on would cost the rest of the range.
  */
 #define SEARCH_NARROW 1.02
-struct search {
+struct rate_search {
     double low, high;    /* of what was asked for */
     double kept, failed; /* the highest that held, the lowest that did not; 0: none yet */
     double rate;         /* being tried */
@@ -19,9 +19,9 @@ struct search {
 };
 
 /** 0 < low <= high. */
-void search_init(struct search *search, double low, double high);
-/** The rate to try, which search_tell is told about then; false when it is over. */
-bool search_next(struct search *search, double *ret_rate);
-void search_tell(struct search *search, bool held);
+void rate_search_init(struct rate_search *search, double low, double high);
+/** The rate to try, which rate_search_tell is told about then; false when it is over. */
+bool rate_search_next(struct rate_search *search, double *ret_rate);
+void rate_search_tell(struct rate_search *search, bool held);
 
 #endif

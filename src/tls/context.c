@@ -17,6 +17,7 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ALPN_NAME_MOST = 255, CIPHERS_MOST = 1024 };
@@ -278,6 +279,7 @@ int tls_context_new(const struct peer_tls_config *config, const struct tls_host 
         free(context);
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "a share of resumed sessions is 0 to 1");
     }
+    tzset(); /* the dates of certificates are compared by gmtime, which reads the zone's file first */
     if (context) {
         *context = (struct tls_context){.users = 1, .host = *host, .keylog_fd = -1};
         context->ctx = SSL_CTX_new(TLS_method());

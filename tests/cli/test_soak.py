@@ -591,7 +591,7 @@ def test_wrong_words():
     for args, text in ((("ftp://x/",), "no target"), (("tcp://10.9.0.1",), "no port"),
                        ((f"http://{OWN4}/", "-R", "0"), "no rate"),
                        ((f"http://{OWN4}/", "--close", "now"), "none of fin, rst"),
-                       ((f"http://{OWN4}/", "--workload", "echo"), "tcp:// and udp://"),
+                       ((f"http://{OWN4}/", "--workload", "echo"), "tcp://, udp:// and tls://"),
                        ((f"tcp://{OWN4}:7", "-H", "A: b"), "go with http"),
                        ((f"tcp://{OWN4}:7", "--workload", "eat"), "none of echo, send, receive"),
                        ((f"http://{OWN4}/", "-H", "nocolon"), "no header"),

@@ -16,14 +16,14 @@
 /* What is found for a service that holds up to `knee`, and in how many steps. */
 static double find(double low, double high, double knee, unsigned *ret_steps)
 {
-    struct search search;
+    struct rate_search search;
     double rate;
 
-    search_init(&search, low, high);
-    for (*ret_steps = 0; search_next(&search, &rate); ++*ret_steps) {
+    rate_search_init(&search, low, high);
+    for (*ret_steps = 0; rate_search_next(&search, &rate); ++*ret_steps) {
         assert_true(rate >= low && rate <= high);
         assert_true(*ret_steps < 60);
-        search_tell(&search, rate <= knee);
+        rate_search_tell(&search, rate <= knee);
     }
     return search.kept;
 }
@@ -56,16 +56,16 @@ static void test_beyond_the_bounds(void **state)
 
 static void test_one_hiccup_is_forgiven(void **state)
 {
-    struct search search;
+    struct rate_search search;
     double rate;
     bool failed = false;
 
     (void)state;
-    search_init(&search, 1000, 64000);
-    while (search_next(&search, &rate)) {
+    rate_search_init(&search, 1000, 64000);
+    while (rate_search_next(&search, &rate)) {
         bool hiccup = !failed && rate == 8000;
         failed |= hiccup;
-        search_tell(&search, !hiccup && rate <= 30000);
+        rate_search_tell(&search, !hiccup && rate <= 30000);
     }
     assert_true(failed);
     assert_true(search.kept <= 30000 && search.kept >= 30000 / SEARCH_NARROW);
