@@ -48,6 +48,8 @@ class Unbound(servers.Server):
   pidfile: ""
   use-syslog: no
   do-daemonize: no
+  max-udp-size: 4096
+  edns-buffer-size: 4096
   module-config: "iterator"
   interface: {OWN4}
   interface: {OWN6}

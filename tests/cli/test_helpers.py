@@ -46,7 +46,7 @@ def test_the_holder_is_killed_and_the_program_with_it():
         pid = kill_helper("peer-isolate")
         result = started.wait()
         assert result.status == 3, result
-        assert f"killed the process that held the isolated namespace ({pid}), and the program with it" in result.err
+        assert f"killed the process that held the isolated namespace ({pid}), and the program with it" in result.err, result
         started.close_stdin()
 
 
