@@ -158,6 +158,8 @@ static unsigned open_event(struct tls *tls, unsigned events)
         /* It had said all, and has gone: our own close_notify found nobody. */
         if (tls->eof && tls->raw_eof && tls->shut && flow_end(tls->flow) == PEER_END_RESET)
             flow_filter_set_end(tls->flow, PEER_END_CLOSED);
+        else if (tls->error && flow_end(tls->flow) == PEER_END_RESET) /* an alert came before it */
+            flow_filter_set_end(tls->flow, PEER_END_TLS);
     } else if (tls->error) {
         told |= fail(tls);
     }

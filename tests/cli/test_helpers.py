@@ -46,7 +46,9 @@ def test_the_holder_is_killed_and_the_program_with_it():
         pid = kill_helper("peer-isolate")
         result = started.wait()
         assert result.status == 3, result
-        assert f"killed the process that held the isolated namespace ({pid}), and the program with it" in result.err, result
+        # It may run, and peer not have heard of that yet.
+        assert (f"killed the process that held the isolated namespace ({pid}), and the program with it" in result.err or
+                "cannot start the program: the process that holds its namespace was killed" in result.err), result
         started.close_stdin()
 
 
