@@ -92,8 +92,20 @@ def complaints(log, whole):
     return found
 
 
-def check_in_valgrind(path):
+def need_valgrind():
+    """Its words for descriptors that are open, by which we tell whose they are, are others in later versions."""
     need("valgrind")
+    version = run_and_read("valgrind", "--version")
+    if version.strip() > "valgrind-3.19.9":
+        raise harness.Skip(f"{version.strip()} says otherwise what is open")
+
+
+def run_and_read(*words):
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def check_in_valgrind(path):
+    need_valgrind()
     program = build(path)
     logs = os.path.join(harness.directory, "valgrind")
     os.mkdir(logs)

@@ -195,7 +195,9 @@ static void nets_one_after_the_other_leave_nothing(void **state)
         }
     }
     assert_int_equal(count_fds(), fds);
-    assert_true(mallinfo2().uordblks <= bytes);
+    /* The C library has less than a KB for each thread that still closes a device, of which there are
+       16 at the most; what were lost of each net would be more, 39 times. */
+    assert_in_range(mallinfo2().uordblks, 0, bytes + 16 * 1024);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left either */
     assert_int_equal(errno, ECHILD);
 }
