@@ -29,7 +29,7 @@ EXPECTED = (
 TEST = re.compile(r"^\d+/\d+ Testing: (\S+)")
 REASON = re.compile(r"^skipped: (.*)")
 FUNCTION = re.compile(r"^skipped +(\w+) \(|^\[  SKIPPED \] (\w+)$")
-INNER = re.compile(r"^skipped in (.*?): (.*)")
+INNER = re.compile(r"^skipped in (.*?): (.*?)(?: \(expected\))*$")
 SUMMARY = re.compile(r"^\d+% tests passed")
 
 
