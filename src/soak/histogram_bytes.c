@@ -3,6 +3,7 @@
  * A histogram alone, as bytes: a line that names it, then what it is in a result (packed_from). That
  * says first how many counters follow, so that one which was cut off is known.
  */
+#include "soak/bytes.h"
 #include "soak/result.h"
 
 #include "base/error.h"
@@ -10,27 +11,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char name_line[] = "peer histogram 1\n";
 /* There are some 27 000 counters, of 12 bytes at the most. */
 enum { BYTES_MOST = 1 << 20 };
-
-static int write_all(int fd, const void *data, size_t len)
-{
-    const char *bytes = data;
-
-    while (len) {
-        ssize_t done = write(fd, bytes, len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return done < 0 ? -errno : -EIO;
-        bytes += done;
-        len -= (size_t)done;
-    }
-    return 0;
-}
 
 int histogram_write(const struct hdr_histogram *histogram, int fd)
 {
@@ -39,9 +23,9 @@ int histogram_write(const struct hdr_histogram *histogram, int fd)
     int status = packed_from(histogram, &packed);
     if (status < 0)
         return status;
-    status = write_all(fd, name_line, strlen(name_line));
+    status = bytes_write(fd, name_line, strlen(name_line));
     if (status == 0)
-        status = write_all(fd, packed.bytes, packed.len);
+        status = bytes_write(fd, packed.bytes, packed.len);
     free(packed.bytes);
     return status;
 }
@@ -64,32 +48,15 @@ int histogram_parse(const void *data, size_t len, struct hdr_histogram *into,
     return 0;
 }
 
-/* Up to the end of the file: how much that is, or -errno. */
-static ssize_t read_all(int fd, char *bytes, size_t room)
-{
-    size_t len = 0;
-    ssize_t done;
-
-    while (len < room && (done = read(fd, bytes + len, room - len)) != 0) {
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return -errno;
-        len += (size_t)done;
-    }
-    return len < room ? (ssize_t)len : -EFBIG;
-}
-
 int histogram_read(int fd, struct hdr_histogram *into, struct peer_error *error)
 {
-    char *bytes = malloc(BYTES_MOST);
+    struct out out = {0};
+    int status = bytes_read(fd, BYTES_MOST, &out);
 
-    if (!bytes)
-        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
-    ssize_t len = read_all(fd, bytes, BYTES_MOST);
-    int status = len < 0 ? error_set(error, PEER_ERROR_MACHINE, (int)-len, "%s",
-                                     error_text((int)-len))
-                         : histogram_parse(bytes, (size_t)len, into, error);
-    free(bytes);
+    if (status < 0)
+        (void)error_set(error, PEER_ERROR_MACHINE, -status, "%s", error_text(-status));
+    else
+        status = histogram_parse(out.bytes, out.len, into, error);
+    free(out.bytes);
     return status;
 }
