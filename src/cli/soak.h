@@ -50,6 +50,15 @@ struct soak_run {
     bool broken_off; /* by a signal, or since nobody reads any more */
 };
 
+/* soak_options.c */
+extern const struct option_def soak_table[];
+
+/* soak_settle.c */
+/** --workload help: its exit status. */
+int print_workloads(void);
+/** What all options mean together: 0, or an exit status after a message. */
+int settle_options(struct soak_options *options);
+
 /* soak.c */
 /** Runs a soak as the options say: 0 and `run->result`, or an exit status after a message. */
 int soak_once(struct soak_run *run);
@@ -116,8 +125,11 @@ void print_tls(const struct soak_run *run, const struct peer_soak_report *report
 void json_add_links(json_t *document, const struct peer_soak_report *report);
 void print_links(const struct peer_soak_report *report);
 
-/* soak_report.c */
+/* soak_json.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
+/** As report_soak. */
+int report_as_json(struct soak_run *run, const struct peer_soak_report *report, int status);
+
 /* merge.c */
 /** The head of a report of several parts: what they were asked for, and each of them. */
 void print_merged(const struct peer_result *result);
@@ -125,6 +137,7 @@ json_t *json_merged(const struct peer_result *result);
 /** Which shard it is, if it is one alone. */
 void json_add_shard(json_t *document, const struct peer_result *result);
 
+/* soak_report.c */
 /** Prints the report in the form that was asked for. Passes `status` on. */
 int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status);
 

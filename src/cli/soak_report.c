@@ -1,386 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a soak found, as text like wrk's and as JSON. Losses in the local kernel stand beside the
- * result, since most "network" trouble turns out to be those.
+ * What a soak found, as text like wrk's. Losses in the local kernel stand beside the result, since
+ * most "network" trouble turns out to be those.
  */
-#include "soak.h"
+#include "soak_words.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static const char *const status_classes[PEER_STATUS_CLASSES] = {"other", "1xx", "2xx",
-                                                                "3xx",   "4xx", "5xx"};
-
-/* By enum peer_soak_error: in JSON, and in words. */
-#define COUNTER(member) offsetof(struct peer_soak_counts, member)
-static const struct {
-    const char *name, *text;
-    size_t at;
-} error_kinds[PEER_SOAK_ERROR_KINDS] = {
-    [PEER_SOAK_REFUSED] = {"refused", "refused", COUNTER(refused)},
-    [PEER_SOAK_RESET] = {"reset", "reset", COUNTER(reset)},
-    [PEER_SOAK_TIMEOUT] = {"timeout", "timeout", COUNTER(timeout)},
-    [PEER_SOAK_BAD_ANSWER] = {"bad_answer", "bad answer", COUNTER(bad_answer)},
-    [PEER_SOAK_CLOSED_EARLY] = {"closed_early", "closed early", COUNTER(closed_early)},
-    [PEER_SOAK_STATUS] = {"status", "of unexpected status", COUNTER(unexpected_status)},
-    [PEER_SOAK_CLOSED_IDLE] = {"closed_idle", "closed while idle", COUNTER(closed_idle)},
-    [PEER_SOAK_LOGIN] = {"login", "login refused", COUNTER(login)},
-    [PEER_SOAK_FULL] = {"full", "refused since the application is full", COUNTER(full)},
-    [PEER_SOAK_TLS_PROTOCOL] = {"tls_protocol", "errors of TLS", COUNTER(tls_protocol)},
-    [PEER_SOAK_TLS_CERTIFICATE] = {"tls_certificate", "certificates refused",
-                                   COUNTER(tls_certificate)},
-    [PEER_SOAK_TLS_CLOSED] = {"tls_closed", "closed in the handshake of TLS", COUNTER(tls_closed)},
-};
-
-static uint64_t error_count(const struct peer_soak_counts *counts, size_t kind)
-{
-    return *(const uint64_t *)(const void *)((const char *)counts + error_kinds[kind].at);
-}
-
-static double per_s(uint64_t count, uint64_t duration_ns)
-{
-    return duration_ns ? (double)count / ((double)duration_ns / 1e9) : 0;
-}
-
-/* What rates are made of: all that was done in the measured time. */
-static struct peer_soak_counts timed_counts(const struct peer_soak_report *report)
-{
-    struct peer_soak_counts timed = report->in_time;
-
-    timed.completed += report->carried;
-    return timed;
-}
-
-static double reached_rate(const struct peer_soak_report *report)
-{
-    return per_s(report->in_time.completed + report->carried, report->duration_ns);
-}
-
-/* Answered, but only when the measured time was over. */
-static uint64_t after_end(const struct peer_soak_report *report)
-{
-    return report->counts.completed - report->in_time.completed;
-}
-
-/* The command that tells why nobody was reached; NULL when somebody was, or when the application
-   was peer's own and is gone with it. */
-static const char *trace_advice(const struct soak_run *run, const struct peer_soak_report *report,
-                                char buf[TRACE_COMMAND])
-{
-    struct common_options common = run->options->common;
-
-    if (!run->net)
-        return NULL;
-    if (!report->first_errors[PEER_SOAK_TIMEOUT] && !report->first_errors[PEER_SOAK_REFUSED])
-        return NULL;
-    if (common.isolate && !common.program)
-        return NULL;
-    common.udp = run->options->soak.udp;
-    return trace_command(&common, &run->options->target, buf);
-}
-
-/* Without what it spent for want of answers. */
-static double cpu_needed(const struct peer_soak_report *report)
-{
-    return report->cpu_user_s + report->cpu_sys_s - report->cpu_spin_s;
-}
-
-enum { WAITED_PERCENT = 25, BUSY_PERCENT = 95 };
-
-/* Why the rate was not reached, or NULL when it was. Who waits for a processor for a quarter of the
-   time asks and reads too late, however little it uses. */
-static const char *limited_by(const struct peer_soak_report *report)
-{
-    double percent = (double)report->duration_ns / 1e11;
-
-    if (report->asked_rate <= 0 || report->behind * 100 <= report->counts.requests)
-        return NULL;
-    if (report->cpu_throttled_s > WAITED_PERCENT * percent)
-        return "quota";
-    if (report->cpu_waited_s + report->cpu_throttled_s > WAITED_PERCENT * percent)
-        return "processors";
-    if (report->local.listen_overflows)
-        return "accept queue";
-    return cpu_needed(report) > BUSY_PERCENT * percent ? "peer" : "application";
-}
-
-/* ---- JSON ---- */
-
-static json_int_t integer(uint64_t value)
-{
-    return (json_int_t)value;
-}
-
-static json_t *json_latency(const struct peer_latency *latency)
-{
-    if (!latency->count)
-        return json_null();
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "min", latency->min, "mean",
-                     latency->mean, "p50", latency->p50, "p90", latency->p90, "p99", latency->p99,
-                     "p999", latency->p999, "max", latency->max);
-}
-
-static json_t *json_latencies(const struct peer_latency *handshake, const struct peer_latency *tls,
-                              const struct peer_latency *first_byte,
-                              const struct peer_latency *request)
-{
-    json_t *latencies =
-        json_pack("{s:o, s:o, s:o}", "handshake", json_latency(handshake), "first_byte",
-                  json_latency(first_byte), "request", json_latency(request));
-
-    if (tls->count)
-        json_object_set_new(latencies, "tls", json_latency(tls));
-    return latencies;
-}
-
-/* `timed`: what was done within `duration_ns`. */
-static void json_add_counts(json_t *document, const struct peer_soak_counts *counts,
-                            const struct peer_soak_counts *timed, uint64_t duration_ns)
-{
-    json_t *statuses = json_object();
-
-    for (size_t i = 0; i < PEER_STATUS_CLASSES; i++) {
-        if (counts->statuses[i])
-            json_object_set_new(statuses, status_classes[i],
-                                json_integer(integer(counts->statuses[i])));
-    }
-    json_object_set_new(
-        document, "connections",
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "opened", integer(counts->opened),
-                  "established", integer(counts->established), "refused", integer(counts->refused),
-                  "reset", integer(counts->reset), "timeout", integer(counts->timeout), "closed",
-                  integer(counts->closed), "http2", integer(counts->http2), "per_s",
-                  per_s(timed->established, duration_ns)));
-    json_object_set_new(document, "requests",
-                        json_pack("{s:I, s:I, s:I, s:f, s:o}", "sent", integer(counts->requests),
-                                  "completed", integer(counts->completed), "asked_again",
-                                  integer(counts->asked_again), "per_s",
-                                  per_s(timed->completed, duration_ns), "status", statuses));
-    json_object_set_new(document, "bytes",
-                        json_pack("{s:I, s:I, s:f}", "sent", integer(counts->bytes_sent),
-                                  "received", integer(counts->bytes_received), "per_s",
-                                  per_s(timed->bytes_sent + timed->bytes_received, duration_ns)));
-    if (counts->tls)
-        json_object_set_new(document, "tls",
-                            json_pack("{s:I, s:I, s:f}", "handshakes", integer(counts->tls),
-                                      "resumed", integer(counts->tls_resumed), "per_s",
-                                      per_s(timed->tls, duration_ns)));
-    if (counts->duplicates || counts->late || counts->truncated)
-        json_object_set_new(document, "datagrams",
-                            json_pack("{s:I, s:I, s:I}", "duplicates", integer(counts->duplicates),
-                                      "late", integer(counts->late), "truncated",
-                                      integer(counts->truncated)));
-    json_t *errors = json_pack("{s:I}", "total", integer(peer_soak_errors(counts)));
-    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++)
-        json_object_set_new(errors, error_kinds[i].name,
-                            json_integer(integer(error_count(counts, i))));
-    json_object_set_new(document, "errors", errors);
-}
-
-static json_t *json_interval(const struct peer_soak_interval *interval)
-{
-    json_t *entry =
-        json_pack("{s:f, s:f, s:I}", "start_s", (double)interval->start_ns / 1e9, "duration_s",
-                  (double)interval->length_ns / 1e9, "open", integer(interval->open));
-
-    json_add_counts(entry, &interval->counts, &interval->counts, interval->length_ns);
-    if (interval->after_end)
-        json_object_set_new(entry, "after_end", json_true());
-    json_object_set_new(
-        entry, "latency_us",
-        json_pack("{s:{s:f, s:f}}", "request", "p50", interval->p50_us, "p99", interval->p99_us));
-    return entry;
-}
-
-static json_t *json_local(const struct peer_soak_local *local)
-{
-    json_t *entry = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "listen_overflows",
-        integer(local->listen_overflows), "listen_drops", integer(local->listen_drops),
-        "listener_drops", integer(local->listener_drops), "udp_receive_errors",
-        integer(local->udp_receive_errors), "retransmits", integer(local->retransmits),
-        "device_drops", integer(local->device_drops), "syn_cookies", integer(local->syn_cookies),
-        "request_queue_drops", integer(local->request_queue_drops), "overflow_aborts",
-        integer(local->overflow_aborts));
-
-    if (local->conntrack_max)
-        json_object_set_new(entry, "conntrack",
-                            json_pack("{s:I, s:I}", "count", integer(local->conntrack_count), "max",
-                                      integer(local->conntrack_max)));
-    return entry;
-}
-
-static json_t *json_manner(const struct peer_soak_manner *manner, uint64_t duration_ns)
-{
-    json_t *entry =
-        json_pack("{s:s, s:s, s:f, s:I, s:I}", "name", manner->name, "spec", manner->spec, "share",
-                  manner->share, "flows", integer(manner->flows), "begun", integer(manner->begun));
-
-    json_add_counts(entry, &manner->counts, &manner->counts, duration_ns);
-    json_object_set_new(entry, "ended",
-                        json_pack("{s:I, s:I, s:I}", "closed", integer(manner->closed), "reset",
-                                  integer(manner->reset), "given_up", integer(manner->given_up)));
-    json_object_set_new(entry, "latency_us",
-                        json_latencies(&manner->handshake, &manner->tls, &manner->first_byte,
-                                       &manner->request));
-    return entry;
-}
-
-/* What stands above is the healthy flows' alone. */
-static void json_add_manners(json_t *document, const struct soak_run *run, uint64_t duration_ns)
-{
-    struct peer_soak_manner manner;
-    json_t *manners = json_array();
-
-    for (size_t i = 0; peer_result_get_manner(run->result, i, &manner); i++)
-        json_array_append_new(manners, json_manner(&manner, duration_ns));
-    json_object_set_new(document, "manners", manners);
-}
-
-/* Requests are also told by whether they were answered in the measured time, and by status. */
-static void json_add_requests(json_t *document, const struct soak_run *run,
-                              const struct peer_soak_report *report)
-{
-    struct peer_soak_counts timed = timed_counts(report);
-    json_t *codes = json_object();
-    char name[8];
-
-    json_add_counts(document, &report->counts, &timed, report->duration_ns);
-    json_t *requests = json_object_get(document, "requests");
-    json_object_set_new(requests, "after_end", json_integer(integer(after_end(report))));
-    for (unsigned status = 1; status < PEER_STATUS_CODES; status++) {
-        uint64_t count = peer_result_get_status(run->result, status);
-        snprintf(name, sizeof(name), "%u", status);
-        if (count)
-            json_object_set_new(codes, name, json_integer(integer(count)));
-    }
-    json_object_set_new(requests, "status_codes", codes);
-    json_object_set_new(requests, "redirects", json_integer(integer(report->counts.redirects)));
-    if (run->options->targets_file)
-        json_object_set_new(document, "targets", json_targets(run->result));
-    json_add_answers(requests, run->result);
-}
-
-static void json_add_errors(json_t *document, const struct soak_run *run,
-                            const struct peer_soak_report *report)
-{
-    json_t *firsts = json_object();
-    char trace[TRACE_COMMAND];
-
-    for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
-        if (report->first_errors[i])
-            json_object_set_new(firsts, error_kinds[i].name, json_string(report->first_errors[i]));
-    }
-    if (report->first_error)
-        json_object_set_new(document, "first_error", json_string(report->first_error));
-    json_object_set_new(document, "first_errors", firsts);
-    if (trace_advice(run, report, trace))
-        json_object_set_new(document, "trace", json_string(trace));
-}
-
-static void json_add_latencies(json_t *document, const struct peer_soak_report *report)
-{
-    json_t *latencies = json_latencies(&report->handshake, &report->tls, &report->first_byte,
-                                       &report->request);
-
-    json_object_set_new(latencies, "login", json_latency(&report->login));
-    json_object_set_new(document, "latency_us", latencies);
-    if (report->login.count)
-        json_object_set_new(document, "logins",
-                            json_pack("{s:I, s:f}", "completed", integer(report->login.count),
-                                      "per_s", per_s(report->login.count, report->duration_ns)));
-}
-
-static bool has_manners(const struct peer_result *result)
-{
-    struct peer_soak_manner manner;
-
-    return peer_result_get_manner(result, 0, &manner) > 0;
-}
-
-static void json_add_tcp(json_t *document, const struct peer_soak_report *report)
-{
-    json_object_set_new(
-        document, "tcp",
-        json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "retransmits", integer(report->retransmits),
-                  "syn_retransmits", integer(report->syn_retransmits), "syn_repeated",
-                  integer(report->syn_repeated), "ecn", "connections",
-                  integer(report->ecn_connections), "marked", integer(report->ecn_marked),
-                  "reduced", integer(report->ecn_reduced)));
-}
-
-static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
-{
-    json_t *document =
-        run->net ? json_report("soak", run->net, &run->options->target) : json_merged(run->result);
-    const unsigned proxy = run->options->common.proxy_protocol;
-
-    if (proxy)
-        json_object_set_new(document, "proxy_protocol", json_sprintf("v%u", proxy));
-
-    json_add_requests(document, run, report);
-    if (report->asked_rate > 0)
-        json_object_set_new(document, "rate",
-                            json_pack("{s:f, s:f, s:I, s:s?}", "asked", report->asked_rate,
-                                      "reached", reached_rate(report), "behind",
-                                      integer(report->behind), "limited_by", limited_by(report)));
-    json_add_shard(document, run->result);
-    json_object_set_new(document, "corrected", json_boolean(report->corrected));
-    json_add_latencies(document, report);
-    json_add_tls(document, run, report);
-    json_add_tcp(document, report);
-    json_object_set_new(document, "local", json_local(&report->local));
-    json_add_links(document, report);
-    json_object_set_new(document, "limits", json_limits(&report->limits));
-    if (has_manners(run->result))
-        json_add_manners(document, run, report->duration_ns);
-    json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
-    json_object_set_new(document, "open_most", json_integer(integer(report->open_most)));
-    json_object_set_new(document, "cpu_s",
-                        json_pack("{s:f, s:f, s:f, s:f, s:f}", "user", report->cpu_user_s, "sys",
-                                  report->cpu_sys_s, "spin", report->cpu_spin_s, "waited",
-                                  report->cpu_waited_s, "throttled", report->cpu_throttled_s));
-    json_object_set_new(document, "rss_bytes", json_integer(integer(report->rss_bytes)));
-    if (run->options->soak.warmup_ns || report->warmed)
-        json_object_set_new(document, "warmup",
-                            json_pack("{s:I}", "completed", integer(report->warmed)));
-    if (run->options->objectives.count)
-        json_object_set_new(document, "slo",
-                            objectives_json(&run->options->objectives, run->result));
-    if (run->steps)
-        json_object_set_new(document, "rate_search", json_search(run));
-    json_add_errors(document, run, report);
-    return document;
-}
-
-static void print_line(json_t *entry)
-{
-    json_dumpf(entry, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    fflush(stdout);
-    json_decref(entry);
-}
-
-void report_interval(struct soak_run *run, const struct peer_soak_interval *interval)
-{
-    if (!run->options->json_stream || !printer_takes_line(run->printer))
-        return;
-    json_t *entry = json_interval(interval);
-    json_object_set_new(entry, "type", json_string("interval"));
-    print_line(entry);
-}
-
-static json_t *json_series(const struct peer_result *result)
-{
-    struct peer_soak_interval interval;
-    json_t *series = json_array();
-
-    for (size_t i = 0; peer_result_get_interval(result, i, &interval); i++)
-        json_array_append_new(series, json_interval(&interval));
-    return series;
-}
-
-/* ---- text ---- */
 
 static void print_latency(const char *name, const struct peer_latency *latency, bool more)
 {
@@ -442,10 +68,11 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
     bool any = false;
 
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
-        if (!error_count(counts, i))
+        if (!soak_error_count(counts, i))
             continue;
-        printf("%s%llu %s", any ? ", " : "  errors: ", (unsigned long long)error_count(counts, i),
-               error_kinds[i].text);
+        printf("%s%llu %s",
+               any ? ", " : "  errors: ", (unsigned long long)soak_error_count(counts, i),
+               soak_error_kinds[i].text);
         any = true;
     }
     if (any)
@@ -464,9 +91,9 @@ static void print_errors(const struct soak_run *run, const struct peer_soak_repo
                (unsigned long long)counts->asked_again);
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
         if (report->first_errors[i])
-            printf("  the first %s: %s\n", error_kinds[i].text, report->first_errors[i]);
+            printf("  the first %s: %s\n", soak_error_kinds[i].text, report->first_errors[i]);
     }
-    if (trace_advice(run, report, trace))
+    if (soak_trace_advice(run, report, trace))
         printf("  to see why: %s\n", trace);
     if (report->cannot_open)
         printf("  %s\n", report->cannot_open);
@@ -534,7 +161,7 @@ static void print_rate(const struct peer_soak_report *report)
         {"peer", "this process's CPU time"},
         {"application", "answers: more flows (-c), or a faster application"},
     };
-    const char *by = limited_by(report);
+    const char *by = soak_limited_by(report);
     char asked[32], reached[32], waited[32];
     size_t i = 0;
 
@@ -544,7 +171,7 @@ static void print_rate(const struct peer_soak_report *report)
         i++;
     printf("  asked %s/s, reached %s/s: limited by %s",
            format_rate(report->asked_rate, true, asked),
-           format_rate(reached_rate(report), false, reached), texts[i][1]);
+           format_rate(soak_reached_rate(report), false, reached), texts[i][1]);
     if (i < 2)
         printf(" (%s)",
                format_time((uint64_t)((report->cpu_waited_s + report->cpu_throttled_s) * 1e9),
@@ -616,7 +243,7 @@ static void print_manners(const struct soak_run *run)
 static void print_text(const struct soak_run *run, const struct peer_soak_report *report)
 {
     const struct peer_soak_counts *counts = &report->counts;
-    const struct peer_soak_counts timed = timed_counts(report);
+    const struct peer_soak_counts timed = soak_timed_counts(report);
     char time[32], sent[32], received[32], rss[32];
     double duration = (double)report->duration_ns / 1e9;
 
@@ -626,9 +253,9 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
            (unsigned long long)counts->completed, (unsigned long long)counts->established,
            format_time(report->duration_ns, time), format_bytes(counts->bytes_sent, sent),
            format_bytes(counts->bytes_received, received));
-    if (after_end(report) * 100 > counts->completed)
+    if (soak_after_end(report) * 100 > counts->completed)
         printf("  %llu of the requests were answered after that time, and are in no rate\n",
-               (unsigned long long)after_end(report));
+               (unsigned long long)soak_after_end(report));
     print_tls(run, report);
     print_answers(run->result);
     print_errors(run, report);
@@ -637,10 +264,10 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     print_links(report);
     print_rate(report);
     if (counts->completed)
-        printf("Requests/sec:    %.2f\n", per_s(timed.completed, report->duration_ns));
+        printf("Requests/sec:    %.2f\n", soak_per_s(timed.completed, report->duration_ns));
     if (report->login.count)
-        printf("Logins/sec:      %.2f\n", per_s(report->login.count, report->duration_ns));
-    printf("Connections/sec: %.2f\n", per_s(timed.established, report->duration_ns));
+        printf("Logins/sec:      %.2f\n", soak_per_s(report->login.count, report->duration_ns));
+    printf("Connections/sec: %.2f\n", soak_per_s(timed.established, report->duration_ns));
     printf("Throughput:      %.2f Mbit/s up, %.2f Mbit/s down\n",
            duration > 0 ? (double)timed.bytes_sent * 8 / 1e6 / duration : 0,
            duration > 0 ? (double)timed.bytes_received * 8 / 1e6 / duration : 0);
@@ -657,18 +284,8 @@ int report_soak(struct soak_run *run, const struct peer_soak_report *report, int
 {
     if (run->options->soak.warmup_ns || report->warmed)
         say("%llu requests of the warm-up are in no figure", (unsigned long long)report->warmed);
-    if (!run->options->json_stream && !run->options->common.json) {
-        print_text(run, report);
-        return flush_output(status);
-    }
-    json_t *document = json_soak(run, report);
-    if (run->options->json_stream) {
-        json_object_set_new(document, "type", json_string("report"));
-        json_object_set_new(document, "intervals_left_out",
-                            json_integer(integer(printer_left_out(run->printer))));
-        print_line(document);
-        return flush_output(status);
-    }
-    json_object_set_new(document, "intervals", json_series(run->result));
-    return json_print(document, status);
+    if (run->options->json_stream || run->options->common.json)
+        return report_as_json(run, report, status);
+    print_text(run, report);
+    return flush_output(status);
 }
