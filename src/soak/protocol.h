@@ -243,7 +243,8 @@ void request_lose(struct request *request, enum peer_soak_error kind, const char
 /** It is asked once more on another connection, and this one is over. Counts that. */
 void request_repeat(struct request *request);
 /** It was not looked at, and is asked again by whoever has a slot next; the client goes on. False: it
- *  was so often already that nobody will ever look at it, and nothing is changed. */
+ *  was so often already, by who answered nothing or goes on answering others, that nobody will ever look
+ *  at it, and nothing is changed. */
 bool request_put_back(struct request *request);
 
 #endif

@@ -149,8 +149,8 @@ static void count_begun(struct request *request)
     request->moves = false;
     if (moved || !run_counts(run, request->intended_ns))
         return;
-    counts->requests += !request->repeats;
-    counts->asked_again += request->repeats > 0;
+    counts->requests += !request->put_back;
+    counts->asked_again += request->put_back;
 }
 
 void request_start(struct request *request)
@@ -204,7 +204,7 @@ void client_tell_asked(struct client *client)
         struct request *request = list_entry(node, struct request, sibling);
         if ((int32_t)(request->number - before) <= 0)
             break;
-        if (!request->repeats)
+        if (!request->put_back)
             request->intended_ns = run->flows->sent_ns;
     }
 }
@@ -304,6 +304,7 @@ void request_first_byte(struct request *request)
     if (request->first_byte)
         return;
     request->first_byte = true;
+    client->answered = true;
     if (run_counts(run, request->intended_ns))
         measure_since(&run->measure, PEER_HISTOGRAM_FIRST_BYTE, request->intended_ns,
                       flow_arrived_ns(&client->flow));
@@ -487,16 +488,25 @@ void request_go_elsewhere(struct request *request)
     find_another(run, client);
 }
 
+/* Whoever ends a connection leaves out what came last. By chance that is the same request several times,
+ * but the server has answered others meanwhile, so it comes to this one, too. */
+static bool goes_ahead(const struct client *client)
+{
+    return client->remote_closes && client->answered;
+}
+
 bool request_put_back(struct request *request)
 {
     struct client *client = request->client;
     struct run *run = client->run;
 
-    if (request->repeats == REPEATS_MOST)
+    if (request->in_vain == REPEATS_MOST)
         return false;
+    if (!goes_ahead(client))
+        request->in_vain++;
+    request->put_back = true;
     take_off(request);
     request->first_byte = false;
-    request->repeats++;
     run_next(client);
     find_another(run, client);
     return true;

@@ -50,6 +50,7 @@ struct client {
     bool again : 1;         /* opened to repeat a request, which it has from its SYN on */
     bool spoke : 1;         /* bytes came before, or without, any request */
     bool other : 1;         /* speaks what the protocol has for `other_alpn` */
+    bool answered : 1;      /* a request of it was, at least the beginning */
     bool in_event : 1;      /* of its flow: `asked` is called behind it */
 };
 
@@ -70,7 +71,8 @@ struct request {
     uint32_t target;     /* of the list */
     bool first_byte;     /* of the answer was seen */
     bool moves;          /* it was asked, and goes on elsewhere */
-    uint8_t repeats;     /* how often it was put back */
+    bool put_back;       /* it was asked, and not looked at */
+    uint8_t in_vain;     /* how often by who will not look at it the next time either */
     void *kept;          /* the protocol's */
 };
 

@@ -257,6 +257,8 @@ static void serve(struct end *end, unsigned events)
     server->end = end;
     if (events & FLOW_ACCEPTED)
         make_session(server);
+    if (!server->session) /* it ended before */
+        return;
     if (events & FLOW_READABLE)
         read_frames(server);
     if (!(events & FLOW_END))
@@ -545,6 +547,19 @@ static void what_goaway_leaves_out_is_asked_again(void **state)
     }
 }
 
+/* Each connection comes to one request, so most are left out many times. */
+static void however_often_goaway_leaves_it_out(void **state)
+{
+    (void)state;
+    struct scene *scene =
+        run((struct service){.goaway_after = 1},
+            (struct peer_soak_config){.streams = 10, .total = 200, .flows = 4});
+    assert_counts(scene, 200, 200, 0);
+    assert_int_equal(scene->answered, 200);
+    assert_true(scene->refused > 5 * 200);
+    done(scene);
+}
+
 static void refused_streams_are_asked_again(void **state)
 {
     (void)state;
@@ -675,6 +690,7 @@ int main(void)
         TEST(no_more_streams_than_are_allowed),
         TEST(without_streams_a_connection_waits),
         TEST(what_goaway_leaves_out_is_asked_again),
+        TEST(however_often_goaway_leaves_it_out),
         TEST(refused_streams_are_asked_again),
         TEST(a_stream_that_is_reset_is_lost_alone),
         TEST(a_goaway_with_an_error_is_told),
