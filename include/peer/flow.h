@@ -112,9 +112,9 @@ PEER_EXPORT void peer_flow_set_user(struct peer_flow *flow, void *user);
  * count; -EAGAIN when that is nothing: PEER_EVENT_WRITABLE follows. -EPIPE after shutdown or end,
  * -ENOTCONN before the connection is open, -EMSGSIZE for too long a datagram.
  *
- * There is room for some 64 KiB at first, and for more as the application's window and its round trip
- * ask for: peer_flow_write_room tells. WRITABLE comes whenever bytes were acknowledged, also when
- * nobody was refused before.
+ * There is room for 4 MiB that the application has not acknowledged yet; for 4 KiB of a flow while
+ * what all flows of the net have queued is more than 24 MiB. peer_flow_write_room tells. WRITABLE
+ * comes whenever bytes were acknowledged, also when nobody was refused before.
  */
 PEER_EXPORT ssize_t peer_flow_write(struct peer_flow *flow, const void *data, size_t len);
 /** Room that peer_flow_write would take now. */

@@ -269,8 +269,10 @@ static struct craft_tcp shut_window(struct simnet *net, struct end *end,
 {
     struct craft_tcp shut = segment("198.18.0.5", 80, CRAFT_ACK, APP_ISN + 1, open->seq + 11);
 
+    assert_int_equal(flow_write_room(&end->flow), 4 << 20);
     end->to_send = 10;
     end_pump(end);
+    assert_int_equal(flow_write_room(&end->flow), (4 << 20) - 10);
     assert_int_equal(take_tcp(net).payload_len, 10);
     shut.window = 0;
     put_tcp(net, &shut);
