@@ -4,6 +4,8 @@
 
 #include "support/fds.h"
 
+#include <peer/confine.h>
+
 #include <fcntl.h>
 #include <malloc.h>
 #include <net/if.h>
@@ -152,6 +154,55 @@ static void the_device_goes_even_when_a_child_has_what_it_hangs_on(void **state)
     }
 }
 
+/* Makes a net whose device a child of its own hangs on to, gives up what made it, and frees it. */
+static void free_confined(bool unfiltered, int name_fd, int held)
+{
+    const struct peer_confine_config config = {.unfiltered = unfiltered};
+    struct peer_net *net = netlib_new(&(struct peer_net_config){.local = NETLIB_HOST "/24"});
+    struct peer_net_info info;
+    char name[IF_NAMESIZE] = "", byte;
+
+    peer_net_get_info(net, &info);
+    snprintf(name, sizeof(name), "%s", info.device);
+    CHECK(write(name_fd, name, sizeof(name)) == sizeof(name));
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(read(held, &byte, 1) != 0);
+    CHECK(pid > 0 && peer_confine(net, &config, NULL) >= 0);
+    peer_net_free(net);
+    CHECK(write(name_fd, "f", 1) == 1 && read(held, &byte, 1) == 0);
+    _exit(0);
+}
+
+/* It may not remove it itself, nor make the thread that would wait for it. */
+static void the_device_goes_when_its_process_is_confined(void **state)
+{
+    (void)state;
+    for (int unfiltered = 0; unfiltered < 2; unfiltered++) {
+        struct ifreq request = {0};
+        int told[2], held[2];
+        char byte = 0;
+
+        assert_int_equal(pipe2(told, O_CLOEXEC) | pipe2(held, O_CLOEXEC), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+            close(held[1]);
+            free_confined(unfiltered, told[1], held[0]);
+        }
+        close(told[1]);
+        int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(read(told[0], request.ifr_name, IF_NAMESIZE), IF_NAMESIZE);
+        assert_int_equal(read(told[0], &byte, 1), 1);
+        assert_int_equal(ioctl(probe, SIOCGIFINDEX, &request), -1);
+        assert_int_equal(errno, ENODEV);
+        close(held[1]);
+        await_child(pid);
+        close(held[0]);
+        close(told[0]);
+        close(probe);
+    }
+}
+
 static void abandoned_by_its_own_process_a_net_is_gone_without_a_word(void **state)
 {
     struct peer_net *net = netlib_isolated();
@@ -207,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_may_use_and_free_all_and_harms_nothing),
         cmocka_unit_test(the_device_goes_even_when_a_child_has_what_it_hangs_on),
+        cmocka_unit_test(the_device_goes_when_its_process_is_confined),
         cmocka_unit_test(abandoned_by_its_own_process_a_net_is_gone_without_a_word),
         cmocka_unit_test(nets_one_after_the_other_leave_nothing),
     };
