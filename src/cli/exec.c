@@ -241,13 +241,14 @@ static int attend(struct running *running)
 
     while (running->left > 0) {
         int status = peer_net_poll(running->net, fds, CLI_ARRAY_SIZE(fds), UINT64_MAX);
-        say_notices(running->net);
         if (status < 0 && status != -EINTR) {
+            say_notices(running->net);
             (void)say_gone(running->net, status);
             return STATUS_OWN;
         }
         while (fds[0].revents && peer_exec_pop_event(running->exec, &event))
             hear_event(running, &event);
+        say_notices(running->net);
         if (fds[1].revents && !pass_signals_on(running))
             return STATUS_OWN;
     }

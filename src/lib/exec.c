@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -163,7 +164,9 @@ static int make_place(struct peer_exec *exec, const struct peer_exec_config *con
         return status;
     exec->copy_count++;
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
-    if (epoll_ctl(exec->news, EPOLL_CTL_ADD, copy->place.isolated.control, &event) < 0)
+    const int resolver = copy->place.resolver.end;
+    if (epoll_ctl(exec->news, EPOLL_CTL_ADD, copy->place.isolated.control, &event) < 0 ||
+        (resolver > 0 && epoll_ctl(exec->news, EPOLL_CTL_ADD, resolver, &event) < 0))
         return error_set(error, PEER_ERROR_MACHINE, errno, "cannot watch the program: %s",
                          error_text(errno));
     return 0;
@@ -359,6 +362,9 @@ struct peer_exec *peer_exec_free(struct peer_exec *exec)
     bool heard = owner_frees(exec->net);
     exec->net->exec = NULL;
     exec_free(exec->moves);
+    /* All are told first, so that the time they have is one for all. */
+    for (unsigned i = 0; i < exec->copy_count && heard; i++)
+        netns_isolate_stop(&exec->copies[i].place.isolated, GRACE_MS);
     for (unsigned i = 0; i < exec->copy_count; i++) {
         if (heard)
             (void)place_end(&exec->copies[i].place, GRACE_MS);
@@ -381,6 +387,20 @@ struct peer_exec *peer_exec_free(struct peer_exec *exec)
 int peer_exec_fd(const struct peer_exec *exec)
 {
     return exec->news;
+}
+
+static void look_at_resolver(struct peer_exec *exec, struct copy *copy)
+{
+    struct resolver *resolver = &copy->place.resolver;
+    struct pollfd end = {.fd = resolver->end, .events = POLLIN};
+
+    if (resolver->end <= 0 || poll(&end, 1, 0) <= 0)
+        return;
+    notice_add(exec->net, "somebody killed the process that resolves the program's names (%ld): it "
+                          "goes on without",
+               (long)resolver->pid);
+    (void)epoll_ctl(exec->news, EPOLL_CTL_DEL, resolver->end, NULL);
+    resolver_end(resolver);
 }
 
 /* 1 with news, 0 without. */
@@ -415,6 +435,7 @@ int peer_exec_pop_event_sized(struct peer_exec *exec, struct peer_exec_event *re
     for (unsigned i = 0; i < exec->copy_count; i++) {
         const unsigned at = (exec->turn + i) % exec->copy_count;
         struct copy *copy = &exec->copies[at];
+        look_at_resolver(exec, copy);
         if (!ask(exec, copy, &event))
             continue;
         event.copy = exec->turn = at;

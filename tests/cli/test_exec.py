@@ -266,6 +266,17 @@ def test_kill_the_holder():
     kill_one("holder").expect(-signal.SIGKILL, err="peer: somebody killed the process that held")
 
 
+def test_kill_the_resolver():
+    """The program goes on, and it is said why names do not resolve any more."""
+    started = Peer("exec", *FROM, "--", "sh", "-c", "echo ready; read line; echo $line")
+    started.wait_out(b"ready")
+    for found in [found for found in harness.descendants() if command_of(found) == "peer-resolver"]:
+        os.kill(found, signal.SIGKILL)
+    started.wait_err("somebody killed the process that resolves the program's names")
+    started.send(b"still here\n")
+    started.wait().expect(0, out="still here")
+
+
 def test_nothing_leaves_by_the_machines_own_interfaces():
     """While it runs, and when it is killed in the middle of connections."""
     sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
