@@ -194,7 +194,7 @@ static void begin_garbage(struct manner_run *run)
 
 static const struct manner table[] = {
     {"vanish", "the cable is pulled: no FIN, no RST, no ARP, and nothing is heard", .udp = true,
-     .when = MANNER_AT_REQUEST, .earliest = MANNER_AT_SYN, .begin = begin_vanish},
+     .silences = true, .when = MANNER_AT_REQUEST, .earliest = MANNER_AT_SYN, .begin = begin_vanish},
     {"reset", "ends with RST, in the middle of a request unless told otherwise",
      .when = MANNER_AT_REQUEST, .earliest = MANNER_AT_CONNECTED, .deferred = true,
      .begin = begin_reset},
@@ -277,6 +277,7 @@ const struct manner *manner_at(size_t index)
 static void begin(struct manner_run *run)
 {
     run->begun = true;
+    run->begun_ns = run->flow->flows->now_ns;
     if (run->begun_count)
         ++*run->begun_count;
     run->spec.manner->begin(run);
@@ -409,6 +410,17 @@ const struct manner_spec *manner_deed(const struct flow *flow)
             return &run->spec;
     }
     return NULL;
+}
+
+uint64_t manner_silent_ns(const struct flow *flow)
+{
+    const struct manners_watch *manners = (const void *)flow_watch(flow);
+
+    for (const struct manner_run *run = manners ? manners->runs : NULL; run; run = run->next) {
+        if (run->begun && run->spec.manner->silences)
+            return run->begun_ns;
+    }
+    return 0;
 }
 
 /* ---- shares ---- */

@@ -35,6 +35,7 @@ struct manner {
     bool tls;     /* what who calls does to the handshake of TLS: needs it, and there is no WHEN */
     bool patient; /* soak: such a flow is never given up; the application ends it */
     bool moves;   /* needs a second peer */
+    bool silences; /* from its beginning on nothing crosses, either way */
     bool http2;   /* soak: clients of HTTP/2 do it, see manner_deed */
     enum manner_unit unit;
     uint64_t value, min, max; /* default and range of VALUE */
@@ -86,6 +87,7 @@ struct manner_run {
     struct timer timer;
     uint64_t *begun_count; /* counts up when it begins; may be NULL */
     bool begun;
+    uint64_t begun_ns;
 };
 /**
  * Gives a flow a manner, which begins at its WHEN; one without a WHEN (`when_given`) begins at its
@@ -96,6 +98,8 @@ int manner_start(struct flow *flow, const struct manner_spec *spec, uint64_t *be
 /** What of its manners is the owner's to do, and has begun: NULL for none. The owner hears FLOW_WRITABLE
  *  every 10 ms meanwhile. */
 const struct manner_spec *manner_deed(const struct flow *flow);
+/** When a manner that silences the flow began; 0: none has. */
+uint64_t manner_silent_ns(const struct flow *flow);
 /** Which manner the `n`-th flow has (shares of the whole, evenly spread from a start that the seed
  *  chooses), or -1. */
 int manner_draw(const struct manner_spec *specs, int count, uint64_t seed, uint64_t n);

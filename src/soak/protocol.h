@@ -150,6 +150,17 @@ struct peer_soak_counts *client_counts(struct client *client);
 /** A manner that is the protocol's to do, and has begun (peer-manners(7)): its name and its VALUE. NULL:
  *  none. */
 const char *client_deed(const struct client *client, uint64_t *ret_value);
+/** It is one of those with a manner. */
+bool client_misbehaves(const struct client *client);
+/** Since when nothing of it reaches the application, nor the other way round; 0: it does. */
+uint64_t client_silent_ns(const struct client *client);
+/** No new work begins any more: all are about to end. */
+bool client_run_ends(const struct client *client);
+/** What the healthy clients count, for what befell one at `at_ns` whose ever it is; NULL: that was before
+ *  the measured time. And a latency of theirs. */
+struct peer_soak_counts *client_shared_counts(struct client *client, uint64_t at_ns);
+void client_shared_latency(struct client *client, enum peer_soak_histogram which, uint64_t from_ns,
+                           uint64_t until_ns);
 /** Nothing is to be done with it any more. */
 bool client_is_over(const struct client *client);
 /** TLS: FIN came without close_notify, so that what came may have been cut short. */

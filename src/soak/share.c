@@ -145,6 +145,34 @@ const char *client_deed(const struct client *client, uint64_t *ret_value)
     return manner->name;
 }
 
+bool client_misbehaves(const struct client *client)
+{
+    return !run_is_healthy(client->run);
+}
+
+uint64_t client_silent_ns(const struct client *client)
+{
+    return client_misbehaves(client) ? manner_silent_ns(&client->flow) : 0;
+}
+
+bool client_run_ends(const struct client *client)
+{
+    return client->run->stopping;
+}
+
+struct peer_soak_counts *client_shared_counts(struct client *client, uint64_t at_ns)
+{
+    struct run *run = soak_healthy(client->run->soak);
+
+    return run_counts(run, at_ns) ? &run->measure.found.counts : NULL;
+}
+
+void client_shared_latency(struct client *client, enum peer_soak_histogram which, uint64_t from_ns,
+                           uint64_t until_ns)
+{
+    measure_since(&soak_healthy(client->run->soak)->measure, which, from_ns, until_ns);
+}
+
 bool share_parks(struct client *client)
 {
     const struct flow_watch *watch;
