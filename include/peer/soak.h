@@ -119,7 +119,8 @@ struct peer_soak_config {
     const char *host;   /* HTTP: the Host header; default the address */
     const char *path;   /* HTTP: default "/", of OPTIONS "*"; of CONNECT it is "/HOST:PORT", which
                          * is asked for without the slash, default `host`. Redis, pg: "/NUMBER"
-                         * or "/NAME" of a database. MQTT: "/TOPIC?qos=1&keepalive=30s" */
+                         * or "/NAME" of a database. MQTT: "/TOPIC?qos=1&keepalive=30s&wills=yes"
+                         * (default: with manners) */
     const char *method; /* HTTP: default "GET", or "POST" with a body */
     const char *const *headers; /* HTTP: "Name: value", ends with NULL */
     const void *body;           /* HTTP: NULL for none; one of no bytes is one */
@@ -182,6 +183,9 @@ struct peer_soak_counts {
     uint64_t tls, tls_resumed; /* handshakes of TLS that were done, and those that resumed */
     uint64_t tls_protocol, tls_certificate, tls_closed; /* errors, see enum peer_tls_error */
     uint64_t http2; /* connections that were established and speak HTTP/2 */
+    uint64_t wills_due, wills; /* MQTT, none: clients that went without a word and had left a will,
+                                * and how many of these came to a subscriber; counted with the
+                                * healthy clients */
 };
 enum peer_soak_error {
     PEER_SOAK_REFUSED,
@@ -262,6 +266,7 @@ struct peer_soak_report {
     const char *first_errors[PEER_SOAK_ERROR_KINDS]; /* and the first of each kind */
     const char *cannot_open; /* why connections could not be opened, or NULL */
     struct peer_latency login; /* from the open connection to the end of a login */
+    struct peer_latency will;  /* MQTT: from the last that a client could say to its will's coming */
 };
 /** Cheap, for a line of progress: counts since the start of the measured time, and what is open. */
 PEER_EXPORT void peer_soak_get_counts(const struct peer_soak *soak,
@@ -378,7 +383,8 @@ enum peer_soak_histogram {
     PEER_HISTOGRAM_FIRST_BYTE,
     PEER_HISTOGRAM_REQUEST,
     PEER_HISTOGRAM_LOGIN,
-    PEER_HISTOGRAM_TLS
+    PEER_HISTOGRAM_TLS,
+    PEER_HISTOGRAM_WILL
 };
 /** Adds one of its histograms to `into`. -EINVAL: there is no such one; -EOVERFLOW. */
 PEER_EXPORT int peer_result_get_histogram(const struct peer_result *result,

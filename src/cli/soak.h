@@ -106,6 +106,8 @@ int read_queries(struct soak_options *options);
 void json_add_answers(json_t *requests, const struct peer_result *result);
 /** "answers: 990 NOERROR, 10 NXDOMAIN", a line a kind. */
 void print_answers(const struct peer_result *result);
+/** What became of the wills of clients that went without a word, where there are any. */
+void print_wills(const struct peer_soak_counts *counts);
 
 /** Before a run, so that one hears in time that the files of --hdr and --result cannot be written: 0, or
  *  an exit status after a message. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Answers for which their protocol has words, as RCODEs are DNS's.
+ * Answers for which their protocol has words, as RCODEs are DNS's, and wills, which are MQTT's.
  */
 #include "soak.h"
 
@@ -34,4 +34,17 @@ void print_answers(const struct peer_result *result)
     }
     if (kind)
         putchar('\n');
+}
+
+void print_wills(const struct peer_soak_counts *counts)
+{
+    const unsigned long long due = counts->wills_due, came = counts->wills;
+
+    if (!due)
+        return;
+    printf("  %llu client%s went without a word: %llu of the wills came", due, due == 1 ? "" : "s",
+           came);
+    if (came < due)
+        printf(", %llu had not at the end", due - came);
+    putchar('\n');
 }

@@ -190,6 +190,12 @@ static void json_add_latencies(json_t *document, const struct peer_soak_report *
                             json_pack("{s:I, s:f}", "completed", integer(report->login.count),
                                       "per_s",
                                       soak_per_s(report->login.count, report->duration_ns)));
+    if (report->counts.wills_due) {
+        json_object_set_new(latencies, "will", json_latency(&report->will));
+        json_object_set_new(document, "wills",
+                            json_pack("{s:I, s:I}", "due", integer(report->counts.wills_due),
+                                      "came", integer(report->counts.wills)));
+    }
 }
 
 static bool has_manners(const struct peer_result *result)

@@ -37,6 +37,7 @@ static void print_latencies(const struct peer_soak_report *report, bool more)
     print_latency("login", &report->login, more);
     print_latency("first byte", &report->first_byte, more);
     print_latency("request", &report->request, more);
+    print_latency("will", &report->will, more);
 }
 
 /* Those that are all 200 need no word. */
@@ -258,6 +259,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
                (unsigned long long)soak_after_end(report));
     print_tls(run, report);
     print_answers(run->result);
+    print_wills(&report->counts);
     print_errors(run, report);
     print_local(report);
     print_limits(&report->limits);

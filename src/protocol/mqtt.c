@@ -23,6 +23,7 @@ enum {
     AROUND = 64, /* messages that are looked through */
     PREFIX = 16, /* two messages that agree in so many bytes are one */
     SUBSCRIBE_ID = 1,
+    WATCH_ID = 2, /* the subscription to wills */
 };
 
 /* ---- the login: CONNECT to SUBACK ---- */
@@ -51,10 +52,21 @@ static void mqtt_opened(struct client *client)
     mqtt->next = 1;
     mqtt->wrong_at = -1;
     make_id(client, mqtt->id);
+    if (run_of(client)->settings.wills && mqtt_will_begin(client) < 0) {
+        client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
+        return;
+    }
     send_login(client, mqtt_put_connect(client_scratch(client), &run_of(client)->settings.identity,
                                         mqtt->id));
     if (!client_is_over(client))
         mqtt_keep_alive(mqtt);
+}
+
+static void subscribe(struct client *client, const struct mqtt_topic *topic, uint16_t id)
+{
+    mqtt_of(client)->state = MQTT_SUBSCRIBING;
+    send_login(client,
+               mqtt_put_subscribe(client_scratch(client), topic, id, run_of(client)->settings.qos));
 }
 
 static void connack(struct client *client)
@@ -64,6 +76,8 @@ static void connack(struct client *client)
     const struct mqtt_topic topic = topic_of(client);
     enum { UNAVAILABLE = 3 };
 
+    if (code)
+        mqtt_will_forget(client); /* who was refused leaves none */
     if (code && mqtt_refusal(code)) {
         client_fail(client, code == UNAVAILABLE ? PEER_SOAK_FULL : PEER_SOAK_LOGIN,
                     "the broker says %u: %s", code, mqtt_refusal(code));
@@ -73,10 +87,25 @@ static void connack(struct client *client)
         client_fail(client, PEER_SOAK_BAD_ANSWER,
                     "the broker goes on with an old session, and a clean one was asked for");
     } else {
-        mqtt->state = MQTT_SUBSCRIBING;
-        send_login(client, mqtt_put_subscribe(client_scratch(client), &topic, SUBSCRIBE_ID,
-                                              run_of(client)->settings.qos));
+        subscribe(client, &topic, SUBSCRIBE_ID);
     }
+}
+
+static void logged_in(struct client *client)
+{
+    struct mqtt_client *mqtt = mqtt_of(client);
+    const struct mqtt_run *run = run_of(client);
+
+    if (!mqtt->watches && mqtt_wills_want(client)) {
+        const struct mqtt_topic wills = {.begins = run->settings.will,
+                                         .begins_len = strlen(run->settings.will)};
+        mqtt->watches = true;
+        subscribe(client, &wills, WATCH_ID);
+        return;
+    }
+    mqtt->state = MQTT_READY;
+    client_logged_in(client);
+    client_ready(client, (uint32_t)client_config(client)->pipeline);
 }
 
 static void suback(struct client *client)
@@ -85,7 +114,7 @@ static void suback(struct client *client)
     const unsigned id = (unsigned)mqtt->reader.body[0] << 8 | mqtt->reader.body[1];
     const unsigned granted = mqtt->reader.body[2], asked = run_of(client)->settings.qos;
 
-    if (id != SUBSCRIBE_ID) {
+    if (id != (mqtt->watches ? WATCH_ID : SUBSCRIBE_ID)) {
         client_fail(client, PEER_SOAK_BAD_ANSWER, "a SUBACK for packet %u, which was not sent", id);
     } else if (granted == MQTT_REFUSED) {
         client_fail(client, PEER_SOAK_LOGIN, "the broker refuses the subscription");
@@ -95,9 +124,7 @@ static void suback(struct client *client)
     } else if (granted < asked) {
         client_fail(client, PEER_SOAK_LOGIN, "the broker grants QoS 0 to the subscription, not 1");
     } else {
-        mqtt->state = MQTT_READY;
-        client_logged_in(client);
-        client_ready(client, (uint32_t)client_config(client)->pipeline);
+        logged_in(client);
     }
 }
 
@@ -164,6 +191,8 @@ static void check_piece(struct client *client, const struct mqtt_piece *piece)
 {
     struct mqtt_client *mqtt = mqtt_of(client);
 
+    if (mqtt->reader.will)
+        mqtt_wills_hear(client, piece);
     if (!piece->len || !is_ours(client))
         return;
     if (!piece->at) {
@@ -283,7 +312,9 @@ static void published(struct client *client)
         mqtt_add_control(client, reader->id);
     if (client_is_over(client))
         return;
-    if (reader->stranger) {
+    if (reader->will) {
+        mqtt_will_came(client);
+    } else if (reader->stranger) {
         client_error(client, PEER_SOAK_BAD_ANSWER,
                      "a message came for a topic that is not this "
                      "client's");
@@ -441,13 +472,15 @@ static void mqtt_closing(struct client *client)
     if (mqtt_write(client) < 0 || !mqtt_is_between_packets(mqtt) || mqtt->control_count)
         return;
     const size_t len = mqtt_put_bare(packet, MQTT_DISCONNECT);
-    (void)client_write(client, packet, len, 0);
+    if (client_write(client, packet, len, 0) == (ssize_t)len && !client_silent_ns(client))
+        mqtt_will_forget(client);
 }
 
 static void mqtt_let_go(struct client *client)
 {
     struct mqtt_client *mqtt = mqtt_of(client);
 
+    mqtt_will_gone(client);
     timer_cancel(client_flow(client)->flows->timers, &mqtt->timer);
     free(mqtt->controls);
     free(mqtt->lost);
@@ -467,7 +500,7 @@ static int mqtt_prepare(void *own, struct peer_soak_config *config, struct peer_
     if (status < 0)
         return status;
     run->topic_len = strlen(run->settings.topic);
-    const struct mqtt_topic topic = {.begins_len = run->topic_len};
+    const struct mqtt_topic topic = {.begins_len = run->topic_len, .id = ""}; /* of its length */
     run->message_len = mqtt_publish_head_len(&topic, run->settings.qos, run->settings.payload) +
                        run->settings.payload;
     if (mqtt_connect_len(&run->settings.identity) > SOAK_SCRATCH_BYTES)
@@ -477,7 +510,10 @@ static int mqtt_prepare(void *own, struct peer_soak_config *config, struct peer_
 
 static void mqtt_done(void *own)
 {
-    mqtt_settings_done(&((struct mqtt_run *)own)->settings);
+    struct mqtt_run *run = own;
+
+    mqtt_wills_done(&run->wills);
+    mqtt_settings_done(&run->settings);
 }
 
 static const struct protocol_ops mqtt_tcp = {.kind = PROTOCOL_ASKS,

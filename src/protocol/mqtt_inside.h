@@ -6,6 +6,7 @@
  * What the files of MQTT share: a client, and what it has to send (mqtt_send.c). See mqtt.c.
  */
 #include "protocol/mqtt_settings.h"
+#include "protocol/mqtt_wills.h"
 #include "soak/pattern.h"
 #include "soak/protocol.h"
 
@@ -33,6 +34,8 @@ struct lost {
     uint32_t count, numbers[LOST_KEPT];
 };
 
+struct mqtt_will;
+
 struct mqtt_client {
     struct timer timer; /* keep-alive */
     struct client *client;
@@ -44,10 +47,12 @@ struct mqtt_client {
     uint32_t next;  /* the one that is expected */
     uint32_t comes; /* the one whose bytes come; 0: none */
     struct lost *lost;
-    uint64_t sent_ns; /* when something was written last */
-    int64_t wrong_at; /* the first byte of what comes that fits nothing; -1: none */
-    uint8_t state;    /* enum mqtt_state */
+    struct mqtt_will *will; /* NULL: the broker has none */
+    uint64_t sent_ns;       /* when something was written last */
+    int64_t wrong_at;       /* the first byte of what comes that fits nothing; -1: none */
+    uint8_t state;          /* enum mqtt_state */
     bool pinged;
+    bool watches; /* the wills of others come to it */
     bool gave_up; /* a request, whose PUBACK may still come */
     char id[MQTT_ID_LEN];
 };
@@ -59,6 +64,7 @@ struct mqtt_request {
 struct mqtt_run {
     struct mqtt_settings settings;
     size_t topic_len, message_len; /* of a whole PUBLISH */
+    struct mqtt_wills wills;
 };
 
 static inline struct mqtt_client *mqtt_of(const struct client *client)
@@ -75,8 +81,10 @@ static inline struct mqtt_topic topic_of(const struct client *client)
 {
     const struct mqtt_run *run = run_of(client);
 
-    return (struct mqtt_topic){
-        .begins = run->settings.topic, .begins_len = run->topic_len, .id = mqtt_of(client)->id};
+    return (struct mqtt_topic){.begins = run->settings.topic,
+                               .begins_len = run->topic_len,
+                               .id = mqtt_of(client)->id,
+                               .will = mqtt_of(client)->watches ? run->settings.will : NULL};
 }
 
 static inline bool is_held(const struct client *client)

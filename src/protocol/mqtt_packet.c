@@ -169,6 +169,7 @@ static enum mqtt_read take_topic_len(struct reading *reading, uint8_t byte)
     if (!reader->topic_len)
         return wrong(reading, "a PUBLISH without a topic");
     reader->stranger = reader->topic_len != mqtt_topic_len(reading->topic);
+    reader->will = reading->topic->will && reader->topic_len == strlen(reading->topic->will);
     enter(reader, TOPIC);
     return MQTT_MORE;
 }
@@ -184,6 +185,8 @@ static enum mqtt_read take_topic(struct reading *reading, uint8_t byte)
                                 : &topic->id[reader->at - topic->begins_len];
         reader->stranger = *right != (char)byte;
     }
+    if (reader->will)
+        reader->will = topic->will[reader->at] == (char)byte;
     reader->left--;
     return ++reader->at == reader->topic_len ? end_topic(reader) : MQTT_MORE;
 }
@@ -277,12 +280,13 @@ static uint8_t *put_topic(uint8_t *out, const struct mqtt_topic *topic)
 {
     out = put_number(out, mqtt_topic_len(topic));
     out = put_bytes(out, topic->begins, topic->begins_len);
-    return put_bytes(out, topic->id, MQTT_ID_LEN);
+    return topic->id ? put_bytes(out, topic->id, MQTT_ID_LEN) : out;
 }
 
 static size_t connect_rest(const struct mqtt_identity *identity)
 {
-    return 10 + 2 + MQTT_ID_LEN + (identity->user ? 2 + strlen(identity->user) : 0) +
+    return 10 + 2 + MQTT_ID_LEN + (identity->will ? 4 + strlen(identity->will) + MQTT_ID_LEN : 0) +
+           (identity->user ? 2 + strlen(identity->user) : 0) +
            (identity->password ? 2 + strlen(identity->password) : 0);
 }
 
@@ -294,14 +298,18 @@ size_t mqtt_connect_len(const struct mqtt_identity *identity)
 size_t mqtt_put_connect(uint8_t *out, const struct mqtt_identity *identity,
                         const char id[MQTT_ID_LEN])
 {
-    enum { LEVEL = 4, CLEAN = 2, PASSWORD = 64, USER = 128 };
+    enum { LEVEL = 4, CLEAN = 2, WILL = 4, PASSWORD = 64, USER = 128 };
+    const unsigned will = identity->will ? WILL | (unsigned)identity->will_qos << 3 : 0;
     uint8_t *at = put_head(out, MQTT_CONNECT << 4, connect_rest(identity));
 
     at = put_text(at, "MQTT", 4);
     *at++ = LEVEL;
-    *at++ = (uint8_t)(CLEAN | (identity->password ? PASSWORD : 0) | (identity->user ? USER : 0));
+    *at++ =
+        (uint8_t)(CLEAN | will | (identity->password ? PASSWORD : 0) | (identity->user ? USER : 0));
     at = put_number(at, identity->keepalive_s);
     at = put_text(at, id, MQTT_ID_LEN);
+    if (identity->will)
+        at = put_text(put_text(at, identity->will, strlen(identity->will)), id, MQTT_ID_LEN);
     if (identity->user)
         at = put_text(at, identity->user, strlen(identity->user));
     if (identity->password)

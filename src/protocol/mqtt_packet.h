@@ -31,11 +31,12 @@ enum { MQTT_ID_LEN = 20, MQTT_WHY = 128, MQTT_HEAD_MOST = 5, MQTT_REFUSED = 0x80
 struct mqtt_topic {
     const char *begins; /* with the slash */
     size_t begins_len;
-    const char *id; /* MQTT_ID_LEN bytes */
+    const char *id;   /* MQTT_ID_LEN bytes; NULL: the first part is all of it */
+    const char *will; /* where wills come; NULL: none do */
 };
 static inline size_t mqtt_topic_len(const struct mqtt_topic *topic)
 {
-    return topic->begins_len + MQTT_ID_LEN;
+    return topic->begins_len + (topic->id ? MQTT_ID_LEN : 0);
 }
 
 /** Zero is before the first byte. What is told of a packet stays until the next one begins. */
@@ -43,6 +44,7 @@ struct mqtt_reader {
     uint8_t type, qos; /* enum mqtt_type */
     bool dup, retained;
     bool stranger;      /* PUBLISH: another topic than the client's */
+    bool will;          /* and it is that of wills */
     uint16_t id;        /* PUBLISH with QoS 1 */
     uint32_t payload;   /* PUBLISH: its length */
     uint8_t body[3];    /* of the others */
@@ -82,6 +84,8 @@ const char *mqtt_refusal(unsigned code);
 struct mqtt_identity {
     const char *user, *password; /* NULL: none */
     uint16_t keepalive_s;        /* 0: never */
+    const char *will;            /* the topic of a will, whose payload is the id; NULL: none */
+    uint8_t will_qos;
 };
 /** Bytes of a packet with `rest` bytes behind its length. */
 size_t mqtt_packet_len(size_t rest);

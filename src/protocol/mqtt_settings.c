@@ -45,6 +45,12 @@ static bool set_keepalive(struct mqtt_settings *settings, const char *value)
     return false;
 }
 
+static bool set_wills(struct mqtt_settings *settings, const char *value)
+{
+    settings->wills = strcmp(value, "yes") == 0;
+    return settings->wills || strcmp(value, "no") == 0;
+}
+
 static const struct {
     const char *name;
     bool (*set)(struct mqtt_settings *settings, const char *value);
@@ -52,6 +58,7 @@ static const struct {
 } parameters[] = {
     {"qos=", set_qos, "0 or 1"},
     {"keepalive=", set_keepalive, "a time of whole seconds up to 65535, such as 30s; 0 is never"},
+    {"wills=", set_wills, "yes or no"},
 };
 
 static int set_parameter(struct mqtt_settings *settings, const char *text, struct peer_error *error)
@@ -66,7 +73,8 @@ static int set_parameter(struct mqtt_settings *settings, const char *text, struc
                          parameters[i].is);
     }
     return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                     "\"%.64s\" is no parameter of MQTT: they are qos=0|1 and keepalive=TIME",
+                     "\"%.64s\" is no parameter of MQTT: they are qos=0|1, keepalive=TIME and "
+                     "wills=yes|no",
                      text);
 }
 
@@ -128,6 +136,20 @@ static int read_path(struct mqtt_settings *settings, const char *path, struct pe
     return status;
 }
 
+/* Whose clients misbehave, those want to know what their ends do to others. */
+static int read_will(struct mqtt_settings *settings)
+{
+    if (!settings->wills)
+        return 0;
+    if (asprintf(&settings->will, "%swill", settings->topic) < 0) {
+        settings->will = NULL;
+        return -ENOMEM;
+    }
+    settings->identity.will = settings->will;
+    settings->identity.will_qos = settings->qos;
+    return 0;
+}
+
 static int read_login(struct mqtt_settings *settings, const struct peer_soak_config *config,
                       struct peer_error *error)
 {
@@ -153,7 +175,10 @@ int mqtt_settings_read(struct mqtt_settings *settings, const struct peer_soak_co
                        struct peer_error *error)
 {
     settings->identity.keepalive_s = KEEPALIVE_S;
+    settings->wills = config->manners && *config->manners;
     int status = read_path(settings, config->path, error);
+    if (status == 0 && read_will(settings) < 0)
+        status = out_of_memory(error);
     if (status == 0)
         status = read_login(settings, config, error);
     if (status < 0)
@@ -174,5 +199,6 @@ void mqtt_settings_done(struct mqtt_settings *settings)
     free(settings->password);
     free(settings->user);
     free(settings->topic);
-    settings->password = settings->user = settings->topic = NULL;
+    free(settings->will);
+    settings->password = settings->user = settings->topic = settings->will = NULL;
 }

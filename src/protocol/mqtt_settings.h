@@ -7,13 +7,16 @@
 #include <peer/error.h>
 #include <peer/soak.h>
 
-/** What a run of MQTT is told by its configuration: "/TOPIC?qos=0|1&keepalive=30s", and the login. */
+/** What a run of MQTT is told by its configuration: "/TOPIC?qos=0|1&keepalive=30s&
+ *  wills=yes|no", and the login. */
 struct mqtt_settings {
     struct mqtt_identity identity;
     char *topic; /* with a slash behind it */
     char *user, *password;
     uint8_t qos;
     uint32_t payload; /* bytes of a message */
+    bool wills;
+    char *will; /* "TOPIC/will"; NULL without wills */
 };
 
 enum { MQTT_TOPIC_MOST = 1024 };

@@ -19,7 +19,7 @@ struct hdr_histogram;
  * and x_add return 0 or -ENOMEM; after -ENOMEM a value is still one to call x_done with.
  */
 
-enum { RESULT_HISTOGRAMS = 5, RESULT_ANSWERS = 32, RESULT_ANSWER_TEXT = 24 };
+enum { RESULT_HISTOGRAMS = 6, RESULT_ANSWERS = 32, RESULT_ANSWER_TEXT = 24 };
 enum { RESULT_ERROR_TEXT = 240, RESULT_OPEN_TEXT = 160, RESULT_TLS_TEXT = 640 };
 #define RESULT_HIGHEST_NS (INT64_C(3600) * 1000000000)
 

@@ -23,8 +23,8 @@
 
 static const char name_line[] = "peer result 1\n";
 #define RESULT_BYTES_MOST (UINT64_C(1) << 30)
-/* Those of the first version stand before the words of errors, later ones behind. */
-enum { HISTOGRAMS_FIRST = 3 };
+/* Those of the first version stand before the words of errors, later ones behind, the latest last. */
+enum { HISTOGRAMS_FIRST = 3, HISTOGRAMS_SECOND = 5 };
 enum { TARGETS_MOST = 1000000 };
 enum { PARTS_MOST = 65536 };
 enum { SHARES_MOST = 256 }; /* each takes a megabyte, however short its record is */
@@ -71,10 +71,12 @@ static void put_figures(struct out *out, const struct figures *figures)
     bytes_put_number(out, PEER_SOAK_ERROR_KINDS);
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++)
         bytes_put_text(out, figures->first_errors[i]);
-    for (size_t i = HISTOGRAMS_FIRST; i < RESULT_HISTOGRAMS; i++)
+    for (size_t i = HISTOGRAMS_FIRST; i < HISTOGRAMS_SECOND; i++)
         put_histogram(out, figures->histograms[i]);
     put_answers(out, figures);
     bytes_put_text(out, figures->tls_agreed);
+    for (size_t i = HISTOGRAMS_SECOND; i < RESULT_HISTOGRAMS; i++)
+        put_histogram(out, figures->histograms[i]);
 }
 
 static void put_found(struct out *out, const struct result *result, size_t index)
@@ -223,10 +225,12 @@ static void get_figures(struct in *in, struct figures *figures)
     for (uint64_t i = 0; i < kinds && !in->wrong && in->at < in->end; i++)
         bytes_get_text(in, i < PEER_SOAK_ERROR_KINDS ? figures->first_errors[i] : text,
                        sizeof(text));
-    for (size_t i = HISTOGRAMS_FIRST; i < RESULT_HISTOGRAMS && !in->wrong; i++)
+    for (size_t i = HISTOGRAMS_FIRST; i < HISTOGRAMS_SECOND && !in->wrong; i++)
         get_histogram(in, figures->histograms[i]);
     get_answers(in, figures);
     bytes_get_text(in, figures->tls_agreed, RESULT_TLS_TEXT);
+    for (size_t i = HISTOGRAMS_SECOND; i < RESULT_HISTOGRAMS && !in->wrong; i++)
+        get_histogram(in, figures->histograms[i]);
 }
 
 static int get_fields(struct in *in, struct result *result)

@@ -62,6 +62,7 @@ static const char *const histogram_names[RESULT_HISTOGRAMS] = {
     [PEER_HISTOGRAM_REQUEST] = "request",
     [PEER_HISTOGRAM_LOGIN] = "login",
     [PEER_HISTOGRAM_TLS] = "tls",
+    [PEER_HISTOGRAM_WILL] = "will",
 };
 
 /* ---- the words ---- */

@@ -67,6 +67,20 @@ def test_connections_that_are_held():
         broker.until({"messages/received": 20})
 
 
+def test_wills_of_those_who_vanish():
+    with servers.Mosquitto() as broker:
+        report = soak(f"mqtt://{OWN4}/t?qos=1&keepalive=1s", "-c", 10, "--think", "100ms", "-d", "9s",
+                      "--manner", "vanish:30%@1s", "--link", "delay 1ms")
+        wills = {line.split()[4] for line in broker.books().splitlines() if "Sending PUBLISH" in line and "t/will" in line}
+        assert len(wills) == 1, "one client hears them"
+        assert report["wills"] == {"due": 3, "came": 3} and report["errors"]["total"] == 0, report
+        assert broker.books().count("'t/will'") >= 3, broker.books()
+        # It waits for one and a half keep-alive times, and looks every five seconds.
+        assert report["latency_us"]["will"]["min"] > 1.3e6, report
+        text = peer("soak", f"mqtt://{OWN4}/t?wills=yes", "-c", 2, "-n", 20, limit=60).expect(0).out
+        assert b"will" not in text, text
+
+
 def test_over_tls():
     identity = servers.Certificates().make("broker", f"DNS:a.example,IP:{OWN4}")
     with servers.Mosquitto(identity=identity) as broker:

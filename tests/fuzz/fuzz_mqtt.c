@@ -31,6 +31,7 @@ static const struct {
     WORD("\x3b\x1f\0\x16t/peer0123456789abcdef\0\1hello"),
     WORD("\x30\x18\0\x16t/peer0123456789abcdex"),
     WORD("\x31\x05\0\1xhi"),
+    WORD("\x30\x1c\0\6t/willpeer0123456789abcdef"),
     WORD("\x30\x83\1\0\1x"),
     WORD("\x30\x81\x80\x80\0"),
     WORD("\x30\x80\x80\x80\x80\1"),
@@ -102,14 +103,14 @@ static void tell_packet(struct told *told, const struct mqtt_reader *reader,
         insist(payload->len == 0);
     tell(told, (uint64_t)reader->type << 56 | (uint64_t)reader->qos << 48 |
                    (uint64_t)reader->stranger << 40 | (uint64_t)reader->retained << 41 |
-                   (uint64_t)reader->dup << 42 | reader->payload);
+                   (uint64_t)reader->dup << 42 | (uint64_t)reader->will << 43 | reader->payload);
     tell(told, payload->sum << 16 | reader->id);
 }
 
 static void read_all(struct told *told, const uint8_t *text, size_t len, size_t step)
 {
     static const struct mqtt_topic topic = {
-        .begins = "t/", .begins_len = 2, .id = "peer0123456789abcdef"};
+        .begins = "t/", .begins_len = 2, .id = "peer0123456789abcdef", .will = "t/will"};
     struct mqtt_reader reader = {0};
     struct payload payload = {0};
     struct mqtt_told told_now;

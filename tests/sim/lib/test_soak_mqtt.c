@@ -587,6 +587,7 @@ static void what_cannot_be_is_refused(void **state)
         {{.path = "/t?qos="}, "that is 0 or 1"},
         {{.path = "/t?keepalive=1ms"}, "whole seconds"},
         {{.path = "/t?keepalive=19h"}, "whole seconds"},
+        {{.path = "/t?wills=maybe"}, "\"wills=maybe\": that is yes or no"},
         {{.path = "/t?clean=1"}, "\"clean=1\" is no parameter of MQTT"},
         {{.path = "/t?"}, "is no parameter of MQTT"},
         {{.path = "/a/+/b"}, "is a filter"},
