@@ -430,9 +430,8 @@ static void large_bodies_flow_both_ways(void **state)
     assert_counts(scene, 6, 6, 0);
     assert_int_equal(scene->bodies, 6 * (SIZE / 16));
     done(scene);
-    scene =
-        run((struct service){.window = 0},
-            (struct peer_soak_config){.streams = 2, .total = 4, .body = body, .body_len = SIZE});
+    scene = run((struct service){.window = 0},
+                (struct peer_soak_config){.streams = 2, .total = 4, .body = body, .body_len = SIZE});
     assert_counts(scene, 4, 4, 0);
     assert_int_equal(scene->bodies, UINT64_C(4) * SIZE);
     done(scene);
@@ -476,9 +475,8 @@ static void an_answer_may_come_before_the_body_went(void **state)
     assert_true(scene->bodies < 6 * SIZE / 2);
     assert_int_equal(counts_of(scene)->opened, 1);
     done(scene);
-    scene =
-        run((struct service){.early = true},
-            (struct peer_soak_config){.streams = 2, .total = 6, .body = body, .body_len = SIZE});
+    scene = run((struct service){.early = true},
+                (struct peer_soak_config){.streams = 2, .total = 6, .body = body, .body_len = SIZE});
     assert_counts(scene, 6, 6, 0);
     simnet_run_for(scene->soaking.net, 10 * MS);
     assert_int_equal(scene->bodies, 6 * SIZE);
@@ -551,9 +549,8 @@ static void what_goaway_leaves_out_is_asked_again(void **state)
 static void however_often_goaway_leaves_it_out(void **state)
 {
     (void)state;
-    struct scene *scene =
-        run((struct service){.goaway_after = 1},
-            (struct peer_soak_config){.streams = 10, .total = 200, .flows = 4});
+    struct scene *scene = run((struct service){.goaway_after = 1},
+                              (struct peer_soak_config){.streams = 10, .total = 200, .flows = 4});
     assert_counts(scene, 200, 200, 0);
     assert_int_equal(scene->answered, 200);
     assert_true(scene->refused > 5 * 200);
