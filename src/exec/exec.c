@@ -135,6 +135,8 @@ static void take_packet(struct exec *exec, unsigned side, struct frame *frame)
         prohibit(exec, side, &packet);
     else if (status == -ENOENT)
         reset(exec, side, &packet);
+    else if ((status == -ENOSPC || status == -EADDRINUSE) && exec->crowded)
+        exec->crowded(exec->user, status);
     else if (status == 0 && flow->user)
         manners_send(exec, flow, &packet);
     else if (status == 0)
@@ -369,6 +371,7 @@ int exec_new(const struct exec_config *config, struct exec **ret_exec)
             .ready = -1,
             .allowed = config->allowed,
             .refused = config->refused,
+            .crowded = config->crowded,
             .user = config->user,
         };
     }

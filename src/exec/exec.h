@@ -32,6 +32,9 @@ struct exec_config {
     bool (*allowed)(void *user, const struct peer_addr *to);
     /** What a program wanted to send to `to` was not taken: not allowed. NULL is taken. */
     void (*refused)(void *user, unsigned side, const struct peer_addr *to);
+    /** A new flow was not taken: -ENOSPC, there are `max_flows`; -EADDRINUSE, its peer has no port left
+     *  towards that target. NULL is taken. */
+    void (*crowded)(void *user, int status);
     void *user;
 };
 

@@ -26,6 +26,7 @@ struct exec {
     uint64_t prohibited, send_drops;
     bool (*allowed)(void *user, const struct peer_addr *to);
     void (*refused)(void *user, unsigned side, const struct peer_addr *to);
+    void (*crowded)(void *user, int status);
     void *user;
 };
 

@@ -46,6 +46,7 @@ struct peer_exec {
     unsigned turn;                  /* whose news to ask for next */
     struct peer_addr told[REFUSALS_TOLD];
     unsigned told_count;
+    bool told_full, told_ports;
     uint64_t packets, moved_ns; /* see peer_exec_leave */
 };
 
@@ -95,6 +96,19 @@ static void on_refused(void *user, unsigned side, const struct peer_addr *to)
     notice_add(exec->net, "%s is no address of this machine: prohibited%s",
                peer_addr_format(to, text),
                exec->told_count == REFUSALS_TOLD ? " (and no more of these lines)" : "");
+}
+
+/* When it begins; how much it came to is in the figures. */
+static void on_crowded(void *user, int status)
+{
+    struct peer_exec *exec = user;
+    bool *told = status == -ENOSPC ? &exec->told_full : &exec->told_ports;
+
+    if (!*told)
+        notice_add(exec->net, "%s: the program's new connections are not carried until others end",
+                   status == -ENOSPC ? "there are as many connections at once as may be"
+                                     : "a peer has no port left towards a target");
+    *told = true;
 }
 
 /* ---- places ---- */
@@ -242,6 +256,7 @@ static int start_moving(struct peer_exec *exec, const struct peer_exec_config *c
                                       .roam_ns = config->roam_ns,
                                       .allowed = on_allowed,
                                       .refused = on_refused,
+                                      .crowded = on_crowded,
                                       .user = exec};
 
     int status = devices ? open_devices(exec, devices) : -ENOMEM;

@@ -249,6 +249,23 @@ def command_of(pid):
         return None
 
 
+def test_too_many_connections_are_told_at_once():
+    server = Server(lambda connection, _address: harness.receive_all(connection), callers=3)
+    client = """
+import socket, sys
+held = [socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) for i in range(3)]
+late = socket.socket()
+late.setblocking(False)
+late.connect_ex((sys.argv[1], int(sys.argv[2])))
+sys.stdin.read()
+"""
+    started = Peer("exec", "--max-flows", 3, *FROM, *python(client, OWN4, server.port))
+    started.wait_err("there are as many connections at once as may be: .* not carried until others end")
+    started.close_stdin()
+    started.wait().expect(0, err="packets of the program began no connection: 3 are the most at once")
+    server.join()
+
+
 def test_kill_the_program():
     kill_one("program").expect(-signal.SIGKILL)
 
