@@ -3,8 +3,10 @@
 #define SOAK_SCHEDULE_H
 
 #include "soak/arrivals.h"
+#include "soak/pace.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /**
@@ -19,7 +21,18 @@
  *
  * A request belongs to the time at which it was wanted: to the warm-up before `warm_ns`, to the
  * measured time from then until `end_ns`, which is no longer in it. `total` counts the latter.
+ *
+ * The rate may change, and pause, on the way. What was wanted before that and is not taken yet keeps
+ * the time at which it was wanted; a pause wants nothing, and leaves nothing to catch up with.
  */
+
+/* What was wanted at an earlier rate, while there is some of it left to take. */
+struct schedule_phase {
+    double rate;
+    struct pace pace;
+};
+enum { SCHEDULE_PHASES = 32 };
+
 struct schedule {
     double rate;               /* requests a second; 0: closed */
     struct arrivals *arrivals; /* open: the caller's; NULL: evenly */
@@ -32,18 +45,20 @@ struct schedule {
     uint64_t issued;                    /* requests taken so far */
     uint64_t counted;                   /* those of them that belong to the measured time */
     uint64_t opened;                    /* connections so far; counted by the caller */
+    /* Its own. */
+    bool paused;
+    struct pace pace, opening; /* of requests, of connections; from `start_ns` on */
+    struct schedule_phase earlier[SCHEDULE_PHASES];
+    size_t earlier_count;
+    bool warmed; /* the warm-up was over at a change: */
+    uint64_t warm_count;
 };
-
-/** When the k-th of `rate` a second is due, in nanoseconds after the first. */
-uint64_t schedule_offset_ns(double rate, uint64_t k);
-/** How many of `rate` a second are due when `elapsed_ns` have gone by: the first one at once. */
-uint64_t schedule_count(double rate, uint64_t elapsed_ns);
 
 /** Open: wanted by now and not taken; what is wanted at the end or later is not. Closed: 0. */
 uint64_t schedule_behind(const struct schedule *schedule, uint64_t now_ns);
 /** Takes the next request: when it was wanted. Latencies count from then. */
 uint64_t schedule_take(struct schedule *schedule, uint64_t now_ns);
-/** When the next request is wanted (closed: `now_ns`), UINT64_MAX: never. */
+/** When the next request is wanted (closed: `now_ns`), UINT64_MAX: never, or not before it goes on. */
 uint64_t schedule_next_ns(const struct schedule *schedule, uint64_t now_ns);
 /** No request is to be taken any more. */
 bool schedule_exhausted(const struct schedule *schedule);
@@ -53,5 +68,14 @@ uint64_t schedule_left(const struct schedule *schedule);
  *  at once, or whenever there is work for it). */
 uint64_t schedule_connections(const struct schedule *schedule, uint64_t now_ns,
                               uint64_t *ret_next_ns);
+
+/** Requests a second from now on, more than 0; a closed schedule becomes an open one. -EAGAIN when
+ *  requests of too many earlier rates are not taken yet. */
+int schedule_set_rate(struct schedule *schedule, double rate, uint64_t now_ns);
+/** Likewise connections a second, where there is such a rate. */
+void schedule_set_connect_rate(struct schedule *schedule, double rate, uint64_t now_ns);
+/** Nothing more is wanted until it goes on; as schedule_set_rate. */
+int schedule_pause(struct schedule *schedule, uint64_t now_ns);
+void schedule_go_on(struct schedule *schedule, uint64_t now_ns);
 
 #endif

@@ -11,6 +11,8 @@
 #include "base/macro.h"
 #include "soak/schedule.h"
 
+#include <errno.h>
+
 #define S  NS_PER_S
 #define MS NS_PER_MS
 
@@ -122,6 +124,85 @@ static void what_a_slow_service_held_up_is_late(void **state)
     assert_int_equal(schedule_behind(&schedule, schedule.end_ns + 9 * S), 180);
 }
 
+/* Times at random, whatever the rate was when they were drawn: what counts them and what takes them,
+   seconds later, agree to the nanosecond. */
+static void both_readers_of_random_times_agree(void **state)
+{
+    (void)state;
+    enum { MOST = 16384 };
+    static uint64_t due_ns[MOST];
+    struct arrivals arrivals;
+    struct schedule schedule = open_schedule(100, 0, 0, 0);
+    struct rng rng;
+    size_t due = 0;
+
+    rng_seed(&rng, 11);
+    arrivals_init(&arrivals, 100, &rng);
+    schedule.arrivals = &arrivals;
+    for (uint64_t at_ns = schedule.start_ns; at_ns < schedule.start_ns + 20 * S; at_ns += MS) {
+        uint64_t step = (at_ns - schedule.start_ns) / MS;
+        if (step % 1000 == 500)
+            assert_int_equal(schedule_set_rate(&schedule, (double)(20 + step % 777), at_ns), 0);
+        if (step % 5000 == 2700)
+            assert_int_equal(schedule_pause(&schedule, at_ns), 0);
+        if (step % 5000 == 3300)
+            schedule_go_on(&schedule, at_ns);
+        for (uint64_t behind = schedule_behind(&schedule, at_ns); due < behind; due++)
+            due_ns[due] = at_ns;
+        assert_true(due < MOST);
+    }
+    assert_true(due > 1000);
+    for (size_t i = 0; i < due; i++) {
+        uint64_t wanted_ns = schedule_take(&schedule, 100 * S);
+        assert_true(wanted_ns <= due_ns[i] && wanted_ns + MS > due_ns[i]);
+    }
+    assert_int_equal(schedule_behind(&schedule, schedule.start_ns + 20 * S - MS), 0);
+}
+
+/* Evenly, with a backlog all the time. */
+static void what_is_taken_late_was_wanted_in_its_time(void **state)
+{
+    (void)state;
+    struct schedule schedule = open_schedule(100, 0, 0, 0);
+    const uint64_t start_ns = schedule.start_ns;
+
+    assert_int_equal(schedule_set_rate(&schedule, 10, start_ns + S + 5 * MS), 0);
+    assert_int_equal(schedule_pause(&schedule, start_ns + 2 * S + 5 * MS), 0);
+    schedule_go_on(&schedule, start_ns + 3 * S + 5 * MS);
+    assert_int_equal(schedule_set_rate(&schedule, 1000, start_ns + 4 * S + 5 * MS), 0);
+    assert_int_equal(schedule_behind(&schedule, start_ns + 4 * S + 5 * MS), 101 + 10 + 10);
+    for (uint64_t k = 0; k <= 100; k++)
+        assert_int_equal(schedule_take(&schedule, 0), start_ns + k * 10 * MS);
+    for (uint64_t k = 0; k < 10; k++) /* half of the gap was left */
+        assert_int_equal(schedule_take(&schedule, 0), start_ns + 1055 * MS + k * 100 * MS);
+    for (uint64_t k = 0; k < 10; k++)
+        assert_int_equal(schedule_take(&schedule, 0), start_ns + 3055 * MS + k * 100 * MS);
+    assert_int_equal(schedule_next_ns(&schedule, 0), start_ns + 4005 * MS + 500000);
+    assert_int_equal(schedule.earlier_count, 0);
+}
+
+/* Nothing is lost, and nothing is done by halves. */
+static void too_many_rates_that_wait_are_refused(void **state)
+{
+    (void)state;
+    struct schedule schedule = open_schedule(100, 0, 0, 0);
+    uint64_t at_ns = schedule.start_ns;
+    int changes = 0;
+
+    do
+        at_ns += S;
+    while (schedule_set_rate(&schedule, 100 + changes, at_ns) == 0 && ++changes < 1000);
+    assert_int_equal(changes, SCHEDULE_PHASES);
+    double rate = schedule.rate;
+    uint64_t behind = schedule_behind(&schedule, at_ns);
+    assert_int_equal(schedule_pause(&schedule, at_ns), -EAGAIN);
+    assert_true(schedule.rate == rate && !schedule.paused);
+    for (uint64_t k = 0; k < behind; k++)
+        (void)schedule_take(&schedule, at_ns);
+    assert_int_equal(schedule_behind(&schedule, at_ns), 0);
+    assert_int_equal(schedule_pause(&schedule, at_ns), 0);
+}
+
 static void behind_is_no_more_than_the_total(void **state)
 {
     (void)state;
@@ -194,6 +275,9 @@ int main(void)
         cmocka_unit_test(counts_agree_with_the_times),
         cmocka_unit_test(a_run_wants_what_was_asked_for),
         cmocka_unit_test(what_a_slow_service_held_up_is_late),
+        cmocka_unit_test(both_readers_of_random_times_agree),
+        cmocka_unit_test(what_is_taken_late_was_wanted_in_its_time),
+        cmocka_unit_test(too_many_rates_that_wait_are_refused),
         cmocka_unit_test(behind_is_no_more_than_the_total),
         cmocka_unit_test(a_closed_schedule_counts_from_the_warm_up_on),
         cmocka_unit_test(connections_are_wanted_in_time),
