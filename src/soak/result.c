@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <hdr/hdr_histogram.h>
+#include <peer/steer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,27 @@ void histogram_summary(const struct hdr_histogram *histogram, struct peer_latenc
     ret_latency->p99 = percentile_us(histogram, 99);
     ret_latency->p999 = percentile_us(histogram, 99.9);
     ret_latency->max = (double)hdr_max(histogram) / 1e3;
+}
+
+double histogram_count_below(const struct hdr_histogram *histogram,
+                             struct peer_soak_bucket *buckets, size_t bucket_count)
+{
+    struct hdr_iter samples;
+    uint64_t count = 0;
+    size_t at = 0;
+    double sum_us = 0;
+
+    hdr_iter_recorded_init(&samples, histogram);
+    while (hdr_iter_next(&samples)) {
+        double us = (double)hdr_median_equivalent_value(histogram, samples.value) / 1e3;
+        while (at < bucket_count && us > buckets[at].most_us)
+            buckets[at++].count = count;
+        count += (uint64_t)samples.count;
+        sum_us += us * (double)samples.count;
+    }
+    while (at < bucket_count)
+        buckets[at++].count = count;
+    return sum_us;
 }
 
 /* ---- figures ---- */
@@ -418,6 +440,40 @@ int result_add_part(struct result *result, const struct result_part *part)
     return 0;
 }
 
+/* ---- changes ---- */
+
+int result_add_change(struct result *result, const struct result_change *change)
+{
+    size_t count = result->change_count, at = count;
+
+    if (count == RESULT_CHANGES_MOST)
+        return -ENOSPC;
+    if ((count & (count - 1)) == 0) { /* as many as it has room for */
+        size_t room = count ? 2 * count : 1;
+        void *larger = realloc(result->changes, room * sizeof(*result->changes));
+        if (!larger)
+            return -ENOMEM;
+        result->changes = larger;
+    }
+    while (at > 0 && result->changes[at - 1].at_ns > change->at_ns)
+        at--;
+    memmove(&result->changes[at + 1], &result->changes[at],
+            (count - at) * sizeof(*result->changes));
+    result->changes[at] = *change;
+    result->change_count++;
+    return 0;
+}
+
+/* What there is no room for is left out. */
+static int add_change(struct result *into, const struct result_change *from, uint64_t later_ns)
+{
+    struct result_change moved = *from;
+
+    moved.at_ns = (int64_t)((uint64_t)moved.at_ns + later_ns); /* files may say anything */
+    int status = result_add_change(into, &moved);
+    return status == -ENOSPC ? 0 : status;
+}
+
 /* ---- shares ---- */
 
 struct result_share *result_new_share(struct result *result)
@@ -518,6 +574,7 @@ const struct result_field result_fields[] = {
     SUM(limits.neighbours),
     LINK(uplink),
     LINK(downlink),
+    MOST(paused_ns),
 };
 const size_t result_field_count = ARRAY_SIZE(result_fields);
 
@@ -562,6 +619,7 @@ void result_done(struct result *result)
         result_interval_done(&result->intervals[i]);
     free(result->intervals);
     free(result->parts);
+    free(result->changes);
     memset(result, 0, sizeof(*result));
 }
 
@@ -583,5 +641,7 @@ int result_add_later(struct result *into, const struct result *from, uint64_t la
         status = add_interval(into, &from->intervals[i], later_ns);
     for (size_t i = 0; i < from->part_count && status == 0; i++)
         status = result_add_part(into, &from->parts[i]);
+    for (size_t i = 0; i < from->change_count && status == 0; i++)
+        status = add_change(into, &from->changes[i], later_ns);
     return status;
 }

@@ -38,6 +38,10 @@ int histogram_parse(const void *data, size_t len, struct hdr_histogram *into,
                     struct peer_error *error);
 /** Microseconds. */
 void histogram_summary(const struct hdr_histogram *histogram, struct peer_latency *ret_latency);
+/** Counts for each bucket, whose bounds ascend; the sum of all samples in microseconds. */
+struct peer_soak_bucket;
+double histogram_count_below(const struct hdr_histogram *histogram,
+                             struct peer_soak_bucket *buckets, size_t bucket_count);
 
 /** What became of those requests that asked for one of a list. */
 enum { TARGET_STATUSES = 8 };
@@ -126,10 +130,22 @@ struct result_part {
     uint64_t shard, shards; /* which of how many; 0 of 0: it is no shard */
 };
 
+/** What was changed on the way, by whom steered it. */
+enum { RESULT_CHANGE_TEXT = 240 };
+struct result_change {
+    int64_t at_ns;    /* since the start of the measured time; less than 0: in the warm-up */
+    uint64_t wall_ns; /* Unix time */
+    uint64_t shard;   /* whose it is, where there are several */
+    char words[RESULT_CHANGE_TEXT];
+};
+/** More are none. */
+enum { RESULT_CHANGES_MOST = 65536 };
+
 struct result {
     struct figures found; /* by the healthy clients */
     uint64_t duration_ns, open, open_most, behind;
-    double asked_rate; /* 0: none */
+    uint64_t paused_ns; /* of `duration_ns`, with nothing wanted */
+    double asked_rate;  /* 0: none */
     struct peer_soak_local local;
     uint64_t retransmits, syn_retransmits, syn_repeated;
     uint64_t ecn_connections, ecn_marked, ecn_reduced;
@@ -143,7 +159,14 @@ struct result {
     size_t interval_count;
     struct result_part *parts; /* by whom, in the order in which they were added */
     size_t part_count;
+    struct result_change *changes; /* by their time */
+    size_t change_count;
 };
+/** The time that rates are of: without the pauses. */
+static inline uint64_t result_active_ns(const struct result *result)
+{
+    return result->duration_ns > result->paused_ns ? result->duration_ns - result->paused_ns : 0;
+}
 int result_init(struct result *result);
 void result_done(struct result *result);
 /** Adds what another found at the same time: counts, rates and costs add up, times do not. `open_most`
@@ -155,6 +178,8 @@ int result_add(struct result *into, const struct result *from);
  *  parts that are not of one run; -ENOMEM. */
 int result_join(struct result *into, const struct result *from, struct peer_error *error);
 int result_add_part(struct result *result, const struct result_part *part);
+/** Kept in order. -ENOMEM; -ENOSPC: there are RESULT_CHANGES_MOST. */
+int result_add_change(struct result *result, const struct result_change *change);
 /** Room for one more, zeroed; NULL without memory. */
 struct result_share *result_new_share(struct result *result);
 /** One more of the same series; kept in order. */

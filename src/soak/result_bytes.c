@@ -371,6 +371,35 @@ static int get_part(struct in *in, struct result *result)
     return in->wrong ? 0 : result_add_part(result, &part);
 }
 
+/* A time is kept as sign and magnitude: most are small, and few before the measured time. */
+static void put_change(struct out *out, const struct result *result, size_t index)
+{
+    const struct result_change *change = &result->changes[index];
+    bool before = change->at_ns < 0;
+
+    bytes_put_number(out, before);
+    bytes_put_number(out, before ? 0 - (uint64_t)change->at_ns : (uint64_t)change->at_ns);
+    bytes_put_number(out, change->wall_ns);
+    bytes_put_number(out, change->shard);
+    bytes_put_text(out, change->words);
+}
+
+static int get_change(struct in *in, struct result *result)
+{
+    struct result_change change = {.at_ns = 0};
+    size_t count = result->change_count; /* they were written in order */
+
+    bool before = bytes_get_number(in) != 0;
+    uint64_t apart_ns = bytes_get_number(in);
+    change.wall_ns = bytes_get_number(in);
+    change.shard = bytes_get_number(in);
+    bytes_get_text(in, change.words, sizeof(change.words));
+    in->wrong |= apart_ns > INT64_MAX || count == RESULT_CHANGES_MOST;
+    change.at_ns = before ? -(int64_t)(apart_ns & INT64_MAX) : (int64_t)(apart_ns & INT64_MAX);
+    in->wrong |= count && result->changes[count - 1].at_ns > change.at_ns;
+    return in->wrong ? 0 : result_add_change(result, &change);
+}
+
 int packed_add_to(const struct packed *packed, struct hdr_histogram *into)
 {
     if (!packed->len) /* and no bytes to point to */
@@ -408,6 +437,11 @@ static size_t parts(const struct result *result)
     return result->part_count;
 }
 
+static size_t changes(const struct result *result)
+{
+    return result->change_count;
+}
+
 /* By their kinds, in the order in which they are written. A kind stays what it is for ever. */
 enum { RECORD_END };
 static const struct record {
@@ -418,6 +452,7 @@ static const struct record {
     [1] = {one, put_fields, get_fields},     [2] = {one, put_found, get_found},
     [3] = {shares, put_share, get_share},    [4] = {intervals, put_interval, get_interval},
     [5] = {targets, put_target, get_target}, [6] = {parts, put_part, get_part},
+    [9] = {changes, put_change, get_change},
 };
 
 /* What `body` holds, as a record; `body` is empty again. */
@@ -436,7 +471,7 @@ static void put_result(struct out *out, const struct result *result)
 
     bytes_put(out, name_line, strlen(name_line));
     for (unsigned kind = RECORD_END + 1; kind < ARRAY_SIZE(records); kind++) {
-        const size_t count = records[kind].count(result);
+        const size_t count = records[kind].count ? records[kind].count(result) : 0;
         for (size_t i = 0; i < count; i++) {
             records[kind].put(&body, result, i);
             put_record(out, kind, &body);
@@ -473,7 +508,8 @@ static int get_records(struct in *in, struct result *result, struct peer_error *
             return 0;
         struct in record = {in->at, in->at + len, false};
         in->at += len;
-        int status = kind < ARRAY_SIZE(records) ? records[kind].get(&record, result) : 0;
+        bool known = kind < ARRAY_SIZE(records) && records[kind].get;
+        int status = known ? records[kind].get(&record, result) : 0;
         if (status < 0)
             return error_set(error, PEER_ERROR_MACHINE, -status, "out of memory");
         if (record.wrong)

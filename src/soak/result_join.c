@@ -115,6 +115,8 @@ int result_join(struct result *into, const struct result *from, struct peer_erro
 
     for (size_t i = 0; i < into->interval_count && from_ns < into_ns; i++)
         into->intervals[i].start_ns += into_ns - from_ns;
+    for (size_t i = 0; i < into->change_count && from_ns < into_ns; i++)
+        into->changes[i].at_ns = (int64_t)((uint64_t)into->changes[i].at_ns + into_ns - from_ns);
     status = result_add_later(into, from, from_ns > into_ns ? from_ns - into_ns : 0);
     if (status < 0)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");

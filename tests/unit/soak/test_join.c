@@ -52,6 +52,9 @@ static void make(struct result *result, struct result_part part)
         hdr_record_value(result->found.histograms[PEER_HISTOGRAM_REQUEST],
                          (int64_t)(part.shard + 1) * 1000000);
     }
+    const struct result_change change = {
+        .at_ns = NS_PER_S, .wall_ns = part.started_ns + NS_PER_S, .shard = part.shard, .words = "x"};
+    assert_int_equal(result_add_change(result, &change), 0);
     result->duration_ns = part.duration_ns;
     result->asked_rate = 11;
     assert_int_equal(result_add_part(result, &part), 0);
@@ -87,6 +90,10 @@ static void test_parts_on_one_clock(void **state)
         assert_int_equal(sum.found.histograms[PEER_HISTOGRAM_REQUEST]->total_count, SHARDS * 3);
         assert_int_equal(sum.duration_ns, 5200 * NS_PER_MS);
         assert_true(sum.asked_rate == SHARDS * 11);
+        assert_int_equal(sum.change_count, SHARDS);
+        for (size_t k = 0; k < SHARDS; k++) /* one clock: as late as on the wall */
+            assert_int_equal(sum.changes[k].at_ns, sum.changes[k].wall_ns - 1000 * NS_PER_S);
+        assert_int_equal(sum.changes[0].shard, 1);
         assert_int_equal(sum.interval_count, 5); /* the last began two intervals later */
         uint64_t all = 0;
         for (size_t k = 0; k < sum.interval_count; k++)

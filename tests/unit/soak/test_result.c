@@ -132,6 +132,17 @@ static void assert_intervals(const struct result *a, const struct result *b)
     }
 }
 
+static void assert_changes(const struct result *a, const struct result *b)
+{
+    assert_int_equal(a->change_count, b->change_count);
+    for (size_t i = 0; i < a->change_count; i++) {
+        assert_int_equal(a->changes[i].at_ns, b->changes[i].at_ns);
+        assert_int_equal(a->changes[i].wall_ns, b->changes[i].wall_ns);
+        assert_int_equal(a->changes[i].shard, b->changes[i].shard);
+        assert_string_equal(a->changes[i].words, b->changes[i].words);
+    }
+}
+
 static void pass_through_bytes(struct result *result)
 {
     struct peer_error error = {0};
@@ -146,6 +157,8 @@ static void pass_through_bytes(struct result *result)
     fclose(file);
     assert_figures(&result->found, &again.found, true);
     assert_intervals(result, &again);
+    assert_changes(result, &again);
+    assert_int_equal(result->paused_ns, again.paused_ns);
     result_done(result);
     *result = again;
 }
@@ -200,6 +213,57 @@ static void parts_add_up(void **state)
     for (size_t parts = 1; parts <= PARTS_MOST; parts++) {
         the_sum_of_the_parts_is_the_whole(parts, parts, false);
         the_sum_of_the_parts_is_the_whole(100 + parts, parts, true);
+    }
+}
+
+/* Drawn ones; returns the sum of what they say. */
+static uint64_t add_changes(struct result *result, struct rng *rng, uint64_t shard)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t left = rng_next(rng) % 40; left; left--) {
+        uint64_t said = rng_next(rng) % 100000;
+        struct result_change change = {.at_ns = (int64_t)(rng_next(rng) % (20 * NS_PER_S)) -
+                                                (int64_t)(5 * NS_PER_S),
+                                       .wall_ns = rng_next(rng),
+                                       .shard = shard};
+        snprintf(change.words, sizeof(change.words), "rate %llu", (unsigned long long)said);
+        assert_int_equal(result_add_change(result, &change), 0);
+        sum += said;
+    }
+    result->paused_ns = rng_next(rng) % NS_PER_S;
+    return sum;
+}
+
+static void changes_are_all_kept_in_their_order(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct result sum, one;
+        uint64_t said = 0, found = 0, paused_ns = 0;
+        size_t count = 0;
+        struct rng rng;
+
+        rng_seed(&rng, seed);
+        assert_int_equal(result_init(&sum), 0);
+        for (uint64_t shard = 0; shard < 3; shard++) {
+            assert_int_equal(result_init(&one), 0);
+            said += add_changes(&one, &rng, shard);
+            count += one.change_count;
+            paused_ns = MAX(paused_ns, one.paused_ns);
+            pass_through_bytes(&one);
+            assert_int_equal(result_add(&sum, &one), 0);
+            result_done(&one);
+        }
+        pass_through_bytes(&sum);
+        assert_int_equal(sum.change_count, count);
+        assert_int_equal(sum.paused_ns, paused_ns);
+        for (size_t i = 0; i < count; i++) {
+            assert_true(i == 0 || sum.changes[i - 1].at_ns <= sum.changes[i].at_ns);
+            found += strtoull(sum.changes[i].words + strlen("rate "), NULL, 10);
+        }
+        assert_int_equal(found, said);
+        result_done(&sum);
     }
 }
 
@@ -405,6 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_add_up),
+        cmocka_unit_test(changes_are_all_kept_in_their_order),
         cmocka_unit_test(an_interval_is_added_to_that_of_its_time_alone),
         cmocka_unit_test(a_part_of_a_result_is_refused),
         cmocka_unit_test(what_is_not_known_is_passed_over),
