@@ -241,7 +241,7 @@ struct peer_soak_report {
                            * `config.duration_ns` */
     uint64_t open;        /* connections now */
     uint64_t open_most;   /* at once */
-    double asked_rate;    /* 0: none was asked for */
+    double asked_rate;    /* 0: none was asked for; when it was changed, the mean of what was */
     bool corrected;       /* latencies count from when the schedule wanted the request */
     uint64_t behind;      /* requests that the schedule wanted and that did not start */
     struct peer_latency handshake, first_byte, request;
@@ -267,6 +267,7 @@ struct peer_soak_report {
     const char *cannot_open; /* why connections could not be opened, or NULL */
     struct peer_latency login; /* from the open connection to the end of a login */
     struct peer_latency will;  /* MQTT: from the last that a client could say to its will's coming */
+    uint64_t paused_ns; /* of `duration_ns`, with nothing wanted (peer/steer.h): rates are of the rest */
 };
 /** Cheap, for a line of progress: counts since the start of the measured time, and what is open. */
 PEER_EXPORT void peer_soak_get_counts(const struct peer_soak *soak,

@@ -8,6 +8,7 @@
 #include "slo.h"
 
 #include <peer/soak.h>
+#include <peer/steer.h>
 
 enum { HEADERS_MAX = 64 };
 
@@ -122,6 +123,14 @@ int judge_soak(const struct soak_run *run, const struct peer_soak_report *report
 void json_add_tls(json_t *document, const struct soak_run *run,
                   const struct peer_soak_report *report);
 void print_tls(const struct soak_run *run, const struct peer_soak_report *report);
+
+/* soak_changes.c: what was changed on the way */
+void json_add_changes(json_t *document, const struct peer_result *result,
+                      const struct peer_soak_report *report);
+void print_changes(const struct peer_result *result, const struct peer_soak_report *report);
+json_t *json_change(const struct peer_soak_change *change, bool shards);
+/** "+12.3 s", or "-0.5 s" in the warm-up; returns `buf`. */
+const char *format_since(int64_t at_ns, char buf[32]);
 
 /* soak_links.c */
 void json_add_links(json_t *document, const struct peer_soak_report *report);

@@ -144,7 +144,7 @@ static void json_add_requests(json_t *document, const struct soak_run *run,
     json_t *codes = json_object();
     char name[8];
 
-    json_add_counts(document, &report->counts, &timed, report->duration_ns);
+    json_add_counts(document, &report->counts, &timed, soak_active_ns(report));
     json_t *requests = json_object_get(document, "requests");
     json_object_set_new(requests, "after_end", json_integer(integer(soak_after_end(report))));
     for (unsigned status = 1; status < PEER_STATUS_CODES; status++) {
@@ -189,7 +189,7 @@ static void json_add_latencies(json_t *document, const struct peer_soak_report *
         json_object_set_new(document, "logins",
                             json_pack("{s:I, s:f}", "completed", integer(report->login.count),
                                       "per_s",
-                                      soak_per_s(report->login.count, report->duration_ns)));
+                                      soak_per_s(report->login.count, soak_active_ns(report))));
     if (report->counts.wills_due) {
         json_object_set_new(latencies, "will", json_latency(&report->will));
         json_object_set_new(document, "wills",
@@ -241,8 +241,9 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     json_add_links(document, report);
     json_object_set_new(document, "limits", json_limits(&report->limits));
     if (has_manners(run->result))
-        json_add_manners(document, run, report->duration_ns);
+        json_add_manners(document, run, soak_active_ns(report));
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
+    json_add_changes(document, run->result, report);
     json_object_set_new(document, "open_most", json_integer(integer(report->open_most)));
     json_object_set_new(document, "cpu_s",
                         json_pack("{s:f, s:f, s:f, s:f, s:f}", "user", report->cpu_user_s, "sys",

@@ -246,7 +246,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     const struct peer_soak_counts *counts = &report->counts;
     const struct peer_soak_counts timed = soak_timed_counts(report);
     char time[32], sent[32], received[32], rss[32];
-    double duration = (double)report->duration_ns / 1e9;
+    double duration = (double)soak_active_ns(report) / 1e9;
 
     print_head(run);
     print_latencies(report, run->options->latency);
@@ -257,6 +257,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     if (soak_after_end(report) * 100 > counts->completed)
         printf("  %llu of the requests were answered after that time, and are in no rate\n",
                (unsigned long long)soak_after_end(report));
+    print_changes(run->result, report);
     print_tls(run, report);
     print_answers(run->result);
     print_wills(&report->counts);
@@ -266,10 +267,10 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     print_links(report);
     print_rate(report);
     if (counts->completed)
-        printf("Requests/sec:    %.2f\n", soak_per_s(timed.completed, report->duration_ns));
+        printf("Requests/sec:    %.2f\n", soak_per_s(timed.completed, soak_active_ns(report)));
     if (report->login.count)
-        printf("Logins/sec:      %.2f\n", soak_per_s(report->login.count, report->duration_ns));
-    printf("Connections/sec: %.2f\n", soak_per_s(timed.established, report->duration_ns));
+        printf("Logins/sec:      %.2f\n", soak_per_s(report->login.count, soak_active_ns(report)));
+    printf("Connections/sec: %.2f\n", soak_per_s(timed.established, soak_active_ns(report)));
     printf("Throughput:      %.2f Mbit/s up, %.2f Mbit/s down\n",
            duration > 0 ? (double)timed.bytes_sent * 8 / 1e6 / duration : 0,
            duration > 0 ? (double)timed.bytes_received * 8 / 1e6 / duration : 0);

@@ -32,6 +32,13 @@ double soak_per_s(uint64_t count, uint64_t duration_ns)
     return duration_ns ? (double)count / ((double)duration_ns / 1e9) : 0;
 }
 
+uint64_t soak_active_ns(const struct peer_soak_report *report)
+{
+    uint64_t paused_ns = report->paused_ns;
+
+    return report->duration_ns > paused_ns ? report->duration_ns - paused_ns : 0;
+}
+
 struct peer_soak_counts soak_timed_counts(const struct peer_soak_report *report)
 {
     struct peer_soak_counts timed = report->in_time;
@@ -42,7 +49,7 @@ struct peer_soak_counts soak_timed_counts(const struct peer_soak_report *report)
 
 double soak_reached_rate(const struct peer_soak_report *report)
 {
-    return soak_per_s(report->in_time.completed + report->carried, report->duration_ns);
+    return soak_per_s(report->in_time.completed + report->carried, soak_active_ns(report));
 }
 
 uint64_t soak_after_end(const struct peer_soak_report *report)

@@ -17,6 +17,8 @@ extern const struct soak_error_kind soak_error_kinds[PEER_SOAK_ERROR_KINDS];
 uint64_t soak_error_count(const struct peer_soak_counts *counts, size_t kind);
 
 double soak_per_s(uint64_t count, uint64_t duration_ns);
+/** The time that rates are of: the measured time without the pauses. */
+uint64_t soak_active_ns(const struct peer_soak_report *report);
 /** What rates are made of: all that was done in the measured time. */
 struct peer_soak_counts soak_timed_counts(const struct peer_soak_report *report);
 double soak_reached_rate(const struct peer_soak_report *report);

@@ -125,6 +125,7 @@ void peer_result_get_report_sized(const struct peer_result *result,
         .first_error = figures_first_error(found),
         .cannot_open = found->cannot_open[0] ? found->cannot_open : NULL,
         .tls_agreed = found->tls_agreed[0] ? found->tls_agreed : NULL,
+        .paused_ns = value->paused_ns,
     };
     for (size_t i = 0; i < PEER_SOAK_ERROR_KINDS; i++) {
         if (found->first_errors[i][0])

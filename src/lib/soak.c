@@ -3,52 +3,16 @@
  * Soaks as callers of the library hold them: the run itself is src/soak; here it is joined with
  * what the local kernel counted meanwhile, and with what it cost this process.
  */
-#include "lib/internal.h"
+#include "lib/soaks.h"
 
 #include "base/macro.h"
 #include "base/shard.h"
-#include "lib/workload.h"
-#include "soak/soak.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-/* The local kernel's, and what of them is no loss. */
-struct counted {
-    struct peer_soak_local local;
-    uint64_t syn_retransmits;
-};
-
-/* What this process has used by now. */
-struct cost {
-    struct rusage usage;
-    struct cpu_wait wait;
-    uint64_t spun_ns;
-};
-
-struct peer_soak {
-    struct peer_net *net;
-    struct soak *run;
-    struct counted before;               /* when measuring began */
-    struct cost cost_before, cost_after; /* when it began and ended */
-    struct stack_stats sent_before;
-    struct peer_addr to;
-    uint16_t port;
-    uint8_t protocol;
-    struct result_part part;
-    bool keeps; /* the intervals that were taken, in */
-    struct result series;
-    struct workload workload; /* the caller's, if there is one */
-    /* What was asked for in a hook of it, and waits until that is over. */
-    struct timer later;
-    bool stops, frees;
-    uint64_t grace_ns;
-    struct peer_soak *next; /* of net->doomed */
-};
 
 /* ---- what there is ---- */
 
@@ -137,7 +101,7 @@ static uint64_t since(uint64_t now, uint64_t before)
 /* A listener's drops are also the resets that take handshakes back at the end of a run, and what
    came for those: only as many as were dropped for want of room are losses. A SYN-ACK that was sent
    again is none. */
-static void report_local(struct peer_soak *soak, struct peer_soak_local *ret_local)
+void soak_read_local(const struct peer_soak *soak, struct peer_soak_local *ret_local)
 {
     const struct peer_soak_local *before = &soak->before.local;
     struct counted counted;
@@ -381,6 +345,7 @@ static int start_soak(struct peer_net *net, struct peer_soak_config *config,
     soak->to = config->to;
     soak->port = config->to_port;
     soak->protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP;
+    soak->tls = config->tls;
     soak->keeps = config->keep_intervals;
     timer_init(&soak->later, do_later);
     attachment_open_meters(&net->attachment);
@@ -481,16 +446,33 @@ int peer_soak_pop_interval_sized(struct peer_soak *soak, struct peer_soak_interv
     return 1;
 }
 
+/* Told by the clock of the measured time. */
+static int copy_changes(const struct peer_soak *soak, struct result *result)
+{
+    struct soak_state state;
+    int status = 0;
+
+    soak_get_state(soak->run, &state);
+    for (size_t i = 0; i < soak->series.change_count && status == 0; i++) {
+        struct result_change change = soak->series.changes[i];
+        change.at_ns -= (int64_t)state.start_ns;
+        status = result_add_change(result, &change);
+    }
+    return status;
+}
+
 static int fill_result(struct peer_soak *soak, struct result *result)
 {
     int status = soak_get_result(soak->run, engine_now_ns(soak->net->engine), result);
 
     report_sent(soak, result);
-    report_local(soak, &result->local);
+    soak_read_local(soak, &result->local);
     report_cost(soak, result);
     report_net(soak, result);
     for (size_t i = 0; i < soak->series.interval_count && status == 0; i++)
         status = result_copy_interval(result, &soak->series.intervals[i]);
+    if (status == 0)
+        status = copy_changes(soak, result);
     soak->part.duration_ns = result->duration_ns;
     if (status == 0)
         status = result_add_part(result, &soak->part);

@@ -12,7 +12,7 @@ import re
 import sys
 
 # In the order in which they need each other.
-HEADERS = ["addr", "error", "limits", "peer", "flow", "tls", "event", "process", "histogram", "soak", "slo",
+HEADERS = ["addr", "error", "limits", "peer", "flow", "tls", "event", "process", "histogram", "soak", "steer", "slo",
            "workload", "manner", "trace", "doctor"]
 
 # What the headers have from the system's.

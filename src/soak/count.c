@@ -16,6 +16,7 @@ void run_begin_measuring(struct run *run)
         soak->measured(soak->measured_user, true);
     measure_restart(&run->measure, start_ns);
     run->open_most = run->open;
+    run->paused_ns = 0;
     run->begun = run->ends_closed = run->ends_reset = run->ends_given_up = 0;
     if (run_is_healthy(run))
         run_arm(run, &run->interval, start_ns + run->config.interval_ns);

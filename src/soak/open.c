@@ -110,12 +110,20 @@ struct client *run_open_one(struct run *run)
     return NULL;
 }
 
+/* In a pause connections are only wanted for requests that were wanted before it. */
+static bool rests(const struct run *run)
+{
+    return run_is_paused(run) && list_empty(&run->again) && run_behind(run) == 0;
+}
+
 void run_open_more(struct run *run)
 {
     uint64_t next_ns, want = wanted(run);
     uint64_t allowed = schedule_connections(&run->schedule, run_now(run), &next_ns);
     int batch = 0;
 
+    if (rests(run))
+        return;
     while (run->open < want && run->schedule.opened < allowed && !run->over) {
         if (run_now(run) < run->backoff_until_ns) {
             next_ns = run->backoff_until_ns;

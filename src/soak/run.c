@@ -78,7 +78,7 @@ static void ask(struct client *client)
         client_set_state(client, client->under_way ? CLIENT_BUSY : CLIENT_GREETING);
         return;
     }
-    if (run->schedule.rate > 0) {
+    if (run->schedule.rate > 0 || run_is_paused(run)) {
         client_set_state(client, CLIENT_READY);
         run_serve(run);
         return;
@@ -87,6 +87,22 @@ static void ask(struct client *client)
         client_ask(client);
     while (may_ask(client));
     client_tell_asked(client);
+}
+
+void run_go_on(struct run *run)
+{
+    uint64_t left = MIN(run->in_state[CLIENT_READY], (uint64_t)RUN_AT_ONCE);
+
+    if (run->over || run->stopping)
+        return;
+    for (; left && run->schedule.rate <= 0 && !run_is_paused(run); left--)
+        run_next(first_of(run, CLIENT_READY));
+    if (run->schedule.rate > 0)
+        run_serve(run);
+    else if (first_of(run, CLIENT_READY) && !run_is_paused(run))
+        run_arm(run, &run->due, run_now(run) + 1);
+    if (!run->over)
+        run_open_more(run);
 }
 
 static void thought_fire(struct timer *timer, uint64_t now_ns)
@@ -267,6 +283,8 @@ static void due_fire(struct timer *timer, uint64_t now_ns)
     (void)now_ns;
     if (run_holds(run))
         hold_touch_some(run);
+    else if (run->schedule.rate <= 0)
+        run_go_on(run);
     else
         run_serve(run);
 }
@@ -441,6 +459,8 @@ void run_begin(struct run *run)
         arrivals_init(&run->arrivals, run->config.rate, &rng);
         run->schedule.arrivals = &run->arrivals;
     }
+    if (run->soak->paused)
+        (void)schedule_pause(&run->schedule, run->start_ns);
     if (run->config.warmup_ns)
         run_arm(run, &run->warm, run->schedule.warm_ns);
     if (run_is_healthy(run))

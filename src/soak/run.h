@@ -104,6 +104,7 @@ struct run {
     uint64_t touch_open; /* messages that are not acknowledged */
     bool touch_begun, hold_ends;
     bool stopping, hurry, over, serving;
+    uint64_t paused_ns, paused_at_ns; /* in the measured time, the pauses that are over; see steer.c */
     struct timer due, opening, sweep, think, leave, nudge, interval, warm, end;
 
     /* share.c */
@@ -122,6 +123,9 @@ struct said {
 };
 enum { SAID_CLIENTS = 64 };
 
+/* With those whose manners were ended on the way. Each has its histograms. */
+enum { SOAK_RUNS_MOST = 1 + 2 * MANNERS_MAX };
+
 struct soak {
     struct tls_context *tls;        /* NULL: none */
     struct peer_soak_config config; /* of all, defaults filled in */
@@ -139,8 +143,9 @@ struct soak {
     struct said said[SAID_CLIENTS];
     soak_measured measured;
     void *measured_user;
-    struct run *runs[1 + MANNERS_MAX]; /* the healthy one first */
+    struct run *runs[SOAK_RUNS_MOST]; /* the healthy one first; those that are over stay */
     size_t run_count;
+    bool paused, rate_changed;
 };
 
 /* The longest pause after failures, and how long a held client must live to be taken. */
@@ -188,6 +193,13 @@ static inline struct client *client_of(struct list *node)
     return list_entry(node, struct client, node);
 }
 
+/** The manners of its clients, as their list of specifications says: their number, or -EINVAL with
+ *  text. */
+int soak_read_manners(const struct soak *soak, const char *manners,
+                      struct manner_spec ret_specs[MANNERS_MAX], struct peer_error *error);
+/** What the schedule wanted a second, in the mean when that was changed. */
+double soak_asked_rate(const struct soak *soak, uint64_t duration_ns);
+
 /* ---- run.c: when; stop.c: how it ends ---- */
 
 /** How it is spoken as it is configured; NULL: not at all. */
@@ -218,6 +230,20 @@ void run_end_fire(struct timer *timer, uint64_t now_ns);
 void run_cancel_timers(struct run *run);
 /** Something began that may be late: the timer for time-outs. */
 void run_watch(struct run *run);
+
+/** No request is to begin before it goes on. */
+static inline bool run_is_paused(const struct run *run)
+{
+    return run->schedule.paused;
+}
+/** Its schedule was changed: what is wanted now begins. Closed: a round of clients, and the next round
+ *  is a timer's. */
+void run_go_on(struct run *run);
+
+/* ---- steer.c ---- */
+
+/** How much of the measured time nothing was wanted in, until the end of it or now. */
+uint64_t run_paused_ns(const struct run *run);
 
 /* ---- open.c: connections ---- */
 
@@ -313,6 +339,10 @@ void hold_let_go(struct client *client);
 /** A run for each manner of the configuration, and what is left for the healthy one. */
 int shares_new(struct soak *soak, const struct manner_spec *specs, int count,
                struct peer_soak_config *healthy, struct peer_error *error);
+/** Those that were made last are of these manners, the others with manners end. -EINVAL with text, and
+ *  nothing was changed; -ENOMEM. */
+int shares_change(struct soak *soak, const struct manner_spec *specs, int count,
+                  struct peer_error *error);
 /** A run with a manner begins. */
 void share_begin(struct run *run);
 void share_flood_fire(struct timer *timer, uint64_t now_ns);

@@ -87,6 +87,106 @@ int shares_new(struct soak *soak, const struct manner_spec *specs, int count,
     return 0;
 }
 
+/* ---- others on the way ---- */
+
+/* Healthy clients that are too many end: at once, or with the answers that they wait for. */
+static void shrink(struct run *run, uint64_t excess)
+{
+    static const enum client_state idle[] = {CLIENT_READY, CLIENT_THINKING, CLIENT_HELD};
+    static const enum client_state later[] = {CLIENT_CONNECTING, CLIENT_GREETING, CLIENT_BUSY};
+    struct list *node;
+
+    for (size_t i = 0; i < ARRAY_SIZE(idle); i++) {
+        struct list *list = &run->clients[idle[i]];
+        for (; excess && !list_empty(list); excess--) {
+            struct client *client = client_of(list->next);
+            client->last = true;
+            if (client->under_way)
+                client_set_state(client, CLIENT_BUSY);
+            else
+                client_end(client);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
+        list_each(node, &run->clients[later[i]])
+        {
+            if (!excess)
+                return;
+            excess -= !client_of(node)->last;
+            client_of(node)->last = true;
+        }
+    }
+}
+
+/* As many healthy ones as are left. */
+static void resize_healthy(struct soak *soak, uint64_t flows)
+{
+    struct run *run = soak_healthy(soak);
+
+    run->config.flows = flows;
+    if (soak->config.connect_rate > 0)
+        schedule_set_connect_rate(
+            &run->schedule,
+            soak->config.connect_rate * (double)flows / (double)soak->config.flows, run_now(run));
+    if (run->open > flows)
+        shrink(run, run->open - flows);
+    if (!run->over)
+        run_open_more(run);
+}
+
+static int check_change(const struct soak *soak, int count, uint64_t left,
+                        struct peer_error *error)
+{
+    if (soak->run_count + (size_t)count > SOAK_RUNS_MOST)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "a soak has %d manners at the most, with those that were ended",
+                         SOAK_RUNS_MOST - 1);
+    if (!left && !soak->config.duration_ns)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "no healthy flows would be left to count the requests");
+    return 0;
+}
+
+/* How long the warm-up still lasts. */
+static uint64_t warmup_left(const struct run *healthy)
+{
+    uint64_t now_ns = run_now(healthy), warm_ns = healthy->schedule.warm_ns;
+
+    return warm_ns > now_ns ? warm_ns - now_ns : 0;
+}
+
+int shares_change(struct soak *soak, const struct manner_spec *specs, int count,
+                  struct peer_error *error)
+{
+    uint64_t flows[MANNERS_MAX], bad = 0;
+    struct run *made[MANNERS_MAX];
+    int status = divide(&soak->config, specs, count, flows, &bad, error);
+
+    if (status == 0)
+        status = check_change(soak, count, soak->config.flows - bad, error);
+    for (int i = 0; i < count && status == 0; i++) {
+        made[i] = share_new(soak, &specs[i], flows[i], soak->config.flows - bad);
+        if (made[i])
+            continue;
+        while (i > 0)
+            run_free(made[--i]);
+        status = error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+        break;
+    }
+    if (status < 0)
+        return status;
+    (void)shares_end(soak);
+    for (int i = 0; i < count; i++) {
+        made[i]->config.warmup_ns = warmup_left(soak_healthy(soak));
+        made[i]->number = soak->run_count;
+        soak->runs[soak->run_count++] = made[i];
+    }
+    resize_healthy(soak, soak->config.flows - bad);
+    for (int i = 0; i < count; i++)
+        share_begin(made[i]);
+    return 0;
+}
+
 /* ---- a flood: no clients at all ---- */
 
 static void flood_some(struct run *run)
@@ -112,7 +212,8 @@ void share_flood_fire(struct timer *timer, uint64_t now_ns)
     if (run->stopping)
         return;
     run->flood_due = (uint64_t)((double)(now_ns - run->start_ns) / 1e9 * rate) + 1;
-    flood_some(run);
+    if (!run_is_paused(run))
+        flood_some(run);
     run->flood_sent = run->flood_due;
     uint64_t gap_ns = (uint64_t)(1e9 / rate);
     run_arm(run, timer, now_ns + MAX(gap_ns, NS_PER_MS));

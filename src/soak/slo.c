@@ -389,7 +389,7 @@ void slo_judge(const struct slo *slo, const struct result *result,
     const struct sample whole = {.counts = &found->counts,
                                  .completed = found->in_time.completed + found->carried,
                                  .established = found->in_time.established,
-                                 .length_ns = result->duration_ns,
+                                 .length_ns = result_active_ns(result),
                                  .histograms = found->histograms};
 
     *ret_verdict = (struct peer_slo_verdict){
@@ -403,7 +403,7 @@ void slo_judge(const struct slo *slo, const struct result *result,
    answered by its end, when the service keeps up. One or two may be on the way. */
 bool result_keeps_up(const struct result *result)
 {
-    double wanted = result->asked_rate * (double)result->duration_ns / 1e9;
+    double wanted = result->asked_rate * (double)result_active_ns(result) / 1e9;
     double done = (double)(result->found.in_time.completed + result->found.carried);
 
     return done + 2 >= wanted * KEEPS_UP_PERCENT / 100;

@@ -178,21 +178,29 @@ static int prepare(struct soak *soak, struct peer_error *error)
     return status;
 }
 
-static int make_runs(struct soak *soak, struct peer_error *error)
+int soak_read_manners(const struct soak *soak, const char *manners,
+                      struct manner_spec ret_specs[MANNERS_MAX], struct peer_error *error)
 {
     const struct manner_context context = {
         .udp = soak->config.udp, .shares = true, .peers = soak->peers->count};
+    int count = manners_parse(manners, &context, ret_specs, error);
+
+    for (int i = 0; i < count; i++) {
+        if (ret_specs[i].manner->http2 && !has_streams(soak->protocol, soak->tls))
+            return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                             "\"%s\" is a manner of HTTP/2, which \"%s\" does not speak",
+                             ret_specs[i].manner->name, soak->protocol->name);
+    }
+    return count;
+}
+
+static int make_runs(struct soak *soak, struct peer_error *error)
+{
     struct manner_spec specs[MANNERS_MAX];
     struct peer_soak_config healthy;
 
-    int status = manners_parse(soak->config.manners, &context, specs, error);
+    int status = soak_read_manners(soak, soak->config.manners, specs, error);
     soak->config.manners = NULL; /* the caller's string */
-    for (int i = 0; i < status; i++) {
-        if (specs[i].manner->http2 && !has_streams(soak->protocol, soak->tls))
-            return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                             "\"%s\" is a manner of HTTP/2, which \"%s\" does not speak",
-                             specs[i].manner->name, soak->protocol->name);
-    }
     if (status >= 0)
         status = shares_new(soak, specs, status, &healthy, error);
     if (status < 0)
@@ -313,7 +321,8 @@ int soak_get_result(const struct soak *soak, uint64_t now_ns, struct result *ret
     ret_result->duration_ns = (measure->closed ? measure->end_ns : now_ns) - measure->start_ns;
     ret_result->open = run->open;
     ret_result->open_most = run->open_most;
-    ret_result->asked_rate = run->config.rate;
+    ret_result->asked_rate = soak_asked_rate(soak, ret_result->duration_ns);
+    ret_result->paused_ns = run_paused_ns(run);
     ret_result->behind = run->stopping ? run->behind : run_behind(run);
     for (size_t i = 1; i < soak->run_count && status == 0; i++)
         status = get_share(soak->runs[i], ret_result);

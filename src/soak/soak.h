@@ -36,6 +36,27 @@ bool soak_is_over(const struct soak *soak);
 /** Its measured time is over; stragglers still count. */
 bool soak_is_measured(const struct soak *soak);
 struct soak *soak_free(struct soak *soak);
+
+/** While it goes on; -EINVAL with text for what cannot be, and nothing was changed. A closed soak gets an
+ *  open schedule by a rate. */
+int soak_set_rate(struct soak *soak, double rate, struct peer_error *error);
+/** Nothing more is wanted until it goes on. No effect when that is so. */
+int soak_pause(struct soak *soak, struct peer_error *error);
+int soak_go_on(struct soak *soak, struct peer_error *error);
+bool soak_is_paused(const struct soak *soak);
+/** Those that misbehave until now end, and others begin; NULL or "": none. -ENOMEM. */
+int soak_set_manners(struct soak *soak, const char *manners, struct peer_error *error);
+
+/** How the healthy run stands. */
+struct soak_state {
+    double rate; /* 0: closed */
+    uint64_t flows, behind;
+    uint64_t start_ns, until_ns, paused_ns; /* its measured time so far */
+    bool paused, warming, ending;
+    const struct figures *found;
+};
+void soak_get_state(const struct soak *soak, struct soak_state *ret_state);
+
 /** Cheap: counts and open connections of the healthy run. */
 const struct peer_soak_counts *soak_counts(const struct soak *soak, uint64_t *ret_open);
 /** What it found so far, without the intervals: those are taken one by one. `ret_result` is

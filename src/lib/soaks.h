@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LIB_SOAKS_H
+#define LIB_SOAKS_H
+
+/**
+ * A soak as the library has it: soak.c starts and ends it, steer.c changes it while it goes on.
+ */
+#include "lib/internal.h"
+
+#include "lib/workload.h"
+#include "soak/soak.h"
+
+#include <peer/steer.h>
+#include <sys/resource.h>
+
+/* The local kernel's, and what of them is no loss. */
+struct counted {
+    struct peer_soak_local local;
+    uint64_t syn_retransmits;
+};
+
+/* What this process has used by now. */
+struct cost {
+    struct rusage usage;
+    struct cpu_wait wait;
+    uint64_t spun_ns;
+};
+
+struct peer_soak {
+    struct peer_net *net;
+    struct soak *run;
+    struct counted before;               /* when measuring began */
+    struct cost cost_before, cost_after; /* when it began and ended */
+    struct stack_stats sent_before;
+    struct peer_addr to;
+    uint16_t port;
+    uint8_t protocol;
+    struct result_part part;
+    bool tls;
+    bool keeps; /* the intervals that were taken, in */
+    struct result series; /* and there the changes, with `at_ns` as the net has the time */
+    struct workload workload; /* the caller's, if there is one */
+    /* What was asked for in a hook of it, and waits until that is over. */
+    struct timer later;
+    bool stops, frees;
+    uint64_t grace_ns;
+    struct peer_soak *next; /* of net->doomed */
+};
+
+/** What the local kernel counted since measuring began. */
+void soak_read_local(const struct peer_soak *soak, struct peer_soak_local *ret_local);
+
+#endif
