@@ -368,10 +368,10 @@ static int open_error(const char *path, int code, struct peer_error *error)
                      code == ENXIO ? "nobody reads it" : error_text(code));
 }
 
-static struct pcapng *make(int fd, bool ours)
+static struct pcapng *make(int fd, bool ours, size_t keep_bytes)
 {
     bool patient = is_patient(fd, ours);
-    size_t room = patient ? WRITE_BYTES : KEEP_BYTES;
+    size_t room = patient ? WRITE_BYTES : keep_bytes;
     struct pcapng *pcapng = malloc(sizeof(*pcapng));
 
     if (!pcapng)
@@ -387,21 +387,37 @@ static struct pcapng *make(int fd, bool ours)
     return NULL;
 }
 
+/* A reader of a pipe learns at once what is to come. */
+static int begin(struct pcapng *pcapng, const char *ifname, enum frame_layer layer)
+{
+    put_section(pcapng);
+    put_interface(pcapng, ifname, layer);
+    pcapng_flush(pcapng);
+    return pcapng->error;
+}
+
+int pcapng_adopt(int fd, size_t keep_bytes, const char *ifname, enum frame_layer layer,
+                 struct pcapng **ret_pcapng)
+{
+    struct pcapng *pcapng = make(fd, true, keep_bytes);
+    if (!pcapng)
+        return -ENOMEM;
+    *ret_pcapng = pcapng;
+    return begin(pcapng, ifname, layer);
+}
+
 int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
                 struct pcapng **ret_pcapng, struct peer_error *error)
 {
     int fd = open_path(path);
     if (fd < 0)
         return open_error(path, -fd, error);
-    struct pcapng *pcapng = make(fd, strcmp(path, "-") != 0);
+    struct pcapng *pcapng = make(fd, strcmp(path, "-") != 0, KEEP_BYTES);
     if (!pcapng) {
         close(fd);
         return open_error(path, ENOMEM, error);
     }
-    put_section(pcapng);
-    put_interface(pcapng, ifname, layer);
-    pcapng_flush(pcapng); /* a reader of a pipe learns at once what is to come */
-    int status = pcapng->error;
+    int status = begin(pcapng, ifname, layer);
     if (status < 0) {
         pcapng_free(pcapng);
         return open_error(path, -status, error);

@@ -29,6 +29,12 @@ enum pcapng_direction { PCAPNG_INBOUND = 1, PCAPNG_OUTBOUND = 2 };
  */
 int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
                 struct pcapng **ret_pcapng, struct peer_error *error);
+/**
+ * Likewise into a pipe whose end for writing `fd` is, and does not block: closed with the capture. As much
+ * as `keep_bytes` is kept for its reader.
+ */
+int pcapng_adopt(int fd, size_t keep_bytes, const char *ifname, enum frame_layer layer,
+                 struct pcapng **ret_pcapng);
 /** Flushes, without waiting, and closes. NULL is taken. Returns NULL. */
 struct pcapng *pcapng_free(struct pcapng *pcapng);
 /** The same, and writes nothing more: another process goes on with the file. */
