@@ -120,6 +120,12 @@ struct peer_net_config {
                               * callers that ask are granted it in any case */
     bool frugal;             /* acknowledgements ride on what follows wherever they can: fewer
                               * frames a connection than a Linux machine sends */
+    /** A ring of files instead of one: `pcap` is the one that is written, "PATH.1" the one before, and
+     *  so on, `pcap_files` in all (0: 10), each of so many bytes at the most and a capture by itself.
+     *  0: one file. At least 128 KiB. Another process writes them, and renames them at the turn: nobody
+     *  waits for the disk, and it goes on after peer_confine. */
+    uint64_t pcap_rotate_bytes;
+    uint32_t pcap_files;
 };
 
 struct peer_net;
@@ -308,9 +314,10 @@ struct peer_net_stats {
     struct peer_limit_stats limits;
     struct peer_link_stats uplink, downlink;
     /* Of the capture that runs, or of the last one. */
-    int pcap_error; /* 0, or -errno that ended the capture */
+    int pcap_error; /* 0, or -errno that ended the capture; a ring goes on when it can */
     uint64_t pcap_frames;  /* of the capture so far, */
-    uint64_t pcap_dropped; /* and those of them that its reader (of a pipe) did not take in time */
+    uint64_t pcap_dropped; /* and those of them that its reader (of a pipe, or who writes the ring)
+                            * did not take in time, or a full disk not at all */
 };
 PEER_EXPORT int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_stats,
                                          size_t size);

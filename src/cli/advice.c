@@ -16,6 +16,8 @@ static const struct name {
     {"`from`", "--from"},
     {"`local`", "--local"},
     {"`wire`", "--wire"},
+    {"`pcap`", "--pcap"},
+    {"`pcap_rotate_bytes`", "--pcap-rotate"},
     {"`isolate`", "--isolate"},
     {"`netns`", "--netns"},
     {"`dev`", "--dev"},

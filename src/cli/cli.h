@@ -54,6 +54,7 @@ option_set option_set_string; /* const char * */
 option_set option_set_number; /* uint64_t in min..max, suffixes k, m, g */
 option_set option_set_time;   /* uint64_t nanoseconds: "3", "0.2", "200ms", "1m" */
 option_set option_set_size;   /* uint64_t bytes: "64", "4k", "1MiB" */
+option_set option_set_rotate; /* the ring of struct common_options: "100MB:10" */
 
 /** What every command knows. First member of each command's options. */
 struct common_options {
@@ -64,6 +65,7 @@ struct common_options {
     int kind;           /* enum peer_device_kind */
     int family;         /* 4, 6, 0 */
     uint64_t mtu, seed;
+    uint64_t rotate_bytes, rotate_files; /* --pcap-rotate; 0: no ring */
     uint64_t shard, shards; /* see choose_shard */
     bool isolate, allow_forward, allow_loopback, no_offload, frugal, ecn, json, udp;
     int verbose;

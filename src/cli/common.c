@@ -58,6 +58,8 @@ const struct option_def options_net[] = {
      FIELD(no_offload)},
     {0, "pcap", "FILE", "capture what crosses the device (pcapng; \"-\": standard output)",
      option_set_string, FIELD(pcap), .values = "FILES -"},
+    {0, "pcap-rotate", "SIZE[:N]", "a ring of N files (10), each of so many bytes at the most",
+     option_set_rotate, .offset = 0},
     {0, "seed", "N", "every random choice derives from it", option_set_number, FIELD(seed),
      .min = 1, .max = UINT64_MAX},
     {0},
@@ -291,6 +293,8 @@ int try_net(const struct common_options *common, const struct target *target, bo
         .isolate = common->isolate,
         .isolate_argv = common->program,
         .pcap = common->pcap,
+        .pcap_rotate_bytes = common->rotate_bytes,
+        .pcap_files = (uint32_t)common->rotate_files,
         .uplink = common->uplink ? common->uplink : common->link,
         .downlink = common->downlink ? common->downlink : common->link,
         .seed = common->seed,
@@ -368,6 +372,9 @@ static int say_capture(struct peer_net *net, const char *path, int status)
         return status;
     if (stats.pcap_error && !(piped && stats.pcap_error == -EPIPE)) {
         say("the capture \"%s\" is incomplete: %s", path, strerror(-stats.pcap_error));
+        if (stats.pcap_dropped)
+            say("%llu of %llu frames are in none of its files",
+                (unsigned long long)stats.pcap_dropped, (unsigned long long)stats.pcap_frames);
         return status == STATUS_DONE ? STATUS_MACHINE : status;
     }
     if (stats.pcap_dropped)

@@ -77,8 +77,14 @@ static bool nobody_reads(struct soak_run *run)
 
     if (ferror(stdout) || run->reader_left)
         return true;
-    return run->options->common.pcap && peer_net_get_stats(run->net, &stats) == 0 &&
-           stats.pcap_error == -EPIPE;
+    if (!run->options->common.pcap || peer_net_get_stats(run->net, &stats) < 0)
+        return false;
+    if (stats.pcap_error && stats.pcap_error != -EPIPE && !run->capture_told) {
+        say("the capture \"%s\" misses frames from now on: %s", run->options->common.pcap,
+            strerror(-stats.pcap_error));
+        run->capture_told = true;
+    }
+    return stats.pcap_error == -EPIPE;
 }
 
 static int soak_loop(struct soak_run *run)

@@ -43,7 +43,7 @@ struct soak_run {
     struct peer_result *result; /* once it is over */
     struct printer *printer; /* standard output */
     int signal_fd, hdr_fd, result_fd;
-    bool progress, reader_left;
+    bool progress, reader_left, capture_told;
     uint64_t start_ns, progress_ns;
     struct search_step *steps; /* of a search, owned */
     size_t step_count;

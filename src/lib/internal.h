@@ -23,6 +23,13 @@ struct notices {
     unsigned first, count;
 };
 
+/* See capture_ring.c: all zero is none. */
+struct capture_ring {
+    int end;
+    pid_t writer; /* 0: there is none */
+    struct pcapring_told *told; /* shared with it */
+};
+
 /* See leave.c. */
 struct leaving {
     bool begun, reset;
@@ -36,6 +43,7 @@ struct peer_net {
     bool abandoned;
     struct attachment attachment;
     struct engine *engine; /* on the attachment's queue */
+    struct capture_ring ring;
     struct leaving leaving;
     bool offload;
     bool forwards; /* the targets may be other machines */
@@ -101,6 +109,19 @@ struct peer_listener {
 /* net.c */
 /** Whom `from` means: itself, or the next in turn when its family is 0. */
 int net_choose_peer(struct peer_net *net, const struct peer_addr *from, struct peer_addr *ret_peer);
+
+/* capture_ring.c */
+/** Starts whoever writes the files of `config`. The capture goes into a pipe, whose end it gives. */
+int capture_ring_start(struct capture_ring *ring, const struct peer_net_config *config, int *ret_fd,
+                       struct peer_error *error);
+/** Once the capture has ended: waits until all is written. */
+void capture_ring_end(struct capture_ring *ring);
+/** In a process that was forked from the owner's. */
+void capture_ring_abandon(struct capture_ring *ring);
+/** Once it has ended: nothing is said of it any more. */
+void capture_ring_forget(struct capture_ring *ring);
+/** What is to be said of it, or of the last one, added to what is known of the capture. */
+void capture_ring_add_stats(const struct capture_ring *ring, struct peer_net_stats *stats);
 
 /* notice.c */
 void notice_add(struct peer_net *net, const char *format, ...)

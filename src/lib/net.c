@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* For whoever writes a ring of captures: he waits for the disk at times. */
+enum { CAPTURE_RING_KEEP = 16 << 20 };
+
 #ifndef PEER_VERSION
 #error "PEER_VERSION comes from the build"
 #endif
@@ -33,7 +36,27 @@ static struct peer_addr broadcast_of(const struct addr_prefix *prefix)
     return last;
 }
 
-static int open_device(const struct peer_net *net, const struct peer_net_config *config,
+static int open_capture(struct peer_net *net, const struct peer_net_config *config,
+                        const struct device_tun_config *tun, struct pcapng **ret_pcapng,
+                        struct peer_error *error)
+{
+    int fd;
+
+    if (!config->pcap_rotate_bytes)
+        return pcapng_open(config->pcap, tun->name, tun->layer, ret_pcapng, error);
+    int status = capture_ring_start(&net->ring, config, &fd, error);
+    if (status < 0)
+        return status;
+    status = pcapng_adopt(fd, CAPTURE_RING_KEEP, tun->name, tun->layer, ret_pcapng);
+    if (status < 0) {
+        (void)close(fd);
+        return error_set(error, PEER_ERROR_MACHINE, -status, "cannot capture: %s",
+                         error_text(-status));
+    }
+    return 0;
+}
+
+static int open_device(struct peer_net *net, const struct peer_net_config *config,
                        struct engine_config *engine, struct peer_error *error)
 {
     const struct attachment *attachment = &net->attachment;
@@ -51,9 +74,11 @@ static int open_device(const struct peer_net *net, const struct peer_net_config 
     if (status < 0)
         return error_set(error, PEER_ERROR_MACHINE, -status, "cannot start the stack: %s",
                          error_text(-status));
-    if (!config->pcap)
-        return 0;
-    status = pcapng_open(config->pcap, tun.name, tun.layer, &engine->pcapng, error);
+    if (config->pcap_rotate_bytes && !config->pcap)
+        status = error_set(error, PEER_ERROR_USAGE, EINVAL,
+                           "`pcap_rotate_bytes` goes with `pcap`, which names its files");
+    else if (config->pcap)
+        status = open_capture(net, config, &tun, &engine->pcapng, error);
     if (status < 0)
         device_free(engine->device);
     return status;
@@ -172,6 +197,11 @@ struct peer_net *peer_net_free(struct peer_net *net)
         peer_listener_free(list_entry(net->listeners.next, struct peer_listener, node));
     contexts_leave(net);
     engine_free(net->engine); /* resets the flows, which gives back their memory */
+    if (heard)
+        capture_ring_end(&net->ring);
+    else
+        capture_ring_abandon(&net->ring);
+    capture_ring_forget(&net->ring);
     ping_done(net);
     processes_end(net);
     if (heard)
@@ -378,7 +408,7 @@ int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_st
         return status;
     engine_get_stats(net->engine, &engine);
     flows_get_stats(engine_flows(net->engine), &stack);
-    const struct peer_net_stats stats = {
+    struct peer_net_stats stats = {
         .frames_sent = engine.frames_sent,
         .frames_received = engine.frames_received,
         .bytes_sent = engine.bytes_sent,
@@ -397,6 +427,7 @@ int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_st
         .pcap_frames = engine.pcap_frames,
         .pcap_dropped = engine.pcap_dropped,
     };
+    capture_ring_add_stats(&net->ring, &stats);
     border_give(ret_stats, size, &stats, sizeof(stats));
     return 0;
 }
@@ -412,6 +443,8 @@ int peer_net_start_capture(struct peer_net *net, const char *path, struct peer_e
         return error_set(error, PEER_ERROR_USAGE, EPERM,
                          "this process has given up what it takes to open a file");
     engine_set_capture(net->engine, NULL); /* the same file may be meant */
+    capture_ring_end(&net->ring);
+    capture_ring_forget(&net->ring);
     int status = pcapng_open(path, net->attachment.device, device->layer, &pcapng, error);
     if (status < 0)
         return status;
@@ -424,10 +457,11 @@ int peer_net_end_capture(struct peer_net *net)
 {
     if (!net_is_ours(net))
         return -ECHILD;
-    struct engine_stats stats;
+    struct peer_net_stats stats;
 
     engine_end_capture(net->engine);
+    capture_ring_end(&net->ring);
     contexts_tell_secrets(net);
-    engine_get_stats(net->engine, &stats);
+    peer_net_get_stats(net, &stats);
     return stats.pcap_error;
 }

@@ -212,6 +212,8 @@ static const struct call_group {
     {CONFINE_CONNECTS, {"connect", "setsockopt"}},
     {CONFINE_SIGNALS, {"kill"}},
     {CONFINE_WAITS, {"wait4", "waitid"}},
+    {CONFINE_RECORDS,
+     {"openat", "renameat", "renameat2", "unlinkat", "ftruncate", "ftruncate64", "fsync", "fdatasync"}},
     {CONFINE_FORKS,
      {"clone",      "clone3",  "fork",   "vfork",       "set_robust_list", "rseq",  "socketpair",
       "setsid",     "setpgid", "prctl",  "capget",      "capset",          "chdir", "seccomp",

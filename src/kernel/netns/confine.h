@@ -26,6 +26,7 @@ enum confine_calls {
     CONFINE_BINDS = 1 << 9,    /* new sockets of IP for datagrams */
     CONFINE_CONNECTS = 1 << 8, /* new sockets of IP and Unix that call */
     CONFINE_FORKS = 1 << 5,    /* new processes of this program, and how they confine themselves */
+    CONFINE_RECORDS = 1 << 10, /* files: made, renamed, cut, removed, brought to the disk */
     CONFINE_OBSERVES = 1 << 6, /* what set-up takes: devices, namespaces, eBPF, perf events, files and
                                 * ioctls of every kind; neither programs nor memory that runs */
 };
