@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/macro.h"
 #include "engine/engine.h"
+#include "lib/scribe.h"
 #include "manner/manner.h"
 #include "serve/serve.h"
 #include "soak/result.h"
@@ -25,8 +26,7 @@ struct notices {
 
 /* See capture_ring.c: all zero is none. */
 struct capture_ring {
-    int end;
-    pid_t writer; /* 0: there is none */
+    struct scribe scribe;
     struct pcapring_told *told; /* shared with it */
 };
 
@@ -114,11 +114,7 @@ int net_choose_peer(struct peer_net *net, const struct peer_addr *from, struct p
 /** Starts whoever writes the files of `config`. The capture goes into a pipe, whose end it gives. */
 int capture_ring_start(struct capture_ring *ring, const struct peer_net_config *config, int *ret_fd,
                        struct peer_error *error);
-/** Once the capture has ended: waits until all is written. */
-void capture_ring_end(struct capture_ring *ring);
-/** In a process that was forked from the owner's. */
-void capture_ring_abandon(struct capture_ring *ring);
-/** Once it has ended: nothing is said of it any more. */
+/** Once its scribe has ended: nothing is said of it any more. */
 void capture_ring_forget(struct capture_ring *ring);
 /** What is to be said of it, or of the last one, added to what is known of the capture. */
 void capture_ring_add_stats(const struct capture_ring *ring, struct peer_net_stats *stats);

@@ -198,9 +198,9 @@ struct peer_net *peer_net_free(struct peer_net *net)
     contexts_leave(net);
     engine_free(net->engine); /* resets the flows, which gives back their memory */
     if (heard)
-        capture_ring_end(&net->ring);
+        scribe_end(&net->ring.scribe);
     else
-        capture_ring_abandon(&net->ring);
+        scribe_abandon(&net->ring.scribe);
     capture_ring_forget(&net->ring);
     ping_done(net);
     processes_end(net);
@@ -443,7 +443,7 @@ int peer_net_start_capture(struct peer_net *net, const char *path, struct peer_e
         return error_set(error, PEER_ERROR_USAGE, EPERM,
                          "this process has given up what it takes to open a file");
     engine_set_capture(net->engine, NULL); /* the same file may be meant */
-    capture_ring_end(&net->ring);
+    scribe_end(&net->ring.scribe);
     capture_ring_forget(&net->ring);
     int status = pcapng_open(path, net->attachment.device, device->layer, &pcapng, error);
     if (status < 0)
@@ -460,7 +460,7 @@ int peer_net_end_capture(struct peer_net *net)
     struct peer_net_stats stats;
 
     engine_end_capture(net->engine);
-    capture_ring_end(&net->ring);
+    scribe_end(&net->ring.scribe);
     contexts_tell_secrets(net);
     peer_net_get_stats(net, &stats);
     return stats.pcap_error;

@@ -158,7 +158,7 @@ def test_rings_that_cannot_be():
         result = peer("soak", "-d", 1, *args)
         assert result.status == 2 and words in result.err and result.err.count("\n") == 1, result
     result = peer("soak", "-d", 1, "--pcap", "/dev/null", "--pcap-rotate", "1M")
-    assert result.status == 2 and "has files" in result.err, result
+    assert result.status == 2 and "needs a file, and /dev/null is none" in result.err, result
 
 
 if __name__ == "__main__":
