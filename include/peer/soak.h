@@ -74,6 +74,7 @@ PEER_EXPORT int peer_targets_parse(struct peer_targets *targets, const char *tex
                                    struct peer_error *error);
 
 struct peer_workload;
+struct peer_journal;
 
 /** `protocol`, when it is your own. */
 #define PEER_WORKLOAD_CUSTOM "custom"
@@ -104,7 +105,7 @@ struct peer_soak_config {
                            * agreed on, or 1 */
     uint64_t timeout_ns;              /* for a handshake, and for an answer; default 10 s */
     uint64_t interval_ns;             /* of the series; default 1 s */
-    bool keep_intervals;              /* they are in the result too */
+    bool keep_intervals;              /* they are in the result too, up to `intervals_most` */
     bool close_with_reset;            /* RST instead of FIN */
     uint8_t proxy_protocol;           /* 1, 2: a PROXY header first, see peer_connect_config; in
                                        * `bytes_sent`, not in latencies; 0: none */
@@ -140,6 +141,10 @@ struct peer_soak_config {
     bool hold; /* connections are opened, with what the protocol begins with, and held: "idle" is that
                 * for those without a beginning */
     bool text; /* WebSocket: messages are text, not bytes */
+    uint64_t intervals_most; /* that are kept; beyond that neighbours become one, by exact sums, two by
+                              * two, again and again: memory has a bound. 0: 2048 */
+    struct peer_journal *journal; /* is written as it goes, see peer/journal.h; NULL: none. It is there
+                                   * for longer than the soak, and has the intervals */
 };
 
 struct peer_soak;
@@ -325,7 +330,8 @@ PEER_EXPORT int peer_result_join(struct peer_result *into, const struct peer_res
                                  struct peer_error *error);
 /** As bytes, the same on every machine. 0 or -errno. */
 PEER_EXPORT int peer_result_write(const struct peer_result *result, int fd);
-/** Up to the end of the file. -EINVAL with text for what is no result, or not all of one. */
+/** Up to the end of the file, which may be a journal (peer/journal.h). -EINVAL with text for what is no
+ *  result, or not all of one. */
 PEER_EXPORT int peer_result_read(int fd, struct peer_result **ret_result, struct peer_error *error);
 /** Strings of the report live as long as the result. */
 PEER_EXPORT void peer_result_get_report_sized(const struct peer_result *result,

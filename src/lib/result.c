@@ -2,8 +2,9 @@
 /*
  * What soaks found, as callers of the library hold it: the value itself is src/soak/result.h.
  */
-#include "lib/internal.h"
+#include "lib/journal.h"
 
+#include <peer/journal.h>
 #include <peer/soak.h>
 #include <stdlib.h>
 
@@ -77,6 +78,26 @@ int peer_result_read(int fd, struct peer_result **ret_result, struct peer_error 
     else
         *ret_result = result;
     return status;
+}
+
+int peer_result_get_extent_sized(const struct peer_result *result,
+                                 struct peer_journal_extent *ret_extent, size_t size)
+{
+    const struct result_journal *journal = &result->value.journal;
+    const struct peer_journal_extent told = {.complete = journal->complete,
+                                             .figures_ns = journal->figures_ns,
+                                             .intervals_ns = journal->intervals_ns,
+                                             .damaged_at = journal->damaged_at};
+
+    if (!journal->is_one)
+        return 0;
+    border_give(ret_extent, size, &told, sizeof(told));
+    return 1;
+}
+
+int peer_journal_end(struct peer_journal *journal, const struct peer_result *result)
+{
+    return journal_finish(journal, &result->value);
 }
 
 static void get_summaries(const struct figures *found, struct peer_latency *ret_handshake,

@@ -7,12 +7,15 @@
 
 #include "base/macro.h"
 #include "base/shard.h"
+#include "lib/journal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { INTERVALS_MOST = 2048 };
 
 /* ---- what there is ---- */
 
@@ -314,6 +317,65 @@ static int take_part(const struct attachment *attachment, struct peer_soak_confi
     return status;
 }
 
+/* ---- what it has found ---- */
+
+/* Told by the clock of the measured time. */
+static int copy_changes(const struct peer_soak *soak, struct result *result)
+{
+    struct soak_state state;
+    int status = 0;
+
+    soak_get_state(soak->run, &state);
+    for (size_t i = 0; i < soak->series.change_count && status == 0; i++) {
+        struct result_change change = soak->series.changes[i];
+        change.at_ns -= (int64_t)state.start_ns;
+        status = result_add_change(result, &change);
+    }
+    return status;
+}
+
+/* All but the intervals. */
+static int fill_figures(struct peer_soak *soak, struct result *result)
+{
+    int status = soak_get_result(soak->run, engine_now_ns(soak->net->engine), result);
+
+    report_sent(soak, result);
+    soak_read_local(soak, &result->local);
+    report_cost(soak, result);
+    report_net(soak, result);
+    if (status == 0)
+        status = copy_changes(soak, result);
+    soak->part.duration_ns = result->duration_ns;
+    return status < 0 ? status : result_add_part(result, &soak->part);
+}
+
+static int fill_result(struct peer_soak *soak, struct result *result)
+{
+    int status = fill_figures(soak, result);
+
+    for (size_t i = 0; i < soak->series.interval_count && status == 0; i++)
+        status = result_copy_interval(result, &soak->series.intervals[i]);
+    return status;
+}
+
+/* All that was found so far. Without memory it is not written this time. */
+static void keep_journal(struct peer_soak *soak,
+                         void (*write)(struct peer_journal *journal, const struct result *result))
+{
+    struct result result;
+
+    if (!soak->journal)
+        return;
+    if (result_init(&result) == 0 && fill_figures(soak, &result) == 0) {
+        result.intervals = soak->series.intervals; /* lent */
+        result.interval_count = soak->series.interval_count;
+        write(soak->journal, &result);
+        result.intervals = NULL;
+        result.interval_count = 0;
+    }
+    result_done(&result);
+}
+
 /* ---- its beginning ---- */
 
 /* What is spoken: the caller's own, or one of the table. In `config` it is one that stays. */
@@ -346,7 +408,9 @@ static int start_soak(struct peer_net *net, struct peer_soak_config *config,
     soak->port = config->to_port;
     soak->protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP;
     soak->tls = config->tls;
-    soak->keeps = config->keep_intervals;
+    soak->journal = config->journal;
+    soak->keeps = config->keep_intervals || soak->journal;
+    soak->intervals_most = config->intervals_most ? config->intervals_most : INTERVALS_MOST;
     timer_init(&soak->later, do_later);
     attachment_open_meters(&net->attachment);
     int status = find_protocol(soak, config, &protocol, error);
@@ -369,6 +433,7 @@ static int start_soak(struct peer_net *net, struct peer_soak_config *config,
         return status;
     }
     engine_touch(net->engine, false);
+    keep_journal(soak, journal_begin);
     *ret_soak = soak;
     return 0;
 }
@@ -429,6 +494,17 @@ void peer_soak_get_counts(const struct peer_soak *soak, struct peer_soak_counts 
     *ret_counts = *soak_counts(soak->run, ret_open);
 }
 
+/* The interval is the series' from then on, or nobody's. */
+static void keep_interval(struct peer_soak *soak, struct result_interval *interval)
+{
+    const bool due = soak->journal && journal_add_interval(soak->journal, interval);
+
+    if (!soak->keeps || result_keep_interval(&soak->series, interval, soak->intervals_most) < 0)
+        result_interval_done(interval);
+    if (due)
+        keep_journal(soak, journal_add_state);
+}
+
 int peer_soak_pop_interval_sized(struct peer_soak *soak, struct peer_soak_interval *ret_interval,
                                  size_t size)
 {
@@ -441,42 +517,8 @@ int peer_soak_pop_interval_sized(struct peer_soak *soak, struct peer_soak_interv
         return 0;
     result_interval_get(&interval, &told);
     border_give(ret_interval, size, &told, sizeof(told));
-    if (!soak->keeps || result_take_interval(&soak->series, &interval) < 0)
-        result_interval_done(&interval);
+    keep_interval(soak, &interval);
     return 1;
-}
-
-/* Told by the clock of the measured time. */
-static int copy_changes(const struct peer_soak *soak, struct result *result)
-{
-    struct soak_state state;
-    int status = 0;
-
-    soak_get_state(soak->run, &state);
-    for (size_t i = 0; i < soak->series.change_count && status == 0; i++) {
-        struct result_change change = soak->series.changes[i];
-        change.at_ns -= (int64_t)state.start_ns;
-        status = result_add_change(result, &change);
-    }
-    return status;
-}
-
-static int fill_result(struct peer_soak *soak, struct result *result)
-{
-    int status = soak_get_result(soak->run, engine_now_ns(soak->net->engine), result);
-
-    report_sent(soak, result);
-    soak_read_local(soak, &result->local);
-    report_cost(soak, result);
-    report_net(soak, result);
-    for (size_t i = 0; i < soak->series.interval_count && status == 0; i++)
-        status = result_copy_interval(result, &soak->series.intervals[i]);
-    if (status == 0)
-        status = copy_changes(soak, result);
-    soak->part.duration_ns = result->duration_ns;
-    if (status == 0)
-        status = result_add_part(result, &soak->part);
-    return status;
 }
 
 int peer_soak_get_result(struct peer_soak *soak, struct peer_result **ret_result)

@@ -39,6 +39,8 @@ struct peer_soak {
     bool tls;
     bool keeps; /* the intervals that were taken, in */
     struct result series; /* and there the changes, with `at_ns` as the net has the time */
+    size_t intervals_most;
+    struct peer_journal *journal; /* the caller's; NULL: none */
     struct workload workload; /* the caller's, if there is one */
     /* What was asked for in a hook of it, and waits until that is over. */
     struct timer later;

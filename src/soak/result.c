@@ -320,17 +320,9 @@ static int interval_copy(const struct result_interval *from, struct result_inter
 
 static int interval_add(struct result_interval *into, const struct result_interval *from)
 {
-    struct hdr_histogram *histogram;
     struct packed sum;
 
-    if (histogram_new(&histogram) < 0)
-        return -ENOMEM;
-    int status = packed_add_to(&into->request, histogram);
-    if (status == 0)
-        status = packed_add_to(&from->request, histogram);
-    if (status == 0)
-        status = packed_from(histogram, &sum);
-    hdr_close(histogram);
+    int status = packed_sum(&into->request, &from->request, &sum);
     if (status < 0)
         return status;
     free(into->request.bytes);
@@ -424,6 +416,41 @@ static int add_interval(struct result *into, const struct result_interval *from,
     moved.start_ns += later_ns;
     struct result_interval *same = find_same_time(into, &moved);
     return same ? interval_add(same, &moved) : result_copy_interval(into, &moved);
+}
+
+/* Those of `from` in so long ones. */
+static int add_regrouped(struct result *into, const struct result *from, uint64_t later_ns,
+                         uint64_t stride_ns)
+{
+    struct result copy = {.intervals = NULL};
+    int status = 0;
+
+    for (size_t i = 0; i < from->interval_count && status == 0; i++)
+        status = result_copy_interval(&copy, &from->intervals[i]);
+    if (status == 0)
+        status = result_regroup(&copy, stride_ns);
+    for (size_t i = 0; i < copy.interval_count && status == 0; i++)
+        status = add_interval(into, &copy.intervals[i], later_ns);
+    for (size_t i = 0; i < copy.interval_count; i++)
+        result_interval_done(&copy.intervals[i]);
+    free(copy.intervals);
+    return status;
+}
+
+/* Where one of them was thinned more often the other one's become as long. */
+static int add_intervals(struct result *into, const struct result *from, uint64_t later_ns)
+{
+    const uint64_t mine_ns = result_typical_interval(into);
+    const uint64_t theirs_ns = result_typical_interval(from);
+    int status = 0;
+
+    if (mine_ns && theirs_ns && mine_ns / 3 * 2 > theirs_ns)
+        return add_regrouped(into, from, later_ns, mine_ns);
+    if (mine_ns && theirs_ns && theirs_ns / 3 * 2 > mine_ns)
+        status = result_regroup(into, theirs_ns);
+    for (size_t i = 0; i < from->interval_count && status == 0; i++)
+        status = add_interval(into, &from->intervals[i], later_ns);
+    return status;
 }
 
 /* ---- parts ---- */
@@ -637,8 +664,8 @@ int result_add_later(struct result *into, const struct result *from, uint64_t la
     add_fields(into, from);
     for (size_t i = 0; i < from->share_count && status == 0; i++)
         status = add_share(into, &from->shares[i]);
-    for (size_t i = 0; i < from->interval_count && status == 0; i++)
-        status = add_interval(into, &from->intervals[i], later_ns);
+    if (status == 0)
+        status = add_intervals(into, from, later_ns);
     for (size_t i = 0; i < from->part_count && status == 0; i++)
         status = result_add_part(into, &from->parts[i]);
     for (size_t i = 0; i < from->change_count && status == 0; i++)

@@ -140,9 +140,18 @@ struct result_change {
 };
 /** More are none. */
 enum { RESULT_CHANGES_MOST = 65536 };
+/** Of a result that was read from a journal: how far it goes. */
+struct result_journal {
+    bool is_one;
+    bool complete;            /* the run has come to its end */
+    uint64_t figures_ns;      /* of measured time: all figures up to then, */
+    uint64_t intervals_ns;    /* and the intervals up to then */
+    uint64_t damaged_at;      /* byte from which on nothing could be read; 0: all of it */
+};
 
 struct result {
     struct figures found; /* by the healthy clients */
+    struct result_journal journal;
     uint64_t duration_ns, open, open_most, behind;
     uint64_t paused_ns; /* of `duration_ns`, with nothing wanted */
     double asked_rate;  /* 0: none */
@@ -157,6 +166,7 @@ struct result {
     size_t share_count;
     struct result_interval *intervals; /* by their start */
     size_t interval_count;
+    uint64_t stride_ns; /* so long one becomes by thinning; 0: as it was measured */
     struct result_part *parts; /* by whom, in the order in which they were added */
     size_t part_count;
     struct result_change *changes; /* by their time */
@@ -186,10 +196,20 @@ struct result_share *result_new_share(struct result *result);
 int result_copy_interval(struct result *into, const struct result_interval *from);
 /** The interval is the result's from then on; kept in order. */
 int result_take_interval(struct result *result, struct result_interval *interval);
+/** Likewise, of one later than all others. When there are more than `most`, neighbours become one, by
+ *  exact sums, and from then on all that come become part of as long ones. */
+int result_keep_interval(struct result *result, struct result_interval *interval, size_t most);
+/** As many of those that are there become one as make about so long an interval. */
+int result_regroup(struct result *result, uint64_t stride_ns);
+/** By pairs, until there are no more than that. */
+int result_thin(struct result *result, size_t most);
+/** How long they are, but for single ones, by the first of them, which were thinned most; 0: there are
+ *  none. */
+uint64_t result_typical_interval(const struct result *result);
 
 /** As bytes, the same on every machine. -errno of write(2), -ENOMEM. */
 int result_write(const struct result *result, int fd);
-/** `ret_result` is made by it. -EINVAL with text for bytes that are no result, or only a part of one;
+/** `ret_result` is made by it; the bytes may be a journal's too. -EINVAL with text for bytes that are no result, or only a part of one;
  *  -ENOMEM, or -errno of read(2). */
 int result_read(int fd, struct result *ret_result, struct peer_error *error);
 /** The same from memory. */

@@ -11,6 +11,7 @@
  * What is read may come from anywhere: every length is doubted.
  */
 #include "soak/bytes.h"
+#include "soak/journal.h"
 #include "soak/result_internal.h"
 
 #include "base/error.h"
@@ -448,9 +449,10 @@ static const struct record {
     size_t (*count)(const struct result *result);
     void (*put)(struct out *out, const struct result *result, size_t index);
     int (*get)(struct in *in, struct result *result); /* -ENOMEM */
+    bool of_interval;                                 /* one an interval */
 } records[] = {
     [1] = {one, put_fields, get_fields},     [2] = {one, put_found, get_found},
-    [3] = {shares, put_share, get_share},    [4] = {intervals, put_interval, get_interval},
+    [3] = {shares, put_share, get_share},    [4] = {intervals, put_interval, get_interval, true},
     [5] = {targets, put_target, get_target}, [6] = {parts, put_part, get_part},
     [9] = {changes, put_change, get_change},
 };
@@ -465,13 +467,13 @@ static void put_record(struct out *out, unsigned kind, struct out *body)
     body->len = 0;
 }
 
-static void put_result(struct out *out, const struct result *result)
+void result_put_records(struct out *out, const struct result *result, enum result_records which)
 {
     struct out body = {0};
 
-    bytes_put(out, name_line, strlen(name_line));
     for (unsigned kind = RECORD_END + 1; kind < ARRAY_SIZE(records); kind++) {
-        const size_t count = records[kind].count ? records[kind].count(result) : 0;
+        const enum result_records is = records[kind].of_interval ? RECORDS_INTERVALS : RECORDS_STATE;
+        const size_t count = which & is && records[kind].count ? records[kind].count(result) : 0;
         for (size_t i = 0; i < count; i++) {
             records[kind].put(&body, result, i);
             put_record(out, kind, &body);
@@ -485,7 +487,8 @@ int result_write(const struct result *result, int fd)
 {
     struct out out = {0};
 
-    put_result(&out, result);
+    bytes_put(&out, name_line, strlen(name_line));
+    result_put_records(&out, result, RECORDS_ALL);
     int status = out.failed ? -ENOMEM : bytes_write(fd, out.bytes, out.len);
     free(out.bytes);
     return status;
@@ -496,7 +499,7 @@ static int refuse(struct peer_error *error, const char *why)
     return error_set(error, PEER_ERROR_USAGE, EINVAL, "%s", why);
 }
 
-static int get_records(struct in *in, struct result *result, struct peer_error *error)
+int result_get_records(struct in *in, struct result *result, struct peer_error *error)
 {
     while (in->at < in->end && !in->wrong) {
         uint64_t kind = bytes_get_number(in);
@@ -531,7 +534,7 @@ int result_parse(const void *data, size_t len, struct result *ret_result, struct
     if (status < 0)
         (void)error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     else
-        status = get_records(&in, &result, error);
+        status = result_get_records(&in, &result, error);
     if (status < 0)
         result_done(&result);
     else
@@ -547,7 +550,9 @@ int result_read(int fd, struct result *ret_result, struct peer_error *error)
     if (status < 0)
         (void)error_set(error, PEER_ERROR_MACHINE, -status, "%s", error_text(-status));
     else
-        status = result_parse(out.bytes, out.len, ret_result, error);
+        status = journal_is_one(out.bytes, out.len)
+                     ? journal_parse(out.bytes, out.len, ret_result, error)
+                     : result_parse(out.bytes, out.len, ret_result, error);
     free(out.bytes);
     return status;
 }

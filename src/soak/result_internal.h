@@ -14,6 +14,18 @@ struct peer_soak_counts counts_since(const struct peer_soak_counts *now,
 /* Adds to those of the same name. */
 void answers_add(struct figures *into, const struct answers *from);
 
+/* Of two packed histograms; -EBADMSG for what is none, or too many samples. */
+int packed_sum(const struct packed *a, const struct packed *b, struct packed *ret_sum);
+
+/* The records of result_write, behind its first line: all of them, or some of them. */
+enum result_records { RECORDS_STATE = 1, RECORDS_INTERVALS = 2, RECORDS_ALL = 3 };
+struct out;
+void result_put_records(struct out *out, const struct result *result, enum result_records which);
+/* Adds what they hold to `result`, which has nothing of it yet; intervals go behind its own. As
+   result_parse. */
+struct in;
+int result_get_records(struct in *in, struct result *result, struct peer_error *error);
+
 /** As result_add, the intervals of `from` being so much later. */
 int result_add_later(struct result *into, const struct result *from, uint64_t later_ns);
 

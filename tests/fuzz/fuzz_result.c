@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The input is the records of a result, behind its first line. What is accepted can be added to
- * another, and reads the same when it is written again.
+ * another, and reads the same when it is written again. The same bytes are those of a histogram, and of
+ * records of a journal, whose sums are made right.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "soak/journal.h"
 #include "soak/result.h"
 
 #include <hdr/hdr_histogram.h>
@@ -55,6 +57,43 @@ static void try_histogram(const uint8_t *data, size_t len)
     free(bytes);
 }
 
+/* Each record of the input, the first byte its length, as a record of a kind that its second byte says;
+   what is left is there as it is. */
+static void try_journal(const uint8_t *data, size_t len)
+{
+    const size_t head = strlen(JOURNAL_LINE);
+    struct peer_error error = {0};
+    struct result result;
+    size_t to = head;
+
+    uint8_t *bytes = calloc(1, head + len * (2 + JOURNAL_HEAD + JOURNAL_SUM) + 1);
+    if (!bytes)
+        abort();
+    memcpy(bytes, JOURNAL_LINE, head);
+    while (len > 2 && data[0] + (size_t)2 <= len) {
+        const size_t size = data[0];
+        bytes[to] = data[1] % 6;
+        bytes[to + 4] = (uint8_t)size;
+        memcpy(bytes + to + JOURNAL_HEAD, data + 2, size);
+        journal_sum(bytes + to, JOURNAL_HEAD + size, bytes + to + JOURNAL_HEAD + size);
+        to += JOURNAL_HEAD + size + JOURNAL_SUM;
+        data += 2 + size;
+        len -= 2 + size;
+    }
+    if (len)
+        memcpy(bytes + to, data, len);
+    int status = journal_parse(bytes, to + len, &result, &error);
+    if (status == 0) {
+        check_again(&result);
+        if (!result.journal.is_one)
+            abort();
+        result_done(&result);
+    } else if (!error.text[0]) {
+        abort();
+    }
+    free(bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const char head[] = "peer result 1\n";
@@ -76,5 +115,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     free(bytes);
     try_histogram(data, len);
+    try_journal(data, len);
     return 0;
 }
