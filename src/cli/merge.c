@@ -5,12 +5,9 @@
  */
 #include "soak.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FIELD(member) .offset = offsetof(struct soak_options, member)
 
@@ -176,28 +173,11 @@ static bool say_missing(const struct peer_result *result)
 
 /* ---- the files ---- */
 
-static int read_result(const char *path, struct peer_result **ret_result)
-{
-    struct peer_error error = {0};
-    int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0) {
-        say("cannot read \"%s\": %s", path, strerror(errno));
-        return STATUS_USAGE;
-    }
-    int status = peer_result_read(fd, ret_result, &error);
-    if (fd != STDIN_FILENO)
-        close(fd);
-    if (status < 0)
-        say("cannot read \"%s\": %s", path, error.text);
-    return status < 0 ? STATUS_USAGE : 0;
-}
-
 static int join(struct peer_result *sum, const char *path)
 {
     struct peer_error error = {0};
     struct peer_result *result = NULL;
-    int status = read_result(path, &result);
+    int status = read_result_file(path, &result);
 
     if (status != 0)
         return status;
@@ -252,8 +232,8 @@ const struct command command_merge = {
     .arguments = "FILE...",
     .operands = "FILES ...",
     .summary = "results of several soaks as one",
-    .about = "Each FILE is what \"peer soak --result FILE\" wrote, or - for standard input. "
-             "Percentiles are\n"
+    .about = "Each FILE is what \"peer soak --result FILE\" or --journal wrote, or - for standard "
+             "input. Percentiles are\n"
              "those of all samples; intervals are matched by the wall clock. A shard that is "
              "missing is\n"
              "named, and the exit status is 1 then.",

@@ -5,6 +5,8 @@
  */
 #include "soak.h"
 
+#include <peer/journal.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -28,6 +30,9 @@ static void use_embedded(struct soak_options *options)
     options->target.port = 80;
     options->soak.protocol = "http";
 }
+
+/* Intervals that each have an objective: those of 18 hours, at one a second. */
+enum { EACH_MOST = 65536 };
 
 /* ---- the run ---- */
 
@@ -103,6 +108,7 @@ static int soak_loop(struct soak_run *run)
         }
         while (peer_soak_pop_interval(run->soak, &interval))
             report_interval(run, &interval);
+        look_at_journal(run);
         if (!stopped && nobody_reads(run)) {
             peer_soak_stop(run->soak, 0);
             stopped = run->broken_off = true;
@@ -176,6 +182,7 @@ static int soak_in(struct soak_run *run)
     options->soak.to_port = options->target.port;
     options->soak.keep_intervals = (options->common.json && !options->json_stream) ||
                                   options->objectives.each || options->result;
+    options->soak.intervals_most = options->objectives.each ? EACH_MOST : 0;
     int status = open_tls(run->net, &options->common, options->target.host, &options->soak.tls);
     if (status == 0)
         status = give_up_privileges(&command_soak, &options->common, run->net);
@@ -194,6 +201,9 @@ static int soak_in(struct soak_run *run)
         return status;
     peer_result_get_report(run->result, &report);
     status = write_outputs(run);
+    int kept = finish_journal(run);
+    if (status == STATUS_DONE)
+        status = kept;
     if (status == STATUS_DONE)
         status = judge_soak(run, &report);
     return report_soak(run, &report, status);
@@ -247,9 +257,12 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
     if (status == 0)
         status = open_outputs(&run);
     if (status == 0)
+        status = open_journal(&run);
+    if (status == 0)
         status = open_net_any(&options->common, &options->target, &run.net);
     if (status == 0)
         status = soak_and_print(&run);
+    options->soak.journal = peer_journal_free(options->soak.journal);
     close_outputs(&run);
     return status;
 }

@@ -18,7 +18,7 @@ struct soak_options {
     struct target target;
     struct objectives objectives;
     struct shard_options shard;
-    const char *workload, *close, *body, *hdr, *result, *queries, *targets_file, *targets_order;
+    const char *workload, *close, *body, *hdr, *result, *journal, *queries, *targets_file, *targets_order;
     const char *headers[HEADERS_MAX + 1];
     int header_count;
     double search_low, search_high; /* --rate-search; 0: none */
@@ -43,7 +43,7 @@ struct soak_run {
     struct peer_result *result; /* once it is over */
     struct printer *printer; /* standard output */
     int signal_fd, hdr_fd, result_fd;
-    bool progress, reader_left, capture_told;
+    bool progress, reader_left, capture_told, journal_told;
     uint64_t start_ns, progress_ns;
     struct search_step *steps; /* of a search, owned */
     size_t step_count;
@@ -109,6 +109,17 @@ void json_add_answers(json_t *requests, const struct peer_result *result);
 void print_answers(const struct peer_result *result);
 /** What became of the wills of clients that went without a word, where there are any. */
 void print_wills(const struct peer_soak_counts *counts);
+
+/* soak_journal.c */
+/** A result or a journal, "-": of standard input. Says how far a journal goes. 0, or an exit status after
+ *  a message. */
+int read_result_file(const char *path, struct peer_result **ret_result);
+/** Of --journal, before privileges go. Likewise. */
+int open_journal(struct soak_run *run);
+/** Says once that it misses something. */
+void look_at_journal(struct soak_run *run);
+/** With `run->result`: an exit status. */
+int finish_journal(struct soak_run *run);
 
 /** Before a run, so that one hears in time that the files of --hdr and --result cannot be written: 0, or
  *  an exit status after a message. */

@@ -289,12 +289,27 @@ static json_t *json_series(const struct peer_result *result)
     return series;
 }
 
+/* How many measured intervals one of the series is of, where there were too many to keep. */
+static void json_add_thinned(json_t *document, const struct peer_result *result)
+{
+    struct peer_soak_interval interval;
+    struct peer_result_part part;
+
+    if (!peer_result_get_interval(result, 0, &interval) || !peer_result_get_part(result, 0, &part) ||
+        !part.interval_ns)
+        return;
+    const uint64_t times = (interval.length_ns + part.interval_ns / 2) / part.interval_ns;
+    if (times > 1)
+        json_object_set_new(document, "intervals_thinned", json_integer(integer(times)));
+}
+
 int report_as_json(struct soak_run *run, const struct peer_soak_report *report, int status)
 {
     json_t *document = json_soak(run, report);
 
     if (!run->options->json_stream) {
         json_object_set_new(document, "intervals", json_series(run->result));
+        json_add_thinned(document, run->result);
         return json_print(document, status);
     }
     json_object_set_new(document, "type", json_string("report"));
