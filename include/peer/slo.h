@@ -60,6 +60,12 @@ static inline void peer_slo_judge(const struct peer_slo *slo, const struct peer_
     peer_slo_judge_sized(slo, result, ret_verdict, sizeof(*ret_verdict));
 }
 
+/** Keeps the objective in the result, in words, for those who read it later; once. -ENOMEM. */
+PEER_EXPORT int peer_result_note_objective(struct peer_result *result, const struct peer_slo *slo);
+/** The `index`-th that was noted, for peer_slo_new; NULL: there are no more. Lives as long as the
+ *  result. */
+PEER_EXPORT const char *peer_result_get_objective(const struct peer_result *result, size_t index);
+
 /** Of a soak with a rate: whether requests were answered as fast as they were asked for, all but one
  *  of a hundred. A service that is behind shows it in latencies only when the soak lasts. */
 PEER_EXPORT bool peer_result_keeps_up(const struct peer_result *result);
@@ -86,6 +92,31 @@ PEER_EXPORT bool peer_rate_search_next(struct peer_rate_search *search, double *
 PEER_EXPORT void peer_rate_search_tell(struct peer_rate_search *search, bool kept);
 /** The highest that was kept so far, or 0. */
 PEER_EXPORT double peer_rate_search_found(const struct peer_rate_search *search);
+
+/** One rate that a search tried. */
+struct peer_search_step {
+    double rate;         /* asked for, a second */
+    double reached;      /* answered in time, a second */
+    double p99_us;       /* of requests; 0: there was none */
+    bool kept;
+    const char *why_not; /* in words; "" when it was kept. Lives as long as the result */
+};
+/** Keeps it in the result, behind those that are there. -ENOMEM. */
+PEER_EXPORT int peer_result_note_step_sized(struct peer_result *result,
+                                            const struct peer_search_step *step, size_t size);
+static inline int peer_result_note_step(struct peer_result *result,
+                                        const struct peer_search_step *step)
+{
+    return peer_result_note_step_sized(result, step, sizeof(*step));
+}
+/** The `index`-th: 1, or 0 when there are no more. */
+PEER_EXPORT int peer_result_get_step_sized(const struct peer_result *result, size_t index,
+                                           struct peer_search_step *ret_step, size_t size);
+static inline int peer_result_get_step(const struct peer_result *result, size_t index,
+                                       struct peer_search_step *ret_step)
+{
+    return peer_result_get_step_sized(result, index, ret_step, sizeof(*ret_step));
+}
 
 #ifdef __cplusplus
 }

@@ -385,6 +385,11 @@ static inline int peer_result_get_interval(const struct peer_result *result, siz
     return peer_result_get_interval_sized(result, index, ret_interval, sizeof(*ret_interval));
 }
 
+/** Adds the latencies of the requests of the `index`-th interval to `into`. -EINVAL: there is no such
+ *  interval; -EOVERFLOW, -ENOMEM. */
+PEER_EXPORT int peer_result_get_interval_histogram(const struct peer_result *result, size_t index,
+                                                   struct peer_histogram *into);
+
 enum peer_soak_histogram {
     PEER_HISTOGRAM_HANDSHAKE,
     PEER_HISTOGRAM_FIRST_BYTE,

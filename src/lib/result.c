@@ -4,6 +4,8 @@
  */
 #include "lib/journal.h"
 
+#include <errno.h>
+#include <hdr/hdr_histogram.h>
 #include <peer/journal.h>
 #include <peer/soak.h>
 #include <stdlib.h>
@@ -252,4 +254,20 @@ int peer_result_get_histogram(const struct peer_result *result, enum peer_soak_h
     const struct hdr_histogram *histogram = histogram_of(result, which);
 
     return histogram && into ? histogram_add(into->value, histogram) : -EINVAL;
+}
+
+int peer_result_get_interval_histogram(const struct peer_result *result, size_t index,
+                                       struct peer_histogram *into)
+{
+    struct hdr_histogram *histogram;
+
+    if (index >= result->value.interval_count || !into)
+        return -EINVAL;
+    if (histogram_new(&histogram) < 0)
+        return -ENOMEM;
+    int status = packed_add_to(&result->value.intervals[index].request, histogram);
+    if (status == 0)
+        status = histogram_add(into->value, histogram);
+    hdr_close(histogram);
+    return status == -EBADMSG ? -EINVAL : status;
 }

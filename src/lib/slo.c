@@ -5,6 +5,7 @@
 #include "soak/slo.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct peer_slo {
@@ -95,4 +96,46 @@ void peer_rate_search_tell(struct peer_rate_search *search, bool kept)
 double peer_rate_search_found(const struct peer_rate_search *search)
 {
     return search->value.kept;
+}
+
+/* ---- what a result keeps of both ---- */
+
+int peer_result_note_objective(struct peer_result *result, const struct peer_slo *slo)
+{
+    return result_add_objective(&result->value, slo->value.text);
+}
+
+const char *peer_result_get_objective(const struct peer_result *result, size_t index)
+{
+    return index < result->value.objective_count ? result->value.objectives[index].text : NULL;
+}
+
+int peer_result_note_step_sized(struct peer_result *result, const struct peer_search_step *step,
+                                size_t size)
+{
+    struct peer_search_step own;
+
+    int status = border_take(&own, sizeof(own), step, size, NULL);
+    if (status < 0)
+        return status;
+    struct result_step kept = {
+        .rate = own.rate, .reached = own.reached, .p99_us = own.p99_us, .kept = own.kept};
+    if (own.why_not)
+        snprintf(kept.why_not, sizeof(kept.why_not), "%s", own.why_not);
+    return result_add_step(&result->value, &kept);
+}
+
+int peer_result_get_step_sized(const struct peer_result *result, size_t index,
+                               struct peer_search_step *ret_step, size_t size)
+{
+    if (index >= result->value.step_count)
+        return 0;
+    const struct result_step *step = &result->value.steps[index];
+    const struct peer_search_step told = {.rate = step->rate,
+                                          .reached = step->reached,
+                                          .p99_us = step->p99_us,
+                                          .kept = step->kept,
+                                          .why_not = step->why_not};
+    border_give(ret_step, size, &told, sizeof(told));
+    return 1;
 }

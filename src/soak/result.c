@@ -647,6 +647,8 @@ void result_done(struct result *result)
     free(result->intervals);
     free(result->parts);
     free(result->changes);
+    free(result->steps);
+    free(result->objectives);
     memset(result, 0, sizeof(*result));
 }
 
@@ -670,5 +672,9 @@ int result_add_later(struct result *into, const struct result *from, uint64_t la
         status = result_add_part(into, &from->parts[i]);
     for (size_t i = 0; i < from->change_count && status == 0; i++)
         status = add_change(into, &from->changes[i], later_ns);
+    for (size_t i = 0; i < from->step_count && status == 0; i++)
+        status = result_add_step(into, &from->steps[i]);
+    for (size_t i = 0; i < from->objective_count && status == 0; i++)
+        status = result_add_objective(into, from->objectives[i].text);
     return status;
 }

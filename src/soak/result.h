@@ -149,6 +149,18 @@ struct result_journal {
     uint64_t damaged_at;      /* byte from which on nothing could be read; 0: all of it */
 };
 
+/** One rate that a search for the highest tried. */
+struct result_step {
+    double rate, reached, p99_us;
+    bool kept;
+    char why_not[128];
+};
+
+/** An objective in the words of peer/slo.h. */
+struct result_objective {
+    char text[80];
+};
+
 struct result {
     struct figures found; /* by the healthy clients */
     struct result_journal journal;
@@ -171,6 +183,10 @@ struct result {
     size_t part_count;
     struct result_change *changes; /* by their time */
     size_t change_count;
+    struct result_step *steps; /* in the order in which they were tried */
+    size_t step_count;
+    struct result_objective *objectives; /* each once */
+    size_t objective_count;
 };
 /** The time that rates are of: without the pauses. */
 static inline uint64_t result_active_ns(const struct result *result)
@@ -190,6 +206,9 @@ int result_join(struct result *into, const struct result *from, struct peer_erro
 int result_add_part(struct result *result, const struct result_part *part);
 /** Kept in order. -ENOMEM; -ENOSPC: there are RESULT_CHANGES_MOST. */
 int result_add_change(struct result *result, const struct result_change *change);
+int result_add_step(struct result *result, const struct result_step *step);
+/** One that is there already is not added again. */
+int result_add_objective(struct result *result, const char *text);
 /** Room for one more, zeroed; NULL without memory. */
 struct result_share *result_new_share(struct result *result);
 /** One more of the same series; kept in order. */

@@ -28,6 +28,7 @@ static const char name_line[] = "peer result 1\n";
 enum { HISTOGRAMS_FIRST = 3, HISTOGRAMS_SECOND = 5 };
 enum { TARGETS_MOST = 1000000 };
 enum { PARTS_MOST = 65536 };
+enum { STEPS_MOST = 10000, OBJECTIVES_MOST = 1000 };
 enum { SHARES_MOST = 256 }; /* each takes a megabyte, however short its record is */
 
 /* ---- writing ---- */
@@ -410,6 +411,43 @@ int packed_add_to(const struct packed *packed, struct hdr_histogram *into)
     return in.wrong ? -EBADMSG : 0;
 }
 
+static void put_step(struct out *out, const struct result *result, size_t index)
+{
+    const struct result_step *step = &result->steps[index];
+
+    bytes_put_real(out, step->rate);
+    bytes_put_real(out, step->reached);
+    bytes_put_real(out, step->p99_us);
+    bytes_put_number(out, step->kept);
+    bytes_put_text(out, step->why_not);
+}
+
+static int get_step(struct in *in, struct result *result)
+{
+    struct result_step step = {.rate = bytes_get_real(in)};
+
+    in->wrong |= result->step_count == STEPS_MOST;
+    step.reached = bytes_get_real(in);
+    step.p99_us = bytes_get_real(in);
+    step.kept = bytes_get_number(in) != 0;
+    bytes_get_text(in, step.why_not, sizeof(step.why_not));
+    return in->wrong ? 0 : result_add_step(result, &step);
+}
+
+static void put_objective(struct out *out, const struct result *result, size_t index)
+{
+    bytes_put_text(out, result->objectives[index].text);
+}
+
+static int get_objective(struct in *in, struct result *result)
+{
+    struct result_objective objective;
+
+    in->wrong |= result->objective_count == OBJECTIVES_MOST;
+    bytes_get_text(in, objective.text, sizeof(objective.text));
+    return in->wrong ? 0 : result_add_objective(result, objective.text);
+}
+
 /* ---- records ---- */
 
 static size_t one(const struct result *result)
@@ -443,6 +481,16 @@ static size_t changes(const struct result *result)
     return result->change_count;
 }
 
+static size_t steps(const struct result *result)
+{
+    return result->step_count;
+}
+
+static size_t objectives(const struct result *result)
+{
+    return result->objective_count;
+}
+
 /* By their kinds, in the order in which they are written. A kind stays what it is for ever. */
 enum { RECORD_END };
 static const struct record {
@@ -454,7 +502,8 @@ static const struct record {
     [1] = {one, put_fields, get_fields},     [2] = {one, put_found, get_found},
     [3] = {shares, put_share, get_share},    [4] = {intervals, put_interval, get_interval, true},
     [5] = {targets, put_target, get_target}, [6] = {parts, put_part, get_part},
-    [9] = {changes, put_change, get_change},
+    [9] = {changes, put_change, get_change}, [12] = {steps, put_step, get_step},
+    [13] = {objectives, put_objective, get_objective},
 };
 
 /* What `body` holds, as a record; `body` is empty again. */
