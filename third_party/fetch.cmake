@@ -5,7 +5,8 @@
 #   1. a directory the user names (the cache variable of OVERRIDE)
 #   2. what this build directory already extracted
 #   3. the archive, or the bare git repository, in PEER_CACHE_DIR
-#   4. the distribution's source package, by the machine's own package manager and mirror
+#   4. the distribution's source package, by the machine's own package manager and mirror, or the
+#      package of npm, by the machine's own npm and registry
 #   5. the upstream repository at a pinned commit
 # What was fetched is checked against its pin. A source that cannot be had is passed over with a
 # message; one that is had but is not what was pinned stops the build.
@@ -23,15 +24,17 @@ endif()
 # peer_fetch_source(NAME
 #     OUT variable        set to the directory of the source
 #     OVERRIDE variable   cache variable with which the user names a directory
-#     SUITE, PACKAGE      Debian suite and source package
+#     SUITE, PACKAGE      Debian suite and source package, or:
+#     NPM name@version    the package of npm
 #     ARCHIVE, SHA256     the package's upstream archive and its hash
 #     ONLY paths...       what to extract of the archive
 #     GIT_URLS urls...    upstream repositories, tried in order
 #     GIT_TAG, GIT_COMMIT what to take of them; the tag must lead to the commit
-#     GIT_ONLY paths...)  what to extract of the repository
+#     GIT_ONLY paths...   what to extract of the repository
+#     OPTIONAL)           where it cannot be had, the variable is empty
 function(peer_fetch_source name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg ""
-        "OUT;OVERRIDE;SUITE;PACKAGE;ARCHIVE;SHA256;GIT_TAG;GIT_COMMIT" "ONLY;GIT_URLS;GIT_ONLY")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "OPTIONAL"
+        "OUT;OVERRIDE;SUITE;PACKAGE;NPM;ARCHIVE;SHA256;GIT_TAG;GIT_COMMIT" "ONLY;GIT_URLS;GIT_ONLY")
     set(${arg_OVERRIDE} "" CACHE PATH "Directory with the source of ${name}; empty: fetch it")
     if(${arg_OVERRIDE})
         if(NOT IS_DIRECTORY "${${arg_OVERRIDE}}")
@@ -48,11 +51,13 @@ function(peer_fetch_source name)
         set_property(GLOBAL PROPERTY PEER_FETCH_LOG "")
         _peer_cached_archive(${name} "${cache}/${arg_ARCHIVE}" ${arg_SHA256} found)
         set(repository "${cache}/${name}-${arg_GIT_COMMIT}.git")
-        if(NOT found AND NOT EXISTS "${repository}")
+        if(NOT found AND arg_NPM)
+            _peer_fetch_npm(${name} ${arg_NPM} ${arg_ARCHIVE} ${arg_SHA256} "${cache}" found)
+        elseif(NOT found AND NOT EXISTS "${repository}")
             _peer_fetch_package(${name} ${arg_SUITE} ${arg_PACKAGE} ${arg_ARCHIVE} ${arg_SHA256}
                                 "${cache}" found)
         endif()
-        if(NOT found AND NOT EXISTS "${repository}")
+        if(NOT found AND arg_GIT_URLS AND NOT EXISTS "${repository}")
             _peer_fetch_git(${name} "${repository}" ${arg_GIT_TAG} ${arg_GIT_COMMIT}
                             "${arg_GIT_URLS}")
         endif()
@@ -60,6 +65,8 @@ function(peer_fetch_source name)
             _peer_extract("${home}" "${cache}/${arg_ARCHIVE}" ${arg_SHA256} "${arg_ONLY}" dir)
         elseif(EXISTS "${repository}")
             _peer_extract_git("${home}" "${repository}" ${arg_GIT_COMMIT} "${arg_GIT_ONLY}" dir)
+        elseif(arg_OPTIONAL)
+            set(dir "")
         else()
             _peer_fetch_failed(${name} ${arg_OVERRIDE} "${cache}" ${arg_ARCHIVE} ${arg_SHA256})
         endif()
@@ -134,6 +141,13 @@ function(_peer_cached_archive name file sha256 out)
         _peer_check_hash(${name} "${file}" ${sha256})
         set(${out} TRUE PARENT_SCOPE)
     endif()
+endfunction()
+
+# First into the directory, then under its name: a reader finds the whole file or none.
+function(_peer_keep file cache archive)
+    string(RANDOM LENGTH 8 suffix)
+    file(COPY_FILE "${file}" "${cache}/.${archive}.${suffix}")
+    file(RENAME "${cache}/.${archive}.${suffix}" "${cache}/${archive}")
 endfunction()
 
 # ---- Extraction: HOME/tree holds the source, HOME/pin says of which pin ---------------------------
@@ -300,12 +314,39 @@ function(_peer_fetch_package name suite package archive sha256 cache out)
         return()
     endif()
     _peer_check_hash(${name} "${dir}/files/${archive}" ${sha256})
-    # First into the directory, then under its name: a reader finds the whole file or none.
-    string(RANDOM LENGTH 8 suffix)
-    file(COPY_FILE "${dir}/files/${archive}" "${cache}/.${archive}.${suffix}")
-    file(RENAME "${cache}/.${archive}.${suffix}" "${cache}/${archive}")
+    _peer_keep("${dir}/files/${archive}" "${cache}" ${archive})
     message(STATUS "peer: ${name}: ${archive} from Debian ${suite}, kept in ${cache}")
     set(${out} TRUE PARENT_SCOPE)
+endfunction()
+
+# ---- npm ------------------------------------------------------------------------------------------
+
+# The archive alone, as it was published: nothing of it is run, and nothing installed.
+function(_peer_fetch_npm name package archive sha256 cache out)
+    set(${out} FALSE PARENT_SCOPE)
+    find_program(PEER_NPM npm)
+    mark_as_advanced(PEER_NPM)
+    if(NOT PEER_NPM)
+        _peer_fetch_note(${name} "no package ${package}: this machine has no npm")
+        return()
+    endif()
+    set(dir "${PEER_SOURCES_DIR}/npm")
+    file(REMOVE_RECURSE "${dir}")
+    file(MAKE_DIRECTORY "${dir}")
+    execute_process(
+        COMMAND ${PEER_NPM} pack --silent --ignore-scripts --cache "${dir}/cache" --fetch-retries=1
+                --fetch-timeout=30000 ${package}
+        WORKING_DIRECTORY "${dir}"
+        RESULT_VARIABLE failed ERROR_VARIABLE error OUTPUT_QUIET TIMEOUT 120)
+    if(failed OR NOT EXISTS "${dir}/${archive}")
+        _peer_fetch_note(${name} "no package ${package}: npm: ${failed} ${error}")
+    else()
+        _peer_check_hash(${name} "${dir}/${archive}" ${sha256})
+        _peer_keep("${dir}/${archive}" "${cache}" ${archive})
+        message(STATUS "peer: ${name}: ${archive} of npm, kept in ${cache}")
+        set(${out} TRUE PARENT_SCOPE)
+    endif()
+    file(REMOVE_RECURSE "${dir}")
 endfunction()
 
 # ---- The upstream repository ----------------------------------------------------------------------

@@ -9,7 +9,7 @@ import tempfile
 
 ONCE = ("bin/peer", "LIBDIR/libpeer.so", "LIBDIR/libpeer.so.0", "LIBDIR/libpeer.a", "LIBDIR/pkgconfig/peer.pc",
         "LIBDIR/cmake/peer/peer-config.cmake", "share/doc/peer/LICENSE", "share/doc/peer/LICENSE.lwIP",
-        "share/doc/peer/LICENSE.HdrHistogram", "share/man/man1/peer.1", "share/man/man7/peer-manners.7",
+        "share/doc/peer/LICENSE.HdrHistogram", "share/doc/peer/LICENSE.uPlot", "share/man/man1/peer.1", "share/man/man7/peer-manners.7",
         "share/man/man3/libpeer.3", "share/man/man3/peer_net.3", "share/man/man3/peer_connect.3",
         "share/bash-completion/completions/peer", "share/zsh/site-functions/_peer",
         "share/fish/vendor_completions.d/peer.fish")
