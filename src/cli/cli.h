@@ -92,7 +92,7 @@ struct command {
 };
 extern const struct command command_exec, command_connect, command_listen, command_ping, command_soak,
     command_doctor, command_application, command_trace, command_forward, command_proxy,
-    command_merge;
+    command_merge, command_report;
 
 /** Tables that commands share; each ends with a zeroed entry. */
 extern const struct option_def options_net[], options_manner[], options_udp[], options_ecn[],

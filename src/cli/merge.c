@@ -24,6 +24,8 @@ static const struct option_def merge_table[] = {
      FIELD(hdr), .values = "FILES"},
     {0, "result", "FILE", "the sum, for another \"peer merge\"", option_set_string, FIELD(result),
      .values = "FILES"},
+    {0, "report", "FILE", "a page to look at: tables and plots, one file of HTML", option_set_string,
+     FIELD(report), .values = "FILES"},
     {0, "slo", "OBJECTIVE", "what must be kept: p99<20ms, errors<0.1%, rate>=5k; may be repeated",
      add_objective, .offset = 0},
     {0, "tolerate", NULL, "exit status 0 even when errors were counted", option_set_flag,
@@ -203,7 +205,7 @@ static int report_merged(struct soak_run *run)
 
 static int run_merge(void *options, int argc, char **argv)
 {
-    struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1, .result_fd = -1};
+    struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1, .result_fd = -1, .report_fd = -1};
     int status = 0;
 
     if (argc < 1)

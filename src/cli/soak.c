@@ -181,7 +181,7 @@ static int soak_in(struct soak_run *run)
     options->soak.to = options->target.addr;
     options->soak.to_port = options->target.port;
     options->soak.keep_intervals = (options->common.json && !options->json_stream) ||
-                                  options->objectives.each || options->result;
+                                  options->objectives.each || options->result || options->report;
     options->soak.intervals_most = options->objectives.each ? EACH_MOST : 0;
     int status = open_tls(run->net, &options->common, options->target.host, &options->soak.tls);
     if (status == 0)
@@ -232,7 +232,7 @@ static int soak_and_print(struct soak_run *run)
 
 static int soak_with(struct soak_options *options, int argc, char **argv)
 {
-    struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1, .result_fd = -1};
+    struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1, .result_fd = -1, .report_fd = -1};
     int status = 0;
 
     if (options->workload && strcmp(options->workload, "help") == 0)

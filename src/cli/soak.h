@@ -18,7 +18,7 @@ struct soak_options {
     struct target target;
     struct objectives objectives;
     struct shard_options shard;
-    const char *workload, *close, *body, *hdr, *result, *journal, *queries, *targets_file, *targets_order;
+    const char *workload, *close, *body, *hdr, *result, *report, *journal, *queries, *targets_file, *targets_order;
     const char *headers[HEADERS_MAX + 1];
     int header_count;
     double search_low, search_high; /* --rate-search; 0: none */
@@ -42,7 +42,7 @@ struct soak_run {
     struct peer_soak *soak;
     struct peer_result *result; /* once it is over */
     struct printer *printer; /* standard output */
-    int signal_fd, hdr_fd, result_fd;
+    int signal_fd, hdr_fd, result_fd, report_fd;
     bool progress, reader_left, capture_told, journal_told;
     uint64_t start_ns, progress_ns;
     struct search_step *steps; /* of a search, owned */
@@ -152,6 +152,10 @@ void report_interval(struct soak_run *run, const struct peer_soak_interval *inte
 /** As report_soak. */
 int report_as_json(struct soak_run *run, const struct peer_soak_report *report, int status);
 
+/* report.c */
+struct peer_report_config;
+/** Writes the page; an exit status, after a message that names `path`. */
+int write_page(const struct peer_report_config *config, const char *path, int fd);
 /* merge.c */
 /** The head of a report of several parts: what they were asked for, and each of them. */
 void print_merged(const struct peer_result *result);

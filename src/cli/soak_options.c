@@ -138,6 +138,8 @@ const struct option_def soak_table[] = {
      FIELD(result), .values = "FILES"},
     {0, "journal", "FILE", "the same, written as it goes: it can be read whatever ends the run",
      option_set_string, FIELD(journal), .values = "FILES"},
+    {0, "report", "FILE", "a page to look at: tables and plots, one file of HTML", option_set_string,
+     FIELD(report), .values = "FILES"},
     {0, "shard", "RANK/SIZE",
      "this is one of several processes that share the run (found by itself)", option_set_string,
      FIELD(shard.shard), .values = "none"},

@@ -4,6 +4,7 @@
  */
 #include "soak.h"
 
+#include <peer/report.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +27,8 @@ int open_outputs(struct soak_run *run)
 
     if (status == STATUS_DONE)
         status = open_output(run->options->result, run->options->common.shard, &run->result_fd);
+    if (status == STATUS_DONE)
+        status = open_output(run->options->report, run->options->common.shard, &run->report_fd);
     return status;
 }
 
@@ -36,16 +39,40 @@ static int written(const char *path, int status)
     return status < 0 ? STATUS_MACHINE : STATUS_DONE;
 }
 
+/* What was to be kept, and which rates were tried: reports that are made later say so, too. */
+static int note(struct soak_run *run)
+{
+    const struct objectives *objectives = &run->options->objectives;
+    int status = 0;
+
+    for (size_t i = 0; i < objectives->count && status == 0; i++)
+        status = peer_result_note_objective(run->result, objectives->slos[i]);
+    for (size_t i = 0; i < run->step_count && status == 0; i++) {
+        const struct search_step *step = &run->steps[i];
+        const struct peer_search_step noted = {.rate = step->rate,
+                                               .reached = step->reached,
+                                               .p99_us = step->p99_us,
+                                               .kept = step->kept,
+                                               .why_not = step->why_not};
+        status = peer_result_note_step(run->result, &noted);
+    }
+    return status;
+}
+
 int write_outputs(struct soak_run *run)
 {
-    int status = STATUS_DONE;
+    const struct peer_result *const results[] = {run->result};
+    const struct peer_report_config page = {.results = results, .result_count = 1};
+    int status = note(run) < 0 ? STATUS_MACHINE : STATUS_DONE;
 
-    if (run->hdr_fd >= 0)
+    if (run->hdr_fd >= 0 && status == STATUS_DONE)
         status =
             written(run->options->hdr,
                     peer_result_print_histogram(run->result, PEER_HISTOGRAM_REQUEST, run->hdr_fd));
     if (run->result_fd >= 0 && status == STATUS_DONE)
         status = written(run->options->result, peer_result_write(run->result, run->result_fd));
+    if (run->report_fd >= 0 && status == STATUS_DONE)
+        status = write_page(&page, run->options->report, run->report_fd);
     return status;
 }
 
@@ -55,6 +82,8 @@ void close_outputs(struct soak_run *run)
         close(run->hdr_fd);
     if (run->result_fd >= 0)
         close(run->result_fd);
+    if (run->report_fd >= 0)
+        close(run->report_fd);
 }
 
 /* An objective about errors says how many of them are too many. */
