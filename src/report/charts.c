@@ -413,7 +413,7 @@ static void add_steps(struct plot *plot, const double *numbers, size_t count)
         const double *ys = numbers + (i + 1) * count;
         size_t used = 0;
         for (size_t j = 0; j < count; j++)
-            used += isfinite(ys[j]);
+            used += isfinite(ys[j]) ? 1 : 0;
         struct line *line = used ? plot_line(plot, names[i]) : NULL;
         if (!line)
             continue;

@@ -5,6 +5,7 @@
 #include "report/report.h"
 
 #include <math.h>
+#include <peer/journal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -189,6 +190,23 @@ static void write_facts(struct page *page, const struct view *view)
     page_html(page, "</dl>");
 }
 
+/* A journal may be all that is left of a run. */
+static void write_extent(struct page *page, const struct view *view)
+{
+    struct peer_journal_extent extent;
+    char figures[WORDS], intervals[WORDS];
+
+    if (!peer_result_get_extent(view->result, &extent) || extent.complete)
+        return;
+    page_html(page, "<p class=\"note\">");
+    page_format(page,
+                "The run did not come to its end. Its journal has all figures of the first %s, and "
+                "intervals up to %s.",
+                words_value(UNIT_S, (double)extent.figures_ns / 1e9, figures),
+                words_value(UNIT_S, (double)extent.intervals_ns / 1e9, intervals));
+    page_html(page, "</p>");
+}
+
 void write_head(struct report *report)
 {
     struct page *page = &report->page;
@@ -210,6 +228,7 @@ void write_head(struct report *report)
             page_html(page, "</h2>");
         }
         write_verdict(report, &report->views[i]);
+        write_extent(page, &report->views[i]);
         write_facts(page, &report->views[i]);
     }
     page_html(page, "</header>\n");

@@ -304,7 +304,7 @@ static bool is_worth_it(const struct plot *plot)
         const struct line *line = &plot->lines[i];
         size_t places = 0;
         for (size_t j = 0; j < line->count; j++)
-            places += isfinite(line->ys[j]);
+            places += isfinite(line->ys[j]) ? 1 : 0;
         places += places && (line->dots || line->crosses);
         most = places > most ? places : most;
     }

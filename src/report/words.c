@@ -78,7 +78,7 @@ const char *words_value(enum unit unit, double value, char buf[WORDS])
     case UNIT_BITS_PER_S:
         return scaled(speeds, value, buf);
     case UNIT_SHARE:
-        snprintf(buf, WORDS, value && value < 1e-4 ? "%.2g %%" : "%.3g %%", value * 100);
+        snprintf(buf, WORDS, value > 0 && value < 1e-4 ? "%.2g %%" : "%.3g %%", value * 100);
         return buf;
     case UNIT_PERCENT:
         snprintf(buf, WORDS, "%.0f %%", value);
