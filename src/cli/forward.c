@@ -4,9 +4,11 @@
  * calls a peer's port goes on to a kernel socket (-R).
  *
  * Sockets that listen are opened with the privileges of the start, the paths of Unix sockets are
- * removed by a child (forward_path.c). What moves the bytes is relay/door.h.
+ * removed by a child (path_keeper.h). What moves the bytes is relay/door.h.
  */
 #include "forward.h"
+
+#include "path_keeper.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -269,13 +271,27 @@ static int forward_in(struct forward *forward)
     return status;
 }
 
+/* Of the sockets that clients call at. */
+static int keep_paths(const struct forward *forward, struct path_keeper *keeper)
+{
+    const char *names[WAYS_MOST];
+    int count = 0;
+
+    for (int i = 0; i < forward->way_count; i++) {
+        const struct way *way = &forward->ways[i];
+        if (way->at_count && !way->at[0].addr.family && way->fds[0] >= 0)
+            names[count++] = way->at[0].path;
+    }
+    return path_keeper_start(keeper, names, count);
+}
+
 static int forward_through(struct forward *forward)
 {
     struct path_keeper keeper = {.fd = -1};
 
     int status = open_ways(forward);
     if (status == 0)
-        status = path_keeper_start(&keeper, forward->ways, forward->way_count);
+        status = keep_paths(forward, &keeper);
     if (status == 0)
         status = make_relays(forward);
     if (status == 0)

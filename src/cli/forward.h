@@ -38,18 +38,6 @@ int way_open(struct way *way, bool udp);
 /** Closes those that are still its own. */
 void way_close(struct way *way);
 
-/**
- * A child that removes the paths of Unix sockets when this process has ended, in whatever way: after
- * peer_confine it could not itself. 0 (no path: no child) or an exit status after a message.
- */
-struct path_keeper {
-    int fd; /* -1: there is none */
-    pid_t pid;
-};
-int path_keeper_start(struct path_keeper *ret_keeper, const struct way *ways, int count);
-/** Has them removed now. */
-void path_keeper_end(struct path_keeper *keeper);
-
 /* ---- at work ---- */
 
 struct forward_options {

@@ -3,7 +3,9 @@
  * Who removes the paths of Unix sockets. It reads from a pipe whose other end only this process has,
  * so its end is noticed whatever way it comes, and removes what is still the socket that was made.
  */
-#include "forward.h"
+#include "path_keeper.h"
+
+#include "cli.h"
 
 #include <peer/confine.h>
 
@@ -22,16 +24,13 @@ struct path {
     struct stat is;
 };
 
-static int list_paths(const struct way *ways, int count, struct path *paths)
+static int list_paths(const char *const *names, int count, struct path *paths)
 {
     int found = 0;
 
     for (int i = 0; i < count; i++) {
-        const struct place *place = &ways[i].at[0];
-        if (!ways[i].at_count || place->addr.family || ways[i].fds[0] < 0)
-            continue;
-        paths[found].name = place->path;
-        if (stat(place->path, &paths[found].is) == 0)
+        paths[found].name = names[i];
+        if (stat(names[i], &paths[found].is) == 0)
             found++;
     }
     return found;
@@ -73,13 +72,14 @@ static _Noreturn void keep(int fd, const struct path *paths, int count)
     _exit(0);
 }
 
-int path_keeper_start(struct path_keeper *ret_keeper, const struct way *ways, int count)
+int path_keeper_start(struct path_keeper *ret_keeper, const char *const *names,
+                      int count)
 {
-    struct path paths[WAYS_MOST];
+    struct path paths[PATHS_MOST];
     int fds[2];
 
     *ret_keeper = (struct path_keeper){.fd = -1};
-    int found = list_paths(ways, count, paths);
+    int found = list_paths(names, count, paths);
     if (!found)
         return 0;
     if (pipe2(fds, O_CLOEXEC) < 0) {
