@@ -265,7 +265,7 @@ static void hold(struct client *client)
         client_set_state(client, CLIENT_ENDING);
         return;
     }
-    if (run_exhausted(run)) {
+    if (run_exhausted(run) || client->surplus) {
         client_end(client);
         return;
     }

@@ -66,7 +66,7 @@ void run_serve(struct run *run)
 
 static bool may_ask(const struct client *client)
 {
-    return !client_is_over(client) && !client->last && client->under_way < client->slots &&
+    return !client_is_over(client) && !client->last && !client->surplus && client->under_way < client->slots &&
            client->flow.state == FLOW_OPEN && !run_exhausted(client->run);
 }
 
@@ -157,7 +157,7 @@ void run_next(struct client *client)
         client_set_state(client, CLIENT_ENDING);
     } else if (!client->asked && !list_empty(&client->requests)) { /* opened for it */
         request_start(list_entry(client->requests.next, struct request, sibling));
-    } else if (run_exhausted(run) || client->last || client->flow.state > FLOW_OPEN) {
+    } else if (run_exhausted(run) || client->last || client->surplus || client->flow.state > FLOW_OPEN) {
         /* A FIN that came with the answer is no surprise to the next request. */
         if (waits)
             client_set_state(client, CLIENT_BUSY);

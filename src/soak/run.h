@@ -44,7 +44,8 @@ struct client {
     uint32_t written;     /* how many of these `asked` was told of */
     uint16_t slots, under_way;
     uint8_t state;
-    bool last : 1;          /* no request after those under way */
+    bool last : 1;          /* no request after those under way, which were written so */
+    bool surplus : 1;       /* likewise, and they were not: there are to be fewer clients */
     bool remote_closes : 1; /* the answer said so */
     bool ended : 1;         /* the application began to end it (manners only) */
     bool again : 1;         /* opened to repeat a request, which it has from its SYN on */

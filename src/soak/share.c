@@ -89,33 +89,44 @@ int shares_new(struct soak *soak, const struct manner_spec *specs, int count,
 
 /* ---- others on the way ---- */
 
-/* Healthy clients that are too many end: at once, or with the answers that they wait for. */
-static void shrink(struct run *run, uint64_t excess)
+/* One that waits for nothing, or never would, ends now; another with the answers that it waits for. */
+static void end_surplus(struct client *client)
 {
-    static const enum client_state idle[] = {CLIENT_READY, CLIENT_THINKING, CLIENT_HELD};
-    static const enum client_state later[] = {CLIENT_CONNECTING, CLIENT_GREETING, CLIENT_BUSY};
+    client->surplus = true;
+    if (client->under_way && client->run->ops->kind != PROTOCOL_STREAMS)
+        client_set_state(client, CLIENT_BUSY);
+    else
+        client_end(client);
+}
+
+/* Those at work, in the order of their lists. */
+static void mark_surplus(const struct list *clients, uint64_t *excess)
+{
     struct list *node;
 
-    for (size_t i = 0; i < ARRAY_SIZE(idle); i++) {
+    list_each(node, clients)
+    {
+        if (!*excess)
+            return;
+        *excess -= !client_of(node)->surplus;
+        client_of(node)->surplus = true;
+    }
+}
+
+/* Healthy clients that are too many. */
+static void shrink(struct run *run, uint64_t excess)
+{
+    static const enum client_state idle[] = {CLIENT_READY, CLIENT_THINKING, CLIENT_HELD, CLIENT_BUSY};
+    size_t count = ARRAY_SIZE(idle) - (run->ops->kind != PROTOCOL_STREAMS);
+
+    for (size_t i = 0; i < count; i++) {
         struct list *list = &run->clients[idle[i]];
-        for (; excess && !list_empty(list); excess--) {
-            struct client *client = client_of(list->next);
-            client->last = true;
-            if (client->under_way)
-                client_set_state(client, CLIENT_BUSY);
-            else
-                client_end(client);
-        }
+        for (; excess && !list_empty(list); excess--)
+            end_surplus(client_of(list->next));
     }
-    for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
-        list_each(node, &run->clients[later[i]])
-        {
-            if (!excess)
-                return;
-            excess -= !client_of(node)->last;
-            client_of(node)->last = true;
-        }
-    }
+    mark_surplus(&run->clients[CLIENT_CONNECTING], &excess);
+    mark_surplus(&run->clients[CLIENT_GREETING], &excess);
+    mark_surplus(&run->clients[CLIENT_BUSY], &excess);
 }
 
 /* As many healthy ones as are left. */

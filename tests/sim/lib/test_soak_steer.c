@@ -339,6 +339,28 @@ static void manners_come_and_go(void **state)
     site_free(site);
 }
 
+/* All of them wait for an answer: each gets it, and then there are fewer. */
+static void busy_ones_have_their_answers_first(void **state)
+{
+    (void)state;
+    struct site *site = BEGIN(.flows = 10, .duration_ns = 2 * NS_PER_S);
+    struct peer_soak_state at = {.rate = 0};
+    struct peer_error error = {0};
+
+    for (int i = 0; i < 5; i++) {
+        go(site, 100 * MS + (uint64_t)i * MS / 3);
+        assert_int_equal(
+            peer_soak_set_manners(site->soaking.soak, i % 2 ? NULL : "vanish:40%", &error), 0);
+    }
+    go(site, 100 * MS);
+    peer_soak_get_state(site->soaking.soak, &at);
+    assert_int_equal(at.open, 6);
+    soaking_finish(&site->soaking, 600 * NS_PER_S);
+    assert_int_equal(peer_soak_errors(&site->soaking.counts), 0);
+    assert_int_equal(site->soaking.counts.completed, site->soaking.counts.requests);
+    site_free(site);
+}
+
 static void what_cannot_be_changes_nothing(void **state)
 {
     (void)state;
@@ -397,6 +419,7 @@ int main(void)
         TEST(so_many_requests_are_asked_whatever_is_changed),
         TEST(connections_rest_in_a_pause),
         TEST(manners_come_and_go),
+        TEST(busy_ones_have_their_answers_first),
         TEST(what_cannot_be_changes_nothing),
         TEST(buckets_hold_what_took_no_longer),
     };
