@@ -71,6 +71,7 @@ struct common_options {
     int verbose;
     uint8_t proxy_protocol; /* 1, 2: a PROXY header of that version begins each connection; 0: none */
     uint64_t timeout_ns; /* -w */
+    bool accepts;        /* takes connections of kernel sockets beside what its command does */
     bool tls_on;         /* --tls, or a scheme that says so */
     struct peer_tls_config tls;
     bool help;
@@ -92,7 +93,7 @@ struct command {
 };
 extern const struct command command_exec, command_connect, command_listen, command_ping, command_soak,
     command_doctor, command_application, command_trace, command_forward, command_proxy,
-    command_merge, command_report;
+    command_merge, command_report, command_control;
 
 /** Tables that commands share; each ends with a zeroed entry. */
 extern const struct option_def options_net[], options_manner[], options_udp[], options_ecn[],
@@ -129,6 +130,9 @@ int check_proxy_protocol(const struct command *command, const struct common_opti
 
 /** "peer: ..." on stderr, one line. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** From now on `hide` is called before each of them: something is drawn where it is to stand. NULL:
+ *  nothing is. */
+void say_after(void (*hide)(void *user), void *user);
 /** Says it, with a hint at --help, and returns STATUS_USAGE. */
 int usage_error(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

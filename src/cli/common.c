@@ -125,6 +125,17 @@ int check_proxy_protocol(const struct command *command, const struct common_opti
 
 /* ---- messages ---- */
 
+static struct {
+    void (*hide)(void *user);
+    void *user;
+} before_messages;
+
+void say_after(void (*hide)(void *user), void *user)
+{
+    before_messages.hide = hide;
+    before_messages.user = user;
+}
+
 __attribute__((format(printf, 1, 0))) static void say_list(const char *format, va_list arguments)
 {
     char line[1024];
@@ -134,6 +145,8 @@ __attribute__((format(printf, 1, 0))) static void say_list(const char *format, v
         if (iscntrl((unsigned char)*at))
             *at = '?';
     }
+    if (before_messages.hide)
+        before_messages.hide(before_messages.user);
     fprintf(stderr, "peer: %s\n", name_options(line));
 }
 

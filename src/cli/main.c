@@ -20,7 +20,7 @@
 static const struct command *const commands[] = {
     &command_connect, &command_listen, &command_ping,  &command_soak,   &command_exec,
     &command_forward, &command_proxy,  &command_trace, &command_doctor, &command_application,
-    &command_merge, &command_report,
+    &command_merge,   &command_report, &command_control,
 };
 
 static void print_usage(FILE *out)

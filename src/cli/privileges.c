@@ -236,7 +236,8 @@ int choose_privileges(const struct command *command, const struct common_options
     const bool edits = row->at_terminal && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 
     *ret_config = (struct peer_confine_config){
-        .calls = row->calls | (edits ? PEER_CALLS_TERMINAL : 0),
+        .calls = row->calls | (edits ? PEER_CALLS_TERMINAL : 0) |
+                 (common->accepts ? PEER_CALLS_ACCEPTS : 0),
         .capabilities = row->capabilities,
         .soaks = row->soaks,
     };

@@ -36,42 +36,33 @@ enum { EACH_MOST = 65536 };
 
 /* ---- the run ---- */
 
-/* A terminal that a person has stopped (Ctrl-S) is not waited for. */
-static bool shows_progress(const struct soak_run *run)
+#define LOOK_NS (250 * CLI_NS_PER_MS)
+
+/* Also now and then without news: who is late is cut off. */
+static void serve_callers(struct soak_run *run, bool news)
 {
-    struct pollfd err = {.fd = STDERR_FILENO, .events = POLLOUT};
+    uint64_t now_ns = peer_net_now_ns(run->net);
 
-    return run->progress && poll(&err, 1, 0) == 1;
-}
-
-static void show_progress(struct soak_run *run)
-{
-    struct peer_soak_counts counts;
-    uint64_t open, now_ns = peer_net_now_ns(run->net);
-
-    if (now_ns < run->progress_ns || !shows_progress(run))
+    if (!run->callers || (!news && now_ns < run->looked_ns + LOOK_NS))
         return;
-    run->progress_ns = now_ns + 250 * CLI_NS_PER_MS;
-    peer_soak_get_counts(run->soak, &counts, &open);
-    double elapsed = (double)(now_ns - run->start_ns) / 1e9;
-    fprintf(stderr, "\r\033[K%.1f s  %llu open  %llu completed  %llu errors", elapsed,
-            (unsigned long long)open, (unsigned long long)counts.completed,
-            (unsigned long long)peer_soak_errors(&counts));
-    fflush(stderr);
+    run->looked_ns = now_ns;
+    callers_work(run->callers, now_ns);
 }
 
 /* As wait_net, and hears of it when whoever reads our standard output goes away. */
 static int wait_soak(struct soak_run *run)
 {
     struct pollfd fds[] = {{.fd = run->signal_fd, .events = POLLIN},
-                           {.fd = run->reader_left ? -1 : STDOUT_FILENO, .events = 0}};
-    int status = peer_net_poll(run->net, fds, CLI_ARRAY_SIZE(fds), 250 * CLI_NS_PER_MS);
+                           {.fd = run->reader_left ? -1 : STDOUT_FILENO, .events = 0},
+                           {.fd = run->callers ? callers_fd(run->callers) : -1, .events = POLLIN}};
+    int status = peer_net_poll(run->net, fds, CLI_ARRAY_SIZE(fds), LOOK_NS);
 
     if (status < 0)
         return status == -EINTR ? 0 : status;
     if (fds[1].revents & (POLLERR | POLLHUP))
         run->reader_left = true;
     printer_push(run->printer);
+    serve_callers(run, fds[2].revents != 0);
     return fds[0].revents ? signals_take(run->signal_fd) : 0;
 }
 
@@ -92,12 +83,25 @@ static bool nobody_reads(struct soak_run *run)
     return stats.pcap_error == -EPIPE;
 }
 
-static int soak_loop(struct soak_run *run)
+static void take_intervals(struct soak_run *run)
 {
     struct peer_soak_interval interval;
+
+    report_changes(run);
+    while (peer_soak_pop_interval(run->soak, &interval)) {
+        report_interval(run, &interval);
+        live_add(&run->live, &interval);
+        if (!interval.after_end)
+            run->last = interval;
+    }
+}
+
+static int soak_loop(struct soak_run *run)
+{
     bool stopped = false;
 
-    run->start_ns = peer_net_now_ns(run->net);
+    run->last = (struct peer_soak_interval){.length_ns = 0};
+    run->changes_told = 0;
     while (!peer_soak_is_over(run->soak)) {
         int status = wait_soak(run);
         if (status < 0)
@@ -106,19 +110,16 @@ static int soak_loop(struct soak_run *run)
             peer_soak_stop(run->soak, stopped ? 0 : CLI_NS_PER_S);
             stopped = run->broken_off = true;
         }
-        while (peer_soak_pop_interval(run->soak, &interval))
-            report_interval(run, &interval);
+        take_intervals(run);
         look_at_journal(run);
         if (!stopped && nobody_reads(run)) {
             peer_soak_stop(run->soak, 0);
             stopped = run->broken_off = true;
         }
-        show_progress(run);
+        live_show(&run->live, run);
     }
-    while (peer_soak_pop_interval(run->soak, &interval))
-        report_interval(run, &interval);
-    if (shows_progress(run))
-        fputs("\r\033[K", stderr);
+    take_intervals(run);
+    live_leave(&run->live, run);
     return 0;
 }
 
@@ -161,11 +162,14 @@ static int await_start(struct soak_run *run)
         say("--start-at was %s ago", format_time(now_ns - at_ns, late));
     for (; now_ns < at_ns; now_ns = wall_clock_ns()) {
         uint64_t left_ns = at_ns - now_ns;
-        struct pollfd fd = {.fd = run->signal_fd, .events = POLLIN};
-        int status = peer_net_poll(run->net, &fd, 1, left_ns < CLI_NS_PER_S ? left_ns : CLI_NS_PER_S);
+        struct pollfd fds[] = {
+            {.fd = run->signal_fd, .events = POLLIN},
+            {.fd = run->callers ? callers_fd(run->callers) : -1, .events = POLLIN}};
+        int status = peer_net_poll(run->net, fds, 2, left_ns < LOOK_NS ? left_ns : LOOK_NS);
         if (status < 0 && status != -EINTR)
             return say_gone(run->net, status);
-        if (fd.revents && signals_take(run->signal_fd)) {
+        serve_callers(run, fds[1].revents != 0);
+        if (fds[0].revents && signals_take(run->signal_fd)) {
             say("ended before --start-at, by a signal");
             return STATUS_MACHINE;
         }
@@ -215,10 +219,12 @@ static int soak_and_print(struct soak_run *run)
     const struct soak_options *options = run->options;
     int status = STATUS_MACHINE;
 
-    run->progress = isatty(STDERR_FILENO) && !options->json_stream;
+    live_init(&run->live, !options->json_stream);
+    say_after(live_hide, &run->live);
     run->printer = printer_open();
     if (run->printer)
         status = soak_in(run);
+    say_after(NULL, NULL);
     peer_result_free(run->result);
     peer_soak_free(run->soak);
     free(run->steps);
@@ -230,10 +236,46 @@ static int soak_and_print(struct soak_run *run)
     return status;
 }
 
+/* ---- those who ask meanwhile ---- */
+
+/* Before the run, so that one hears in time what is in the way. */
+static int open_callers(struct soak_run *run)
+{
+    struct soak_options *options = run->options;
+    int status = 0;
+
+    if (!options->metrics && !options->control)
+        return 0;
+    options->common.accepts = true;
+    run->callers = callers_new();
+    if (!run->callers) {
+        say("cannot be called: %s", strerror(errno));
+        return STATUS_MACHINE;
+    }
+    status = metrics_open(&run->metrics, options->metrics);
+    if (status == 0)
+        status = steering_open(&run->steering, options->control);
+    if (status == 0 && (metrics_begin(&run->metrics, run->callers, run) < 0 ||
+                        steering_begin(&run->steering, run->callers, run) < 0)) {
+        say("cannot be called: %s", strerror(errno));
+        status = STATUS_MACHINE;
+    }
+    return status;
+}
+
+static void close_callers(struct soak_run *run)
+{
+    run->callers = callers_free(run->callers);
+    metrics_close(&run->metrics);
+    steering_close(&run->steering);
+}
+
 static int soak_with(struct soak_options *options, int argc, char **argv)
 {
     struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1, .result_fd = -1, .report_fd = -1};
     int status = 0;
+
+    run.metrics.fd = run.steering.fd = run.steering.keeper.fd = -1;
 
     if (options->workload && strcmp(options->workload, "help") == 0)
         return print_workloads();
@@ -259,9 +301,12 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
     if (status == 0)
         status = open_journal(&run);
     if (status == 0)
+        status = open_callers(&run);
+    if (status == 0)
         status = open_net_any(&options->common, &options->target, &run.net);
     if (status == 0)
         status = soak_and_print(&run);
+    close_callers(&run);
     options->soak.journal = peer_journal_free(options->soak.journal);
     close_outputs(&run);
     return status;

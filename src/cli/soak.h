@@ -3,9 +3,12 @@
 #define CLI_SOAK_H
 
 #include "cli.h"
+#include "live.h"
+#include "metrics.h"
 #include "printer.h"
 #include "shard.h"
 #include "slo.h"
+#include "steering.h"
 
 #include <peer/soak.h>
 #include <peer/steer.h>
@@ -19,6 +22,7 @@ struct soak_options {
     struct objectives objectives;
     struct shard_options shard;
     const char *workload, *close, *body, *hdr, *result, *report, *journal, *queries, *targets_file, *targets_order;
+    const char *metrics, *control;
     const char *headers[HEADERS_MAX + 1];
     int header_count;
     double search_low, search_high; /* --rate-search; 0: none */
@@ -43,8 +47,14 @@ struct soak_run {
     struct peer_result *result; /* once it is over */
     struct printer *printer; /* standard output */
     int signal_fd, hdr_fd, result_fd, report_fd;
-    bool progress, reader_left, capture_told, journal_told;
-    uint64_t start_ns, progress_ns;
+    bool reader_left, capture_told, journal_told;
+    struct live live;
+    struct callers *callers; /* NULL: nobody may call */
+    struct metrics metrics;
+    struct steering steering;
+    struct peer_soak_interval last; /* complete interval; `length_ns` 0: none yet */
+    uint64_t looked_ns;             /* when callers were looked at last */
+    size_t changes_told;            /* by --json-stream */
     struct search_step *steps; /* of a search, owned */
     size_t step_count;
     double found_rate;
@@ -63,6 +73,10 @@ int settle_options(struct soak_options *options);
 /* soak.c */
 /** Runs a soak as the options say: 0 and `run->result`, or an exit status after a message. */
 int soak_once(struct soak_run *run);
+
+/* soak_options.c */
+/** "500", "20k", into a double. */
+option_set option_set_rate;
 
 /* soak_search.c */
 /** "1k..200k" */
@@ -149,6 +163,8 @@ void print_links(const struct peer_soak_report *report);
 
 /* soak_json.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
+/** Of --json-stream: what was changed since it was called last. */
+void report_changes(struct soak_run *run);
 /** As report_soak. */
 int report_as_json(struct soak_run *run, const struct peer_soak_report *report, int status);
 

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { LINES_MOST = 20, WORDS = 240 };
 
@@ -18,16 +17,27 @@ const char *format_since(int64_t at_ns, char buf[32])
     return buf;
 }
 
-/* RFC 3339, in UTC, to the millisecond. */
+static bool is_leap(unsigned year)
+{
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+/* RFC 3339, in UTC, to the millisecond. gmtime() would read the time zone's file, and files are not
+   opened any more. */
 static const char *format_wall(uint64_t wall_ns, char buf[48])
 {
-    time_t seconds = (time_t)(wall_ns / CLI_NS_PER_S);
-    struct tm when;
+    static const unsigned lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    uint64_t seconds = wall_ns / CLI_NS_PER_S;
+    unsigned days = (unsigned)(seconds / 86400), rest = (unsigned)(seconds % 86400);
+    unsigned year = 1970, month = 0, length;
 
-    if (!gmtime_r(&seconds, &when) || !strftime(buf, 48, "%Y-%m-%dT%H:%M:%S", &when))
-        return "";
-    size_t len = strlen(buf);
-    snprintf(buf + len, 48 - len, ".%03uZ", (unsigned)(wall_ns % CLI_NS_PER_S / CLI_NS_PER_MS));
+    for (; days >= (length = is_leap(year) ? 366 : 365); year++)
+        days -= length;
+    for (; days >= (length = lengths[month] + (month == 1 && is_leap(year))); month++)
+        days -= length;
+    snprintf(buf, 48, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year, month + 1, days + 1,
+             rest / 3600, rest / 60 % 60, rest % 60,
+             (unsigned)(wall_ns % CLI_NS_PER_S / CLI_NS_PER_MS));
     return buf;
 }
 

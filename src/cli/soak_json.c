@@ -279,6 +279,21 @@ void report_interval(struct soak_run *run, const struct peer_soak_interval *inte
     print_line(entry);
 }
 
+void report_changes(struct soak_run *run)
+{
+    struct peer_soak_change change;
+
+    while (run->options->json_stream &&
+           peer_soak_get_change(run->soak, run->changes_told, &change) > 0) {
+        run->changes_told++;
+        if (!printer_takes_line(run->printer))
+            continue;
+        json_t *entry = json_change(&change, run->options->common.shards > 1);
+        json_object_set_new(entry, "type", json_string("change"));
+        print_line(entry);
+    }
+}
+
 static json_t *json_series(const struct peer_result *result)
 {
     struct peer_soak_interval interval;

@@ -51,7 +51,8 @@ static int set_think(void *options, const struct option_def *option, const char 
     return option_set_string(options, option, text, why);
 }
 
-static int set_rate(void *options, const struct option_def *option, const char *text, char why[128])
+int option_set_rate(void *options, const struct option_def *option, const char *text,
+                    char why[128])
 {
     char *end;
     double rate = strtod(text, &end);
@@ -76,8 +77,8 @@ const struct option_def soak_table[] = {
     {0, "http2", NULL, "https: offer and speak HTTP/2 alone", option_set_flag, FIELD(http2)},
     {'n', "requests", "N", "end after so many requests", option_set_number, FIELD(soak.total),
      .min = 1, .max = UINT64_MAX},
-    {'R', "rate", "N", "requests a second, on an open schedule", set_rate, FIELD(soak.rate)},
-    {0, "connect-rate", "N", "connections a second, on an open schedule", set_rate,
+    {'R', "rate", "N", "requests a second, on an open schedule", option_set_rate, FIELD(soak.rate)},
+    {0, "connect-rate", "N", "connections a second, on an open schedule", option_set_rate,
      FIELD(soak.connect_rate)},
     {'P', "pipeline", "N", "redis, pg, mqtt, dns: requests at once on a connection (1)",
      option_set_number, FIELD(soak.pipeline), .min = 1, .max = UINT16_MAX},
@@ -151,6 +152,10 @@ const struct option_def soak_table[] = {
      add_objective, .offset = 0},
     {0, "rate-search", "LOW..HIGH", "the highest rate that keeps each --slo: 1k..200k",
      option_set_search, .offset = 0},
+    {0, "metrics", "PORT", "or ADDR:PORT (127.0.0.1): figures meanwhile, for Prometheus",
+     option_set_string, FIELD(metrics)},
+    {0, "control", "PATH", "a Unix socket by which \"peer control\" steers it", option_set_string,
+     FIELD(control), .values = "FILES"},
     {0, "tolerate", NULL, "exit status 0 even when errors were counted", option_set_flag,
      FIELD(tolerate)},
     {0},

@@ -123,7 +123,7 @@ static int try_rate(struct soak_run *run, double rate, struct peer_result **best
         peer_result_free(run->result);
     }
     run->result = NULL;
-    if (run->progress)
+    if (run->live.form != LIVE_NONE)
         fprintf(stderr, "%.10g/s: %s\n", rate, step->kept ? "kept" : step->why_not);
     return 0;
 }
