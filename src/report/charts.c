@@ -30,6 +30,7 @@ enum column {
     COLUMN_SENT,
     COLUMN_RECEIVED,
     COLUMN_ERRORS,
+    COLUMN_ASKED,
     COLUMN_ERROR_KINDS,
     COLUMNS = COLUMN_ERROR_KINDS + PEER_SOAK_ERROR_KINDS,
 };
@@ -54,6 +55,7 @@ static void fill(const struct point *point, double *at, size_t stride)
         [COLUMN_SENT] = (double)counts->bytes_sent * 8 / point->length_s,
         [COLUMN_RECEIVED] = (double)counts->bytes_received * 8 / point->length_s,
         [COLUMN_ERRORS] = (double)peer_soak_errors(counts) / point->length_s,
+        [COLUMN_ASKED] = NAN,
     };
 
     for (size_t i = 0; i < COLUMN_ERROR_KINDS; i++)
@@ -72,6 +74,16 @@ static size_t whole_points(const struct view *view)
     return count;
 }
 
+/* One that was changed on the way has no single rate to draw. */
+static double asked_rate(const struct view *view)
+{
+    struct peer_soak_change change;
+
+    if (view->report.asked_rate <= 0 || peer_result_get_change(view->result, 0, &change))
+        return NAN;
+    return view->report.asked_rate;
+}
+
 static int columns_init(struct columns *columns, const struct view *view)
 {
     columns->count = whole_points(view);
@@ -80,6 +92,8 @@ static int columns_init(struct columns *columns, const struct view *view)
         return -1;
     for (size_t i = 0; i < columns->count; i++)
         fill(&view->points[i], columns->numbers + i, columns->count);
+    for (size_t i = 0; i < columns->count; i++)
+        columns->numbers[COLUMN_ASKED * columns->count + i] = asked_rate(view);
     return 0;
 }
 
@@ -162,6 +176,7 @@ static void draw_rate(struct report *report, const struct columns *columns)
     static const struct drawn rows[] = {
         {COLUMN_RATE, "requests answered", 0, true, false, true, false},
         {COLUMN_CONNECTS, "connections established", 1, false, false, false, true},
+        {COLUMN_ASKED, "requests asked for", 4, false, true, false, true},
     };
     struct plot plot = {.id = "plot-rate",
                         .title = "Rate",
@@ -169,7 +184,7 @@ static void draw_rate(struct report *report, const struct columns *columns)
                         .unit_x = UNIT_S,
                         .unit_y = UNIT_PER_S};
 
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
         draw_column(&plot, report, columns, &rows[i]);
     plot_marked(report, &plot);
 }

@@ -296,6 +296,41 @@ static void write_metric(struct report *report, const struct metric *metric)
     row_close(page);
 }
 
+/* A rate that was not reached is the first thing to know, and who it was that could not: a processor
+   that others had makes peer late, and its latencies long. */
+static void say_behind(struct page *page, const struct report *report, const struct view *view)
+{
+    const struct peer_soak_report *found = &view->report;
+    const double waited = found->cpu_waited_s + found->cpu_throttled_s;
+    char begun[WORDS], time[WORDS];
+
+    if (found->asked_rate <= 0 || found->behind * 100 <= found->counts.requests)
+        return;
+    page_html(page, "<p class=\"note\">");
+    if (report->count > 1)
+        page_format(page, "%.200s: ", view->name);
+    page_format(page,
+                "The rate was not reached: %s requests were not begun in time. In that time peer was "
+                "ready to run for %s while others had the processors.",
+                words_value(UNIT_COUNT, (double)found->behind, begun),
+                words_value(UNIT_S, waited, time));
+    page_html(page, "</p>");
+}
+
+static void say_schedule(struct report *report)
+{
+    struct page *page = &report->page;
+    bool corrected = false;
+
+    for (size_t i = 0; i < report->count; i++) {
+        corrected |= report->views[i].report.corrected;
+        say_behind(page, report, &report->views[i]);
+    }
+    if (corrected)
+        section_say(page, "Latencies of a soak with a rate count from when the schedule wanted the request, not "
+                          "from when it was sent: what waited is in them.");
+}
+
 void write_figures(struct report *report)
 {
     struct page *page = &report->page;
@@ -315,11 +350,7 @@ void write_figures(struct report *report)
     table_close(page);
     if (report->count == 1)
         page_html(page, "</details>");
-    for (size_t i = 0; i < report->count; i++) {
-        if (report->views[i].report.corrected && i == 0)
-            section_say(page, "Latencies count from when the schedule wanted the request, not from when it "
-                              "was sent: what waited is in them.");
-    }
+    say_schedule(report);
     section_close(page);
 }
 

@@ -54,6 +54,18 @@ static size_t write_counters(struct report *report, const struct counter *counte
 
 /* ---- what the kernel lost ---- */
 
+/* Like a table of the kernel's that is full. */
+static void say_tracking(struct report *report)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        const struct peer_soak_local *local = &report->views[i].report.local;
+        if (local->conntrack_max && local->conntrack_count >= local->conntrack_max) {
+            section_say(&report->page, "Connection tracking is full: what is new is dropped.");
+            return;
+        }
+    }
+}
+
 void write_local(struct report *report)
 {
     static const struct counter counters[] = {
@@ -75,14 +87,14 @@ void write_local(struct report *report)
         {AT(ecn_connections), "tcp.ecn.connections", "Connections with congestion notification (ECN)", false},
         {AT(ecn_marked), "tcp.ecn.marked", "Frames marked as congested", false},
         {AT(ecn_reduced), "tcp.ecn.reduced", "Times a peer sent less for that", false},
-        {AT(local.conntrack_count), NULL, "Connections that are tracked (conntrack)", false},
-        {AT(local.conntrack_max), NULL, "Connections that can be tracked", false},
+        {AT(local.conntrack_count), "local.conntrack.count", "Connections tracked (conntrack)", false},
     };
 
     section_open(&report->page, "kernel", "What the kernel lost");
     table_open_runs(report, "Counters of the local kernel and of the peers", "Counter", false);
     write_counters(report, counters, COUNT(counters));
     table_close(&report->page);
+    say_tracking(report);
     section_close(&report->page);
 }
 

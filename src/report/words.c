@@ -68,6 +68,8 @@ const char *words_value(enum unit unit, double value, char buf[WORDS])
 {
     if (!isfinite(value))
         return "–";
+    if (value == 0 && (unit == UNIT_US || unit == UNIT_S))
+        return "0";
     switch (unit) {
     case UNIT_US:
         return scaled(times, value, buf);

@@ -121,7 +121,7 @@ static void numbers_are_words(void **state)
         {UNIT_PER_S, 12.25, "12.2/s"}, {UNIT_PER_S, 5000, "5,000/s"},
         {UNIT_US, 0.5, "500 ns"},      {UNIT_US, 12.5, "12.5 µs"},
         {UNIT_US, 999.9, "1.00 ms"},   {UNIT_US, 23100, "23.1 ms"},
-        {UNIT_US, 61e6, "1.02 min"},   {UNIT_S, 0.2, "200 ms"},
+        {UNIT_US, 0, "0"},             {UNIT_US, 61e6, "1.02 min"},   {UNIT_S, 0.2, "200 ms"},
         {UNIT_BYTES, 1536, "1.50 KiB"}, {UNIT_BITS_PER_S, 2.5e6, "2.50 Mbit/s"},
         {UNIT_SHARE, 0.0012, "0.12 %"},
     };
