@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """report.py --peer PROGRAM: pages of peer report in Chromium: nothing is complained of, nothing asked for, and what is
 seen is what was found."""
+import contextlib
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 # pylint: disable=wrong-import-position
@@ -42,6 +43,15 @@ def soak(*args):
     result = peer("soak", "--json", *args)
     result.expect(0)
     return json.loads(result.out)
+
+
+def processor_time():
+    """Of the browsers that have ended, and all of their processes: those that they leave become ours."""
+    with contextlib.suppress(ChildProcessError):
+        while os.wait():
+            pass
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def size_of(png):
@@ -102,8 +112,9 @@ def test_light_dark_narrow_and_paper():
 
 
 def test_a_million_requests_open_at_once():
-    """The page is small, and is there in a second: what a start of the browser takes by itself is taken off."""
+    """The page is small, and a second of processor time shows it: what the browser takes by itself is taken off."""
     os.chdir(harness.directory)
+    harness.libc.prctl(harness.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     count = 50000 if harness.options.sanitized else 1000000
     found = soak("-n", str(count), "-c", "50", "--interval", "5ms", "--report", "page.html")
     assert found["requests"]["completed"] == count, found["requests"]
@@ -114,9 +125,9 @@ def test_a_million_requests_open_at_once():
     for name in ("empty", "page"):
         times = []
         for _ in range(3):
-            begin = time.monotonic()
+            begin = processor_time()
             browse(f"{name}.html", "--dump-dom")
-            times.append(time.monotonic() - begin)
+            times.append(processor_time() - begin)
         took[name] = min(times)
     print(f"opened in {took['page'] - took['empty']:.2f} s beyond an empty page's {took['empty']:.2f} s")
     assert took["page"] - took["empty"] < 1, took
