@@ -275,184 +275,6 @@ const char *figures_first_error(const struct figures *figures)
     return figures->cannot_open[0] ? figures->cannot_open : NULL;
 }
 
-/* ---- intervals ---- */
-
-void result_interval_done(struct result_interval *interval)
-{
-    free(interval->request.bytes);
-    interval->request = (struct packed){0};
-}
-
-void result_interval_get(const struct result_interval *interval,
-                         struct peer_soak_interval *ret_interval)
-{
-    struct hdr_histogram *histogram;
-    struct peer_latency latency = {0};
-
-    if (interval->request.len && histogram_new(&histogram) == 0) {
-        if (packed_add_to(&interval->request, histogram) == 0)
-            histogram_summary(histogram, &latency);
-        hdr_close(histogram);
-    }
-    *ret_interval = (struct peer_soak_interval){.start_ns = interval->start_ns,
-                                                .length_ns = interval->length_ns,
-                                                .counts = interval->counts,
-                                                .open = interval->open,
-                                                .p50_us = latency.p50,
-                                                .p99_us = latency.p99,
-                                                .after_end = interval->after_end};
-}
-
-static int interval_copy(const struct result_interval *from, struct result_interval *ret_interval)
-{
-    uint8_t *bytes = NULL;
-
-    if (from->request.len) {
-        bytes = malloc(from->request.len);
-        if (!bytes)
-            return -ENOMEM;
-        memcpy(bytes, from->request.bytes, from->request.len);
-    }
-    *ret_interval = *from;
-    ret_interval->request.bytes = bytes;
-    return 0;
-}
-
-static int interval_add(struct result_interval *into, const struct result_interval *from)
-{
-    struct packed sum;
-
-    int status = packed_sum(&into->request, &from->request, &sum);
-    if (status < 0)
-        return status;
-    free(into->request.bytes);
-    into->request = sum;
-    counts_add(&into->counts, &from->counts);
-    into->open += from->open;
-    into->length_ns = MAX(into->length_ns, from->length_ns);
-    return 0;
-}
-
-/* Intervals of two runs that began together begin nearly together: nearer than half of the shorter
-   one, so that two of one run are never the same. What came after the end is one in each run. */
-static bool is_same_time(const struct result_interval *a, const struct result_interval *b)
-{
-    uint64_t apart =
-        a->start_ns > b->start_ns ? a->start_ns - b->start_ns : b->start_ns - a->start_ns;
-
-    if (a->after_end || b->after_end)
-        return a->after_end && b->after_end;
-    return apart < (MIN(a->length_ns, b->length_ns) + 1) / 2;
-}
-
-/* The first that begins so late: they are in order. */
-static size_t first_from(const struct result *result, uint64_t start_ns)
-{
-    size_t low = 0, high = result->interval_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (result->intervals[middle].start_ns < start_ns)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct result_interval *find_same_time(const struct result *result,
-                                              const struct result_interval *interval)
-{
-    uint64_t reach_ns = interval->after_end ? UINT64_MAX : interval->length_ns;
-    uint64_t from_ns = interval->start_ns - MIN(interval->start_ns, reach_ns);
-
-    for (size_t i = first_from(result, from_ns); i < result->interval_count; i++) {
-        struct result_interval *other = &result->intervals[i];
-        if (is_same_time(other, interval))
-            return other;
-        if (other->start_ns > interval->start_ns && other->start_ns - interval->start_ns > reach_ns)
-            break;
-    }
-    return NULL;
-}
-
-int result_take_interval(struct result *result, struct result_interval *interval)
-{
-    size_t count = result->interval_count, at = count;
-
-    if ((count & (count - 1)) == 0) { /* as many as it has room for */
-        size_t room = count ? 2 * count : 1;
-        void *larger = realloc(result->intervals, room * sizeof(*result->intervals));
-        if (!larger)
-            return -ENOMEM;
-        result->intervals = larger;
-    }
-    while (at > 0 && result->intervals[at - 1].start_ns > interval->start_ns)
-        at--;
-    memmove(&result->intervals[at + 1], &result->intervals[at],
-            (count - at) * sizeof(*result->intervals));
-    result->intervals[at] = *interval;
-    result->interval_count++;
-    return 0;
-}
-
-int result_copy_interval(struct result *into, const struct result_interval *from)
-{
-    struct result_interval copy;
-    int status = interval_copy(from, &copy);
-
-    if (status < 0)
-        return status;
-    status = result_take_interval(into, &copy);
-    if (status < 0)
-        result_interval_done(&copy);
-    return status;
-}
-
-static int add_interval(struct result *into, const struct result_interval *from, uint64_t later_ns)
-{
-    struct result_interval moved = *from;
-
-    moved.start_ns += later_ns;
-    struct result_interval *same = find_same_time(into, &moved);
-    return same ? interval_add(same, &moved) : result_copy_interval(into, &moved);
-}
-
-/* Those of `from` in so long ones. */
-static int add_regrouped(struct result *into, const struct result *from, uint64_t later_ns,
-                         uint64_t stride_ns)
-{
-    struct result copy = {.intervals = NULL};
-    int status = 0;
-
-    for (size_t i = 0; i < from->interval_count && status == 0; i++)
-        status = result_copy_interval(&copy, &from->intervals[i]);
-    if (status == 0)
-        status = result_regroup(&copy, stride_ns);
-    for (size_t i = 0; i < copy.interval_count && status == 0; i++)
-        status = add_interval(into, &copy.intervals[i], later_ns);
-    for (size_t i = 0; i < copy.interval_count; i++)
-        result_interval_done(&copy.intervals[i]);
-    free(copy.intervals);
-    return status;
-}
-
-/* Where one of them was thinned more often the other one's become as long. */
-static int add_intervals(struct result *into, const struct result *from, uint64_t later_ns)
-{
-    const uint64_t mine_ns = result_typical_interval(into);
-    const uint64_t theirs_ns = result_typical_interval(from);
-    int status = 0;
-
-    if (mine_ns && theirs_ns && mine_ns / 3 * 2 > theirs_ns)
-        return add_regrouped(into, from, later_ns, mine_ns);
-    if (mine_ns && theirs_ns && theirs_ns / 3 * 2 > mine_ns)
-        status = result_regroup(into, theirs_ns);
-    for (size_t i = 0; i < from->interval_count && status == 0; i++)
-        status = add_interval(into, &from->intervals[i], later_ns);
-    return status;
-}
-
 /* ---- parts ---- */
 
 int result_add_part(struct result *result, const struct result_part *part)
@@ -645,6 +467,7 @@ void result_done(struct result *result)
     for (size_t i = 0; i < result->interval_count; i++)
         result_interval_done(&result->intervals[i]);
     free(result->intervals);
+    free(result->processes);
     free(result->parts);
     free(result->changes);
     free(result->steps);
@@ -667,7 +490,9 @@ int result_add_later(struct result *into, const struct result *from, uint64_t la
     for (size_t i = 0; i < from->share_count && status == 0; i++)
         status = add_share(into, &from->shares[i]);
     if (status == 0)
-        status = add_intervals(into, from, later_ns);
+        status = result_add_intervals(into, from, later_ns);
+    if (status == 0)
+        status = result_add_processes(into, from, later_ns);
     for (size_t i = 0; i < from->part_count && status == 0; i++)
         status = result_add_part(into, &from->parts[i]);
     for (size_t i = 0; i < from->change_count && status == 0; i++)

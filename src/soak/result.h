@@ -2,6 +2,8 @@
 #ifndef SOAK_RESULT_H
 #define SOAK_RESULT_H
 
+#include "soak/watched.h"
+
 #include <peer/error.h>
 #include <peer/soak.h>
 #include <stdbool.h>
@@ -106,6 +108,7 @@ struct result_interval {
     bool after_end;               /* what came when the measured time was over */
     struct peer_soak_counts counts;
     struct packed request; /* latencies */
+    struct result_watch watch;
 };
 void result_interval_done(struct result_interval *interval);
 void result_interval_get(const struct result_interval *interval,
@@ -179,6 +182,8 @@ struct result {
     struct result_interval *intervals; /* by their start */
     size_t interval_count;
     uint64_t stride_ns; /* so long one becomes by thinning; 0: as it was measured */
+    struct result_process *processes; /* that were watched, in the order in which they were seen */
+    size_t process_count;
     struct result_part *parts; /* by whom, in the order in which they were added */
     size_t part_count;
     struct result_change *changes; /* by their time */
@@ -204,6 +209,14 @@ int result_add(struct result *into, const struct result *from);
  *  parts that are not of one run; -ENOMEM. */
 int result_join(struct result *into, const struct result *from, struct peer_error *error);
 int result_add_part(struct result *result, const struct result_part *part);
+/** A process that was watched, if it is not there yet; else it was seen at these times too. */
+int result_add_process(struct result *result, const struct result_process *process);
+/** The interval that begins then; NULL: there is none. */
+struct result_interval *result_find_interval(const struct result *result, uint64_t start_ns);
+/** How a figure of the application developed, since it was restarted last. `at` is its offset in struct
+ *  result_watch. */
+void result_growth(const struct result *result, size_t at, double least,
+                   struct growth *ret_growth);
 /** Kept in order. -ENOMEM; -ENOSPC: there are RESULT_CHANGES_MOST. */
 int result_add_change(struct result *result, const struct result_change *change);
 int result_add_step(struct result *result, const struct result_step *step);

@@ -172,6 +172,33 @@ int packed_from(const struct hdr_histogram *histogram, struct packed *ret_packed
     return 0;
 }
 
+static void put_watch(struct out *out, const struct result *result, size_t index)
+{
+    const struct result_interval *interval = &result->intervals[index];
+    const struct result_watch *watch = &interval->watch;
+
+    if (!watch->taken)
+        return;
+    bytes_put_number(out, interval->start_ns);
+    bytes_put_number(out, watch->processes);
+    bytes_put_number(out, watch->rss_bytes);
+    bytes_put_number(out, watch->fds);
+    bytes_put_number(out, watch->threads);
+    bytes_put_number(out, watch->cpu_ns);
+    bytes_put_number(out, watch->restarts);
+}
+
+static void put_process(struct out *out, const struct result *result, size_t index)
+{
+    const struct result_process *process = &result->processes[index];
+
+    bytes_put_number(out, process->pid);
+    bytes_put_number(out, process->started);
+    bytes_put_text(out, process->name);
+    bytes_put_number(out, process->first_ns);
+    bytes_put_number(out, process->last_ns);
+}
+
 /* ---- reading ---- */
 
 static void get_histogram(struct in *in, struct hdr_histogram *histogram)
@@ -351,6 +378,36 @@ static int get_target(struct in *in, struct result *result)
     return target->name ? 0 : -ENOMEM;
 }
 
+/* Of an interval that was not watched nothing is written, not even a record. */
+static int get_watch(struct in *in, struct result *result)
+{
+    struct result_interval *interval = result_find_interval(result, bytes_get_number(in));
+
+    in->wrong |= !interval;
+    if (in->wrong)
+        return 0;
+    struct result_watch *watch = &interval->watch;
+    watch->taken = true;
+    watch->processes = bytes_get_number(in);
+    watch->rss_bytes = bytes_get_number(in);
+    watch->fds = bytes_get_number(in);
+    watch->threads = bytes_get_number(in);
+    watch->cpu_ns = bytes_get_number(in);
+    watch->restarts = bytes_get_number(in);
+    return 0;
+}
+
+static int get_process(struct in *in, struct result *result)
+{
+    struct result_process process = {.pid = bytes_get_number(in)};
+
+    process.started = bytes_get_number(in);
+    bytes_get_text(in, process.name, sizeof(process.name));
+    process.first_ns = bytes_get_number(in);
+    process.last_ns = bytes_get_number(in);
+    return in->wrong ? 0 : result_add_process(result, &process);
+}
+
 static int get_part(struct in *in, struct result *result)
 {
     struct result_part part = {0};
@@ -491,6 +548,11 @@ static size_t objectives(const struct result *result)
     return result->objective_count;
 }
 
+static size_t processes(const struct result *result)
+{
+    return result->process_count;
+}
+
 /* By their kinds, in the order in which they are written. A kind stays what it is for ever. */
 enum { RECORD_END };
 static const struct record {
@@ -502,6 +564,8 @@ static const struct record {
     [1] = {one, put_fields, get_fields},     [2] = {one, put_found, get_found},
     [3] = {shares, put_share, get_share},    [4] = {intervals, put_interval, get_interval, true},
     [5] = {targets, put_target, get_target}, [6] = {parts, put_part, get_part},
+    [7] = {intervals, put_watch, get_watch, true},
+    [8] = {processes, put_process, get_process},
     [9] = {changes, put_change, get_change}, [12] = {steps, put_step, get_step},
     [13] = {objectives, put_objective, get_objective},
 };
@@ -525,7 +589,8 @@ void result_put_records(struct out *out, const struct result *result, enum resul
         const size_t count = which & is && records[kind].count ? records[kind].count(result) : 0;
         for (size_t i = 0; i < count; i++) {
             records[kind].put(&body, result, i);
-            put_record(out, kind, &body);
+            if (body.len)
+                put_record(out, kind, &body);
         }
     }
     put_record(out, RECORD_END, &body);

@@ -17,6 +17,12 @@ void answers_add(struct figures *into, const struct answers *from);
 /* Of two packed histograms; -EBADMSG for what is none, or too many samples. */
 int packed_sum(const struct packed *a, const struct packed *b, struct packed *ret_sum);
 
+/* Each to that of its time, those of `from` being so much later. */
+int result_add_intervals(struct result *into, const struct result *from, uint64_t later_ns);
+/* Was the same process watched? */
+bool result_has_processes_of(const struct result *result, const struct result *other);
+int result_add_processes(struct result *into, const struct result *from, uint64_t later_ns);
+
 /* The records of result_write, behind its first line: all of them, or some of them. */
 enum result_records { RECORDS_STATE = 1, RECORDS_INTERVALS = 2, RECORDS_ALL = 3 };
 struct out;

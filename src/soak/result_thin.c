@@ -127,6 +127,7 @@ static int append(struct result_interval *into, struct result_interval *later)
     counts_add(&into->counts, &later->counts);
     into->length_ns = later->start_ns + later->length_ns - into->start_ns;
     into->open = later->open;
+    watch_append(&into->watch, &later->watch);
     result_interval_done(later);
     return 0;
 }
