@@ -75,6 +75,7 @@ PEER_EXPORT int peer_targets_parse(struct peer_targets *targets, const char *tex
 
 struct peer_workload;
 struct peer_journal;
+struct peer_watch;
 
 /** `protocol`, when it is your own. */
 #define PEER_WORKLOAD_CUSTOM "custom"
@@ -145,6 +146,8 @@ struct peer_soak_config {
                               * two, again and again: memory has a bound. 0: 2048 */
     struct peer_journal *journal; /* is written as it goes, see peer/journal.h; NULL: none. It is there
                                    * for longer than the soak, and has the intervals */
+    struct peer_watch *watch; /* looks at the application, see peer/watch.h; NULL: nobody does. It is
+                               * there for longer than the soak */
 };
 
 struct peer_soak;
@@ -214,6 +217,13 @@ static inline uint64_t peer_soak_errors(const struct peer_soak_counts *counts)
            counts->full + counts->tls_protocol + counts->tls_certificate + counts->tls_closed;
 }
 
+/** What the application used at the end of an interval, all its processes together: see peer/watch.h. */
+struct peer_watch_sample {
+    uint64_t processes; /* 0: none was there, and the rest is 0 */
+    uint64_t rss_bytes, fds, threads;
+    uint64_t cpu_ns;   /* user and system, since the sample before */
+    uint64_t restarts; /* since then: others had taken the place of all that were there */
+};
 /** One interval of the series. */
 struct peer_soak_interval {
     uint64_t start_ns, length_ns;   /* since the start */
@@ -221,6 +231,8 @@ struct peer_soak_interval {
     uint64_t open;                  /* connections at its end */
     double p50_us, p99_us;          /* of requests */
     bool after_end;                 /* what came when the measured time was over */
+    bool watched;                   /* `watch` was looked at */
+    struct peer_watch_sample watch;
 };
 
 /** What the local kernel did on the way: differences over the measured time and the stragglers'. All

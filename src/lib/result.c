@@ -8,6 +8,7 @@
 #include <hdr/hdr_histogram.h>
 #include <peer/journal.h>
 #include <peer/soak.h>
+#include <peer/watch.h>
 #include <stdlib.h>
 
 struct peer_result *peer_result_new(void)
@@ -94,6 +95,59 @@ int peer_result_get_extent_sized(const struct peer_result *result,
     if (!journal->is_one)
         return 0;
     border_give(ret_extent, size, &told, sizeof(told));
+    return 1;
+}
+
+int peer_result_get_watch_sized(const struct peer_result *result, size_t index,
+                                struct peer_watch_sample *ret_sample, size_t size)
+{
+    const struct result *value = &result->value;
+
+    if (index >= value->interval_count)
+        return 0;
+    if (!value->intervals[index].watch.taken)
+        return -ENODATA;
+    const struct peer_watch_sample told = watch_sample(&value->intervals[index].watch);
+    border_give(ret_sample, size, &told, sizeof(told));
+    return 1;
+}
+
+int peer_result_get_process_sized(const struct peer_result *result, size_t index,
+                                  struct peer_watch_process *ret_process, size_t size)
+{
+    if (index >= result->value.process_count)
+        return 0;
+    const struct result_process *process = &result->value.processes[index];
+    const struct peer_watch_process told = {.pid = process->pid,
+                                            .name = process->name,
+                                            .first_ns = process->first_ns,
+                                            .last_ns = process->last_ns};
+    border_give(ret_process, size, &told, sizeof(told));
+    return 1;
+}
+
+int peer_result_get_growth_sized(const struct peer_result *result, enum peer_watch_figure figure,
+                                 struct peer_watch_growth *ret_growth, size_t size)
+{
+    /* What it grows by at the least: less comes and goes with its load. */
+    static const struct {
+        size_t at;
+        double least;
+    } figures[] = {[PEER_WATCH_RSS] = {offsetof(struct result_watch, rss_bytes), 256 * 1024},
+                   [PEER_WATCH_FDS] = {offsetof(struct result_watch, fds), 4},
+                   [PEER_WATCH_THREADS] = {offsetof(struct result_watch, threads), 4}};
+    struct growth growth = {.known = false};
+
+    if ((unsigned)figure < ARRAY_SIZE(figures))
+        result_growth(&result->value, figures[figure].at, figures[figure].least, &growth);
+    if (!growth.known)
+        return 0;
+    const struct peer_watch_growth told = {.grows = growth.grows,
+                                           .first = growth.first,
+                                           .last = growth.last,
+                                           .per_hour = growth.per_hour,
+                                           .span_ns = growth.span_ns};
+    border_give(ret_growth, size, &told, sizeof(told));
     return 1;
 }
 

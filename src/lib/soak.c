@@ -7,6 +7,7 @@
 
 #include "base/macro.h"
 #include "base/shard.h"
+#include "lib/application.h"
 #include "lib/journal.h"
 
 #include <stdio.h>
@@ -16,6 +17,10 @@
 #include <unistd.h>
 
 enum { INTERVALS_MOST = 2048 };
+/* The application is looked at no more often, and a sample waited for no longer. */
+enum { LOOK_LAST_MS = 200 };
+#define LOOK_NS         (90 * NS_PER_MS)
+#define LOOK_LONGEST_NS (500 * NS_PER_MS)
 
 /* ---- what there is ---- */
 
@@ -220,6 +225,8 @@ static void begin_measuring(struct peer_soak *soak)
     read_local(&soak->net->attachment, soak->protocol, soak->port, &soak->before);
     flows_get_stats(engine_flows(soak->net->engine), &soak->sent_before);
     read_cost(soak->net, &soak->cost_before);
+    if (soak->watch)
+        (void)application_ask(soak->watch); /* from which its processor time counts */
 }
 
 /* Kernel counters go on to the end of the stragglers; to read them takes long enough to be seen in
@@ -251,6 +258,8 @@ static void bury(struct peer_soak *soak)
 {
     timer_cancel(timers_of(soak), &soak->later);
     soak_free(soak->run);
+    if (soak->holds)
+        result_interval_done(&soak->held);
     result_done(&soak->series);
     free(soak);
 }
@@ -345,6 +354,8 @@ static int fill_figures(struct peer_soak *soak, struct result *result)
     report_net(soak, result);
     if (status == 0)
         status = copy_changes(soak, result);
+    for (size_t i = 0; i < soak->series.process_count && status == 0; i++)
+        status = result_add_process(result, &soak->series.processes[i]);
     soak->part.duration_ns = result->duration_ns;
     return status < 0 ? status : result_add_part(result, &soak->part);
 }
@@ -409,6 +420,7 @@ static int start_soak(struct peer_net *net, struct peer_soak_config *config,
     soak->protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP;
     soak->tls = config->tls;
     soak->journal = config->journal;
+    soak->watch = config->watch;
     soak->keeps = config->keep_intervals || soak->journal;
     soak->intervals_most = config->intervals_most ? config->intervals_most : INTERVALS_MOST;
     timer_init(&soak->later, do_later);
@@ -505,6 +517,32 @@ static void keep_interval(struct peer_soak *soak, struct result_interval *interv
         keep_journal(soak, journal_add_state);
 }
 
+/* With what the application uses, if that was looked at: then it waits a little for it. */
+static bool next_interval(struct peer_soak *soak, struct result_interval *ret_interval)
+{
+    const uint64_t now_ns = engine_now_ns(soak->net->engine);
+    const bool over = soak_is_over(soak->run);
+
+    if (!soak->holds) {
+        if (!soak_pop_interval(soak->run, ret_interval))
+            return false;
+        const bool soon = soak->looked_ns && now_ns - soak->looked_ns < LOOK_NS;
+        if (!soak->watch || (soon && !over) || !application_ask(soak->watch))
+            return true;
+        soak->looked_ns = now_ns;
+        soak->held = *ret_interval;
+        soak->holds = true;
+    }
+    int status = application_take(soak->watch, over ? LOOK_LAST_MS : 0,
+                                  soak->held.start_ns + soak->held.length_ns, &soak->held.watch,
+                                  &soak->series);
+    if (status == 0 && !over && now_ns - soak->looked_ns < LOOK_LONGEST_NS)
+        return false;
+    *ret_interval = soak->held;
+    soak->holds = false;
+    return true;
+}
+
 int peer_soak_pop_interval_sized(struct peer_soak *soak, struct peer_soak_interval *ret_interval,
                                  size_t size)
 {
@@ -513,7 +551,7 @@ int peer_soak_pop_interval_sized(struct peer_soak *soak, struct peer_soak_interv
     struct result_interval interval;
     struct peer_soak_interval told;
 
-    if (!soak_pop_interval(soak->run, &interval))
+    if (!next_interval(soak, &interval))
         return 0;
     result_interval_get(&interval, &told);
     border_give(ret_interval, size, &told, sizeof(told));

@@ -13,7 +13,7 @@ import sys
 
 # In the order in which they need each other.
 HEADERS = ["addr", "error", "limits", "peer", "flow", "tls", "event", "process", "histogram", "soak", "steer", "slo",
-           "journal", "report", "workload", "manner", "trace", "doctor"]
+           "journal", "report", "watch", "workload", "manner", "trace", "doctor"]
 
 # What the headers have from the system's.
 SYSTEM = """\
