@@ -229,13 +229,19 @@ static int unknown_option(const struct command *command, const struct notation *
     return usage_error(command, "unknown option --%s", name);
 }
 
-/* A value that may be left out is the next word, too, if that is the name of a file. */
-static void take_file(const struct option_def *def, char *const *argv)
+/* A value that may be left out is the next word, too, if that is the name of a file, or a list of numbers
+   where such are wanted. */
+static void take_word(const struct option_def *def, char *const *argv)
 {
     struct stat status;
 
     if (optarg || !def->argument || !is_optional(def->argument) || !argv[optind])
         return;
+    if (strncmp(def->argument, "[PID", 4) == 0) {
+        if (*argv[optind] && !argv[optind][strspn(argv[optind], "0123456789,")])
+            optarg = argv[optind++];
+        return;
+    }
     if (stat(argv[optind], &status) == 0 && S_ISREG(status.st_mode))
         optarg = argv[optind++];
 }
@@ -282,7 +288,7 @@ int options_parse(const struct command *command, int argc, char **argv, void *op
             status = usage_error(command, "option %s needs a value",
                                  notation_name(&notation, optopt, name));
         } else {
-            take_file(notation_find(&notation, value), argv);
+            take_word(notation_find(&notation, value), argv);
             status = set_option(command, notation_find(&notation, value), options);
         }
     }

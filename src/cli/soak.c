@@ -6,6 +6,7 @@
 #include "soak.h"
 
 #include <peer/journal.h>
+#include <peer/watch.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -185,9 +186,12 @@ static int soak_in(struct soak_run *run)
     options->soak.to = options->target.addr;
     options->soak.to_port = options->target.port;
     options->soak.keep_intervals = (options->common.json && !options->json_stream) ||
-                                  options->objectives.each || options->result || options->report;
+                                  options->objectives.each || options->result || options->report ||
+                                  options->watch;
     options->soak.intervals_most = options->objectives.each ? EACH_MOST : 0;
     int status = open_tls(run->net, &options->common, options->target.host, &options->soak.tls);
+    if (status == 0)
+        status = open_watch(run);
     if (status == 0)
         status = give_up_privileges(&command_soak, &options->common, run->net);
     if (status == 0)
@@ -227,6 +231,7 @@ static int soak_and_print(struct soak_run *run)
     say_after(NULL, NULL);
     peer_result_free(run->result);
     peer_soak_free(run->soak);
+    run->options->soak.watch = peer_watch_free(run->options->soak.watch);
     free(run->steps);
     run->options->soak.tls = peer_tls_free(run->options->soak.tls);
     status = close_net(run->net, &options->common, status);

@@ -11,9 +11,10 @@
 #include "steering.h"
 
 #include <peer/soak.h>
+#include <sys/types.h>
 #include <peer/steer.h>
 
-enum { HEADERS_MAX = 64 };
+enum { HEADERS_MAX = 64, WATCHED_MAX = 64 };
 
 struct soak_options {
     struct common_options common;
@@ -26,6 +27,9 @@ struct soak_options {
     const char *headers[HEADERS_MAX + 1];
     int header_count;
     double search_low, search_high; /* --rate-search; 0: none */
+    bool watch; /* --watch, and whom: nobody is whoever listens */
+    pid_t watched[WATCHED_MAX];
+    size_t watched_count;
     uint64_t streams;
     uint64_t edns_size;
     bool idle, no_keep_alive, tcp, edns, json_stream, latency, tolerate;
@@ -123,6 +127,15 @@ void json_add_answers(json_t *requests, const struct peer_result *result);
 void print_answers(const struct peer_result *result);
 /** What became of the wills of clients that went without a word, where there are any. */
 void print_wills(const struct peer_soak_counts *counts);
+
+/* soak_watch.c */
+option_set option_set_watch;
+/** With the net, before privileges go: 0, or an exit status after a message. */
+int open_watch(struct soak_run *run);
+/** What was seen of the application, if it was looked at. */
+json_t *json_sample(const struct peer_watch_sample *sample);
+void json_add_application(json_t *document, const struct peer_result *result);
+void print_application(const struct soak_run *run);
 
 /* soak_journal.c */
 /** A result or a journal, "-": of standard input. Says how far a journal goes. 0, or an exit status after

@@ -88,6 +88,8 @@ static json_t *json_interval(const struct peer_soak_interval *interval)
     json_object_set_new(
         entry, "latency_us",
         json_pack("{s:{s:f, s:f}}", "request", "p50", interval->p50_us, "p99", interval->p99_us));
+    if (interval->watched)
+        json_object_set_new(entry, "application", json_sample(&interval->watch));
     return entry;
 }
 
@@ -244,6 +246,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
         json_add_manners(document, run, soak_active_ns(report));
     json_object_set_new(document, "duration_s", json_real((double)report->duration_ns / 1e9));
     json_add_changes(document, run->result, report);
+    json_add_application(document, run->result);
     json_object_set_new(document, "open_most", json_integer(integer(report->open_most)));
     json_object_set_new(document, "cpu_s",
                         json_pack("{s:f, s:f, s:f, s:f, s:f}", "user", report->cpu_user_s, "sys",

@@ -260,6 +260,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     print_changes(run->result, report);
     print_tls(run, report);
     print_answers(run->result);
+    print_application(run);
     print_wills(&report->counts);
     print_errors(run, report);
     print_local(report);
