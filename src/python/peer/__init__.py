@@ -17,8 +17,9 @@ from ._library import version
 from ._net import Net, profiles
 from ._process import Process
 from ._socket import Socket
+from ._tls import Tls
 
 net = Net
 
-__all__ = ["End", "Ended", "Error", "Flow", "Kind", "Listener", "Net", "Process", "Socket", "Timeout", "net",
-           "profiles", "version"]
+__all__ = ["End", "Ended", "Error", "Flow", "Kind", "Listener", "Net", "Process", "Socket", "Timeout", "Tls",
+           "net", "profiles", "version"]

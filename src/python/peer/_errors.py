@@ -24,6 +24,7 @@ class End(enum.Enum):
     LOCAL = "local"  #: by the peer itself
     DEVICE = "device"  #: the device is gone
     TARGET = "target"  #: the address it went to is this machine's no longer
+    TLS = "tls"  #: TLS failed, see Flow.tls
     UNKNOWN = "unknown"  #: a newer library knows
 
 
@@ -65,6 +66,7 @@ class Ended(Error, ConnectionError):
         End.LOCAL: numbers.ECONNABORTED,
         End.DEVICE: numbers.EBADFD,
         End.TARGET: numbers.ENETUNREACH,
+        End.TLS: numbers.EPROTO,
     }
 
     def __init__(self, text: str, end: End) -> None:

@@ -32,6 +32,7 @@ class Flow:
         self._eof = False
         self._connected = False
         self._unreachable: Optional[str] = None
+        self._tls: Optional[dict[str, Any]] = None
         info = self._read_info()
         self.udp: bool = info["udp"]
         #: (address, port) of the peer, and of the application.
@@ -70,6 +71,7 @@ class Flow:
     def _forget(self) -> None:
         """The net is about to end, and the handle with it."""
         self._info = self._read_info()
+        self._tls = self._read_tls()
         self._flow = None
 
     # ---- what the net tells ----
@@ -96,6 +98,8 @@ class Flow:
     def _ended(self) -> Ended:
         end = self._end or End.UNKNOWN
         words = f" ({self._unreachable})" if self._unreachable and end is not End.CLOSED else ""
+        if end is End.TLS and self.tls:
+            words = f" ({self.tls['reason']})"
         return Ended(f"{self._name()}: {end.value}{words}", end)
 
     # ---- facts ----
@@ -121,6 +125,23 @@ class Flow:
             self._net.dispatch()
             self._info = self._read_info()
         return dict(self._info)
+
+    @property
+    def tls(self) -> Optional[dict[str, Any]]:
+        """What was agreed on, or went wrong, named as in struct peer_tls_info; None: it has no TLS."""
+        if self._flow is None:
+            return self._tls
+        self._net.dispatch()
+        self._tls = self._read_tls()
+        return self._tls
+
+    def _read_tls(self) -> Optional[dict[str, Any]]:
+        try:
+            return filled("peer_tls_info", lib.peer_flow_get_tls_sized, self._flow)
+        except Error as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
 
     def wait_connected(self, timeout: Optional[float] = None) -> "Flow":
         """Waits for the end of the handshake; Ended when there is none."""

@@ -19,6 +19,7 @@ from ._library import Struct, address_text, check, error_new, ffi, filled, lib, 
 from ._process import Process
 from ._report import Target, run_soak, run_trace
 from ._socket import Socket
+from ._tls import Tls, TlsLike, tls_pointer
 
 Result = TypeVar("Result")
 Link = Union[str, tuple[Optional[str], Optional[str]], None]
@@ -96,6 +97,7 @@ class Net:
         self._flows: dict[Any, Flow] = {}
         self._listeners: dict[Any, Listener] = {}
         self._processes: set[Process] = set()
+        self._tls: list[Tls] = []
         self._all_flows: weakref.WeakSet[Flow] = weakref.WeakSet()
         self._discarded: list[Any] = []
         self._echoes: dict[tuple[int, int], Optional[dict[str, Any]]] = {}
@@ -162,11 +164,14 @@ class Net:
             listener._forget()
         for process in self._processes:
             process._forget()
+        for tls in self._tls:
+            tls._forget()
         self._net = None
         self._discarded.clear()
         self._flows.clear()
         self._listeners.clear()
         self._processes.clear()
+        self._tls.clear()
         _made = None
         lib.peer_net_free(net)
 
@@ -381,11 +386,19 @@ class Net:
 
     # ---- the peers' side ----
 
+    def tls(self, **config: Any) -> Tls:
+        """Settings of TLS, named as in struct peer_tls_config: sni, alpn, versions, ciphers, cert, key, verify,
+        ca_file, name, resume."""
+        tls = Tls(self, config)
+        self._tls.append(tls)
+        return tls
+
     def connect(self, to: Optional[str], port: int, *, from_: Union[str, int, None] = None, udp: bool = False,
-                manners: Optional[str] = None, timeout: Optional[float] = None, wait: bool = True,
-                **more: Any) -> Flow:
+                manners: Optional[str] = None, tls: TlsLike = None, timeout: Optional[float] = None,
+                wait: bool = True, **more: Any) -> Flow:
         """A peer calls the application at `to` (None: the net's address).
 
+        tls      over TLS: True, a dict of what Net.tls takes, or what it gave; see Flow.tls
         from_    the peer: its address, or its number from 0 on; None: the peers take turns
         manners  how it misbehaves, as peer-manners(7) has it: "stall", "vanish@10s"
         wait     for the handshake; Ended tells when there is none
@@ -394,7 +407,7 @@ class Net:
         """
         source = self.peer(from_) if isinstance(from_, int) else from_
         config = Struct("peer_connect_config", {"to": self._target(to), "to_port": port, "from": source, "udp": udp,
-                                                "manners": manners, **more})
+                                                "manners": manners, "tls": tls_pointer(self, tls), **more})
         place, error = ffi.new("struct peer_flow **"), error_new()
         check(lib.peer_connect_sized(self._pointer, config.it, config.size, place, error), "connect", error)
         flow = self._adopt(place[0])
@@ -404,10 +417,11 @@ class Net:
         return flow
 
     def listen(self, port: int = 0, at: Optional[str] = None, *, udp: bool = False, serve: Optional[str] = None,
-               manners: Optional[str] = None) -> Listener:
+               manners: Optional[str] = None, tls: TlsLike = None) -> Listener:
         """Peers accept at `port` (0: see Listener.port), all of them or the one `at` this address. With
-        `serve` they answer by themselves: "echo", "discard", "http"."""
-        config = Struct("peer_listen_config", {"port": port, "at": at, "udp": udp, "serve": serve, "manners": manners})
+        `serve` they answer by themselves: "echo", "discard", "http". `tls` as with connect."""
+        config = Struct("peer_listen_config", {"port": port, "at": at, "udp": udp, "serve": serve, "manners": manners,
+                                               "tls": tls_pointer(self, tls)})
         place, error = ffi.new("struct peer_listener **"), error_new()
         check(lib.peer_listen_sized(self._pointer, config.it, config.size, place, error), "listen", error)
         listener = Listener(self, place[0])
@@ -433,9 +447,9 @@ class Net:
         """Many peers run a workload: the report as a dict, named as in peer/soak.h. A server in this
         process answers from another thread, since this one is here all the time.
 
-        The target is a URL ("http://192.0.2.80/"), or a dict of struct peer_soak_config's fields, which
+        The target is a URL ("http://192.0.2.80/", "https://192.0.2.80/"), or a dict of struct peer_soak_config's fields, which
         may also be given by name: flows=100, total=10000, rate=..., manners=... Times are seconds:
-        duration, warmup, ramp, think, timeout, interval.
+        duration, warmup, ramp, think, timeout, interval, ping. `tls` is as with connect; a URL of TLS needs none.
         """
         return run_soak(self, target, config)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
 
 from ._errors import Error
 from ._library import Struct, check, error_new, ffi, filled, lib, listed, nanoseconds, record, text_of
+from ._tls import tls_pointer
 
 if TYPE_CHECKING:
     from ._net import Net
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 Target = Union[str, Mapping[str, Any]]
 
 # What is in seconds here, and in nanoseconds in the library.
-_SECONDS = ("duration", "warmup", "ramp", "think", "timeout", "interval")
+_SECONDS = ("duration", "warmup", "ramp", "think", "timeout", "interval", "ping")
 
 
 def _url_config(url: str) -> dict[str, Any]:
@@ -21,24 +22,28 @@ def _url_config(url: str) -> dict[str, Any]:
     parts = urllib.parse.urlsplit(url)
     known = list(listed("peer_protocol", lib.peer_protocol_sized))
     for protocol in known:
-        if parts.scheme in (protocol["scheme"], protocol["name"]):
+        if parts.scheme in (protocol["scheme"], protocol["name"], protocol["tls_scheme"]):
             break
     else:
-        schemes = ", ".join(protocol["scheme"] or protocol["name"] for protocol in known)
+        schemes = ", ".join(name for protocol in known
+                            for name in (protocol["scheme"] or protocol["name"], protocol["tls_scheme"]) if name)
         raise Error(22, f"'{url}' is of no protocol that peers speak: {schemes}")
-    port = parts.port or protocol["port"]
+    secured = parts.scheme == protocol["tls_scheme"]
+    port = parts.port or protocol["tls_port" if secured else "port"]
     if not parts.hostname or not port:
         raise Error(22, f"'{url}' names no {'port' if parts.hostname else 'address'}")
-    config = {"protocol": protocol["name"], "to": parts.hostname, "to_port": port, "udp": protocol["datagrams"]}
+    config = {"protocol": protocol["name"], "to": parts.hostname, "to_port": port,
+              "udp": protocol["datagrams"] and not secured, "tls": secured}
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     if path:
         config["path"] = path
     return config
 
 
-def soak_config(target: Target, more: Mapping[str, Any]) -> Struct:
+def soak_config(net: "Net", target: Target, more: Mapping[str, Any]) -> Struct:
     values = _url_config(target) if isinstance(target, str) else dict(target)
     values.update(more)
+    values["tls"] = tls_pointer(net, values.get("tls"))
     for name in _SECONDS:
         if name in values:
             values[name + "_ns"] = nanoseconds(values.pop(name))
@@ -72,7 +77,7 @@ def soak_report(soak: Any) -> dict[str, Any]:
     try:
         report = filled("peer_soak_report", lib.peer_result_get_report_sized, result)
         errors = ("refused", "reset", "timeout", "bad_answer", "closed_early", "unexpected_status", "closed_idle",
-                  "login", "full")
+                  "login", "full", "tls_protocol", "tls_certificate", "tls_closed")
         report["errors"] = sum(report["counts"][name] for name in errors)
         report["statuses"] = _statuses(result)
         report["answers"] = _answers(result)
@@ -85,7 +90,7 @@ def soak_report(soak: Any) -> dict[str, Any]:
 
 def run_soak(net: "Net", target: Target, more: Mapping[str, Any]) -> dict[str, Any]:
     """From the start to the report. An exception (Ctrl-C, too) ends the soak."""
-    config = soak_config(target, more)
+    config = soak_config(net, target, more)
     place, error = ffi.new("struct peer_soak **"), error_new()
     check(lib.peer_soak_start_sized(net._pointer, config.it, config.size, place, error), "soak", error)
     soak = place[0]
