@@ -35,6 +35,8 @@ struct peer_protocol {
     bool has_targets;   /* `targets` */
     bool has_follow;    /* `follow` and `cookies` */
     bool has_text;      /* `text` */
+    bool has_frames;    /* `fragments` and `ping_ns` */
+    bool has_messages;  /* `message_bytes` over TCP */
     bool has_hold;      /* `hold` */
 };
 /** The protocol at `index`, from 0: 1, or 0 past the end. */
@@ -76,6 +78,8 @@ PEER_EXPORT int peer_targets_parse(struct peer_targets *targets, const char *tex
 struct peer_workload;
 struct peer_journal;
 struct peer_watch;
+
+enum { PEER_FRAGMENTS_MOST = 1024 };
 
 /** `protocol`, when it is your own. */
 #define PEER_WORKLOAD_CUSTOM "custom"
@@ -142,6 +146,9 @@ struct peer_soak_config {
     bool hold; /* connections are opened, with what the protocol begins with, and held: "idle" is that
                 * for those without a beginning */
     bool text; /* WebSocket: messages are text, not bytes */
+    uint32_t fragments; /* WebSocket: a message goes in so many, up to PEER_FRAGMENTS_MOST; default 1 */
+    uint64_t ping_ns;   /* WebSocket: a ping so long after the last pong, on each connection; one that is
+                         * not answered within `timeout_ns` is an error. 0: none */
     uint64_t intervals_most; /* that are kept; beyond that neighbours become one, by exact sums, two by
                               * two, again and again: memory has a bound. 0: 2048 */
     struct peer_journal *journal; /* is written as it goes, see peer/journal.h; NULL: none. It is there
@@ -191,6 +198,7 @@ struct peer_soak_counts {
     uint64_t tls, tls_resumed; /* handshakes of TLS that were done, and those that resumed */
     uint64_t tls_protocol, tls_certificate, tls_closed; /* errors, see enum peer_tls_error */
     uint64_t http2; /* connections that were established and speak HTTP/2 */
+    uint64_t pings; /* WebSocket: that were sent; the answered ones are in a histogram */
     uint64_t wills_due, wills; /* MQTT, none: clients that went without a word and had left a will,
                                 * and how many of these came to a subscriber; counted with the
                                 * healthy clients */
@@ -283,6 +291,7 @@ struct peer_soak_report {
     const char *first_errors[PEER_SOAK_ERROR_KINDS]; /* and the first of each kind */
     const char *cannot_open; /* why connections could not be opened, or NULL */
     struct peer_latency login; /* from the open connection to the end of a login */
+    struct peer_latency ping;  /* WebSocket: from a ping to its pong */
     struct peer_latency will;  /* MQTT: from the last that a client could say to its will's coming */
     uint64_t paused_ns; /* of `duration_ns`, with nothing wanted (peer/steer.h): rates are of the rest */
 };
@@ -408,7 +417,8 @@ enum peer_soak_histogram {
     PEER_HISTOGRAM_REQUEST,
     PEER_HISTOGRAM_LOGIN,
     PEER_HISTOGRAM_TLS,
-    PEER_HISTOGRAM_WILL
+    PEER_HISTOGRAM_WILL,
+    PEER_HISTOGRAM_PING
 };
 /** Adds one of its histograms to `into`. -EINVAL: there is no such one; -EOVERFLOW. */
 PEER_EXPORT int peer_result_get_histogram(const struct peer_result *result,

@@ -29,6 +29,7 @@ enum {
 /** Puts `text` (NULL for a flag) into the field `option->offset` of `options`. Returns 0, or
  * -EINVAL with a reason in `why` ("is no number"). */
 struct option_def;
+struct peer_protocol;
 typedef int option_set(void *options, const struct option_def *option, const char *text,
                        char why[128]);
 
@@ -45,7 +46,12 @@ struct option_def {
      *  AT_FILES (after "@"), NAMESPACES, INTERFACES, USERS, HOSTS and COMMANDS are the machine's,
      *  PROFILES, MANNERS, PROTOCOLS and SCHEMES what the library has. */
     const char *values;
+    /** Those of the library's protocols know it, whose names stand before `help`; NULL: that is all. */
+    bool (*takes)(const struct peer_protocol *protocol);
 };
+/** What --help and shells say of it. */
+enum { OPTION_HELP = 160 };
+const char *option_help(const struct option_def *def, char buf[OPTION_HELP]);
 
 option_set option_set_flag;   /* bool = true */
 option_set option_set_count;  /* int += 1 */

@@ -82,6 +82,8 @@ static void print_values(const char *values)
 
 static void print_option(const struct command *command, const struct option_def *def)
 {
+    char help[OPTION_HELP];
+
     printf("complete -c peer -n '__peer_in %s' -l %s", command->name, def->name);
     if (def->letter)
         printf(" -s %c", def->letter);
@@ -90,7 +92,7 @@ static void print_option(const struct command *command, const struct option_def 
     if (def->values)
         print_values(def->values);
     fputs(" -d \"", stdout);
-    for (const char *at = def->help; *at; at++) {
+    for (const char *at = option_help(def, help); *at; at++) {
         if (strchr("\"\\$", *at))
             putchar('\\');
         putchar(*at);

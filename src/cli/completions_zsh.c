@@ -73,13 +73,15 @@ static void print_values(const char *argument, const char *values)
 
 static void print_option(const struct option_def *def)
 {
+    char help[OPTION_HELP];
+
     fputs(" \\\n        '*'", stdout);
     if (def->letter)
         printf(def->argument ? "{-%c+,--%s=}" : "{-%c,--%s}", def->letter, def->name);
     else
         printf(def->argument ? "--%s=" : "--%s", def->name);
     fputs("'[", stdout);
-    print_quoted(def->help, "[]:\\");
+    print_quoted(option_help(def, help), "[]:\\");
     putchar(']');
     if (def->argument)
         print_values(def->argument, def->values);

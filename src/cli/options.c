@@ -5,6 +5,8 @@
  */
 #include "cli.h"
 
+#include <peer/soak.h>
+
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -301,15 +303,32 @@ int options_parse(const struct command *command, int argc, char **argv, void *op
 
 /* ---- help ---- */
 
+const char *option_help(const struct option_def *def, char buf[OPTION_HELP])
+{
+    struct peer_protocol protocol;
+    size_t len = 0;
+
+    if (!def->takes)
+        return def->help;
+    for (size_t i = 0; peer_protocol(i, &protocol); i++) {
+        if (def->takes(&protocol) && len < OPTION_HELP)
+            len += (size_t)snprintf(buf + len, OPTION_HELP - len, "%s%s", len ? ", " : "",
+                                    protocol.name);
+    }
+    if (len < OPTION_HELP)
+        snprintf(buf + len, OPTION_HELP - len, ": %s", def->help);
+    return buf;
+}
+
 static void print_option(const struct option_def *def)
 {
-    char left[48];
+    char left[48], help[OPTION_HELP];
 
     int len = def->letter ? snprintf(left, sizeof(left), "  -%c, --%s", def->letter, def->name)
                           : snprintf(left, sizeof(left), "      --%s", def->name);
     if (def->argument)
         snprintf(left + len, sizeof(left) - (size_t)len, " %s", def->argument);
-    printf("%-28s %s\n", left, def->help);
+    printf("%-28s %s\n", left, option_help(def, help));
 }
 
 void options_print_help(const struct command *command)

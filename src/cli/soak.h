@@ -31,7 +31,7 @@ struct soak_options {
     pid_t watched[WATCHED_MAX];
     size_t watched_count;
     uint64_t streams;
-    uint64_t edns_size;
+    uint64_t edns_size, fragments;
     bool idle, no_keep_alive, tcp, edns, json_stream, latency, tolerate;
     char *path, *authority, *body_read, *queries_read, *user, *password; /* owned */
     bool http1, http2;
@@ -120,10 +120,17 @@ int soak_read_file(struct soak_source source, char **ret_text, size_t *ret_len);
 /** Those of --queries, if it is given. */
 int read_queries(struct soak_options *options);
 
+/* soak_settle.c: what a protocol of the library knows */
+
+bool soak_takes_pipeline(const struct peer_protocol *protocol);
+bool soak_takes_text(const struct peer_protocol *protocol);
+bool soak_takes_frames(const struct peer_protocol *protocol);
+bool soak_takes_messages(const struct peer_protocol *protocol);
+
 /* soak_answers.c */
 /** {"rcodes": {"NOERROR": 990}}, to what is told of requests. */
 void json_add_answers(json_t *requests, const struct peer_result *result);
-/** "answers: 990 NOERROR, 10 NXDOMAIN", a line a kind. */
+/** "answers: 990 NOERROR, 10 NXDOMAIN", a line a kind; "errors, by SQLSTATE: 3 of 42P01". */
 void print_answers(const struct peer_result *result);
 /** What became of the wills of clients that went without a word, where there are any. */
 void print_wills(const struct peer_soak_counts *counts);

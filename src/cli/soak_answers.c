@@ -21,15 +21,39 @@ void json_add_answers(json_t *requests, const struct peer_result *result)
     }
 }
 
+/* What they are called before the first of them, and what stands before each name. */
+static void print_kind(const char *kind, const char **ret_before)
+{
+    static const struct {
+        const char *kind, *called, *before;
+    } rows[] = {
+        {"closes", "closes that servers sent, by code", "of "},
+        {"sqlstates", "errors, by SQLSTATE", "of "},
+    };
+
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(rows); i++) {
+        if (strcmp(rows[i].kind, kind) != 0)
+            continue;
+        printf("  %s: ", rows[i].called);
+        *ret_before = rows[i].before;
+        return;
+    }
+    printf("  answers: ");
+    *ret_before = "";
+}
+
 void print_answers(const struct peer_result *result)
 {
     struct peer_soak_answers answers;
-    const char *kind = NULL;
+    const char *kind = NULL, *before = "";
 
     for (size_t i = 0; peer_result_get_answers(result, i, &answers); i++) {
         bool more = kind && strcmp(kind, answers.kind) == 0;
-        printf("%s%s%s%llu %s", kind && !more ? "\n" : "", more ? ", " : "  ",
-               more ? "" : "answers: ", (unsigned long long)answers.count, answers.name);
+        if (kind)
+            fputs(more ? ", " : "\n", stdout);
+        if (!more)
+            print_kind(answers.kind, &before);
+        printf("%llu %s%s", (unsigned long long)answers.count, before, answers.name);
         kind = answers.kind;
     }
     if (kind)

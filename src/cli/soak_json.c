@@ -192,6 +192,12 @@ static void json_add_latencies(json_t *document, const struct peer_soak_report *
                             json_pack("{s:I, s:f}", "completed", integer(report->login.count),
                                       "per_s",
                                       soak_per_s(report->login.count, soak_active_ns(report))));
+    if (report->counts.pings) {
+        json_object_set_new(latencies, "ping", json_latency(&report->ping));
+        json_object_set_new(document, "pings",
+                            json_pack("{s:I, s:I}", "sent", integer(report->counts.pings),
+                                      "answered", integer(report->ping.count)));
+    }
     if (report->counts.wills_due) {
         json_object_set_new(latencies, "will", json_latency(&report->will));
         json_object_set_new(document, "wills",

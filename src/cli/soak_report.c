@@ -37,6 +37,7 @@ static void print_latencies(const struct peer_soak_report *report, bool more)
     print_latency("login", &report->login, more);
     print_latency("first byte", &report->first_byte, more);
     print_latency("request", &report->request, more);
+    print_latency("ping", &report->ping, more);
     print_latency("will", &report->will, more);
 }
 

@@ -82,7 +82,7 @@ static bool takes_login(const struct peer_protocol *protocol)
     return protocol->has_login;
 }
 
-static bool takes_pipeline(const struct peer_protocol *protocol)
+bool soak_takes_pipeline(const struct peer_protocol *protocol)
 {
     return protocol->has_pipeline;
 }
@@ -97,9 +97,19 @@ static bool takes_follow(const struct peer_protocol *protocol)
     return protocol->has_follow;
 }
 
-static bool takes_text(const struct peer_protocol *protocol)
+bool soak_takes_text(const struct peer_protocol *protocol)
 {
     return protocol->has_text;
+}
+
+bool soak_takes_frames(const struct peer_protocol *protocol)
+{
+    return protocol->has_frames;
+}
+
+bool soak_takes_messages(const struct peer_protocol *protocol)
+{
+    return protocol->has_messages;
 }
 
 static bool takes_targets(const struct peer_protocol *protocol)
@@ -149,7 +159,7 @@ static int check_protocol(const struct soak_options *options)
         {options->header_count || options->soak.method, takes_headers, "-H and --method go"},
         {options->soak.expect, takes_expect, "--expect goes"},
         {options->body, takes_body, "--body goes"},
-        {options->soak.pipeline, takes_pipeline, "-P goes"},
+        {options->soak.pipeline, soak_takes_pipeline, "-P goes"},
         {options->user || options->password, takes_login, "a login goes"},
         {options->soak.follow || options->soak.cookies, takes_follow, "--follow and --cookies go"},
         {options->targets_file, takes_targets, "--targets goes"},
@@ -157,7 +167,8 @@ static int check_protocol(const struct soak_options *options)
         {options->queries, takes_queries, "--queries goes"},
         {options->edns || options->edns_size || options->soak.dnssec, takes_queries,
          "-e, --edns-size and --dnssec go"},
-        {options->soak.text, takes_text, "--text goes"},
+        {options->soak.text, soak_takes_text, "--text goes"},
+        {options->fragments || options->soak.ping_ns, soak_takes_frames, "--ws-fragments and --ws-ping go"},
     };
     struct peer_protocol protocol;
     char all[256];
@@ -242,6 +253,7 @@ int settle_options(struct soak_options *options)
         soak->edns_bytes = EDNS_BYTES;
     if (options->edns_size)
         soak->edns_bytes = (uint16_t)options->edns_size;
+    soak->fragments = (uint32_t)options->fragments;
     status = read_body(options);
     if (status == 0)
         status = settle_targets(options);

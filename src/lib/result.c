@@ -211,6 +211,7 @@ void peer_result_get_report_sized(const struct peer_result *result,
     get_summaries(found, &report.handshake, &report.first_byte, &report.request, &report.tls);
     histogram_summary(found->histograms[PEER_HISTOGRAM_LOGIN], &report.login);
     histogram_summary(found->histograms[PEER_HISTOGRAM_WILL], &report.will);
+    histogram_summary(found->histograms[PEER_HISTOGRAM_PING], &report.ping);
     border_give(ret_report, size, &report, sizeof(report));
 }
 

@@ -52,6 +52,8 @@ int peer_protocol_sized(size_t index, struct peer_protocol *ret_protocol, size_t
         .has_follow = protocol->takes & PROTOCOL_TAKES_FOLLOW,
         .has_targets = protocol->takes & PROTOCOL_TAKES_TARGETS,
         .has_text = protocol->takes & PROTOCOL_TAKES_TEXT,
+        .has_frames = protocol->takes & PROTOCOL_TAKES_FRAMES,
+        .has_messages = protocol->takes & PROTOCOL_TAKES_MESSAGES,
         .has_hold = protocol->held,
     };
     border_give(ret_protocol, size, &found, sizeof(found));

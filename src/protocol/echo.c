@@ -160,4 +160,4 @@ static const struct protocol_ops echo_udp = {
     .kind = PROTOCOL_ASKS, .ask = datagram_send, .datagram = datagram_take};
 
 const struct protocol protocol_echo = {
-    .name = "echo", .tcp = &echo_tcp, .udp = &echo_udp, .client_bytes = sizeof(struct echo)};
+    .name = "echo", .takes = PROTOCOL_TAKES_MESSAGES, .tcp = &echo_tcp, .udp = &echo_udp, .client_bytes = sizeof(struct echo)};

@@ -548,7 +548,8 @@ const struct protocol protocol_mqtt = {
     .port = 1883,
     .tls_scheme = "mqtts",
     .tls_port = 8883,
-    .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_LOGIN | PROTOCOL_TAKES_PIPELINE,
+    .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_LOGIN | PROTOCOL_TAKES_PIPELINE |
+             PROTOCOL_TAKES_MESSAGES,
     .tcp = &mqtt_tcp,
     .held = &mqtt_held,
     .run_bytes = sizeof(struct mqtt_run),

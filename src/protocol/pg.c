@@ -81,7 +81,11 @@ static void take_login(struct client *client)
     struct pg_out out = {.bytes = bytes, .room = sizeof(bytes)};
     struct pg_client *pg = client_own(client);
     struct pg_run *run = client_run(client);
+    char code[6];
 
+    pg_login_code(&pg->reader, code);
+    if (code[0])
+        client_count_named(client, code);
     switch (pg_login_take(&pg->login, &run->identity, &pg->reader, client_key(client), &out, why)) {
     case PG_LOGIN_GO_ON:
         send_login(client, &out);
@@ -162,6 +166,7 @@ static enum taken take_message(struct client *client, bool asked)
             pg_error_read(pg->reader.text, pg->reader.len, &pg->error);
         if (!pg->error.code[0])
             return fail_message(client, "without a code");
+        client_count_named(client, pg->error.code);
         return TAKEN_MORE;
     case 'T': /* RowDescription, DataRow, CommandComplete, EmptyQueryResponse */
     case 'D':
@@ -395,6 +400,7 @@ const struct protocol protocol_pg = {
     .alpn = "postgresql",
     .takes =
         PROTOCOL_TAKES_BODY | PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_LOGIN | PROTOCOL_TAKES_PIPELINE,
+    .answers = {"sqlstates", NULL},
     .tcp = &pg_tcp,
     .run_bytes = sizeof(struct pg_run),
     .client_bytes = sizeof(struct pg_client),

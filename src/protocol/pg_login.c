@@ -272,6 +272,15 @@ static enum pg_login_next take_error(struct turn *turn)
     return pg_error_is_full(&error) ? PG_LOGIN_FULL : PG_LOGIN_REFUSED;
 }
 
+void pg_login_code(const struct pg_reader *message, char code[6])
+{
+    struct pg_error error = {.code = ""};
+
+    if (message->type == 'E')
+        pg_error_read(message->text, message->len, &error);
+    memcpy(code, error.code, sizeof(error.code));
+}
+
 enum pg_login_next pg_login_take(struct pg_login *login, struct pg_identity *identity,
                                  const struct pg_reader *message, uint64_t random,
                                  struct pg_out *out, char why[PG_LOGIN_WHY])

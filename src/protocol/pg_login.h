@@ -51,6 +51,8 @@ void pg_login_begin(struct pg_login *login, const struct pg_identity *identity, 
 enum pg_login_next pg_login_take(struct pg_login *login, struct pg_identity *identity,
                                  const struct pg_reader *message, uint64_t random,
                                  struct pg_out *out, char why[PG_LOGIN_WHY]);
+/** The SQLSTATE of a message, when that is an error; "": it is none, or has none. */
+void pg_login_code(const struct pg_reader *message, char code[6]);
 /** What an error of a server, in the middle of a login or behind one, is: in words. Whether it says
  *  that there is no room, and whether that the login will not do. */
 void pg_error_words(const struct pg_error *error, char why[PG_LOGIN_WHY]);

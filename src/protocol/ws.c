@@ -2,20 +2,19 @@
 /*
  * WebSocket (RFC 6455): messages that must come back unchanged, or connections that are held.
  *
- * A message is one frame. Its head, its mask and its payload are functions of the run's seed, the
- * client and the message's number, so any part of it can be made again, and each byte that comes back
- * is compared where it lies; nothing of a message is kept, whatever its length. What comes may be in
- * any number of fragments, with control frames between them.
+ * A message is one frame, or as many as are asked for, of the same length or one byte less. Heads, masks and
+ * payloads are functions of the run's seed, the client and the message's number, so any part of it can be
+ * made again, and each byte that comes back is compared where it lies; nothing of a message is kept,
+ * whatever its length. What comes may be in any number of fragments, with control frames between them.
  *
  * Only control frames are kept, of 125 bytes at the most, while they are read and until they are
  * answered: a frame of ours cannot be put into another, so that waits until a message has gone. Of
  * pings that came meanwhile the last is answered (5.5.3). A connection that waits costs no more than
- * `struct ws_client`.
+ * `struct ws_client`, and one that pings a timer besides.
  */
 #include "protocol/table.h"
-#include "protocol/ws_frame.h"
+#include "protocol/ws_inside.h"
 #include "protocol/ws_text.h"
-#include "protocol/ws_upgrade.h"
 #include "soak/pattern.h"
 
 #include "base/error.h"
@@ -30,48 +29,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct ws_run {
-    struct ws_upgrade upgrade;
-    bool text;
-};
-
-/* What is said beside messages. */
-struct ws_talk {
-    uint8_t len; /* of the control frame that is read */
-    uint8_t data[WS_CONTROL_MOST];
-    uint8_t pong_len;
-    uint8_t pong[WS_CONTROL_MOST];
-    bool reads, pongs; /* what of both there is */
-    bool closes;       /* it is a close, and whole */
-};
-
-enum ws_state {
-    WS_UPGRADING,
-    WS_UPGRADED, /* the answer was read, and nobody was told yet */
-    WS_OPEN,
-};
-
-struct ws_client {
-    union {
-        struct http_collect head; /* UPGRADING: of the answer */
-        struct ws_reader reader;
-    };
-    struct ws_talk *talk; /* NULL: nothing */
-    uint64_t received;    /* of this message */
-    uint8_t state;
-    bool said_close, heard_close;
-};
-
-static struct ws_client *ws_of(const struct client *client)
-{
-    return client_own(client);
-}
-
-static const struct ws_run *run_of(const struct client *client)
-{
-    return client_run(client);
-}
-
 static uint64_t size_of(const struct client *client)
 {
     return client_config(client)->message_bytes;
@@ -84,6 +41,26 @@ static uint64_t frame_bytes(uint64_t size)
     return ws_head_bytes(size) + size;
 }
 
+/* One of a message. */
+struct fragment {
+    uint64_t size;         /* of the message */
+    uint32_t count, index; /* of fragments; 0 is the first */
+};
+
+/* Where it begins, or the one that is so many behind it. */
+static uint64_t fragment_at(struct fragment fragment, uint32_t behind)
+{
+    const uint64_t whole = fragment.size / fragment.count, rest = fragment.size % fragment.count;
+    const uint32_t index = fragment.index + behind;
+
+    return whole * index + rest * index / fragment.count;
+}
+
+static uint64_t fragment_bytes(struct fragment fragment)
+{
+    return fragment_at(fragment, 1) - fragment_at(fragment, 0);
+}
+
 /* Where the message begins in the client's pattern. */
 static uint64_t base_of(const struct client *client)
 {
@@ -92,20 +69,25 @@ static uint64_t base_of(const struct client *client)
     return (number ? number - 1 : 0) * size_of(client);
 }
 
-static void make_mask(const struct client *client, uint8_t mask[4])
+static void make_mask(const struct client *client, uint32_t fragment, uint8_t mask[4])
 {
-    pattern_fill(~client_key(client), 16 + 4 * (uint64_t)client_asked(client), mask, 4);
+    const uint64_t number = client_asked(client) + ((uint64_t)fragment << 34);
+
+    pattern_fill(~client_key(client), 16 + 4 * number, mask, 4);
 }
 
-/* Part of a frame with a message of `size` bytes. */
-static void make_frame(const struct client *client, uint64_t size, uint64_t at, uint8_t *out,
-                       size_t len)
+/* Part of a fragment. */
+static void make_frame(const struct client *client, struct fragment fragment, uint64_t at,
+                       uint8_t *out, size_t len)
 {
     uint8_t mask[4], head[WS_HEAD_MOST];
     const bool text = run_of(client)->text;
+    const enum ws_opcode opcode = fragment.index ? WS_CONTINUATION : text ? WS_TEXT : WS_BINARY;
+    const uint64_t begins = fragment_at(fragment, 0);
+    const bool final = fragment.index + 1 == fragment.count;
 
-    make_mask(client, mask);
-    const size_t head_len = ws_head_make(head, text ? WS_TEXT : WS_BINARY, true, size, mask);
+    make_mask(client, fragment.index, mask);
+    const size_t head_len = ws_head_make(head, opcode, final, fragment_bytes(fragment), mask);
     if (at < head_len) {
         size_t part = MIN(len, head_len - (size_t)at);
         memcpy(out, head + at, part);
@@ -115,15 +97,30 @@ static void make_frame(const struct client *client, uint64_t size, uint64_t at, 
     }
     at -= head_len;
     if (text)
-        ws_text_fill(client_key(client), base_of(client), size, at, out, len);
+        ws_text_fill(client_key(client), base_of(client), fragment.size, begins + at, out, len);
     else
-        pattern_fill(client_key(client), base_of(client) + at, out, len);
+        pattern_fill(client_key(client), base_of(client) + begins + at, out, len);
     ws_mask(out, len, mask, at);
 }
 
+/* Part of all fragments of a message. */
 static void make(struct client *client, uint64_t at, void *out, size_t len)
 {
-    make_frame(client, size_of(client), at, out, len);
+    struct fragment fragment = {.size = size_of(client), .count = run_of(client)->fragments};
+    uint8_t *to = out;
+
+    for (; fragment.index < fragment.count && len; fragment.index++) {
+        const uint64_t bytes = frame_bytes(fragment_bytes(fragment));
+        if (at >= bytes) {
+            at -= bytes;
+            continue;
+        }
+        const size_t part = (size_t)MIN((uint64_t)len, bytes - at);
+        make_frame(client, fragment, at, to, part);
+        to += part;
+        len -= part;
+        at = 0;
+    }
 }
 
 /* To a connection that is held only whole frames go. */
@@ -132,21 +129,20 @@ static bool is_held(const struct client *client)
     return client_config(client)->hold;
 }
 
-static bool is_between_frames(const struct client *client)
+bool ws_is_between_frames(const struct client *client)
 {
     const struct request *request = client_request(client);
 
-    return !request || is_held(client) || request_sent(request) == frame_bytes(size_of(client));
+    return !request || is_held(client) || request_sent(request) == run_of(client)->message_bytes;
 }
 
 /* ---- control frames ---- */
 
-static bool send_control(struct client *client, enum ws_opcode opcode, const uint8_t *data,
-                         size_t len)
+bool ws_send_control(struct client *client, enum ws_opcode opcode, const uint8_t *data, size_t len)
 {
     uint8_t frame[WS_HEAD_MOST + WS_CONTROL_MOST], mask[4];
 
-    make_mask(client, mask);
+    make_mask(client, 0, mask);
     assert(len <= WS_CONTROL_MOST);
     len = MIN(len, (size_t)WS_CONTROL_MOST); /* which not every compiler sees by itself */
     const size_t head_len = ws_head_make(frame, opcode, true, len, mask);
@@ -161,10 +157,10 @@ static void send_close(struct client *client, unsigned code)
 {
     const uint16_t said = htobe16((uint16_t)code);
 
-    if (ws_of(client)->said_close || !is_between_frames(client))
+    if (ws_of(client)->said_close || !ws_is_between_frames(client))
         return;
     ws_of(client)->said_close = true;
-    (void)send_control(client, WS_CLOSE, (const uint8_t *)&said, code ? sizeof(said) : 0);
+    (void)ws_send_control(client, WS_CLOSE, (const uint8_t *)&said, code ? sizeof(said) : 0);
 }
 
 static void forget_talk(struct ws_client *ws)
@@ -180,9 +176,9 @@ static void send_pong(struct client *client)
 {
     struct ws_client *ws = ws_of(client);
 
-    if (!ws->talk || !ws->talk->pongs || ws->said_close || !is_between_frames(client))
+    if (!ws->talk || !ws->talk->pongs || ws->said_close || !ws_is_between_frames(client))
         return;
-    if (send_control(client, WS_PONG, ws->talk->pong, ws->talk->pong_len))
+    if (ws_send_control(client, WS_PONG, ws->talk->pong, ws->talk->pong_len))
         ws->talk->pongs = false;
     forget_talk(ws);
 }
@@ -209,6 +205,8 @@ static enum taken take_control(struct client *client, const struct ws_piece *pie
         talk->pong_len = talk->len;
         memcpy(talk->pong, talk->data, talk->len);
     }
+    if (piece->ends && piece->opcode == WS_PONG)
+        ws_ping_hear_pong(ws);
     talk->closes = piece->ends && piece->opcode == WS_CLOSE;
     return talk->closes ? TAKEN_LAST : TAKEN_MORE;
 }
@@ -273,6 +271,8 @@ static void on_close(struct client *client)
         client_fail(client, PEER_SOAK_BAD_ANSWER, "what came is no WebSocket: %s", why);
         return;
     }
+    snprintf(text, sizeof(text), code == 1005 ? "none" : "%u", code);
+    client_count_named(client, text);
     if (code == 1005)
         snprintf(text, sizeof(text), "without a code");
     else
@@ -320,7 +320,8 @@ static enum taken judge_head(struct client *client, const char *text, size_t len
 }
 
 /* Up to the end of the answer's head. */
-static enum taken take_upgrade(struct client *client, const char *data, size_t len, size_t *ret_used)
+static enum taken take_upgrade(struct client *client, const char *data, size_t len,
+                               size_t *ret_used)
 {
     struct ws_client *ws = ws_of(client);
     enum taken taken = TAKEN_MORE;
@@ -386,7 +387,7 @@ static enum taken take_message(struct client *client, struct request *request,
     ws->received += piece->len;
     if (!piece->ends || !piece->final)
         return TAKEN_MORE;
-    if (ws->received == size && is_between_frames(client))
+    if (ws->received == size && ws_is_between_frames(client))
         return TAKEN_ANSWER;
     client_fail(client, PEER_SOAK_BAD_ANSWER, "%llu bytes came back for a message of %llu",
                 (unsigned long long)ws->received, (unsigned long long)size);
@@ -405,8 +406,8 @@ static enum taken take_frames(struct client *client, struct request *request, co
     bool has;
 
     for (*ret_used = 0; *ret_used < len && taken == TAKEN_MORE;) {
-        ssize_t part = ws_reader_take(&ws->reader, data + *ret_used, len - *ret_used, &piece, &has,
-                                      &why);
+        ssize_t part =
+            ws_reader_take(&ws->reader, data + *ret_used, len - *ret_used, &piece, &has, &why);
         if (part < 0) {
             client_fail(client, PEER_SOAK_BAD_ANSWER, "what came is no WebSocket: %s", why);
             return TAKEN_WRONG;
@@ -442,9 +443,13 @@ static bool acted(struct client *client)
     if (ws->state == WS_UPGRADED) {
         ws->state = WS_OPEN;
         client_logged_in(client);
-        client_ready(client, 1);
+        if (ws_ping_begin(client))
+            client_ready(client, 1);
         return true;
     }
+    ws_ping_look(client);
+    if (client_is_over(client))
+        return true;
     if (ws->talk && ws->talk->closes) {
         on_close(client);
         return true;
@@ -474,8 +479,10 @@ static void held_taken(struct client *client, struct request *request, enum take
 
 static void ws_send(struct client *client, struct request *request)
 {
-    if (request_send_made(request, frame_bytes(size_of(client)), make))
-        send_pong(client);
+    if (!request_send_made(request, run_of(client)->message_bytes, make))
+        return;
+    send_pong(client);
+    ws_ping_send(client);
 }
 
 static void ws_ask(struct client *client, struct request *request)
@@ -494,7 +501,7 @@ static void held_ask(struct client *client, struct request *request)
         return;
     const uint64_t size = MIN(size_of(client), (uint64_t)(room - WS_HEAD_MOST));
     const size_t len = (size_t)frame_bytes(size);
-    make_frame(client, size, 0, scratch, len);
+    make_frame(client, (struct fragment){.size = size, .count = 1}, 0, scratch, len);
     ssize_t done = client_write(client, scratch, len, 0);
     request_set_sent(request, done > 0 ? (uint64_t)done : 0);
 }
@@ -505,6 +512,7 @@ static void ws_let_go(struct client *client)
 
     if (ws->state == WS_UPGRADING)
         http_collect_done(&ws->head);
+    ws_ping_done(client);
     free(ws->talk);
     ws->talk = NULL;
 }
@@ -516,6 +524,10 @@ static int ws_prepare(void *own, struct peer_soak_config *config, struct peer_er
     struct ws_run *run = own;
 
     run->text = config->text;
+    run->fragments = MAX(config->fragments, 1u);
+    struct fragment fragment = {.size = config->message_bytes, .count = run->fragments};
+    for (; fragment.index < fragment.count; fragment.index++)
+        run->message_bytes += frame_bytes(fragment_bytes(fragment));
     int status = ws_upgrade_make(&run->upgrade, config, error);
     if (status == 0 && run->upgrade.len > SOAK_SCRATCH_BYTES)
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "the headers have more than %d bytes",
@@ -554,7 +566,9 @@ const struct protocol protocol_ws = {
     .tls_scheme = "wss",
     .tls_port = 443,
     .alpn = "http/1.1",
-    .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_TEXT,
+    .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_TEXT |
+             PROTOCOL_TAKES_FRAMES | PROTOCOL_TAKES_MESSAGES,
+    .answers = {"closes", NULL},
     .tcp = &ws_tcp,
     .held = &ws_held,
     .run_bytes = sizeof(struct ws_run),

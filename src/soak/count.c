@@ -28,6 +28,21 @@ void run_reach(struct run *run, uint64_t at_ns)
         run_begin_measuring(run);
 }
 
+void client_latency(struct client *client, enum peer_soak_histogram which, uint64_t from_ns,
+                    uint64_t until_ns)
+{
+    if (run_counts(client->run, from_ns))
+        measure_since(&client->run->measure, which, from_ns, until_ns);
+}
+
+void client_count_named(struct client *client, const char *name)
+{
+    struct run *run = client->run;
+
+    if (run_counts(run, run_now(run)))
+        figures_count_named(&run->measure.found, run->soak->protocol->answers.kind, name);
+}
+
 uint64_t run_take(struct run *run)
 {
     uint64_t wanted_ns = schedule_take(&run->schedule, run_now(run));

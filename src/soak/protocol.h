@@ -92,6 +92,8 @@ enum {
     PROTOCOL_TAKES_TARGETS = 64,
     PROTOCOL_TAKES_FOLLOW = 128, /* cookies too */
     PROTOCOL_TAKES_TEXT = 4096,
+    PROTOCOL_TAKES_FRAMES = 8192, /* fragments and pings */
+    PROTOCOL_TAKES_MESSAGES = 16384, /* of a size that is asked for */
 };
 
 struct protocol {
@@ -108,7 +110,7 @@ struct protocol {
     unsigned takes;
     bool datagrams; /* a target is asked over UDP unless TCP is asked for */
     /** What request_answered_as counts: what such numbers are called, and the name of each, up to a
-     *  NULL; RESULT_ANSWERS of them at the most. */
+     *  NULL; RESULT_ANSWERS of them at the most. `names` may be NULL with client_count_named. */
     struct {
         const char *kind;
         const char *const *names;
@@ -147,6 +149,8 @@ enum { SOAK_SCRATCH_BYTES = 256 * 1024 };
 uint8_t *client_scratch(const struct client *client);
 /** Counters that only a protocol knows of. */
 struct peer_soak_counts *client_counts(struct client *client);
+/** Counts one more of what `answers.kind` are, under this name: an error's code, a reason to close. */
+void client_count_named(struct client *client, const char *name);
 /** A manner that is the protocol's to do, and has begun (peer-manners(7)): its name and its VALUE. NULL:
  *  none. */
 const char *client_deed(const struct client *client, uint64_t *ret_value);
@@ -159,6 +163,8 @@ bool client_run_ends(const struct client *client);
 /** What the healthy clients count, for what befell one at `at_ns` whose ever it is; NULL: that was before
  *  the measured time. And a latency of theirs. */
 struct peer_soak_counts *client_shared_counts(struct client *client, uint64_t at_ns);
+void client_latency(struct client *client, enum peer_soak_histogram which, uint64_t from_ns,
+                    uint64_t until_ns); /* of its own run's, if it counts */
 void client_shared_latency(struct client *client, enum peer_soak_histogram which, uint64_t from_ns,
                            uint64_t until_ns);
 /** Nothing is to be done with it any more. */

@@ -195,7 +195,7 @@ void figures_name_answers(struct figures *figures, const char *kind, const char 
     }
 }
 
-/* Where answers of that name are counted: where there are too many names, in the last place. */
+/* Where answers of that name are counted: where there are too many names, among the others. */
 static struct answers *answers_find(struct figures *figures, const struct answers *like)
 {
     struct answers *answers = figures->answers;
@@ -207,8 +207,19 @@ static struct answers *answers_find(struct figures *figures, const struct answer
     if (!answers[i].name[0]) {
         memcpy(answers[i].kind, like->kind, RESULT_ANSWER_TEXT);
         memcpy(answers[i].name, like->name, RESULT_ANSWER_TEXT);
+        if (i + 1 == RESULT_ANSWERS)
+            snprintf(answers[i].name, RESULT_ANSWER_TEXT, "others");
     }
     return &answers[i];
+}
+
+void figures_count_named(struct figures *figures, const char *kind, const char *name)
+{
+    struct answers like = {.count = 1};
+
+    snprintf(like.kind, RESULT_ANSWER_TEXT, "%s", kind);
+    snprintf(like.name, RESULT_ANSWER_TEXT, "%s", name);
+    answers_add(figures, &like);
 }
 
 void answers_add(struct figures *into, const struct answers *from)

@@ -21,7 +21,7 @@ struct hdr_histogram;
  * and x_add return 0 or -ENOMEM; after -ENOMEM a value is still one to call x_done with.
  */
 
-enum { RESULT_HISTOGRAMS = 6, RESULT_ANSWERS = 32, RESULT_ANSWER_TEXT = 24 };
+enum { RESULT_HISTOGRAMS = 7, RESULT_ANSWERS = 32, RESULT_ANSWER_TEXT = 24 };
 enum { RESULT_ERROR_TEXT = 240, RESULT_OPEN_TEXT = 160, RESULT_TLS_TEXT = 640 };
 #define RESULT_HIGHEST_NS (INT64_C(3600) * 1000000000)
 
@@ -85,6 +85,8 @@ void figures_done(struct figures *figures);
 int figures_list(struct figures *figures, size_t count);
 /** Gives answers a name, before any are counted: `names` ends with NULL. */
 void figures_name_answers(struct figures *figures, const char *kind, const char *const *names);
+/** Counts one of a name that need not have been given before; beyond RESULT_ANSWERS they are "others". */
+void figures_count_named(struct figures *figures, const char *kind, const char *name);
 /** Adds; the first errors stay those of `into`, if it has any. */
 int figures_add(struct figures *into, const struct figures *from);
 /** The first error in words, or why connections were not opened; NULL: none. */

@@ -63,6 +63,7 @@ static const char *const histogram_names[RESULT_HISTOGRAMS] = {
     [PEER_HISTOGRAM_LOGIN] = "login",
     [PEER_HISTOGRAM_TLS] = "tls",
     [PEER_HISTOGRAM_WILL] = "will",
+    [PEER_HISTOGRAM_PING] = "ping",
 };
 
 /* ---- the words ---- */

@@ -44,6 +44,7 @@ static int check_takes(const struct peer_soak_config *config, const struct proto
         {config->queries || config->edns_bytes || config->dnssec, PROTOCOL_TAKES_QUERIES,
          "queries of DNS"},
         {config->text, PROTOCOL_TAKES_TEXT, "messages of text"},
+        {config->fragments || config->ping_ns, PROTOCOL_TAKES_FRAMES, "fragments and pings"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -54,6 +55,9 @@ static int check_takes(const struct peer_soak_config *config, const struct proto
     if (config->pipeline > UINT16_MAX)
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "a pipeline has at most %d requests",
                          UINT16_MAX);
+    if (config->fragments > PEER_FRAGMENTS_MOST)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "a message has at most %d fragments",
+                         PEER_FRAGMENTS_MOST);
     return 0;
 }
 

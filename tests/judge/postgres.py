@@ -178,6 +178,8 @@ def test_answers():
             report = soak(f"pg://{OWN4}/", "-n", 6, "-P", 3, "--body", body, status=1 if words else 0)
             assert report["requests"]["completed"] == (0 if words else 6), (body, report)
             assert not words or words in report["first_error"], (body, report)
+            if words and " " in words:
+                assert report["requests"]["sqlstates"][words.split()[1]] >= 1, (body, report)
         assert postgres.ask("select 1") == "1"
 
 

@@ -467,6 +467,32 @@ static void answers_by_the_protocol(void **state)
     }
 }
 
+static void errors_are_counted_by_sqlstate(void **state)
+{
+    static const struct {
+        struct script script;
+        const char *name;
+    } rows[] = {
+        {{.answer = BYTES(ERROR READY)}, "42P01"},
+        {{.answer = BYTES(FATAL("57P01", "terminating", "\47")), .closes = true}, "57P01"},
+        {{.answer = BYTES(ROW READY)}, NULL},
+    };
+    static struct talk talk;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct peer_soak_answers found = {.count = 0};
+        run(&talk, &rows[i].script, (struct peer_soak_config){.total = 4});
+        assert_int_equal(peer_result_get_answers(talk.soaking.result, 0, &found), !!rows[i].name);
+        if (rows[i].name) {
+            assert_string_equal(found.kind, "sqlstates");
+            assert_string_equal(found.name, rows[i].name);
+            assert_int_equal(found.count, 4);
+        }
+        talk_end(&talk);
+    }
+}
+
 /* Rows of many segments are passed over, whatever a row says. */
 static char large[200000 + 64];
 
@@ -544,6 +570,7 @@ int main(void)
         TEST(servers_that_are_none),
         TEST(a_server_without_tls_is_told),
         TEST(answers_by_the_protocol),
+        TEST(errors_are_counted_by_sqlstate),
         TEST(long_rows_are_counted_as_bytes),
         TEST(queries_go_in_a_pipeline),
         TEST(what_does_not_go_together_is_refused),

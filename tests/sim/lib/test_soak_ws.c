@@ -20,7 +20,9 @@ struct service {
     size_t to_message_len;
     unsigned pieces; /* an echo comes in so many fragments, with a ping between them */
     bool text_back;  /* as text, whatever came */
-    unsigned messages, pongs, closes;
+    unsigned messages, pongs, closes, frames;
+    unsigned pings; /* of the client's */
+    bool mute;      /* to these; else a pong of nothing, and then theirs */
     unsigned code; /* of the latest close */
     size_t ping_len;
     bool pongs_wrong;
@@ -136,6 +138,8 @@ static void real_message(wslay_event_context_ptr context,
 
     if (arg->opcode == WSLAY_PONG) {
         service->pongs++;
+    } else if (arg->opcode == WSLAY_PING) { /* which wslay answers */
+        service->pings++;
     } else if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
         service->closes++;
         service->code = arg->status_code;
@@ -149,10 +153,20 @@ static void real_message(wslay_event_context_ptr context,
     }
 }
 
+static void real_frame(wslay_event_context_ptr context,
+                       const struct wslay_event_on_frame_recv_start_arg *arg, void *user)
+{
+    (void)context;
+    service_of(user)->frames += !wslay_is_ctrl_frame(arg->opcode);
+}
+
 static void real_hear(struct talk_server *server, const char *data, size_t len)
 {
     static const struct wslay_event_callbacks callbacks = {
-        .recv_callback = real_recv, .send_callback = real_send, .on_msg_recv_callback = real_message};
+        .recv_callback = real_recv,
+        .send_callback = real_send,
+        .on_frame_recv_start_callback = real_frame,
+        .on_msg_recv_callback = real_message};
     struct service *service = service_of(server);
     size_t i = index_of(service, server);
 
@@ -201,6 +215,12 @@ static void hear_frame(struct talk_server *server, char *data, size_t len)
         service->closes++;
         service->code = payload ? (unsigned)(uint8_t)data[head] << 8 | (uint8_t)data[head + 1] : 1005;
         server->closes = true;
+    } else if (opcode == 9) {
+        service->pings++;
+        if (service->mute)
+            return;
+        say_frame(server, 0x8a, "unasked", 7);
+        say_frame(server, 0x8a, data + head, (size_t)payload);
     } else if (opcode == 10) {
         service->pongs++;
         service->pongs_wrong |=
@@ -318,6 +338,92 @@ static void what_comes_in_fragments_is_one_message(void **state)
             assert_true(service.pongs >= 9); /* one for those that came together */
             talk_end(&talk);
         }
+    }
+}
+
+/* wslay judges continuations, and text only as a whole. */
+static void messages_go_in_fragments(void **state)
+{
+    static const uint64_t sizes[] = {1, 4, 127, 1000, 3500};
+    static const uint32_t fragments[] = {2, 3, 7, 64};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(sizes) * ARRAY_SIZE(fragments) * 2; i++) {
+        const uint64_t size = sizes[i / 2 % ARRAY_SIZE(sizes)];
+        const uint32_t count = fragments[i / 2 / ARRAY_SIZE(sizes)];
+        struct service service = {.real = true};
+        struct talk talk;
+        run_ws(&talk, &service,
+               (struct peer_soak_config){
+                   .message_bytes = size, .fragments = count, .text = i % 2, .total = 6});
+        soaking_assert_counts(&talk.soaking, 6, 6, 0);
+        assert_int_equal(service.messages, 6);
+        assert_int_equal(service.frames, 6 * count);
+        talk_end(&talk);
+        wslay_event_context_free(service.context[0]);
+    }
+}
+
+static void pings_are_answered_and_measured(void **state)
+{
+    (void)state;
+    for (int held = 0; held <= 1; held++) {
+        struct service service = {.mute = false};
+        struct talk talk;
+        run_ws(&talk, &service,
+               (struct peer_soak_config){.flows = 2,
+                                         .hold = held,
+                                         .think_ns = held ? 0 : 700 * MS,
+                                         .total = held ? 0 : 20,
+                                         .duration_ns = held ? 7 * NS_PER_S : 0,
+                                         .ping_ns = 300 * MS});
+        assert_int_equal(peer_soak_errors(&talk.soaking.counts), 0);
+        /* Every 302 ms on each connection, of 6.3 s and of 7. */
+        assert_in_range(talk.soaking.counts.pings, held ? 44 : 38, held ? 46 : 42);
+        assert_int_equal(service.pings, talk.soaking.counts.pings);
+        assert_in_range(talk.soaking.report.ping.count, talk.soaking.counts.pings - 2,
+                        talk.soaking.counts.pings);
+        assert_true(talk.soaking.report.ping.max < TALK_RTT_MS * 1001.0);
+        talk_end(&talk);
+    }
+}
+
+static void a_ping_without_a_pong_is_an_error(void **state)
+{
+    struct service service = {.mute = true};
+    struct talk talk;
+
+    (void)state;
+    run_ws(&talk, &service,
+           (struct peer_soak_config){
+               .hold = true, .duration_ns = 3 * NS_PER_S, .ping_ns = 500 * MS});
+    assert_int_equal(talk.soaking.counts.timeout, 1);
+    talk_assert_words(&talk, PEER_SOAK_TIMEOUT, "no pong in time");
+    assert_int_equal(talk.soaking.report.ping.count, 0);
+    talk_end(&talk);
+}
+
+static void closes_are_counted_by_code(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *name;
+    } rows[] = {{"\x88\2\x03\xf1", 4, "1009"}, {"\x88\2\x0f\xa1", 4, "4001"}, {"\x88\0", 2, "none"}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct service service = {.to_message = rows[i].bytes, .to_message_len = rows[i].len};
+        struct peer_soak_answers answers = {.count = 0};
+        struct talk talk;
+        run_ws(&talk, &service, (struct peer_soak_config){.total = 5});
+        assert_int_equal(talk.soaking.counts.closed_early, 5);
+        assert_int_equal(peer_result_get_answers(talk.soaking.result, 0, &answers), 1);
+        assert_string_equal(answers.kind, "closes");
+        assert_string_equal(answers.name, rows[i].name);
+        assert_int_equal(answers.count, 5);
+        assert_int_equal(peer_result_get_answers(talk.soaking.result, 1, &answers), 0);
+        talk_end(&talk);
     }
 }
 
@@ -532,6 +638,8 @@ static void what_does_not_go_together_is_refused(void **state)
         {{.protocol = "ws", .udp = true}, "this workload needs TCP"},
         {{.protocol = "echo", .text = true}, "\"echo\" has no messages of text"},
         {{.protocol = "echo", .hold = true}, "\"idle\" has"},
+        {{.protocol = "ws", .fragments = 1025}, "at most 1024 fragments"},
+        {{.protocol = "echo", .ping_ns = 1}, "\"echo\" has no fragments and pings"},
     };
 
     (void)state;
@@ -552,6 +660,10 @@ int main(void)
         TEST(a_server_of_wslays_echoes),
         TEST(the_request_is_the_rfcs),
         TEST(what_comes_in_fragments_is_one_message),
+        TEST(messages_go_in_fragments),
+        TEST(pings_are_answered_and_measured),
+        TEST(a_ping_without_a_pong_is_an_error),
+        TEST(closes_are_counted_by_code),
         TEST(wrong_frames_are_told_apart),
         TEST(a_message_of_another_kind_is_wrong),
         TEST(what_is_no_upgrade_is_told),
