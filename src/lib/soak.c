@@ -383,6 +383,7 @@ static void keep_journal(struct peer_soak *soak,
         result.intervals = soak->series.intervals; /* lent */
         result.interval_count = soak->series.interval_count;
         write(soak->journal, &result);
+        soak->changes_written = soak->series.change_count;
         result.intervals = NULL;
         result.interval_count = 0;
     }
@@ -515,7 +516,7 @@ static void keep_interval(struct peer_soak *soak, struct result_interval *interv
 
     if (!soak->keeps || result_keep_interval(&soak->series, interval, soak->intervals_most) < 0)
         result_interval_done(interval);
-    if (due)
+    if (due || (soak->journal && soak->changes_written != soak->series.change_count))
         keep_journal(soak, journal_add_state);
 }
 

@@ -41,6 +41,7 @@ struct peer_soak {
     struct result series; /* and there the changes, with `at_ns` as the net has the time */
     size_t intervals_most;
     struct peer_journal *journal; /* the caller's; NULL: none */
+    size_t changes_written;       /* into it */
     struct peer_watch *watch;     /* likewise */
     uint64_t looked_ns;           /* when it was asked last; 0: not yet */
     bool holds;                   /* an interval until its sample is there */

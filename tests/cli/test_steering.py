@@ -137,6 +137,22 @@ def test_changes_are_kept_in_results_and_added_up():
     assert report["changes"] == sorted(report["changes"], key=lambda change: change["at_s"])
 
 
+def test_changes_survive_a_killed_process():
+    in_directory()
+    started = soak("-R", "100", "--interval", "50ms", "--journal", "j")
+    ok("rate 300")
+    until("an interval at that rate", lambda: state()["last_interval"]["per_s"] > 250)
+    began = state()["elapsed_s"]
+    until("some more of them", lambda: state()["elapsed_s"] > began + 0.2)
+    started.signal(signal.SIGKILL)
+    started.process.wait()
+
+    def told():
+        report = json.loads(peer("merge", "--json", "--tolerate", "j").out or b"{}")
+        return [change["words"] for change in report.get("changes", [])] == ["rate 300"]
+    until("the journal to have it", told)
+
+
 def test_what_cannot_be_done_is_said():
     in_directory()
     started = soak("-R", "100")

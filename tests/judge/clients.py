@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 
@@ -233,6 +234,22 @@ def test_caddy_when_a_peer_moves():
         stayed = sum(way[1] == sources[0] for way in ways[moved:])
         followed = sum(way[1] == sources[1] for way in ways[moved:])
         assert got == LARGE if followed else stayed > 0, (got, followed, stayed)
+
+
+def test_promtool_has_nothing_to_say_of_metrics():
+    """Prometheus' own reader and its advice on names, of the text format; of OpenMetrics a strict parser is in
+    cli.steering."""
+    harness.need("promtool", "curl")
+    started = harness.Peer("soak", "-c", "4", "-R", "200", "-d", "10m", "--metrics", "0", "--manner", "stall:25%")
+    url = started.wait_err(r"(http://127\.0\.0\.1:\d+/metrics)").group(1)
+
+    def page():
+        return harness.run("curl", "-s", "-H", "Accept: text/plain", url)
+    harness.until("figures", lambda: 'peer_soak_responses_total{code="200"}' in page())
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page(), stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, timeout=harness.LIMIT_S)
+    assert checked.returncode == 0 and not checked.stdout, checked.stdout
+    started.stop().expect(0)
 
 
 if __name__ == "__main__":
