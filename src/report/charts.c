@@ -171,6 +171,14 @@ static void plot_marked(struct report *report, struct plot *plot)
     report_plot(report, plot);
 }
 
+/* Connections that are opened once and kept have no rate that says anything. */
+static bool opens_anew(const struct report *report)
+{
+    const struct peer_soak_report *found = &report->views[0].report;
+
+    return found->counts.established > 2 * found->open_most;
+}
+
 static void draw_rate(struct report *report, const struct columns *columns)
 {
     static const struct drawn rows[] = {
@@ -184,8 +192,10 @@ static void draw_rate(struct report *report, const struct columns *columns)
                         .unit_x = UNIT_S,
                         .unit_y = UNIT_PER_S};
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-        draw_column(&plot, report, columns, &rows[i]);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        if (rows[i].column != COLUMN_CONNECTS || opens_anew(report))
+            draw_column(&plot, report, columns, &rows[i]);
+    }
     plot_marked(report, &plot);
 }
 

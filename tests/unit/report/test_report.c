@@ -299,6 +299,44 @@ static void what_cannot_be_is_refused(void **state)
     peer_result_free(results[0]);
 }
 
+/* A file may say anything that can be read. */
+static void results_that_were_changed_do_no_harm(void **state)
+{
+    struct result result = new_result("plain", 3);
+    struct peer_error error;
+    uint8_t bytes[16384];
+    uint32_t drawn = 1;
+    size_t written = 0;
+    int fd = memfd_create("result", MFD_CLOEXEC), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    (void)state;
+    say_evil(&result);
+    assert_int_equal(result_write(&result, fd), 0);
+    result_done(&result);
+    ssize_t len = pread(fd, bytes, sizeof(bytes), 0);
+    assert_true(len > 100 && len < (ssize_t)sizeof(bytes));
+    for (int i = 0; i < 120; i++) {
+        struct peer_result *changed = NULL;
+        drawn = drawn * 1664525 + 1013904223;
+        const size_t at = 14 + (drawn >> 8) % (size_t)(len - 14);
+        const uint8_t was = bytes[at];
+        bytes[at] = (uint8_t)(drawn >> 24);
+        assert_int_equal(pwrite(fd, bytes, (size_t)len, 0), len);
+        assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+        bytes[at] = was;
+        if (peer_result_read(fd, &changed, &error) < 0)
+            continue;
+        const struct peer_result *const results[] = {changed, changed};
+        const struct peer_report_config config = {.results = results, .result_count = 1 + (size_t)i % 2};
+        assert_int_equal(peer_report_write(&config, null), 0);
+        peer_result_free(changed);
+        written++;
+    }
+    assert_true(written > 20);
+    close(fd);
+    close(null);
+}
+
 /* ---- what results keep for it ---- */
 
 static void notes_are_kept(void **state)
@@ -338,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_long_series_is_a_small_page_that_says_so),
         cmocka_unit_test(a_result_of_nothing_is_a_page),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(results_that_were_changed_do_no_harm),
         cmocka_unit_test(notes_are_kept),
     };
 
