@@ -264,8 +264,32 @@ static void draw_line(struct page *page, const struct line *line, const struct f
     draw_path(page, line, frame, false);
 }
 
+enum { MARK_ROWS = 4, MARK_CHARS = 40, CHAR_WIDTH = 6 };
+
+/* Words that would meet stand below each other; what finds no place has its line alone. */
+static void name_mark(struct page *page, const struct mark *mark, double x, double ends[MARK_ROWS])
+{
+    size_t row = 0;
+
+    while (row < MARK_ROWS && ends[row] >= x)
+        row++;
+    if (row == MARK_ROWS)
+        return;
+    const size_t len = strlen(mark->words);
+    ends[row] = x + CHAR_WIDTH * (double)(len < MARK_CHARS ? len : MARK_CHARS) + 12;
+    page_html(page, "<text class=\"said\" x=\"");
+    page_format(page, "%.1f", x + 4);
+    page_html(page, "\" y=\"");
+    page_format(page, "%zu", TOP + 11 + 13 * row);
+    page_html(page, "\">");
+    page_format(page, "%.*s%s", MARK_CHARS, mark->words, len > MARK_CHARS ? "…" : "");
+    page_html(page, "</text>");
+}
+
 static void draw_marks(struct page *page, const struct plot *plot, const struct frame *frame)
 {
+    double ends[MARK_ROWS] = {0};
+
     for (size_t i = 0; i < plot->mark_count; i++) {
         const struct mark *mark = &plot->marks[i];
         if (mark->x < frame->x.low || mark->x > frame->x.high)
@@ -275,6 +299,7 @@ static void draw_marks(struct page *page, const struct plot *plot, const struct 
         page_html(page, "\"><title>");
         page_text(page, mark->words);
         page_html(page, "</title></path>");
+        name_mark(page, mark, x_of(frame, mark->x), ends);
     }
 }
 

@@ -116,7 +116,10 @@
             context.strokeStyle = colour("--quiet");
             context.fillStyle = colour("--quiet");
             context.font = 11 * devicePixelRatio + "px system-ui, 'DejaVu Sans', sans-serif";
+            context.textAlign = "left";
+            context.textBaseline = "alphabetic";
             context.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+            var ends = [0, 0, 0, 0]; // of words in a row: those that would meet stand below each other
             list.forEach(function (mark) {
                 var x = plot.valToPos(mark[0], "x", true);
                 if (x < plot.bbox.left || x > plot.bbox.left + plot.bbox.width)
@@ -125,7 +128,12 @@
                 context.moveTo(x, plot.bbox.top);
                 context.lineTo(x, plot.bbox.top + plot.bbox.height);
                 context.stroke();
-                context.fillText(mark[1], x + 4 * devicePixelRatio, plot.bbox.top + 11 * devicePixelRatio);
+                var row = ends.findIndex(function (end) { return end < x; });
+                if (row < 0)
+                    return;
+                var word = mark[1].length > 40 ? mark[1].slice(0, 39) + "…" : mark[1];
+                ends[row] = x + context.measureText(word).width + 12 * devicePixelRatio;
+                context.fillText(word, x + 4 * devicePixelRatio, plot.bbox.top + (11 + 13 * row) * devicePixelRatio);
             });
             context.restore();
         };
