@@ -31,6 +31,10 @@ enum column {
     COLUMN_RECEIVED,
     COLUMN_ERRORS,
     COLUMN_ASKED,
+    COLUMN_RSS,
+    COLUMN_FDS,
+    COLUMN_THREADS,
+    COLUMN_CPU,
     COLUMN_ERROR_KINDS,
     COLUMNS = COLUMN_ERROR_KINDS + PEER_SOAK_ERROR_KINDS,
 };
@@ -56,6 +60,10 @@ static void fill(const struct point *point, double *at, size_t stride)
         [COLUMN_RECEIVED] = (double)counts->bytes_received * 8 / point->length_s,
         [COLUMN_ERRORS] = (double)peer_soak_errors(counts) / point->length_s,
         [COLUMN_ASKED] = NAN,
+        [COLUMN_RSS] = point->watched ? (double)point->watch.rss_bytes : NAN,
+        [COLUMN_FDS] = point->watched ? (double)point->watch.fds : NAN,
+        [COLUMN_THREADS] = point->watched ? (double)point->watch.threads : NAN,
+        [COLUMN_CPU] = point->watched ? (double)point->watch.cpu_ns / 1e7 / point->length_s : NAN,
     };
 
     for (size_t i = 0; i < COLUMN_ERROR_KINDS; i++)
@@ -276,6 +284,35 @@ static void draw_bytes(struct report *report, const struct columns *columns)
     plot_marked(report, &plot);
 }
 
+static void draw_application(struct report *report, const struct columns *columns)
+{
+    static const struct {
+        const char *id, *title, *about;
+        enum unit unit;
+        struct drawn rows[2];
+    } plots[] = {
+        {"plot-memory", "Memory of the application", "Resident, at the end of each interval.", UNIT_BYTES,
+         {{COLUMN_RSS, "memory", 4, true, false, true, true}}},
+        {"plot-descriptors", "Descriptors and threads of the application", "At the end of each interval.",
+         UNIT_COUNT,
+         {{COLUMN_FDS, "descriptors", 5, false, false, true, true},
+          {COLUMN_THREADS, "threads", 6, false, true, true, true}}},
+        {"plot-processor", "Processor time of the application", "100 % is one processor.", UNIT_PERCENT,
+         {{COLUMN_CPU, "processors", 7, true, false, true, true}}},
+    };
+
+    for (size_t i = 0; i < sizeof(plots) / sizeof(*plots); i++) {
+        struct plot plot = {.id = plots[i].id,
+                            .title = plots[i].title,
+                            .about = plots[i].about,
+                            .unit_x = UNIT_S,
+                            .unit_y = plots[i].unit};
+        for (size_t j = 0; j < 2 && plots[i].rows[j].name; j++)
+            draw_column(&plot, report, columns, &plots[i].rows[j]);
+        plot_marked(report, &plot);
+    }
+}
+
 static void say_thinned(struct report *report)
 {
     char text[400];
@@ -315,6 +352,7 @@ void write_time(struct report *report)
         draw_errors(report, columns);
         draw_connections(report, columns);
         draw_bytes(report, columns);
+        draw_application(report, columns);
     }
     section_close(&report->page);
     for (size_t i = 0; i < report->count; i++)

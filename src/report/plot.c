@@ -72,7 +72,14 @@ static double step_of_time(double span, int count)
     return 86400 * step_of(span / 86400, count);
 }
 
-static void settle(struct range *range, bool from_zero)
+static double step_for(enum unit unit, double span, int count)
+{
+    if (unit == UNIT_S)
+        return step_of_time(span, count);
+    return unit == UNIT_BYTES ? exp2(ceil(log2(span / count) - 1e-9)) : step_of(span, count);
+}
+
+static void settle(struct range *range, enum unit unit, bool from_zero)
 {
     if (range->low > range->high)
         *range = (struct range){range->log ? 1 : 0, 1, range->log};
@@ -88,7 +95,7 @@ static void settle(struct range *range, bool from_zero)
     if (range->high <= range->low)
         range->high = range->low + (range->low != 0 ? fabs(range->low) : 1);
     if (from_zero) {
-        const double step = step_of(range->high - range->low, 5);
+        const double step = step_for(unit, range->high - range->low, 5);
         range->high = ceil(range->high / step - 1e-9) * step;
     }
 }
@@ -105,7 +112,7 @@ static size_t ticks_of(const struct range *range, enum unit unit, int count, dou
         return used;
     }
     const double span = range->high - range->low;
-    const double step = unit == UNIT_S ? step_of_time(span, count) : step_of(span, count);
+    const double step = step_for(unit, span, count);
     for (double i = ceil(range->low / step - 1e-9); used < TICKS_MOST; i++) {
         if (i * step > range->high + 1e-9 * span)
             break;
@@ -147,8 +154,8 @@ static struct frame frame_of(const struct plot *plot)
             widen(&frame.y, line->ys[j]);
         }
     }
-    settle(&frame.x, false);
-    settle(&frame.y, true);
+    settle(&frame.x, plot->unit_x, false);
+    settle(&frame.y, plot->unit_y, true);
     return frame;
 }
 

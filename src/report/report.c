@@ -78,6 +78,7 @@ static void write_page(struct report *report)
     write_answers(report);
     write_targets(report);
     write_manners(report);
+    write_application(report);
     write_local(report);
     write_links(report);
     write_parts(report);

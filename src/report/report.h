@@ -35,6 +35,8 @@ void write_changes(struct report *report);
 void write_targets(struct report *report);
 void write_manners(struct report *report);
 void write_intervals(struct report *report);
+/* application.c */
+void write_application(struct report *report);
 /* machine.c: what stood around them */
 void write_local(struct report *report);
 void write_links(struct report *report);

@@ -57,6 +57,18 @@ static void close_point(struct point *point, struct peer_histogram *histogram)
     peer_histogram_clear(histogram);
 }
 
+static void join_watch(struct point *point, const struct peer_soak_interval *interval)
+{
+    const struct peer_watch_sample before = point->watch;
+
+    if (!interval->watched)
+        return;
+    point->watched = true;
+    point->watch = interval->watch;
+    point->watch.cpu_ns += before.cpu_ns;
+    point->watch.restarts += before.restarts;
+}
+
 static void join_interval(struct point *point, const struct peer_soak_interval *interval, bool first)
 {
     if (first)
@@ -65,6 +77,7 @@ static void join_interval(struct point *point, const struct peer_soak_interval *
     point->length_s =
         (double)(interval->start_ns + interval->length_ns) / 1e9 - point->start_s;
     point->open = interval->open;
+    join_watch(point, interval);
     add_counts(&point->counts, &interval->counts);
 }
 

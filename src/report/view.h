@@ -14,6 +14,8 @@ struct point {
     uint64_t open; /* at its end */
     double p50_us, p90_us, p99_us, max_us; /* of all samples; NaN: there is none */
     bool after_end;
+    bool watched; /* the application was looked at: */
+    struct peer_watch_sample watch; /* at the end, and what it used in all of it */
 };
 
 /** Points of a plot, at the most. */

@@ -44,6 +44,16 @@ def test_a_soak_writes_its_page():
     assert page.tags["svg"] == len(page.plots) and page.tags["caption"] == page.tags["table"]
 
 
+def test_what_the_application_uses():
+    os.chdir(harness.directory)
+    found = soak("-c", "10", "-d", "1s", "-R", "200", "--interval", "100ms", "--watch", "--report", "watched.html")
+    page = read_page("watched.html")
+    looked = [entry for entry in found["intervals"] if entry.get("application")]
+    memory = [value for value in page.plot("memory")["tables"][0][1] if value is not None]
+    assert looked and memory, (found["intervals"][:2], memory)
+    assert "too few samples to tell" in page.text(), page.text()
+
+
 def test_results_side_by_side():
     os.chdir(harness.directory)
     one = soak("-c", "4", "-d", "500ms", "--interval", "50ms", "--result", "one.res")

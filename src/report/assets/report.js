@@ -44,6 +44,10 @@
         return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     }
 
+    var powers = []; // of two, on an axis of bytes
+    for (var power = 1; power <= 1125899906842624; power *= 2)
+        powers.push(power);
+
     function axis(unit, kind, side) {
         var logarithmic = kind === "log", nines = kind === "nines";
         return {
@@ -55,7 +59,7 @@
             gap: 6,
             size: side === 3 ? 74 : 30,
             space: side === 3 ? 36 : 74,
-            incrs: unit === "s" && side === 2
+            incrs: unit === "bytes" ? powers : unit === "s" && side === 2
                 ? [.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200,
                    21600, 43200, 86400, 172800, 432000] : undefined,
             values: function (plot, splits) {
@@ -72,7 +76,7 @@
         };
     }
 
-    function series(line, unit) {
+    function series(line, unit, smooth) {
         var points = line.dots || line.crosses, paint = colour("--t" + line.tone);
         return {
             label: line.name,
@@ -82,7 +86,7 @@
             fill: line.filled ? paint + "1a" : undefined,
             paths: points ? function () { return null; } : undefined,
             points: line.crosses ? {show: crosses} : points ? {show: true, size: 10, fill: paint, stroke: paint}
-                                                            : {size: 6, fill: paint},
+                                                            : smooth ? {show: false} : {size: 6, fill: paint},
             spanGaps: false,
             value: function (plot, value) { return words(unit, value, 4); }
         };
@@ -161,7 +165,9 @@
                 value: function (self, value) {
                     return value === null ? "–" : plot.x_axis === "nines" ? share(value) : words(plot.x, value, 5);
                 }
-            }].concat(plot.lines.map(function (line) { return series(line, plot.y); })),
+            }].concat(plot.lines.map(function (line) {
+                return series(line, plot.y, plot.x_axis === "nines");
+            })),
             hooks: {draw: plot.marks.length ? [marks(plot.marks)] : []}
         };
     }
