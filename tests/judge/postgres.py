@@ -168,6 +168,18 @@ def test_tls_begins_on_the_open_connection():
         assert report["errors"]["total"] == 3 == report["errors"]["tls_certificate"], report
 
 
+def test_the_example_of_the_manual():
+    words = harness.example("peer-soak.1", "pg://app@192.0.2.80/shop")
+    with Postgres() as postgres:
+        postgres.make_users()
+        postgres.ask("create role app login password 'secret'")
+        postgres.ask("create database shop")
+        report = json.loads(peer(*words, "--json", "-d", "2s", limit=60).expect(0).out)
+        assert report["requests"]["completed"] == report["logins"]["completed"] > 0 == report["errors"]["total"], report
+        transactions, sessions, _ = postgres.books("shop")
+        assert sessions == transactions - sessions == report["requests"]["completed"], (transactions, sessions, report)
+
+
 def test_answers():
     with Postgres() as postgres:
         for body, words in (("SELECT 1; SELECT 2", None), ("", None), ("SELECT repeat('x', 3000000)", None),
