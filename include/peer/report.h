@@ -33,7 +33,8 @@ struct peer_report_config {
  * show is thinned: several make one point, with the percentiles of all their samples, and the page
  * says so. -EINVAL: no result, or too many; -ENOMEM, or -errno of write(2).
  */
-PEER_EXPORT int peer_report_write_sized(const struct peer_report_config *config, size_t size, int fd);
+PEER_EXPORT int peer_report_write_sized(const struct peer_report_config *config, size_t size,
+                                        int fd);
 static inline int peer_report_write(const struct peer_report_config *config, int fd)
 {
     return peer_report_write_sized(config, sizeof(*config), fd);

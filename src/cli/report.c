@@ -28,7 +28,8 @@ static int add_objective(void *options, const struct option_def *option, const c
 }
 
 static const struct option_def report_table[] = {
-    {'o', "output", "FILE|-", "where the page goes", option_set_string, FIELD(output), .values = "FILES"},
+    {'o', "output", "FILE|-", "where the page goes", option_set_string, FIELD(output),
+     .values = "FILES"},
     {0, "title", "TEXT", "of the page (what was soaked)", option_set_string, FIELD(title)},
     {0, "slo", "OBJECTIVE", "what must be kept: p99<20ms, errors<0.1%, rate>=5k; may be repeated",
      add_objective, .offset = 0},
@@ -57,7 +58,8 @@ static int read_results(struct results *results, const struct report_options *op
 {
     for (int i = 0; i < count; i++) {
         if (is_output(paths[i], options->output))
-            return usage_error(&command_report, "\"%s\" is a result, and would be overwritten", paths[i]);
+            return usage_error(&command_report, "\"%s\" is a result, and would be overwritten",
+                               paths[i]);
         int status = read_result_file(paths[i], &results->results[results->count]);
         if (status != 0)
             return status;
@@ -136,8 +138,8 @@ static int run_report(void *given, int argc, char **argv)
         status = usage_error(&command_report,
                              "which results? FILE... as \"peer soak --result\" writes them");
     else if (argc > PEER_REPORT_RESULTS)
-        status = usage_error(&command_report, "%d results are too many to compare: %d at the most", argc,
-                             PEER_REPORT_RESULTS);
+        status = usage_error(&command_report, "%d results are too many to compare: %d at the most",
+                             argc, PEER_REPORT_RESULTS);
     else if (!options->output)
         status = usage_error(&command_report, "where does the page go? -o FILE");
     else
@@ -157,9 +159,11 @@ const struct command command_report = {
     .arguments = "RESULT... -o FILE",
     .operands = "FILES ...",
     .summary = "results of soaks as a page to look at, or to compare",
-    .about = "Each RESULT is what \"peer soak --result FILE\" or \"peer merge --result FILE\" wrote, or -\n"
-             "for standard input. The page is one file of HTML with tables and plots, which needs no\n"
-             "network. Several results are put side by side.",
+    .about =
+        "Each RESULT is what \"peer soak --result FILE\" or \"peer merge --result FILE\" wrote, or "
+        "-\n"
+        "for standard input. The page is one file of HTML with tables and plots, which needs no\n"
+        "network. Several results are put side by side.",
     .tables = tables,
     .options_size = sizeof(struct report_options),
     .run = run_report,

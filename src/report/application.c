@@ -57,11 +57,12 @@ static void growth_row(struct page *page, const struct view *view, size_t which)
 
 static void growths_of(struct report *report, const struct view *view)
 {
-    static const char *const heads[] = {"Figure", "At the beginning", "At the end", "An hour", "What it does"};
+    static const char *const heads[] = {"Figure", "At the beginning", "At the end", "An hour",
+                                        "What it does"};
     char caption[LINE_NAME];
 
-    snprintf(caption, sizeof(caption), report->count > 1 ? "Whether it grows: %.100s" : "Whether it grows%.0s",
-             view->name);
+    snprintf(caption, sizeof(caption),
+             report->count > 1 ? "Whether it grows: %.100s" : "Whether it grows%.0s", view->name);
     table_open(&report->page, caption, heads, 5);
     for (size_t i = 0; i < FIGURES; i++)
         growth_row(&report->page, view, i);
@@ -79,9 +80,11 @@ static void processes_of(struct report *report, const struct view *view)
     struct peer_watch_process process;
     char caption[LINE_NAME], pid[32];
 
-    snprintf(caption, sizeof(caption), report->count > 1 ? "Processes: %.100s" : "Processes%.0s", view->name);
+    snprintf(caption, sizeof(caption), report->count > 1 ? "Processes: %.100s" : "Processes%.0s",
+             view->name);
     table_open(page, caption, heads, 4);
-    for (size_t i = 0; i < PROCESSES_MOST && peer_result_get_process(view->result, i, &process); i++) {
+    for (size_t i = 0; i < PROCESSES_MOST && peer_result_get_process(view->result, i, &process);
+         i++) {
         snprintf(pid, sizeof(pid), "%llu", (unsigned long long)process.pid);
         row_open(page, pid);
         cell_text(page, process.name);

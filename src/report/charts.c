@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The plots. One run has a line a figure; several have a line a run, with the same colour in each plot.
+ * The plots. One run has a line a figure; several have a line a run, with the same colour in each
+ * plot.
  */
 #include "report/report.h"
 
@@ -244,8 +245,13 @@ static void draw_errors(struct report *report, const struct columns *columns)
         draw_column(&plot, report, columns, &all);
     }
     for (unsigned i = 0; i < PEER_SOAK_ERROR_KINDS && report->count == 1; i++) {
-        const struct drawn kind = {COLUMN_ERROR_KINDS + i, error_kinds[i].text,
-                                   (uint8_t)((i + 3) % TONES), false, i >= TONES, false, true};
+        const struct drawn kind = {COLUMN_ERROR_KINDS + i,
+                                   error_kinds[i].text,
+                                   (uint8_t)((i + 3) % TONES),
+                                   false,
+                                   i >= TONES,
+                                   false,
+                                   true};
         draw_column(&plot, report, columns, &kind);
     }
     plot_marked(report, &plot);
@@ -291,13 +297,21 @@ static void draw_application(struct report *report, const struct columns *column
         enum unit unit;
         struct drawn rows[2];
     } plots[] = {
-        {"plot-memory", "Memory of the application", "Resident, at the end of each interval.", UNIT_BYTES,
+        {"plot-memory",
+         "Memory of the application",
+         "Resident, at the end of each interval.",
+         UNIT_BYTES,
          {{COLUMN_RSS, "memory", 4, true, false, true, true}}},
-        {"plot-descriptors", "Descriptors and threads of the application", "At the end of each interval.",
+        {"plot-descriptors",
+         "Descriptors and threads of the application",
+         "At the end of each interval.",
          UNIT_COUNT,
          {{COLUMN_FDS, "descriptors", 5, false, false, true, true},
           {COLUMN_THREADS, "threads", 6, false, true, true, true}}},
-        {"plot-processor", "Processor time of the application", "100 % is one processor.", UNIT_PERCENT,
+        {"plot-processor",
+         "Processor time of the application",
+         "100 % is one processor.",
+         UNIT_PERCENT,
          {{COLUMN_CPU, "processors", 7, true, false, true, true}}},
     };
 
@@ -321,11 +335,12 @@ static void say_thinned(struct report *report)
         const struct view *view = &report->views[i];
         if (view->per_point < 2)
             continue;
-        snprintf(text, sizeof(text),
-                 "%.160s%sthinned: each point is %zu of %zu intervals, with the percentiles of all of "
-                 "their samples.",
-                 report->count > 1 ? view->name : "", report->count > 1 ? ": " : "The plots are ",
-                 view->per_point, view->intervals);
+        snprintf(
+            text, sizeof(text),
+            "%.160s%sthinned: each point is %zu of %zu intervals, with the percentiles of all of "
+            "their samples.",
+            report->count > 1 ? view->name : "", report->count > 1 ? ": " : "The plots are ",
+            view->per_point, view->intervals);
         section_say(&report->page, text);
     }
 }
@@ -342,8 +357,9 @@ void write_time(struct report *report)
     }
     section_open(&report->page, "time", "Over time");
     if (most < 2)
-        section_say(&report->page, "There are no plots over time: fewer than two whole intervals "
-                                   "were kept. A soak that lasts longer, or shorter intervals, have more.");
+        section_say(&report->page,
+                    "There are no plots over time: fewer than two whole intervals "
+                    "were kept. A soak that lasts longer, or shorter intervals, have more.");
     else
         say_thinned(report);
     if (most > 1 && !report->page.failed) {
@@ -386,8 +402,10 @@ static const struct {
     enum peer_soak_histogram which;
     const char *name;
 } latency_kinds[] = {
-    {PEER_HISTOGRAM_REQUEST, "request"}, {PEER_HISTOGRAM_FIRST_BYTE, "first byte"},
-    {PEER_HISTOGRAM_LOGIN, "login"},     {PEER_HISTOGRAM_TLS, "TLS handshake"},
+    {PEER_HISTOGRAM_REQUEST, "request"},
+    {PEER_HISTOGRAM_FIRST_BYTE, "first byte"},
+    {PEER_HISTOGRAM_LOGIN, "login"},
+    {PEER_HISTOGRAM_TLS, "TLS handshake"},
     {PEER_HISTOGRAM_HANDSHAKE, "TCP handshake"},
     {PEER_HISTOGRAM_WILL, "will"},
 };
@@ -427,13 +445,14 @@ static void draw_distribution(struct plot *plot, const struct report *report, si
 void write_distribution(struct report *report)
 {
     double(*numbers)[2][STEPS] = calloc(PEER_REPORT_RESULTS * KINDS, sizeof(*numbers));
-    struct plot plot = {.id = "plot-distribution",
-                        .title = "Distribution of latencies",
-                        .about = "So many percent took no longer. Each step to the right is ten times rarer.",
-                        .unit_x = UNIT_COUNT,
-                        .unit_y = UNIT_US,
-                        .axis_x = AXIS_NINES,
-                        .axis_y = AXIS_LOG};
+    struct plot plot = {
+        .id = "plot-distribution",
+        .title = "Distribution of latencies",
+        .about = "So many percent took no longer. Each step to the right is ten times rarer.",
+        .unit_x = UNIT_COUNT,
+        .unit_y = UNIT_US,
+        .axis_x = AXIS_NINES,
+        .axis_y = AXIS_LOG};
 
     for (size_t i = 0; i < report->count && numbers; i++)
         draw_distribution(&plot, report, i, numbers + i * KINDS);

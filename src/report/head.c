@@ -175,12 +175,12 @@ static void write_facts(struct page *page, const struct view *view)
     page_html(page, "<dl class=\"facts\">");
     write_fact(page, "Workload", view->part.protocol);
     write_fact(page, "Began", words_date(view->part.started_ns, word));
-    write_fact(page, "Measured",
-               words_value(UNIT_S, (double)view->report.duration_ns / 1e9, word));
+    write_fact(page, "Measured", words_value(UNIT_S, (double)view->report.duration_ns / 1e9, word));
     snprintf(text, sizeof(text), "%s", words_value(UNIT_COUNT, (double)view->flows, word));
     write_fact(page, "Flows", text);
     snprintf(text, sizeof(text), "%s%s%.280s", words_value(UNIT_COUNT, (double)view->peers, word),
-             view->parts == 1 && *view->part.peers ? ": " : "", view->parts == 1 ? view->part.peers : "");
+             view->parts == 1 && *view->part.peers ? ": " : "",
+             view->parts == 1 ? view->part.peers : "");
     write_fact(page, "Peers", text);
     write_fact(page, "Host", view->parts == 1 ? view->part.host : "");
     write_shard(page, view);
@@ -256,7 +256,9 @@ static void write_card(struct page *page, const struct view *view, const struct 
 /* How the second of two is beside the first. */
 static void cell_change(struct page *page, const struct metric *metric, double before, double after)
 {
-    const double change = before != 0 ? (after - before) / fabs(before) : after == before ? 0 : INFINITY;
+    const double change = before != 0       ? (after - before) / fabs(before)
+                          : after == before ? 0
+                                            : INFINITY;
     const bool much = fabs(change) >= 0.01 && metric->better != 0;
     const bool good = (change > 0) == (metric->better > 0);
 
@@ -296,8 +298,8 @@ static void write_metric(struct report *report, const struct metric *metric)
     row_close(page);
 }
 
-/* A rate that was not reached is the first thing to know, and who it was that could not: a processor
-   that others had makes peer late, and its latencies long. */
+/* A rate that was not reached is the first thing to know, and who it was that could not: a
+   processor that others had makes peer late, and its latencies long. */
 static void say_behind(struct page *page, const struct report *report, const struct view *view)
 {
     const struct peer_soak_report *found = &view->report;
@@ -309,11 +311,11 @@ static void say_behind(struct page *page, const struct report *report, const str
     page_html(page, "<p class=\"note\">");
     if (report->count > 1)
         page_format(page, "%.200s: ", view->name);
-    page_format(page,
-                "The rate was not reached: %s requests were not begun in time. In that time peer was "
-                "ready to run for %s while others had the processors.",
-                words_value(UNIT_COUNT, (double)found->behind, begun),
-                words_value(UNIT_S, waited, time));
+    page_format(
+        page,
+        "The rate was not reached: %s requests were not begun in time. In that time peer was "
+        "ready to run for %s while others had the processors.",
+        words_value(UNIT_COUNT, (double)found->behind, begun), words_value(UNIT_S, waited, time));
     page_html(page, "</p>");
 }
 
@@ -327,8 +329,10 @@ static void say_schedule(struct report *report)
         say_behind(page, report, &report->views[i]);
     }
     if (corrected)
-        section_say(page, "Latencies of a soak with a rate count from when the schedule wanted the request, not "
-                          "from when it was sent: what waited is in them.");
+        section_say(
+            page,
+            "Latencies of a soak with a rate count from when the schedule wanted the request, not "
+            "from when it was sent: what waited is in them.");
 }
 
 void write_figures(struct report *report)
@@ -360,6 +364,9 @@ void write_foot(struct report *report)
 
     page_html(page, "<footer><p>");
     page_format(page, "Made by peer %s. ", peer_version());
-    page_html(page, "Percentiles are those of all samples (HdrHistogram, three digits), never means. Drag in a "
-                    "plot to look closer, double-click to go back; tables have what plots show.</p></footer>\n");
+    page_html(
+        page,
+        "Percentiles are those of all samples (HdrHistogram, three digits), never means. Drag in a "
+        "plot to look closer, double-click to go back; tables have what plots "
+        "show.</p></footer>\n");
 }

@@ -69,25 +69,30 @@ static void say_tracking(struct report *report)
 void write_local(struct report *report)
 {
     static const struct counter counters[] = {
-        {AT(local.listen_overflows), "local.listen_overflows", "Packets that met a full accept queue", true},
-        {AT(local.listener_drops), "local.listener_drops", "Packets dropped by the listening socket", true},
-        {AT(local.overflow_aborts), "local.overflow_aborts", "Connections reset since the accept queue was full",
-         true},
+        {AT(local.listen_overflows), "local.listen_overflows",
+         "Packets that met a full accept queue", true},
+        {AT(local.listener_drops), "local.listener_drops",
+         "Packets dropped by the listening socket", true},
+        {AT(local.overflow_aborts), "local.overflow_aborts",
+         "Connections reset since the accept queue was full", true},
         {AT(local.request_queue_drops), "local.request_queue_drops",
          "SYNs dropped since the queue of half-open connections was full", true},
         {AT(local.syn_cookies), "local.syn_cookies", "SYN cookies sent", true},
-        {AT(local.udp_receive_errors), "local.udp_receive_errors", "Datagrams lost to full receive buffers",
-         true},
-        {AT(local.device_drops), "local.device_drops", "Packets lost in the device's queue: peer read too late",
-         true},
-        {AT(local.retransmits), "local.retransmits", "Segments sent again by the application's kernel", true},
+        {AT(local.udp_receive_errors), "local.udp_receive_errors",
+         "Datagrams lost to full receive buffers", true},
+        {AT(local.device_drops), "local.device_drops",
+         "Packets lost in the device's queue: peer read too late", true},
+        {AT(local.retransmits), "local.retransmits",
+         "Segments sent again by the application's kernel", true},
         {AT(retransmits), "tcp.retransmits", "Segments sent again by the peers", true},
         {AT(syn_retransmits), "tcp.syn_retransmits", "SYNs sent again by the peers", true},
         {AT(syn_repeated), "tcp.syn_repeated", "Connections that had to ask again", true},
-        {AT(ecn_connections), "tcp.ecn.connections", "Connections with congestion notification (ECN)", false},
+        {AT(ecn_connections), "tcp.ecn.connections",
+         "Connections with congestion notification (ECN)", false},
         {AT(ecn_marked), "tcp.ecn.marked", "Frames marked as congested", false},
         {AT(ecn_reduced), "tcp.ecn.reduced", "Times a peer sent less for that", false},
-        {AT(local.conntrack_count), "local.conntrack.count", "Connections tracked (conntrack)", false},
+        {AT(local.conntrack_count), "local.conntrack.count", "Connections tracked (conntrack)",
+         false},
     };
 
     section_open(&report->page, "kernel", "What the kernel lost");
@@ -105,14 +110,15 @@ void write_local(struct report *report)
         {AT(way##link.lost), "link." name ".lost", words ": lost", false},                         \
         {AT(way##link.overflowed), "link." name ".overflowed", words ": overflowed the queue",     \
          false},                                                                                   \
-        {AT(way##link.discarded), "link." name ".discarded", words ": discarded, the cable was out", \
-         false},                                                                                   \
+        {AT(way##link.discarded), "link." name ".discarded",                                       \
+         words ": discarded, the cable was out", false},                                           \
         {AT(way##link.duplicated), "link." name ".duplicated", words ": doubled", false},          \
         {AT(way##link.corrupted), "link." name ".corrupted", words ": corrupted", false},          \
         {AT(way##link.reordered), "link." name ".reordered", words ": reordered", false},          \
         {AT(way##link.delayed), "link." name ".delayed", words ": delayed", false},                \
     {                                                                                              \
-        AT(way##link.queued_max), "link." name ".queued_max", words ": most on the way at once", false \
+        AT(way##link.queued_max), "link." name ".queued_max", words ": most on the way at once",   \
+            false                                                                                  \
     }
 
 static void delay_row(struct report *report, const char *name, bool up)
@@ -120,15 +126,16 @@ static void delay_row(struct report *report, const char *name, bool up)
     bool any = false;
 
     for (size_t i = 0; i < report->count; i++)
-        any |= (up ? report->views[i].report.uplink.delayed : report->views[i].report.downlink.delayed) > 0;
+        any |= (up ? report->views[i].report.uplink.delayed
+                   : report->views[i].report.downlink.delayed) > 0;
     if (!any)
         return;
     row_open(&report->page, name);
     for (size_t i = 0; i < report->count; i++) {
         const struct peer_link_stats *link =
             up ? &report->views[i].report.uplink : &report->views[i].report.downlink;
-        cell_value(&report->page, up ? "link.uplink.delay_mean_us" : "link.downlink.delay_mean_us", UNIT_US,
-                   link->delayed ? (double)link->delay_mean_ns / 1e3 : NAN);
+        cell_value(&report->page, up ? "link.uplink.delay_mean_us" : "link.downlink.delay_mean_us",
+                   UNIT_US, link->delayed ? (double)link->delay_mean_ns / 1e3 : NAN);
     }
     row_close(&report->page);
 }
@@ -136,12 +143,16 @@ static void delay_row(struct report *report, const char *name, bool up)
 static void write_limits(struct report *report)
 {
     static const struct counter limits[] = {
-        {AT(limits.half_open), "limits.half_open", "Calls that had a SYN cookie for an answer", false},
+        {AT(limits.half_open), "limits.half_open", "Calls that had a SYN cookie for an answer",
+         false},
         {AT(limits.strangers), "limits.strangers", "Calls of strangers without an answer", false},
         {AT(limits.icmp_errors), "limits.icmp_errors", "ICMP errors that were not sent", false},
-        {AT(limits.challenges), "limits.challenges", "Segments of no connection without an answer", false},
-        {AT(limits.fragments), "limits.fragments", "Packets given up whose fragments were not all there", false},
-        {AT(limits.unread), "limits.unread", "Segments and datagrams dropped behind unread ones", false},
+        {AT(limits.challenges), "limits.challenges", "Segments of no connection without an answer",
+         false},
+        {AT(limits.fragments), "limits.fragments",
+         "Packets given up whose fragments were not all there", false},
+        {AT(limits.unread), "limits.unread", "Segments and datagrams dropped behind unread ones",
+         false},
         {AT(limits.gaps), "limits.gaps", "Segments behind gaps that were dropped", false},
         {AT(limits.unacknowledged), "limits.unacknowledged",
          "Writes that waited, too much being unacknowledged", false},
@@ -154,7 +165,8 @@ static void write_limits(struct report *report)
     if (!any)
         return;
     section_open(&report->page, "limits", "Bounds of the peers that were met");
-    section_say(&report->page, "What peer did by its own rules, so that nobody takes it for the network's doing.");
+    section_say(&report->page,
+                "What peer did by its own rules, so that nobody takes it for the network's doing.");
     table_open_runs(report, "Bounds that were met", "Bound", false);
     write_counters(report, limits, COUNT(limits));
     table_close(&report->page);
@@ -163,7 +175,8 @@ static void write_limits(struct report *report)
 
 void write_links(struct report *report)
 {
-    static const struct counter counters[] = {LINK(up, "uplink", "Up"), LINK(down, "downlink", "Down")};
+    static const struct counter counters[] = {LINK(up, "uplink", "Up"),
+                                              LINK(down, "downlink", "Down")};
     bool any = false;
 
     for (size_t i = 0; i < COUNT(counters); i++)
@@ -246,15 +259,16 @@ static void part_row(struct page *page, const struct peer_result_part *part, uin
 
 static void parts_of(struct report *report, const struct view *view)
 {
-    static const char *const heads[] = {"Part",  "Host",  "Flows",    "Peers",
-                                        "Their addresses", "Began after the first", "Measured"};
+    static const char *const heads[] = {
+        "Part", "Host", "Flows", "Peers", "Their addresses", "Began after the first", "Measured"};
     struct peer_result_part part;
     uint64_t first_ns = UINT64_MAX;
     char caption[LINE_NAME];
 
     for (size_t i = 0; peer_result_get_part(view->result, i, &part); i++)
         first_ns = part.started_ns < first_ns ? part.started_ns : first_ns;
-    snprintf(caption, sizeof(caption), report->count > 1 ? "Parts: %.100s" : "Parts of the run%.0s", view->name);
+    snprintf(caption, sizeof(caption), report->count > 1 ? "Parts: %.100s" : "Parts of the run%.0s",
+             view->name);
     table_open(&report->page, caption, heads, 7);
     for (size_t i = 0; peer_result_get_part(view->result, i, &part); i++)
         part_row(&report->page, &part, first_ns);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Targets, errors, names: most words of a report are from outside, and may be anything. They get into
- * the page by page_text and page_json alone.
+ * Targets, errors, names: most words of a report are from outside, and may be anything. They get
+ * into the page by page_text and page_json alone.
  */
 #include "report/page.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Plots as SVG, with the style of the page: colours are its variables, so that light, dark and paper
- * need one picture. The page's script draws the same numbers once more, to be moved about in.
+ * Plots as SVG, with the style of the page: colours are its variables, so that light, dark and
+ * paper need one picture. The page's script draws the same numbers once more, to be moved about in.
  */
 #include "report/plot.h"
 
@@ -100,7 +100,8 @@ static void settle(struct range *range, enum unit unit, bool from_zero)
     }
 }
 
-static size_t ticks_of(const struct range *range, enum unit unit, int count, double ticks[TICKS_MOST])
+static size_t ticks_of(const struct range *range, enum unit unit, int count,
+                       double ticks[TICKS_MOST])
 {
     size_t used = 0;
 
@@ -187,7 +188,7 @@ static void draw_x_axis(struct page *page, const struct plot *plot, const struct
         page_format(page, "%.1f", x);
         page_html(page, "\" y=\"220\">");
         page_text(page, plot->axis_x == AXIS_NINES ? nines(ticks[i], word)
-                                                    : words_tick(plot->unit_x, ticks[i], word));
+                                                   : words_tick(plot->unit_x, ticks[i], word));
         page_html(page, "</text>");
     }
 }
@@ -248,10 +249,12 @@ static size_t draw_stretch(struct page *page, const struct line *line, const str
     return i;
 }
 
-static void draw_path(struct page *page, const struct line *line, const struct frame *frame, bool fill)
+static void draw_path(struct page *page, const struct line *line, const struct frame *frame,
+                      bool fill)
 {
     page_html(page, "<path class=\"");
-    page_format(page, "%s%s t%u", fill ? "area" : "line", line->dashed ? " dashed" : "", line->tone);
+    page_format(page, "%s%s t%u", fill ? "area" : "line", line->dashed ? " dashed" : "",
+                line->tone);
     page_html(page, "\" d=\"");
     for (size_t i = 0; i < line->count; i++) {
         if (has_place(line, frame, i))
@@ -354,8 +357,9 @@ bool plot_figure(struct page *page, const struct plot *plot)
     page_text(page, plot->title);
     page_html(page, "</h3><p>");
     page_text(page, plot->about);
-    page_html(page, "</p></figcaption><div class=\"still\"><svg viewBox=\"0 0 760 230\" role=\"img\" "
-                    "aria-label=\"");
+    page_html(page,
+              "</p></figcaption><div class=\"still\"><svg viewBox=\"0 0 760 230\" role=\"img\" "
+              "aria-label=\"");
     page_format(page, "%s: %s", plot->title, plot->about);
     page_html(page, "\">");
     draw_x_axis(page, plot, &frame);

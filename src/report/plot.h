@@ -38,7 +38,7 @@ struct plot {
 
 /** A new line, zeroed but for its name; NULL when there are too many. */
 struct line *plot_line(struct plot *plot, const char *name);
-/** The figure with its picture, where it stands. Nothing when no line has two points, or one dot. */
+/** The figure with its picture. False and nothing when no line has two points, or one dot. */
 bool plot_figure(struct page *page, const struct plot *plot);
 /** Its numbers, an object of JSON. */
 void plot_numbers(struct page *page, const struct plot *plot);

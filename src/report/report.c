@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The page, from top to bottom. All of it is made from what the public API says of results. It is
- * whole without its script; that draws the plots a second time, so that one can look closer. Nothing is
- * fetched, which the page itself forbids the browser: its policy names the scripts that may run by
+ * whole without its script; that draws the plots a second time, so that one can look closer. Nothing
+ * is fetched, which the page itself forbids the browser: its policy names the scripts that may run by
  * their hashes.
  */
 #include "report/report.h"
@@ -29,15 +29,18 @@ static void write_top(struct report *report)
     struct page *page = &report->page;
     const struct view *view = &report->views[0];
 
-    page_html(page, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-                    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-                    "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-                    "script-src ");
+    page_html(page,
+              "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+              "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+              "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+              "script-src ");
     page_bytes(page, report_script_policy, strlen(report_script_policy));
-    page_html(page, "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                    "<meta name=\"color-scheme\" content=\"light dark\">\n"
-                    "<link rel=\"icon\" href=\"data:,\">\n<title>");
-    page_format(page, "%.300s: peer", report->config->title ? report->config->title : view->part.target);
+    page_html(page,
+              "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+              "<meta name=\"color-scheme\" content=\"light dark\">\n"
+              "<link rel=\"icon\" href=\"data:,\">\n<title>");
+    page_format(page, "%.300s: peer",
+                report->config->title ? report->config->title : view->part.target);
     page_html(page, "</title>\n<style>\n");
     page_bytes(page, report_plot_style, report_plot_style_len);
     page_bytes(page, report_style, report_style_len);
@@ -125,8 +128,9 @@ static int write_report(const struct peer_report_config *config, int fd)
     }
     if (status == 0) {
         write_page(report);
-        status = report->page.failed || report->plots.failed ? -ENOMEM
-                                                             : write_all(fd, report->page.bytes, report->page.len);
+        status = report->page.failed || report->plots.failed
+                     ? -ENOMEM
+                     : write_all(fd, report->page.bytes, report->page.len);
     }
     for (size_t i = 0; report && i < report->count; i++)
         view_done(&report->views[i]);

@@ -48,7 +48,8 @@ void section_open(struct page *page, const char *id, const char *title);
 /** A paragraph below it. */
 void section_say(struct page *page, const char *text);
 void section_close(struct page *page);
-/** A table that can be scrolled, its caption for those who cannot see it; the first column names rows. */
+/** A table that can be scrolled, with a caption for those who cannot see it; the first column names
+ *  rows. */
 void table_open(struct page *page, const char *caption, const char *const *heads, size_t count);
 /** The same with a column a run behind `first`, and with `more` one for the difference of two. */
 void table_open_runs(struct report *report, const char *caption, const char *first, bool more);

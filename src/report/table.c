@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sections and tables. A cell with a number has it once more, whole, in data-v, and where peer's JSON
- * has it in data-json: for programs that read the page.
+ * Sections and tables. A cell with a number has it once more, whole, in data-v, and where peer's
+ * JSON has it in data-json: for programs that read the page.
  */
 #include "report/report.h"
 

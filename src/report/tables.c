@@ -22,8 +22,8 @@ static void latency_row(struct page *page, const char *name, const char *path,
     const struct {
         const char *name;
         double value;
-    } cells[] = {{"min", latency->min},   {"mean", latency->mean}, {"p50", latency->p50},
-                 {"p90", latency->p90},   {"p99", latency->p99},   {"p999", latency->p999},
+    } cells[] = {{"min", latency->min}, {"mean", latency->mean}, {"p50", latency->p50},
+                 {"p90", latency->p90}, {"p99", latency->p99},   {"p999", latency->p999},
                  {"max", latency->max}};
     char place[80];
 
@@ -266,7 +266,8 @@ static void targets_of(struct report *report, const struct view *view)
     char caption[LINE_NAME];
     size_t i = 0;
 
-    snprintf(caption, sizeof(caption), report->count > 1 ? "What was asked for: %.100s" : "What was asked for%.0s",
+    snprintf(caption, sizeof(caption),
+             report->count > 1 ? "What was asked for: %.100s" : "What was asked for%.0s",
              view->name);
     table_open(page, caption, heads, 4);
     for (; i < TARGETS_MOST && peer_result_get_target(view->result, i, &target); i++)
@@ -302,8 +303,8 @@ static void changes_of(struct report *report, const struct view *view)
     struct peer_soak_change change;
     char word[WORDS], caption[LINE_NAME];
 
-    snprintf(caption, sizeof(caption), report->count > 1 ? "What was changed: %.100s" : "What was changed%.0s",
-             view->name);
+    snprintf(caption, sizeof(caption),
+             report->count > 1 ? "What was changed: %.100s" : "What was changed%.0s", view->name);
     table_open(page, caption, heads, view->parts > 1 ? 4 : 2);
     for (size_t i = 0; peer_result_get_change(view->result, i, &change); i++) {
         const double at_s = (double)change.at_ns / 1e9;
@@ -367,9 +368,9 @@ static void behaved_row(struct page *page, const struct behaved *row)
 
 static void manners_of(struct report *report, const struct view *view)
 {
-    static const char *const heads[] = {"Flows",         "At once", "Misbehaved",  "Opened",
-                                        "Connected",     "Answered", "Errors",     "Closed by it",
-                                        "Reset by it",   "Given up", "Median",     "99 %"};
+    static const char *const heads[] = {"Flows",       "At once",  "Misbehaved", "Opened",
+                                        "Connected",   "Answered", "Errors",     "Closed by it",
+                                        "Reset by it", "Given up", "Median",     "99 %"};
     struct page *page = &report->page;
     struct peer_soak_manner manner;
     char caption[LINE_NAME];
@@ -412,8 +413,9 @@ void write_manners(struct report *report)
             continue;
         if (!open) {
             section_open(&report->page, "manners", "Bad manners");
-            section_say(&report->page, "All other figures on this page are of the healthy flows alone. Closed and "
-                                       "reset is what the application did to a flow.");
+            section_say(&report->page,
+                        "All other figures on this page are of the healthy flows alone. Closed and "
+                        "reset is what the application did to a flow.");
         }
         open = true;
         manners_of(report, &report->views[i]);
@@ -424,8 +426,9 @@ void write_manners(struct report *report)
 
 /* ---- intervals ---- */
 
-static const char *const interval_heads[] = {"Begin", "Length", "Answered", "A second", "Errors", "Established",
-                                             "Open",  "Median", "90 %",     "99 %",     "Longest"};
+static const char *const interval_heads[] = {"Begin",  "Length",      "Answered", "A second",
+                                             "Errors", "Established", "Open",     "Median",
+                                             "90 %",   "99 %",        "Longest"};
 enum { INTERVAL_HEADS = 11 };
 
 static void interval_row(struct page *page, const struct point *point)
@@ -436,8 +439,9 @@ static void interval_row(struct page *page, const struct point *point)
     cell_value(page, NULL, UNIT_S, point->length_s);
     cell_value(page, NULL, UNIT_COUNT, (double)point->counts.completed);
     cell_value(page, NULL, UNIT_PER_S,
-               point->length_s > 0 && !point->after_end ? (double)point->counts.completed / point->length_s
-                                                        : NAN);
+               point->length_s > 0 && !point->after_end
+                   ? (double)point->counts.completed / point->length_s
+                   : NAN);
     cell_value(page, NULL, UNIT_COUNT, (double)peer_soak_errors(&point->counts));
     cell_value(page, NULL, UNIT_COUNT, (double)point->counts.established);
     cell_value(page, NULL, UNIT_COUNT, (double)point->open);
@@ -457,7 +461,8 @@ void write_intervals(struct report *report)
         char caption[LINE_NAME];
         if (!view->point_count)
             continue;
-        snprintf(caption, sizeof(caption), report->count > 1 ? "Intervals: %.100s" : "Intervals%.0s", view->name);
+        snprintf(caption, sizeof(caption),
+                 report->count > 1 ? "Intervals: %.100s" : "Intervals%.0s", view->name);
         page_html(page, "<details class=\"intervals\"><summary>");
         page_text(page, caption);
         if (view->per_point > 1)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A result, read for the page. Intervals that are too many for a plot are joined, and the percentiles
- * of what they are joined to are those of all samples: their histograms are added.
+ * A result, read for the page. Intervals that are too many for a plot are joined, and the
+ * percentiles of what they are joined to are those of all samples: their histograms are added.
  */
 #include "report/view.h"
 
@@ -69,13 +69,13 @@ static void join_watch(struct point *point, const struct peer_soak_interval *int
     point->watch.restarts += before.restarts;
 }
 
-static void join_interval(struct point *point, const struct peer_soak_interval *interval, bool first)
+static void join_interval(struct point *point, const struct peer_soak_interval *interval,
+                          bool first)
 {
     if (first)
         *point = (struct point){.start_s = (double)interval->start_ns / 1e9,
                                 .after_end = interval->after_end};
-    point->length_s =
-        (double)(interval->start_ns + interval->length_ns) / 1e9 - point->start_s;
+    point->length_s = (double)(interval->start_ns + interval->length_ns) / 1e9 - point->start_s;
     point->open = interval->open;
     join_watch(point, interval);
     add_counts(&point->counts, &interval->counts);
@@ -164,7 +164,10 @@ double view_rate(const struct view *view, uint64_t count)
 
 /* ---- errors ---- */
 
-#define KIND(name, member, words) {words, "errors." name, offsetof(struct peer_soak_counts, member)}
+#define KIND(name, member, words)                                                                  \
+    {                                                                                              \
+        words, "errors." name, offsetof(struct peer_soak_counts, member)                           \
+    }
 const struct error_kind error_kinds[PEER_SOAK_ERROR_KINDS] = {
     [PEER_SOAK_REFUSED] = KIND("refused", refused, "refused"),
     [PEER_SOAK_RESET] = KIND("reset", reset, "reset"),

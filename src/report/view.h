@@ -11,10 +11,10 @@
 struct point {
     double start_s, length_s;
     struct peer_soak_counts counts;
-    uint64_t open; /* at its end */
+    uint64_t open;                         /* at its end */
     double p50_us, p90_us, p99_us, max_us; /* of all samples; NaN: there is none */
     bool after_end;
-    bool watched; /* the application was looked at: */
+    bool watched;                   /* the application was looked at: */
     struct peer_watch_sample watch; /* at the end, and what it used in all of it */
 };
 
@@ -27,7 +27,7 @@ struct view {
     const char *name;
     char number[12]; /* its name, if it has none */
     struct peer_soak_report report;
-    struct peer_result_part part; /* the first; empty: there is none */
+    struct peer_result_part part;       /* the first; empty: there is none */
     size_t parts, intervals, per_point; /* how many intervals make a point */
     uint64_t flows, peers;
     struct point *points;
@@ -43,12 +43,12 @@ void view_done(struct view *view);
 /** Of a count, a second of the time that was measured and not paused. */
 double view_rate(const struct view *view, uint64_t count);
 
-/** A figure of a whole run: what it is called, its place in the document of --json, and what it is. */
+/** A figure of a whole run: its name, its place in the document of --json, and what it is. */
 struct metric {
     const char *name, *path;
     enum unit unit;
-    int better; /* 1: more is better, -1: less is, 0: neither */
-    bool card;  /* one of the few that come first */
+    int better;                            /* 1: more is better, -1: less is, 0: neither */
+    bool card;                             /* one of the few that come first */
     double (*of)(const struct view *view); /* NaN: there is none */
 };
 extern const struct metric metrics[];

@@ -15,13 +15,16 @@ static const struct scale times[] = {
     {1e3, 1e3, " ms"},      {1, 1, " µs"},        {0, 1e-3, " ns"},
 };
 static const struct scale sizes[] = {
-    {1099511627776.0, 1099511627776.0, " TiB"}, {1073741824.0, 1073741824.0, " GiB"},
-    {1048576.0, 1048576.0, " MiB"},             {1024, 1024, " KiB"},
+    {1099511627776.0, 1099511627776.0, " TiB"},
+    {1073741824.0, 1073741824.0, " GiB"},
+    {1048576.0, 1048576.0, " MiB"},
+    {1024, 1024, " KiB"},
     {0, 1, " B"},
 };
 static const struct scale speeds[] = {
     {1e9, 1e9, " Gbit/s"}, {1e6, 1e6, " Mbit/s"}, {1e3, 1e3, " kbit/s"}, {0, 1, " bit/s"}};
-static const struct scale thousands[] = {{1e9, 1e9, "G"}, {1e6, 1e6, "M"}, {1e3, 1e3, "k"}, {0, 1, ""}};
+static const struct scale thousands[] = {
+    {1e9, 1e9, "G"}, {1e6, 1e6, "M"}, {1e3, 1e3, "k"}, {0, 1, ""}};
 
 static const struct scale *choose(const struct scale *scales, double value)
 {
@@ -35,7 +38,11 @@ static const char *scaled(const struct scale *scales, double value, char buf[WOR
     const struct scale *scale = choose(scales, value);
     const double of = value / scale->per;
 
-    snprintf(buf, WORDS, "%.*f%s", of >= 99.95 || of == 0 ? 0 : of >= 9.995 ? 1 : 2, of, scale->name);
+    snprintf(buf, WORDS, "%.*f%s",
+             of >= 99.95 || of == 0 ? 0
+             : of >= 9.995          ? 1
+                                    : 2,
+             of, scale->name);
     return buf;
 }
 
@@ -121,8 +128,8 @@ const char *words_tick(enum unit unit, double value, char buf[WORDS])
     }
 }
 
-/* Days since 1970 as a date of the Gregorian calendar. The C library's way reads a file, which who has
-   given up its privileges may not. */
+/* Days since 1970 as a date of the Gregorian calendar. The C library's way reads a file, which who
+   has given up its privileges may not. */
 static void date_of(uint64_t days, unsigned *ret_year, unsigned *ret_month, unsigned *ret_day)
 {
     static const unsigned lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};

@@ -2,6 +2,7 @@
 """peer report and --report: a page that has what --json has, and nothing that could be run."""
 import json
 import os
+import signal
 import stat
 
 import harness
@@ -52,6 +53,21 @@ def test_what_the_application_uses():
     memory = [value for value in page.plot("memory")["tables"][0][1] if value is not None]
     assert looked and memory, (found["intervals"][:2], memory)
     assert "too few samples to tell" in page.text(), page.text()
+
+
+def test_what_a_journal_has_of_a_run_that_was_killed():
+    os.chdir(harness.directory)
+    run = harness.Peer("soak", "-c", "2", "-R", "100", "-d", "10m", "--interval", "20ms", "--journal", "run.journal")
+
+    def has_intervals():
+        result = peer("merge", "--json", "run.journal")
+        return result.status == 0 and len(json.loads(result.out)["intervals"]) > 10
+    harness.until("the journal has intervals", has_intervals)
+    run.signal(signal.SIGKILL)
+    run.wait()
+    peer("report", "run.journal", "-o", "killed.html").expect(0, err="did not come to its end")
+    page = read_page("killed.html")
+    assert "did not come to its end" in page.text() and "plot-rate" in page.ids, page.text()
 
 
 def test_results_side_by_side():

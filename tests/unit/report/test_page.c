@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Words from outside are text in the page, whatever they are: in an element, in an attribute, in the
- * JSON of the script.
+ * Words from outside are text in the page, whatever they are: in an element, in an attribute, in
+ * the JSON of the script.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,13 +39,15 @@ static void text_is_text(void **state)
         {"a\tb\nc", "a\tb\nc"},
         {"\x1b[31m\x7f\r", BAD "[31m" BAD BAD},
         {"grün €\xf0\x9f\x90\x9f", "grün €\xf0\x9f\x90\x9f"},
-        {"\xff\xc0\xbc", BAD BAD BAD},                 /* an overlong < */
-        {"\xe0\x80\xbc", BAD BAD BAD},                 /* and another */
-        {"\xed\xa0\x80", BAD BAD BAD},                 /* a surrogate */
-        {"\xf4\x90\x80\x80", BAD BAD BAD BAD},         /* beyond Unicode */
-        {"\xc3<b>", BAD "&lt;b&gt;"},                  /* cut off before what is to be escaped */
-        {"\xf0\x9f\x90", BAD BAD BAD},                 /* and at the end */
-        {"txt.\xe2\x80\xae" "exe", "txt." BAD "exe"},  /* turned around */
+        {"\xff\xc0\xbc", BAD BAD BAD},         /* an overlong < */
+        {"\xe0\x80\xbc", BAD BAD BAD},         /* and another */
+        {"\xed\xa0\x80", BAD BAD BAD},         /* a surrogate */
+        {"\xf4\x90\x80\x80", BAD BAD BAD BAD}, /* beyond Unicode */
+        {"\xc3<b>", BAD "&lt;b&gt;"},          /* cut off before what is to be escaped */
+        {"\xf0\x9f\x90", BAD BAD BAD},         /* and at the end */
+        {"txt.\xe2\x80\xae"
+         "exe",
+         "txt." BAD "exe"}, /* turned around */
         {"\xc2\x85\xe2\x80\xa8\xef\xbb\xbf", BAD BAD BAD},
     };
 
@@ -116,13 +118,21 @@ static void numbers_are_words(void **state)
         double value;
         const char *words;
     } cases[] = {
-        {UNIT_COUNT, 0, "0"},          {UNIT_COUNT, 999, "999"},
-        {UNIT_COUNT, 1234567, "1,234,567"}, {UNIT_COUNT, NAN, "–"},
-        {UNIT_PER_S, 12.25, "12.2/s"}, {UNIT_PER_S, 5000, "5,000/s"},
-        {UNIT_US, 0.5, "500 ns"},      {UNIT_US, 12.5, "12.5 µs"},
-        {UNIT_US, 999.9, "1.00 ms"},   {UNIT_US, 23100, "23.1 ms"},
-        {UNIT_US, 0, "0"},             {UNIT_US, 61e6, "1.02 min"},   {UNIT_S, 0.2, "200 ms"},
-        {UNIT_BYTES, 1536, "1.50 KiB"}, {UNIT_BITS_PER_S, 2.5e6, "2.50 Mbit/s"},
+        {UNIT_COUNT, 0, "0"},
+        {UNIT_COUNT, 999, "999"},
+        {UNIT_COUNT, 1234567, "1,234,567"},
+        {UNIT_COUNT, NAN, "–"},
+        {UNIT_PER_S, 12.25, "12.2/s"},
+        {UNIT_PER_S, 5000, "5,000/s"},
+        {UNIT_US, 0.5, "500 ns"},
+        {UNIT_US, 12.5, "12.5 µs"},
+        {UNIT_US, 999.9, "1.00 ms"},
+        {UNIT_US, 23100, "23.1 ms"},
+        {UNIT_US, 0, "0"},
+        {UNIT_US, 61e6, "1.02 min"},
+        {UNIT_S, 0.2, "200 ms"},
+        {UNIT_BYTES, 1536, "1.50 KiB"},
+        {UNIT_BITS_PER_S, 2.5e6, "2.50 Mbit/s"},
         {UNIT_SHARE, 0.0012, "0.12 %"},
     };
     char buf[WORDS];
@@ -140,10 +150,8 @@ static void dates_are_those_of_the_calendar(void **state)
         uint64_t at_s;
         const char *words;
     } cases[] = {
-        {1, "1970-01-01 00:00:01 UTC"},
-        {951782399, "2000-02-28 23:59:59 UTC"},
-        {951782400, "2000-02-29 00:00:00 UTC"},
-        {1796169599, "2026-12-01 23:59:59 UTC"},
+        {1, "1970-01-01 00:00:01 UTC"},          {951782399, "2000-02-28 23:59:59 UTC"},
+        {951782400, "2000-02-29 00:00:00 UTC"},  {1796169599, "2026-12-01 23:59:59 UTC"},
         {4107542400, "2100-03-01 00:00:00 UTC"}, /* no leap year */
     };
     char buf[WORDS];

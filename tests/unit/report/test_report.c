@@ -149,15 +149,17 @@ static void no_word_from_outside_is_run(void **state)
 
     (void)state;
     results[2] = results[1];
-    struct peer_report_config config = {.results = (const struct peer_result *const *)results, .result_count = 1};
+    struct peer_report_config config = {.results = (const struct peer_result *const *)results,
+                                        .result_count = 1};
     char *page = page_of(&config, &len);
     const size_t scripts = count_of(page, "<script");
     free(page);
     for (size_t count = 1; count <= 2; count++) {
-        config = (struct peer_report_config){.results = (const struct peer_result *const *)results + 1,
-                                             .result_count = count,
-                                             .names = names,
-                                             .title = EVIL};
+        config =
+            (struct peer_report_config){.results = (const struct peer_result *const *)results + 1,
+                                        .result_count = count,
+                                        .names = names,
+                                        .title = EVIL};
         page = page_of(&config, &len);
         assert_int_equal(strlen(page), len);
         assert_int_equal(count_of(page, "<script"), scripts);
@@ -232,7 +234,8 @@ static void thinned_points_have_all_samples(void **state)
         assert_int_equal((uint64_t)point->start_s, first);
         assert_int_equal(point->open, last % 10);
         /* Sample k took k + 1 us: three digits of the longest, and of the one in the middle. */
-        assert_true(point->max_us >= (double)(last + 1) && point->max_us <= (double)(last + 1) * 1.001);
+        assert_true(point->max_us >= (double)(last + 1) &&
+                    point->max_us <= (double)(last + 1) * 1.001);
         const double middle = (double)(first + (last - first) / 2 + 1);
         assert_true(point->p50_us >= middle && point->p50_us <= middle * 1.001);
     }
@@ -327,7 +330,8 @@ static void results_that_were_changed_do_no_harm(void **state)
         if (peer_result_read(fd, &changed, &error) < 0)
             continue;
         const struct peer_result *const results[] = {changed, changed};
-        const struct peer_report_config config = {.results = results, .result_count = 1 + (size_t)i % 2};
+        const struct peer_report_config config = {.results = results,
+                                                  .result_count = 1 + (size_t)i % 2};
         assert_int_equal(peer_report_write(&config, null), 0);
         peer_result_free(changed);
         written++;
