@@ -24,6 +24,7 @@ enum peer_confine_calls {
     PEER_CALLS_BINDS = 1 << 6,    /* new sockets for datagrams, at ports of the kernel's choice */
     PEER_CALLS_CONNECTS = 1 << 4, /* new sockets of IP and Unix that call; raw ones need a
                                    * capability all the same */
+    PEER_CALLS_RECORDS = 1 << 7,  /* makes, renames and writes files */
     PEER_CALLS_OBSERVES = 1 << 3, /* whatever set-up, peer_trace and peer_doctor need: devices,
                                    * namespaces, sockets, observers, helper processes; no programs */
 };

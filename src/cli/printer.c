@@ -125,6 +125,19 @@ uint64_t printer_left_out(const struct printer *printer)
     return printer->left_out;
 }
 
+/* The lowest free number is that of standard output: dup2 is no call of the steady state. */
+void printer_go_on(struct printer *printer, int fd)
+{
+    fflush(printer->stream);
+    printer_push(printer);
+    close(STDOUT_FILENO);
+    int own = fcntl(fd, F_DUPFD, STDOUT_FILENO);
+    if (own != STDOUT_FILENO)
+        printer->error = -EBADF;
+    close(fd);
+    printer->sink.fd = STDOUT_FILENO;
+}
+
 /* Until all is written, or NULL; or why it is not. */
 static const char *drain(struct printer *printer, int signal_fd)
 {

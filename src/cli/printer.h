@@ -20,6 +20,9 @@ bool printer_takes_line(struct printer *printer);
 uint64_t printer_left_out(const struct printer *printer);
 /** Writes what the reader takes now: to be called in each turn of a loop. */
 void printer_push(struct printer *printer);
+/** Standard output, which is a file, is `fd` from now on, which is the printer's then. What was printed
+ *  before is in the other file. */
+void printer_go_on(struct printer *printer, int fd);
 /**
  * Waits for the reader, for as long as he takes something within five seconds (a person at a
  * terminal: for as long as it takes) and no signal comes by `signal_fd` (-1: none does). Says what

@@ -55,7 +55,8 @@ static int wait_soak(struct soak_run *run)
 {
     struct pollfd fds[] = {{.fd = run->signal_fd, .events = POLLIN},
                            {.fd = run->reader_left ? -1 : STDOUT_FILENO, .events = 0},
-                           {.fd = run->callers ? callers_fd(run->callers) : -1, .events = POLLIN}};
+                           {.fd = run->callers ? callers_fd(run->callers) : -1, .events = POLLIN},
+                           {.fd = reopen_fd(run->reopen), .events = POLLIN}};
     int status = peer_net_poll(run->net, fds, CLI_ARRAY_SIZE(fds), LOOK_NS);
 
     if (status < 0)
@@ -64,7 +65,9 @@ static int wait_soak(struct soak_run *run)
         run->reader_left = true;
     printer_push(run->printer);
     serve_callers(run, fds[2].revents != 0);
-    return fds[0].revents ? signals_take(run->signal_fd) : 0;
+    if (fds[3].revents)
+        reopen_work(run->reopen, run->printer);
+    return fds[0].revents ? reopen_take_signals(run->reopen, run->signal_fd) : 0;
 }
 
 /* Of the report or of the capture: then there is nothing left to run for. */
@@ -170,7 +173,7 @@ static int await_start(struct soak_run *run)
         if (status < 0 && status != -EINTR)
             return say_gone(run->net, status);
         serve_callers(run, fds[1].revents != 0);
-        if (fds[0].revents && signals_take(run->signal_fd)) {
+        if (fds[0].revents && reopen_take_signals(run->reopen, run->signal_fd)) {
             say("ended before --start-at, by a signal");
             return STATUS_MACHINE;
         }
@@ -192,6 +195,8 @@ static int soak_in(struct soak_run *run)
     int status = open_tls(run->net, &options->common, options->target.host, &options->soak.tls);
     if (status == 0)
         status = open_watch(run);
+    if (status == 0 && options->json_stream)
+        status = reopen_start(&run->reopen);
     if (status == 0)
         status = give_up_privileges(&command_soak, &options->common, run->net);
     if (status == 0)
@@ -236,6 +241,7 @@ static int soak_and_print(struct soak_run *run)
     run->options->soak.tls = peer_tls_free(run->options->soak.tls);
     status = close_net(run->net, &options->common, status);
     status = printer_close(run->printer, run->signal_fd, status);
+    run->reopen = reopen_free(run->reopen);
     if (run->signal_fd >= 0)
         close(run->signal_fd);
     return status;

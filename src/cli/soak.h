@@ -6,6 +6,7 @@
 #include "live.h"
 #include "metrics.h"
 #include "printer.h"
+#include "reopen.h"
 #include "shard.h"
 #include "slo.h"
 #include "steering.h"
@@ -50,6 +51,7 @@ struct soak_run {
     struct peer_soak *soak;
     struct peer_result *result; /* once it is over */
     struct printer *printer; /* standard output */
+    struct reopen *reopen;   /* NULL: it stays the same */
     int signal_fd, hdr_fd, result_fd, report_fd;
     bool reader_left, capture_told, journal_told;
     struct live live;

@@ -160,5 +160,76 @@ def test_memory_and_descriptors_do_not_grow():
     assert len(json.loads(result.out)["intervals"]) <= 2049
 
 
+def stream(*args, out):
+    return Peer("soak", "-c", 2, "-R", 200, "-d", 60, "--interval", "20ms", "--json-stream", *args, stdout=out)
+
+
+def entries(path):
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def has_lines(path, count):
+    return os.path.exists(path) and open(path, "rb").read().count(b"\n") >= count
+
+
+def test_the_stream_goes_on_in_a_new_file_after_sighup():
+    folder = f"{harness.directory}/logs"
+    os.mkdir(folder)
+    path = f"{folder}/soak.jsonl"
+    with open(path, "w") as file:
+        os.chmod(path, 0o640)
+        started = stream(out=file)
+    names = []
+    for turn in range(3):
+        harness.until("lines", lambda: has_lines(path, 10))
+        names.append(f"{path}.{turn}")
+        os.rename(path, names[-1])
+        started.signal(signal.SIGHUP)
+        harness.until("a new file", lambda: has_lines(path, 1))
+    started.signal(signal.SIGHUP)  # nobody renamed it: it goes on in the same one
+    harness.until("lines", lambda: has_lines(path, 20))
+    started.stop().expect(0)
+    started.close_stdin()
+    assert os.stat(path).st_mode & 0o777 == 0o640
+    series = [entry for name in (*names, path) for entry in entries(name)]
+    assert series[-1]["type"] == "report" and [entry["type"] for entry in series[:-1]] == ["interval"] * (len(series) - 1)
+    for index, entry in enumerate(series[1:-1]):
+        before = series[index]
+        assert abs(entry["start_s"] - before["start_s"] - before["duration_s"]) < 1e-6 or entry.get("after_end")
+
+
+def test_a_new_file_that_cannot_be_made_is_told_and_ends_nothing():
+    folder = f"{harness.directory}/logs"
+    os.mkdir(folder)
+    path = f"{folder}/soak.jsonl"
+    with open(path, "w") as file:
+        started = stream(out=file)
+    harness.until("lines", lambda: has_lines(path, 5))
+    os.rename(path, f"{path}.1")
+    os.mkdir(path)
+    started.signal(signal.SIGHUP)
+    started.wait_err('cannot open ".*soak.jsonl" anew: Is a directory')
+    count = len(entries(f"{path}.1"))
+    harness.until("more lines", lambda: has_lines(f"{path}.1", count + 5))
+    os.rmdir(path)
+    started.signal(signal.SIGHUP)
+    harness.until("a new file", lambda: has_lines(path, 1))
+    started.stop().expect(0)
+    started.close_stdin()
+
+
+def test_without_a_file_sighup_ends_the_run():
+    started = Peer("soak", "-c", 2, "-R", 200, "-d", 60, "--interval", "20ms", "--json-stream", stdout=harness.subprocess.PIPE)
+    first = started.process.stdout.readline()
+    assert json.loads(first)["type"] == "interval"
+    started.signal(signal.SIGHUP)
+    rest = started.process.stdout.read()
+    started.process.stdout.close()
+    started.wait().expect(0)
+    started.close_stdin()
+    assert json.loads(rest.splitlines()[-1])["type"] == "report"
+
+
 if __name__ == "__main__":
     harness.main()
