@@ -14,6 +14,7 @@ from harness import OWN4, PEER4, Peer, Server, until
 from test_helpers import helper, kill_helper
 
 NET_ADMIN, KILL, SYS_PTRACE = 1 << 12, 1 << 5, 1 << 19
+DAC_OVERRIDE, DAC_READ_SEARCH = 1 << 1, 1 << 2
 
 
 def status_of(pid):
@@ -112,6 +113,28 @@ def test_helpers_keep_what_they_are_for():
             assert int(status_of(pid)["CapEff"], 16) == NET_ADMIN, name
             if os.geteuid() == 0:
                 assert descriptors(pid) == kinds, (name, descriptors(pid))
+
+
+def test_those_who_write_and_watch_keep_what_they_are_for():
+    path = f"{harness.directory}/files"
+    os.mkdir(path)
+    with open(f"{path}/out", "w") as out:
+        started = Peer("soak", "-d", 60, "--interval", "50ms", "--json-stream", "--journal", f"{path}/j", "--watch",
+                       "--pcap", f"{path}/ring", "--pcap-rotate", "10G", "-R", 500, stdout=out)
+    until("the run", lambda: os.path.getsize(f"{path}/out"))
+    folder = [re.sub(r"\d+", "", path)]
+    files = {"peer-capture": (DAC_OVERRIDE, [*folder, "pipe:[]", re.sub(r"\d+", "", f"{path}/ring"), "socket:[]"]),
+             "peer-journal": (DAC_OVERRIDE, [*folder, "pipe:[]", re.sub(r"\d+", "", f"{path}/j"), "socket:[]"]),
+             "peer-reopen": (DAC_OVERRIDE, [*folder, "socket:[]"]),
+             "peer-watch": (SYS_PTRACE | DAC_READ_SEARCH, None)}
+    for name, (capabilities, kinds) in files.items():
+        pid = helper(name)
+        check_confined(pid, capabilities)
+        if kinds:
+            assert descriptors(pid) == sorted(kinds), (name, descriptors(pid))
+    check_confined(started.pid, 0)
+    started.stop().expect(0)
+    started.close_stdin()
 
 
 def test_clients_programs_and_doors_too():
