@@ -290,13 +290,15 @@ static size_t make_lines(const struct live *live, const struct soak_run *run,
     return count;
 }
 
-static void draw_block(struct live *live, const struct soak_run *run, size_t columns)
+static void draw_block(struct live *live, const struct soak_run *run, size_t rows, size_t columns)
 {
     struct line lines[LIVE_LINES];
+    const size_t most = rows - 1; /* the cursor is on one */
     char out[LIVE_LINES * (LINE_BYTES + 16) + 64];
     size_t count = make_lines(live, run, lines, columns);
     size_t len = go_up(live, columns, out, sizeof(out));
 
+    count = count < most ? count : most;
     for (size_t i = 0; i < count; i++) {
         len += (size_t)snprintf(out + len, sizeof(out) - len, "%s\033[K\n", lines[i].text);
         live->columns[i] = lines[i].columns;
@@ -331,8 +333,8 @@ static void draw(struct live *live, const struct soak_run *run)
     size_of(&rows, &columns);
     if (live->form == LIVE_LINE)
         draw_line(live, run, columns);
-    else if (rows > LIVE_LINES && columns >= 20)
-        draw_block(live, run, columns);
+    else
+        draw_block(live, run, rows, columns);
 }
 
 void live_show(struct live *live, const struct soak_run *run)

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { OUT_BYTES = 512 * 1024 };
@@ -146,10 +147,20 @@ static bool text_is(struct http_text text, const char *word)
     return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
 }
 
+/* Also in the form that proxies are asked in, "http://HOST/PATH" (RFC 9112 3.2.2). */
 static bool is_path(struct http_text target, const char *path)
 {
-    const char *query = memchr(target.at, '?', target.len);
+    static const char scheme[] = "http://";
+    const size_t len = strlen(scheme);
 
+    if (target.len > len && strncasecmp(target.at, scheme, len) == 0) {
+        const char *slash = memchr(target.at + len, '/', target.len - len);
+        if (!slash)
+            return false;
+        target.len -= (size_t)(slash - target.at);
+        target.at = slash;
+    }
+    const char *query = memchr(target.at, '?', target.len);
     if (query)
         target.len = (size_t)(query - target.at);
     return text_is(target, path);

@@ -15,6 +15,7 @@ import threading
 import time
 
 import harness
+import servers
 from harness import OWN4, Peer, peer, until
 
 ENDLESS = ("-d", "10m")
@@ -99,6 +100,29 @@ def test_a_pause_leaves_nothing_behind():
     active = report["duration_s"] - report["paused_s"]
     assert abs(report["requests"]["per_s"] * active - report["requests"]["completed"]) < 5, report["requests"]
     assert abs(report["rate"]["asked"] - 500) < 1e-6, report["rate"]
+
+
+def test_those_with_many_requests_at_once_rest_too():
+    harness.need("redis-server", "nghttpd")
+    in_directory()
+    with servers.Redis() as redis, servers.Nghttpd() as http2:
+        assert redis and http2
+        for target in ([f"redis://{OWN4}/", "-P", "16"], [f"h2c://{OWN4}/", "-m", "8"],
+                       [f"redis://{OWN4}/", "-P", "4", "--requests-per-connection", "10", "--think", "1ms"]):
+            started = soak(*target, "--json")
+            for _ in range(3):
+                before = state()["completed"]
+                until("answers", lambda before=before: state()["completed"] > before + 200)
+                ok("pause")
+                until("the last answers", lambda: state()["requests"] == state()["completed"])
+                rest = state()
+                ok("manner vanish:50%")
+                ok("manner none")
+                assert state()["requests"] == rest["requests"], (rest, state())
+                ok("resume")
+            report = json.loads(end(started).out)
+            assert report["errors"]["total"] == 0, (target, report["errors"], report["first_errors"])
+            assert report["requests"]["completed"] == report["requests"]["sent"], (target, report["requests"])
 
 
 def test_the_report_and_the_stream_tell_changes():
@@ -336,6 +360,7 @@ def test_who_accepts_what():
     assert "content-length" in metrics(url, "-I").lower() and "peer_soak" not in metrics(url, "-I")
     status = ("-o", "/dev/null", "-w", "%{http_code}")
     assert metrics(url + "?x=1", *status) == "200"
+    assert metrics("http://somewhere.example/metrics", "--proxy", url[:-len("/metrics")], *status) == "200"
     assert metrics(url + "/more", *status) == "404"
     assert metrics(url[:-len("metrics")], *status) == "200"
     assert metrics(url, "-X", "POST", "-d", "x" * 3000, *status) == "405"
@@ -474,6 +499,12 @@ def test_a_narrow_terminal_has_short_lines():
     text, _ = shown(columns=40, change=("pause",), resize=(30, 24))
     lines = screen(re.sub(r"\033\[\d+A", "", text.split("\033[J")[-2]))  # the last time it was drawn
     assert lines and all(len(line) <= 29 for line in lines), lines
+
+
+def test_a_low_terminal_has_fewer_lines():
+    text, _ = shown(change=("pause",), resize=(80, 3))
+    lines = text.split("\033[J")[-2].strip("\n").split("\n")
+    assert len(lines) == 2, lines
 
 
 def test_a_dumb_terminal_has_one_line():
