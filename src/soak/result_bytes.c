@@ -561,13 +561,17 @@ static const struct record {
     int (*get)(struct in *in, struct result *result); /* -ENOMEM */
     bool of_interval;                                 /* one an interval */
 } records[] = {
-    [1] = {one, put_fields, get_fields},     [2] = {one, put_found, get_found},
-    [3] = {shares, put_share, get_share},    [4] = {intervals, put_interval, get_interval, true},
-    [5] = {targets, put_target, get_target}, [6] = {parts, put_part, get_part},
+    [1] = {one, put_fields, get_fields, false},
+    [2] = {one, put_found, get_found, false},
+    [3] = {shares, put_share, get_share, false},
+    [4] = {intervals, put_interval, get_interval, true},
+    [5] = {targets, put_target, get_target, false},
+    [6] = {parts, put_part, get_part, false},
     [7] = {intervals, put_watch, get_watch, true},
-    [8] = {processes, put_process, get_process},
-    [9] = {changes, put_change, get_change}, [12] = {steps, put_step, get_step},
-    [13] = {objectives, put_objective, get_objective},
+    [8] = {processes, put_process, get_process, false},
+    [9] = {changes, put_change, get_change, false},
+    [12] = {steps, put_step, get_step, false},
+    [13] = {objectives, put_objective, get_objective, false},
 };
 
 /* What `body` holds, as a record; `body` is empty again. */
