@@ -138,9 +138,9 @@ struct peer_soak_config {
     struct peer_targets *targets; /* HTTP: what is asked for, instead of method, path and body;
                                    * `headers` are in all that have none of that name */
     bool targets_at_random;       /* not one after the other */
-    bool follow;  /* HTTP/1.1: redirects to the same server, up to 10; a request is complete with the
+    bool follow;  /* HTTP: redirects to the same server, up to 10; a request is complete with the
                    * last answer */
-    bool cookies; /* HTTP/1.1: Set-Cookie is kept and sent back; a connection that is opened in the
+    bool cookies; /* HTTP: Set-Cookie is kept and sent back; a connection that is opened in the
                    * place of another goes on with its cookies */
     const struct peer_workload *workload; /* with PEER_WORKLOAD_CUSTOM, see peer/workload.h; copied */
     bool hold; /* connections are opened, with what the protocol begins with, and held: "idle" is that

@@ -102,32 +102,29 @@ static void http_send(struct client *client, struct request *request)
 
 /* ---- cookies: a user has them, who goes on with the next connection ---- */
 
-static struct http_jar *jar_of(struct client *client)
+struct http_jar *http_jar_of(struct client *client, struct http_jar **jar)
 {
-    struct http_client *http = http_of(client);
     struct http_run *run = run_of(client);
 
-    if (!http->jar && run->jars) {
-        http->jar = run->jars;
-        run->jars = *http_jar_next(http->jar);
-    } else if (!http->jar) {
-        http->jar = http_jar_new();
+    if (!*jar && run->jars) {
+        *jar = run->jars;
+        run->jars = *http_jar_next(*jar);
+    } else if (!*jar) {
+        *jar = http_jar_new(client_config(client)->tls);
     }
-    return http->jar;
+    return *jar;
 }
 
-static void leave_jar(struct client *client)
+void http_jar_leave(struct client *client, struct http_jar **jar)
 {
-    struct http_client *http = http_of(client);
-
-    if (!http->jar)
+    if (!*jar)
         return;
-    *http_jar_next(http->jar) = run_of(client)->jars;
-    run_of(client)->jars = http->jar;
-    http->jar = NULL;
+    *http_jar_next(*jar) = run_of(client)->jars;
+    run_of(client)->jars = *jar;
+    *jar = NULL;
 }
 
-static const char *path_of(const struct client *client, const struct request *request)
+const char *http_path_of(const struct client *client, const struct request *request)
 {
     const struct http_made *made = request_kept(request);
 
@@ -135,13 +132,14 @@ static const char *path_of(const struct client *client, const struct request *re
 }
 
 /* Without memory it says none. */
-static void say_cookies(struct client *client, struct request *request)
+void http_say_cookies(struct client *client, struct request *request, struct http_jar **jar)
 {
     struct http_run *run = run_of(client);
-    struct http_jar *jar = jar_of(client);
     const struct http_made *before = request_kept(request);
+    char *header = NULL;
 
-    char *header = jar ? http_jar_header(jar, path_of(client, request), client_now(client)) : NULL;
+    if (http_jar_of(client, jar))
+        header = http_jar_header(*jar, http_path_of(client, request), client_now(client));
     if (!header && !before)
         return;
     struct http_made *made = http_made_new(&run->asks.at[request_target(request)], before, header,
@@ -156,7 +154,7 @@ static void http_ask(struct client *client, struct request *request)
     struct http_client *http = http_of(client);
 
     if (run_of(client)->keeps_cookies)
-        say_cookies(client, request);
+        http_say_cookies(client, request, &http->jar);
     const struct http_request *text = text_of(client, request);
 
     http->parsing = http->answered = http->taken = false;
@@ -288,8 +286,8 @@ static void act_on(struct client *client, const struct http_head *head, const ch
         if (!run->keeps_cookies || !http_text_is(name, "set-cookie"))
             continue;
         http->acts = true;
-        if (jar_of(client))
-            http_jar_set(http->jar, value, path_of(client, request), client_now(client));
+        if (http_jar_of(client, &http->jar))
+            http_jar_set(http->jar, value, http_path_of(client, request), client_now(client));
     }
     free(http->next);
     http->next = NULL;
@@ -478,7 +476,7 @@ static void http_let_go(struct client *client)
 {
     if (http_of(client)->next)
         free(http_of(client)->next);
-    leave_jar(client);
+    http_jar_leave(client, &http_of(client)->jar);
     http_collect_done(&http_of(client)->collect);
 }
 
@@ -564,14 +562,13 @@ static int check_cookies(const struct http_run *run, struct peer_error *error)
     return 0;
 }
 
-/* Who follows redirects or keeps cookies does so in HTTP/1.1. */
 static const char *http_offers(const void *own)
 {
     const struct http_run *run = own;
 
     if (run->version == 2)
         return "h2";
-    return run->version == 1 || run->follows || run->keeps_cookies ? "http/1.1" : "h2,http/1.1";
+    return run->version == 1 ? "http/1.1" : "h2,http/1.1";
 }
 
 static void http_opened(struct client *client)
@@ -598,9 +595,6 @@ int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *
     if (!run->follows && !run->keeps_cookies)
         http_asks_release(&run->asks);
     run->version = config->http_version;
-    if (run->version == 2 && (run->follows || run->keeps_cookies))
-        return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "redirects are followed, and cookies kept, in HTTP/1.1");
     if (config->tls && http2_run_new(run, "https", &run->http2) < 0)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     return run->keeps_cookies ? check_cookies(run, error) : 0;

@@ -43,6 +43,14 @@ int http_prepare(void *own, struct peer_soak_config *config, struct peer_error *
 void http_done(void *own);
 size_t http_count_targets(const void *own);
 void http_name_target(const void *own, size_t index, char *out, size_t room);
+/** The path that it asks for, a hop's if it followed a redirect. */
+const char *http_path_of(const struct client *client, const struct request *request);
+/** A connection's user, whose cookies are kept in `*jar` as long as it lasts: NULL without memory. Then they
+ *  are the next one's. */
+struct http_jar *http_jar_of(struct client *client, struct http_jar **jar);
+void http_jar_leave(struct client *client, struct http_jar **jar);
+/** The request says what cookies its user has: it is one of its own then (request_kept). */
+void http_say_cookies(struct client *client, struct request *request, struct http_jar **jar);
 /** The answer is complete, and so is the request, or it is given up. */
 void http_complete(struct client *client, struct request *request, unsigned status);
 

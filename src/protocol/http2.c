@@ -128,12 +128,33 @@ static void lose_wrong(struct client *client, struct request *request)
     run->why[0] = 0;
 }
 
+static void http2_ask(struct client *client, struct request *request);
+
+/* The next hop, by this connection if it takes one more. */
+static void follow(struct client *client, struct request *request, struct http_made *next)
+{
+    request_keep(request, next);
+    *http2_stream_of(request) = (struct http2_stream){.id = 0};
+    if (client_is_last(client)) {
+        request_go_elsewhere(request);
+        return;
+    }
+    request_go_on(request);
+    http2_ask(client, request);
+}
+
 static void tell_over(struct client *client, struct request *request)
 {
     const struct http2_stream *stream = http2_stream_of(request);
+    struct http_made *next = http2_take_hop(http2_of(client), stream->id);
     bool refused = stream->unsent || (stream->error == NGHTTP2_REFUSED_STREAM &&
                                       !request_is_answered(request) && !stream->wrong);
 
+    if (stream->ended && !stream->wrong && stream->posted && next) {
+        follow(client, request, next);
+        return;
+    }
+    free(next);
     if (stream->ended && !stream->wrong)
         http_complete(client, request, stream->status);
     else if (refused && request_put_back(request))
@@ -202,27 +223,29 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *out, siz
     struct request *owner = http2_request_at(session, id);
 
     (void)source;
+    (void)user;
     if (!owner)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    const struct http2_request *request = http2_text_of(user, owner);
     struct http2_stream *stream = http2_stream_of(owner);
     if (stream->awaits)
         return NGHTTP2_ERR_DEFERRED;
-    size_t len = MIN(room, request->body_len - stream->sent);
-    memcpy(out, request->body + stream->sent, len);
+    size_t len = MIN(room, stream->body_len - stream->sent);
+    memcpy(out, stream->body + stream->sent, len);
     stream->sent += len;
-    stream->posted = stream->sent == request->body_len;
+    stream->posted = stream->sent == stream->body_len;
     if (stream->posted)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)len;
 }
 
-static void http2_ask(struct client *client, struct request *request)
+static void submit(struct client *client, struct request *request, const struct http2_request *text)
 {
-    const struct http2_request *text = http2_text_of(client, request);
     const nghttp2_data_provider body = {.read_callback = read_body};
     struct http2_stream *stream = http2_stream_of(request);
 
+    stream->body = text->body;
+    stream->body_len = text->body_len;
+    stream->connects = text->connects;
     stream->posted = !text->body_len;
     stream->awaits = text->expects;
     stream->id = nghttp2_submit_request(http2_of(client)->session, NULL, text->fields, text->count,
@@ -232,6 +255,35 @@ static void http2_ask(struct client *client, struct request *request)
                     nghttp2_strerror(stream->id));
     else if (stream->awaits)
         client_nudge_at(client, client_now(client) + HTTP_CONTINUE_NS);
+}
+
+/* One of its own: nghttp2 copies its fields, and the body stays with the request. */
+static void submit_made(struct client *client, struct request *request,
+                        const struct http_made *made)
+{
+    struct http2_request text = {.count = 0};
+
+    if (http2_request_make(&text, &made->text, http2_run_of(client)->scheme) < 0) {
+        http2_request_done(&text);
+        client_fail(client, PEER_SOAK_CLOSED_EARLY, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < text.count; i++)
+        text.fields[i].flags = NGHTTP2_NV_FLAG_NONE;
+    submit(client, request, &text);
+    http2_request_done(&text);
+}
+
+static void http2_ask(struct client *client, struct request *request)
+{
+    struct http2_run *run = http2_run_of(client);
+
+    if (((const struct http_run *)client_run(client))->keeps_cookies)
+        http_say_cookies(client, request, &http2_of(client)->jar);
+    if (request_kept(request))
+        submit_made(client, request, request_kept(request));
+    else
+        submit(client, request, &run->requests[request_target(request)]);
 }
 
 static bool http2_nudge(struct client *client, struct request *request, uint64_t now_ns)
@@ -349,6 +401,9 @@ static void http2_let_go(struct client *client)
     struct http2_client *http2 = http2_of(client);
 
     nghttp2_session_del(http2->session);
+    while (http2->hops)
+        free(http2_take_hop(http2, http2->hops->id));
+    http_jar_leave(client, &http2->jar);
     free(http2->rest);
     *http2 = (struct http2_client){0};
 }
@@ -384,7 +439,8 @@ const struct protocol protocol_http2 = {
     .scheme = "h2c",
     .port = 80,
     .takes = PROTOCOL_TAKES_PATH | PROTOCOL_TAKES_HEADERS | PROTOCOL_TAKES_BODY |
-             PROTOCOL_TAKES_EXPECT | PROTOCOL_TAKES_STREAMS | PROTOCOL_TAKES_TARGETS,
+             PROTOCOL_TAKES_EXPECT | PROTOCOL_TAKES_STREAMS | PROTOCOL_TAKES_TARGETS |
+             PROTOCOL_TAKES_FOLLOW,
     .tcp = &http2_ops,
     .run_bytes = sizeof(struct http_run),
     .client_bytes = sizeof(struct http2_client),

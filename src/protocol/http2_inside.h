@@ -10,14 +10,24 @@
 struct http2_run {
     struct http2_request *requests; /* one for each that is asked for */
     size_t count;
+    const char *scheme;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
     char why[160]; /* what was wrong with what came last, in words */
 };
 
+/* Where a stream's answer leads, which is followed when that is complete. */
+struct http2_hop {
+    struct http2_hop *next;
+    int32_t id; /* of the stream */
+    struct http_made *made;
+};
+
 /* A connection's. */
 struct http2_client {
     nghttp2_session *session;
+    struct http_jar *jar; /* the user's */
+    struct http2_hop *hops;
     struct request *over, *over_last; /* streams that are over, in this order */
     char *rest;                       /* written by nghttp2, and not taken by the flow */
     size_t rest_len;
@@ -38,13 +48,15 @@ struct http2_stream {
     uint32_t error; /* with which it was closed */
     uint32_t head_bytes;
     uint16_t status;
-    bool ended;  /* the answer is complete */
-    bool reset;  /* by the server */
-    bool wrong;  /* by us: it broke the rules */
-    bool unsent; /* the connection took no more */
-    bool awaits; /* the body is held back for 100 (Continue) */
-    bool posted; /* all of the body went */
-    size_t sent; /* of it */
+    bool ended;          /* the answer is complete */
+    bool reset;          /* by the server */
+    bool wrong;          /* by us: it broke the rules */
+    bool unsent;         /* the connection took no more */
+    bool awaits;         /* the body is held back for 100 (Continue) */
+    bool posted;         /* all of the body went */
+    bool connects;       /* CONNECT: what answers is a tunnel */
+    const uint8_t *body; /* of the request, whose it is */
+    size_t body_len, sent;
 };
 
 static inline struct http2_client *http2_of(const struct client *client)
@@ -68,14 +80,10 @@ static inline struct request *http2_request_at(nghttp2_session *session, int32_t
     return id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
 }
 
-static inline const struct http2_request *http2_text_of(const struct client *client,
-                                                        const struct request *request)
-{
-    return &http2_run_of(client)->requests[request_target(request)];
-}
-
 /* ---- http2_told.c ---- */
 
+/** Takes where the answer of a stream leads, to be freed; NULL: nowhere that is followed. */
+struct http_made *http2_take_hop(struct http2_client *http2, int32_t id);
 /** The body that waited for 100 (Continue) goes. */
 void http2_send_body(nghttp2_session *session, struct http2_stream *stream);
 

@@ -13,6 +13,55 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- redirects and cookies ---- */
+
+struct http_made *http2_take_hop(struct http2_client *http2, int32_t id)
+{
+    struct http2_hop **at = &http2->hops;
+
+    while (*at && (*at)->id != id)
+        at = &(*at)->next;
+    struct http2_hop *hop = *at;
+    if (!hop)
+        return NULL;
+    struct http_made *made = hop->made;
+    *at = hop->next;
+    free(hop);
+    return made;
+}
+
+/* Without memory it is not followed. */
+static void keep_hop(struct client *client, const struct request *request, struct http_text value)
+{
+    struct http_run *run = client_run(client);
+    struct http2_client *http2 = http2_of(client);
+    const struct http2_stream *stream = http2_stream_of(request);
+
+    free(http2_take_hop(http2, stream->id));
+    struct http2_hop *hop = malloc(sizeof(*hop));
+    if (!hop)
+        return;
+    *hop = (struct http2_hop){.next = http2->hops, .id = stream->id};
+    hop->made = http_made_follow(&run->asks, client_config(client), request_target(request),
+                                 request_kept(request), stream->status, value);
+    http2->hops = hop;
+    if (!hop->made)
+        (void)http2_take_hop(http2, stream->id);
+}
+
+/* What a field says to who follows redirects or keeps cookies. */
+static void act_on(struct client *client, const struct request *request, struct http_text name,
+                   struct http_text value)
+{
+    const struct http_run *run = client_run(client);
+    struct http_jar **jar = &http2_of(client)->jar;
+
+    if (run->follows && http_text_is(name, "location"))
+        keep_hop(client, request, value);
+    if (run->keeps_cookies && http_text_is(name, "set-cookie") && http_jar_of(client, jar))
+        http_jar_set(*jar, value, http_path_of(client, request), client_now(client));
+}
+
 /* ---- what nghttp2 tells ---- */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -39,8 +88,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (name_len && *name == ':' && value_len == 3)
         stream->status =
             (uint16_t)((value[0] - '0') * 100 + (value[1] - '0') * 10 + value[2] - '0');
-    if (stream->head_bytes <= HTTP_HEAD_MOST)
+    if (stream->head_bytes <= HTTP_HEAD_MOST) {
+        act_on(user, request, (struct http_text){(const char *)name, name_len},
+               (struct http_text){(const char *)value, value_len});
         return 0;
+    }
     snprintf(http2_run_of(user)->why, sizeof(http2_run_of(user)->why),
              "a head of more than %d bytes", HTTP_HEAD_MOST);
     stream->wrong = true;
@@ -63,12 +115,12 @@ void http2_send_body(nghttp2_session *session, struct http2_stream *stream)
     (void)nghttp2_session_resume_data(session, stream->id);
 }
 
-static void on_answer_frame(nghttp2_session *session, const struct client *client,
-                            struct request *request, const nghttp2_frame *frame)
+static void on_answer_frame(nghttp2_session *session, struct request *request,
+                            const nghttp2_frame *frame)
 {
     struct http2_stream *stream = http2_stream_of(request);
     bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    bool tunnel = http2_text_of(client, request)->connects && stream->status / 100 == 2;
+    bool tunnel = stream->connects && stream->status / 100 == 2;
 
     if (ends || tunnel) /* a tunnel's protocol nobody here speaks */
         on_answer_end(session, request);
@@ -87,7 +139,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_HEADERS:
     case NGHTTP2_DATA:
         if (request)
-            on_answer_frame(session, user, request, frame);
+            on_answer_frame(session, request, frame);
         return 0;
     case NGHTTP2_RST_STREAM:
         if (request)
@@ -218,6 +270,7 @@ int http2_run_new(const struct http_run *http, const char *scheme, struct http2_
 
     if (!run)
         return -ENOMEM;
+    run->scheme = scheme;
     if (make_callbacks(run) < 0 || make_requests(run, http, scheme) < 0) {
         http2_run_free(run);
         return -ENOMEM;

@@ -23,11 +23,16 @@ struct http_jar {
     struct cookie *first;
     struct http_jar *next;
     size_t count, bytes;
+    bool secure;
 };
 
-struct http_jar *http_jar_new(void)
+struct http_jar *http_jar_new(bool secure)
 {
-    return calloc(1, sizeof(struct http_jar));
+    struct http_jar *jar = calloc(1, sizeof(*jar));
+
+    if (jar)
+        jar->secure = secure;
+    return jar;
 }
 
 struct http_jar **http_jar_next(struct http_jar *jar)
@@ -207,7 +212,7 @@ void http_jar_set(struct http_jar *jar, struct http_text text, const char *path,
     if (!attributes.path.len)
         attributes.path = default_path(path);
     size_t bytes = name.len + value.len + attributes.path.len;
-    if (!has_name || !name.len || bytes > HTTP_COOKIE_BYTES_MOST || attributes.secure ||
+    if (!has_name || !name.len || bytes > HTTP_COOKIE_BYTES_MOST || (attributes.secure && !jar->secure) ||
         !is_clean(name) || !is_clean(value) || !is_clean(attributes.path))
         return;
     for (struct cookie **at = &jar->first; *at;) {

@@ -121,7 +121,7 @@ def test_tls_agrees_on_a_version():
         lines = nginx.until_lines(1100)[1000:]
         assert all(" HTTP/1.1 " in line for line in lines) and report["connections"]["http2"] == 0, report
         report = soak(f"https://{OWN4}/", "-c", 2, "--follow", "-n", 10)
-        assert report["connections"]["http2"] == 0, report
+        assert report["connections"]["http2"] == 2, report
         report = soak(f"https://{OWN4}/", "-c", 4, "-m", 3, "--http2", "-n", 100, "--manner", "rapid-reset:25%")
         assert report["connections"]["http2"] == 3 and report["requests"]["completed"] == 100, report
     with servers.NginxTLS(identity, log=log) as nginx:
@@ -130,6 +130,40 @@ def test_tls_agrees_on_a_version():
         assert all(" HTTP/1.1 " in line for line in nginx.until_lines(100))
         result = peer("soak", f"https://{OWN4}/", "-n", 2, "--http2")
         result.expect(1, out="TLS")
+
+
+PLACES = """
+location /old { return 302 /new?from=old; }
+location /away { return 301 https://other.example/; }
+location /round { return 307 /round; }
+location /in { add_header Set-Cookie "user=$connection; Path=/; Secure"; add_header Set-Cookie "deep=1; Path=/in/deep"; return 303 https://$host/shop; }
+location / { return 200 "hello"; }
+"""
+
+
+def test_redirects_are_followed_and_cookies_kept():
+    identity = servers.Certificates().make("mine", f"IP:{OWN4}")
+    log = "$server_protocol $request_uri $status $http_cookie"
+    tls = f"ssl_certificate {identity[0]}; ssl_certificate_key {identity[1]};"
+    for options, listen in ((("--http1",), "ssl"), (("-m", 5), "ssl http2")):
+        with servers.Nginx(server=tls + PLACES, listen=listen, log=log, port=443) as nginx:
+            version = "HTTP/2.0" if "http2" in listen else "HTTP/1.1"
+            report = soak(f"https://{OWN4}/old", "-c", 3, "-n", 300, "--follow", *options)
+            assert report["requests"]["status_codes"] == {"200": 300} and report["requests"]["redirects"] == 300, report
+            lines = [line.split() for line in nginx.until_lines(600)]
+            assert sum(line[:3] == [version, "/old", "302"] for line in lines) == 300, lines[:4]
+            assert sum(line[:3] == [version, "/new?from=old", "200"] for line in lines) == 300, lines[:4]
+            report = soak(f"https://{OWN4}/away", "-n", 5, "--follow", *options)
+            assert report["requests"]["status_codes"] == {"301": 5} and not report["requests"]["redirects"], report
+            report = soak(f"https://{OWN4}/round", "-n", 2, "--follow", *options)
+            assert report["requests"]["status_codes"] == {"307": 2} and report["requests"]["redirects"] == 20, report
+            books = len(nginx.until_lines(600 + 5 + 22))
+            report = soak(f"https://{OWN4}/in", "-c", 2, "-n", 40, "--follow", "--cookies", *options)
+            assert report["requests"]["status_codes"] == {"200": 40} and report["errors"]["total"] == 0, report
+            lines = [line.split() for line in nginx.until_lines(books + 80)[books:]]
+            shop = [line for line in lines if line[1] == "/shop"]
+            assert len(shop) == 40 and all(line[3].startswith("user=") for line in shop), lines[:5]
+            assert len({line[3] for line in shop}) == 2 and not any("deep" in line[3] for line in shop), shop[:5]
 
 
 MANNERS = ("rapid-reset", "continuation-flood", "ping-flood", "settings-flood", "window-zero")
