@@ -5,6 +5,8 @@
  */
 #include "soak_words.h"
 
+#include <peer/steer.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -154,7 +156,7 @@ static const char *format_rate(double rate, bool exact, char buf[32])
     return buf;
 }
 
-static void print_rate(const struct peer_soak_report *report)
+static void print_rate(const struct soak_run *run, const struct peer_soak_report *report)
 {
     static const char *const texts[][2] = {
         {"quota", "the processor time that peer's control group may use"},
@@ -165,6 +167,8 @@ static void print_rate(const struct peer_soak_report *report)
     };
     const char *by = soak_limited_by(report);
     char asked[32], reached[32], waited[32];
+    struct peer_soak_change change; /* then it is the mean of what was asked for */
+    const bool changed = peer_result_get_change(run->result, 0, &change) > 0;
     size_t i = 0;
 
     if (!by)
@@ -172,7 +176,7 @@ static void print_rate(const struct peer_soak_report *report)
     while (strcmp(texts[i][0], by) != 0)
         i++;
     printf("  asked %s/s, reached %s/s: limited by %s",
-           format_rate(report->asked_rate, true, asked),
+           format_rate(report->asked_rate, !changed, asked),
            format_rate(soak_reached_rate(report), false, reached), texts[i][1]);
     if (i < 2)
         printf(" (%s)",
@@ -267,7 +271,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     print_local(report);
     print_limits(&report->limits);
     print_links(report);
-    print_rate(report);
+    print_rate(run, report);
     if (counts->completed)
         printf("Requests/sec:    %.2f\n", soak_per_s(timed.completed, soak_active_ns(report)));
     if (report->login.count)

@@ -67,7 +67,7 @@ static bool find_scheme(const char *text, struct scheme *ret_scheme)
     return false;
 }
 
-/* "http://HOST:PORT/PATH, tcp://HOST:PORT or udp://HOST:PORT" */
+/* "http, https, tcp or udp" */
 static void list_schemes(char *out, size_t room)
 {
     struct scheme scheme, next;
@@ -75,8 +75,8 @@ static void list_schemes(char *out, size_t room)
 
     for (size_t i = 0; scheme_at(i, &scheme) && len < room; i++) {
         const char *between = !i ? "" : scheme_at(i + 1, &next) ? ", " : " or ";
-        len += (size_t)snprintf(out + len, room - len, "%s%sHOST:PORT%s", between, scheme.prefix,
-                                scheme.has_path ? "/PATH" : "");
+        len += (size_t)snprintf(out + len, room - len, "%s%.*s", between,
+                                (int)strcspn(scheme.prefix, ":"), scheme.prefix);
     }
 }
 
@@ -204,8 +204,8 @@ int parse_url(struct soak_options *options, char *url)
     if (!find_scheme(url, &scheme)) {
         list_schemes(all, sizeof(all));
         const int shown = (int)(strchr(url, '@') ? strcspn(url, ":@") : strlen(url));
-        return usage_error(&command_soak, "\"%.*s%s\" is no target: %s", shown, url,
-                           url[shown] ? "..." : "", all);
+        return usage_error(&command_soak, "\"%.*s%s\" is no target: SCHEME://HOST:PORT/PATH, with one "
+                           "of %s", shown, url, url[shown] ? "..." : "", all);
     }
     char *rest = strdup(url + strlen(scheme.prefix));
     if (!rest)
