@@ -270,7 +270,7 @@ static void cell_change(struct page *page, const struct metric *metric, double b
         page_text(page, "–");
     else if (isinf(change))
         page_text(page, "from none");
-    else if (change == 0)
+    else if (fabs(change) < 0.0005)
         page_text(page, "the same");
     else if (change >= 9)
         page_format(page, "× %.0f", after / before);
