@@ -272,11 +272,20 @@ static unsigned introduce(struct flow *flow)
     return 0;
 }
 
+/* After a SYN that was repeated the stack has seen no round trip (Karn): which of them was answered is
+   not known, and how long the owner waited is. */
+static uint32_t handshake_took(const struct flow *flow)
+{
+    const uint64_t since_us = (flow->flows->now_ns - flow->opened_ns + 999) / 1000;
+
+    return flow->conn.srtt_us ? flow->conn.srtt_us : (uint32_t)MIN(since_us, UINT32_MAX);
+}
+
 /* What an event does to the state, in the order of the bits. Returns the events, as they are then. */
 static unsigned flow_advance(struct flow *flow, unsigned events)
 {
     if (events & (FLOW_CONNECTED | FLOW_ACCEPTED) && flow->state == FLOW_CONNECTING) {
-        flow->handshake_us = flow->conn.srtt_us;
+        flow->handshake_us = handshake_took(flow);
         flow_set_state(flow, FLOW_OPEN);
         if (flow->introduces)
             events |= introduce(flow);
