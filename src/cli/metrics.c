@@ -41,11 +41,10 @@ static int quality_of(struct http_text member)
             name++;
         if (end - name < 3 || (*name != 'q' && *name != 'Q') || name[1] != '=')
             continue;
-        int quality = name[2] == '1' ? 1000 : 0;
-        int digit = 100;
-        for (name += 4; quality < 1000 && digit && name < end && *name >= '0' && *name <= '9';
-             name++, digit /= 10)
-            quality += (*name - '0') * digit;
+        int quality = name[2] == '1' ? 1000 : 0, digit = 100;
+        name += end - name > 3 && name[3] == '.' ? 4 : 3;
+        for (; quality < 1000 && digit && name < end && *name >= '0' && *name <= '9'; digit /= 10)
+            quality += (*name++ - '0') * digit;
         return quality;
     }
     return 1000;

@@ -252,7 +252,10 @@ int schedule_set_rate(struct schedule *schedule, double rate, uint64_t now_ns)
 
 void schedule_set_connect_rate(struct schedule *schedule, double rate, uint64_t now_ns)
 {
-    stop_opening(schedule, now_ns);
+    if (opening_rate(schedule) > 0)
+        stop_opening(schedule, now_ns);
+    else /* there was none, and that leaves nothing to catch up with */
+        schedule->opening = (struct pace){.first = schedule->opened, .stopped = true};
     schedule->connect_rate = rate;
     if (!schedule->paused)
         go_on_opening(schedule, now_ns);

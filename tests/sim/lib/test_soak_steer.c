@@ -361,6 +361,25 @@ static void busy_ones_have_their_answers_first(void **state)
     site_free(site);
 }
 
+/* For a while all flows misbehave, and no healthy connection is wanted: none is made up for. */
+static void a_rate_of_connections_goes_with_its_flows(void **state)
+{
+    (void)state;
+    struct site *site = BEGIN(.connect_rate = 100, .requests_per_connection = 1, .flows = 1000,
+                              .duration_ns = 5 * NS_PER_S);
+    struct peer_error error = {0};
+
+    go(site, NS_PER_S);
+    assert_int_equal(peer_soak_set_manners(site->soaking.soak, "stall:100%", &error), 0);
+    go(site, 2 * NS_PER_S);
+    assert_in_range(site->accepted, 295, 305);
+    assert_int_equal(peer_soak_set_manners(site->soaking.soak, NULL, &error), 0);
+    soaking_finish(&site->soaking, 600 * NS_PER_S);
+    assert_in_range(site->accepted, 490, 510);
+    assert_in_range(site->soaking.counts.established, 295, 305);
+    site_free(site);
+}
+
 static void what_cannot_be_changes_nothing(void **state)
 {
     (void)state;
@@ -420,6 +439,7 @@ int main(void)
         TEST(connections_rest_in_a_pause),
         TEST(manners_come_and_go),
         TEST(busy_ones_have_their_answers_first),
+        TEST(a_rate_of_connections_goes_with_its_flows),
         TEST(what_cannot_be_changes_nothing),
         TEST(buckets_hold_what_took_no_longer),
     };
