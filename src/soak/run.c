@@ -409,7 +409,7 @@ struct run *run_new(struct soak *soak, const struct peer_soak_config *config,
     run->config = *config;
     run->flows = soak->flows;
     run->ops = soak_ops(config, soak->protocol);
-    run->start_ns = run_now(run);
+    run->start_ns = soak->begin_ns ? soak->begin_ns : run_now(run);
     run->thinks = config->think_ns || soak->pause.kind;
     run->pause = soak->pause;
     if (manner) {
@@ -447,6 +447,7 @@ static void plan(struct run *run)
         .warm_ns = warm_ns,
         .end_ns = config->duration_ns ? warm_ns + config->duration_ns : UINT64_MAX,
     };
+    schedule_set_phase(&run->schedule, run->soak->phase);
 }
 
 void run_begin(struct run *run)

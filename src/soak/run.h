@@ -136,6 +136,9 @@ struct soak {
     struct flows *flows;
     const struct addr_set *peers;
     uint64_t seed;
+    uint64_t begin_ns; /* as in soak_host */
+    double phase;
+    double part; /* this much of a rate that a manner has is this soak's */
     uint64_t next_id, next_peer; /* runs take turns */
     uint8_t *scratch;
     uint32_t targets, next_target; /* 0: there is no list */

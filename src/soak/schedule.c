@@ -169,6 +169,16 @@ uint64_t schedule_connections(const struct schedule *schedule, uint64_t now_ns,
                : pace_due(&schedule->opening, rate, now_ns - schedule->start_ns);
 }
 
+void schedule_set_phase(struct schedule *schedule, double phase)
+{
+    const double opening = opening_rate(schedule);
+
+    if (schedule->rate > 0)
+        schedule->pace.since_ns = (uint64_t)(phase * 1e9 / schedule->rate + 0.5);
+    if (opening > 0)
+        schedule->opening.since_ns = (uint64_t)(phase * 1e9 / opening + 0.5);
+}
+
 /* ---- changes on the way ---- */
 
 static void stop_opening(struct schedule *schedule, uint64_t now_ns)

@@ -17,6 +17,9 @@
  * that nothing drifts, and the count of what is wanted by a time agrees with those times to the
  * nanosecond, for 0.1/s as for 20k/s.
  *
+ * Several processes share one schedule by their phase: of `n` with n-th parts of its rate the i-th has
+ * phase i/n, and theirs together are the times of the whole. So it is for connections.
+ *
  * With `arrivals` they come at random (arrivals.h) instead, as many in the long run.
  *
  * A request belongs to the time at which it was wanted: to the warm-up before `warm_ns`, to the
@@ -54,6 +57,8 @@ struct schedule {
     uint64_t warm_count;
 };
 
+/** Before it begins: its phase, 0 to 1, of the time between two. */
+void schedule_set_phase(struct schedule *schedule, double phase);
 /** Open: wanted by now and not taken; what is wanted at the end or later is not. Closed: 0. */
 uint64_t schedule_behind(const struct schedule *schedule, uint64_t now_ns);
 /** Takes the next request: when it was wanted. Latencies count from then. */

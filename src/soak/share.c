@@ -218,7 +218,7 @@ static void flood_some(struct run *run)
 void share_flood_fire(struct timer *timer, uint64_t now_ns)
 {
     struct run *run = list_entry(timer, struct run, flood);
-    double rate = (double)run->manner.value;
+    double rate = (double)run->manner.value * run->soak->part;
 
     if (run->stopping)
         return;

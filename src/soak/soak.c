@@ -238,6 +238,9 @@ int soak_start(const struct peer_soak_config *config, const struct protocol *pro
     soak->flows = host->flows;
     soak->peers = host->peers;
     soak->seed = host->seed;
+    soak->begin_ns = host->begin_ns;
+    soak->phase = host->phase;
+    soak->part = host->parts ? 1 / (double)host->parts : 1;
     soak->measured = host->measured;
     soak->measured_user = host->user;
     soak->tls = host->tls ? tls_context_hold(host->tls) : NULL;

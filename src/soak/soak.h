@@ -24,6 +24,9 @@ struct soak_host {
     const struct addr_set *peers;
     uint64_t seed;
     struct tls_context *tls; /* of each connection; NULL: none */
+    uint64_t begin_ns; /* when all begin that share the run, not long ago; 0: now */
+    double phase;      /* among these, see schedule.h */
+    uint64_t parts;    /* how many these are; 0 is 1 */
     soak_measured measured; /* may be NULL */
     void *user;
 };

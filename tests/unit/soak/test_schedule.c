@@ -268,6 +268,37 @@ static void connections_are_wanted_in_time(void **state)
     }
 }
 
+/* What several processes want by their parts is what one wants by the whole: the same times. */
+static void phases_make_the_whole(void **state)
+{
+    static const double rates[] = {0.5, 3, 700, 1001.5, 20000};
+    static const unsigned counts[] = {2, 3, 7, 64};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rates); i++) {
+        for (size_t j = 0; j < ARRAY_SIZE(counts); j++) {
+            const uint64_t length_ns = 4 * S;
+            uint64_t wanted = 0, opened = 0, next_ns;
+            for (unsigned part = 0; part < counts[j]; part++) {
+                struct schedule schedule = open_schedule(rates[i] / counts[j], 0, length_ns, 0);
+                schedule.by_opening = true;
+                schedule_set_phase(&schedule, (double)part / counts[j]);
+                for (uint64_t k = 0; k < 3; k++) {
+                    const uint64_t whole = schedule_offset_ns(rates[i], k * counts[j] + part);
+                    const uint64_t own = schedule_take(&schedule, 0) - schedule.start_ns;
+                    assert_true(own + 1 >= whole && own <= whole + 1);
+                }
+                schedule.issued = 0;
+                wanted += schedule_behind(&schedule, schedule.end_ns);
+                opened += schedule_connections(&schedule, schedule.end_ns, &next_ns);
+            }
+            struct schedule whole = open_schedule(rates[i], 0, length_ns, 0);
+            assert_int_equal(wanted, schedule_behind(&whole, whole.end_ns));
+            assert_int_equal(opened, wanted);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +312,7 @@ int main(void)
         cmocka_unit_test(behind_is_no_more_than_the_total),
         cmocka_unit_test(a_closed_schedule_counts_from_the_warm_up_on),
         cmocka_unit_test(connections_are_wanted_in_time),
+        cmocka_unit_test(phases_make_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
