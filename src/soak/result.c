@@ -237,6 +237,11 @@ void counts_add(struct peer_soak_counts *into, const struct peer_soak_counts *fr
         to[i] += add[i];
 }
 
+void result_add_counts(struct peer_soak_counts *into, const struct peer_soak_counts *from)
+{
+    counts_add(into, from);
+}
+
 struct peer_soak_counts counts_since(const struct peer_soak_counts *now,
                                      const struct peer_soak_counts *before)
 {

@@ -112,7 +112,15 @@ struct result_interval {
     struct packed request; /* latencies */
     struct result_watch watch;
 };
+/** Adds one of another run that began with this. -ENOMEM. */
+int result_interval_add(struct result_interval *into, const struct result_interval *from);
+/** Are two of them of the same time? */
+bool result_interval_matches(const struct result_interval *a, const struct result_interval *b);
 void result_interval_done(struct result_interval *interval);
+/** As bytes, in memory for free(), and back. -ENOMEM; -EBADMSG for bytes that are none. */
+int result_interval_pack(const struct result_interval *interval, uint8_t **ret_bytes,
+                         size_t *ret_len);
+int result_interval_parse(const void *data, size_t len, struct result_interval *ret_interval);
 void result_interval_get(const struct result_interval *interval,
                          struct peer_soak_interval *ret_interval);
 
@@ -210,6 +218,7 @@ int result_add(struct result *into, const struct result *from);
  *  time is from the first beginning to the last end. -EINVAL with text, and nothing is added, for
  *  parts that are not of one run; -ENOMEM. */
 int result_join(struct result *into, const struct result *from, struct peer_error *error);
+void result_add_counts(struct peer_soak_counts *into, const struct peer_soak_counts *from);
 int result_add_part(struct result *result, const struct result_part *part);
 /** A process that was watched, if it is not there yet; else it was seen at these times too. */
 int result_add_process(struct result *result, const struct result_process *process);
@@ -243,6 +252,8 @@ uint64_t result_typical_interval(const struct result *result);
 
 /** As bytes, the same on every machine. -errno of write(2), -ENOMEM. */
 int result_write(const struct result *result, int fd);
+/** Likewise, in memory for free(). -ENOMEM. */
+int result_pack(const struct result *result, uint8_t **ret_bytes, size_t *ret_len);
 /** `ret_result` is made by it; the bytes may be a journal's too. -EINVAL with text for bytes that are no result, or only a part of one;
  *  -ENOMEM, or -errno of read(2). */
 int result_read(int fd, struct result *ret_result, struct peer_error *error);

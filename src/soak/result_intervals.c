@@ -55,7 +55,7 @@ static int interval_copy(const struct result_interval *from, struct result_inter
     return 0;
 }
 
-static int interval_add(struct result_interval *into, const struct result_interval *from,
+int result_interval_add(struct result_interval *into, const struct result_interval *from,
                         bool same_application)
 {
     struct packed sum;
@@ -74,7 +74,7 @@ static int interval_add(struct result_interval *into, const struct result_interv
 
 /* Intervals of two runs that began together begin nearly together: nearer than half of the shorter
    one, so that two of one run are never the same. What came after the end is one in each run. */
-static bool is_same_time(const struct result_interval *a, const struct result_interval *b)
+bool result_interval_matches(const struct result_interval *a, const struct result_interval *b)
 {
     uint64_t apart =
         a->start_ns > b->start_ns ? a->start_ns - b->start_ns : b->start_ns - a->start_ns;
@@ -107,7 +107,7 @@ static struct result_interval *find_same_time(const struct result *result,
 
     for (size_t i = first_from(result, from_ns); i < result->interval_count; i++) {
         struct result_interval *other = &result->intervals[i];
-        if (is_same_time(other, interval))
+        if (result_interval_matches(other, interval))
             return other;
         if (other->start_ns > interval->start_ns && other->start_ns - interval->start_ns > reach_ns)
             break;
@@ -169,7 +169,7 @@ static int add_interval(struct result *into, const struct result_interval *from,
 
     moved.start_ns += adding->later_ns;
     struct result_interval *same = find_same_time(into, &moved);
-    return same ? interval_add(same, &moved, adding->same_application)
+    return same ? result_interval_add(same, &moved, adding->same_application)
                 : result_copy_interval(into, &moved);
 }
 
