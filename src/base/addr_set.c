@@ -8,8 +8,10 @@
 #include "base/addr_set.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/addr_number.h"
 
@@ -20,6 +22,24 @@ void addr_set_done(struct addr_set *set)
     free(set->ranges);
     free(set->sorted);
     *set = (struct addr_set){0};
+}
+
+int addr_set_copy(const struct addr_set *set, struct addr_set *ret_copy)
+{
+    const size_t bytes = set->range_count * sizeof(*set->ranges);
+    struct addr_set copy = *set;
+
+    copy.ranges = malloc(bytes);
+    copy.sorted = set->sorted ? malloc(bytes) : NULL;
+    if (!copy.ranges || (set->sorted && !copy.sorted)) {
+        addr_set_done(&copy);
+        return -ENOMEM;
+    }
+    memcpy(copy.ranges, set->ranges, bytes);
+    if (set->sorted)
+        memcpy(copy.sorted, set->sorted, bytes);
+    *ret_copy = copy;
+    return 0;
 }
 
 /* The last range that begins at `index` or before. */

@@ -54,6 +54,8 @@ int64_t addr_set_find(const struct addr_set *set, const struct peer_addr *addr);
 void addr_set_format(const struct addr_set *set, char *text, size_t room);
 /** Whether they share an address. */
 bool addr_set_overlap(const struct addr_set *a, const struct addr_set *b);
+/** Another set of the same addresses and indices. 0 or -ENOMEM. */
+int addr_set_copy(const struct addr_set *set, struct addr_set *ret_copy);
 /** Cuts `set` down to `count` (> 0) addresses from index `first` on. 0 or -ENOMEM. */
 int addr_set_slice(struct addr_set *set, uint64_t first, uint64_t count);
 

@@ -13,5 +13,19 @@ static inline uint64_t shard_begin(uint64_t total, uint64_t shard, uint64_t shar
 {
     return total / shards * shard + total % shards * shard / shards;
 }
+/** The part in which `index` (< total) is. */
+static inline uint64_t shard_of(uint64_t total, uint64_t index, uint64_t shards)
+{
+    uint64_t shard = index / (total / shards + 1); /* or one of the following */
+
+    while (shard + 1 < shards && shard_begin(total, shard + 1, shards) <= index)
+        shard++;
+    return shard;
+}
+/** One after the other in turn instead: how many of `total` are those of `shard`. */
+static inline uint64_t shard_turns(uint64_t total, uint64_t shard, uint64_t shards)
+{
+    return total / shards + (shard < total % shards);
+}
 
 #endif
