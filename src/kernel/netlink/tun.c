@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/macro.h"
+#include "kernel/netlink/steer.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -19,9 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-#include <linux/bpf.h>
 #include <linux/if_tun.h>
 
 /* Newer than the headers of the oldest system that this is built on. */
@@ -144,7 +143,8 @@ static int create(int fd, const struct tun_config *config, const char *node, con
                   struct tun *tun, struct peer_error *error)
 {
     struct ifreq request = {0};
-    const int flags = (config->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR;
+    const int flags = (config->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR |
+                      (config->queues > 1 ? IFF_MULTI_QUEUE : 0);
 
     (void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
     request.ifr_flags = (short)flags;
@@ -173,30 +173,22 @@ static void set_offload(int fd, bool wanted, struct tun *tun)
         }
 }
 
-/* While receive packet steering is in use anywhere on the machine, the driver hashes each packet's
-   headers on its way to us, for a choice between queues of which there is one. A program that makes
-   the choice saves that (3 % of a busy server's time); where programs may not be loaded it stays.
- */
-static void save_hashing(int fd)
+/* With one queue: while receive packet steering is in use anywhere on the machine, the driver hashes
+   each packet's headers on its way to us, for a choice between queues of which there is one. A program
+   that makes the choice saves that (3 % of a busy server's time). With several it finds the right one;
+   where programs may not be loaded the kernel sends a flow's packets to the queue from which its last
+   one came, as far as it remembers. */
+static bool steer(int fd, const struct tun_config *config)
 {
-    static const struct bpf_insn code[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0},
-        {.code = BPF_JMP | BPF_EXIT},
-    };
-    static const char licence[] = "Dual BSD/GPL", name[] = "peer_queue";
-    union bpf_attr attr;
+    struct steer steer = {.code = NULL};
+    int status = 0;
 
-    memset(&attr, 0, sizeof(attr));
-    attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
-    attr.insn_cnt = ARRAY_SIZE(code);
-    attr.insns = (uint64_t)(uintptr_t)code;
-    attr.license = (uint64_t)(uintptr_t)licence;
-    memcpy(attr.prog_name, name, sizeof(name));
-    int program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
-    if (program < 0)
-        return;
-    (void)ioctl(fd, TUNSETSTEERINGEBPF, &program); /* the device keeps it */
-    (void)close(program);
+    if (config->queues > 1)
+        status = steer_build(config->peers, config->tap, config->queues, &steer);
+    if (status == 0)
+        status = steer_install(&steer, fd);
+    steer_done(&steer);
+    return status == 0;
 }
 
 static int learn(int fd, const struct tun_config *config, struct tun *tun, struct peer_error *error)
@@ -208,7 +200,7 @@ static int learn(int fd, const struct tun_config *config, struct tun *tun, struc
         return error_set(error, PEER_ERROR_MACHINE, errno, "cannot set up device %s: %s", tun->name,
                          error_text(errno));
     set_offload(fd, config->offload, tun);
-    save_hashing(fd);
+    tun->steered = steer(fd, config);
     if (config->tap) {
         if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
             return error_set(error, PEER_ERROR_MACHINE, errno, "cannot read the MAC of %s: %s",
@@ -247,4 +239,19 @@ int tun_open(const struct tun_config *config, struct tun *ret_tun, struct peer_e
     tun.fd = fd;
     *ret_tun = tun;
     return 0;
+}
+
+int tun_add_queue(const struct tun_config *config, const char *name, struct peer_error *error)
+{
+    const char *node = config->node ? config->node : TUN_NODE;
+    struct tun tun = {.fd = -1};
+
+    int fd = node_open(node, error);
+    if (fd < 0)
+        return fd;
+    int status = create(fd, config, node, name, &tun, error);
+    if (status == 0)
+        return fd;
+    (void)close(fd);
+    return status;
 }
