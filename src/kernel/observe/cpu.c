@@ -79,17 +79,26 @@ int cpu_parse_cgroup(const char *text, char *path, uint32_t room, int *ret_versi
     return found ? 0 : -ENOENT;
 }
 
-/* From its own group up to the top of the mount. */
-static void open_groups(struct cpu_files *files)
+static const char *const mounts[] = {[1] = "/sys/fs/cgroup/cpu", [2] = "/sys/fs/cgroup"};
+
+static int own_group(char group[PATH_BYTES], int *ret_version)
 {
-    static const char *const mounts[] = {[1] = "/sys/fs/cgroup/cpu", [2] = "/sys/fs/cgroup"};
-    char text[TEXT_BYTES], group[PATH_BYTES], path[PATH_BYTES + 64];
-    int version, own = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+    char text[TEXT_BYTES];
+    int own = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
 
     int status = proc_text(own, text, sizeof(text));
     if (own >= 0)
         (void)close(own);
-    if (status < 0 || cpu_parse_cgroup(text, group, sizeof(group), &version) < 0)
+    return status < 0 ? status : cpu_parse_cgroup(text, group, PATH_BYTES, ret_version);
+}
+
+/* From its own group up to the top of the mount. */
+static void open_groups(struct cpu_files *files)
+{
+    char group[PATH_BYTES], path[PATH_BYTES + 64];
+    int version;
+
+    if (own_group(group, &version) < 0)
         return;
     while (files->group_count < CPU_GROUPS_MAX) {
         (void)snprintf(path, sizeof(path), "%s%s/cpu.stat", mounts[version], group);
@@ -99,6 +108,61 @@ static void open_groups(struct cpu_files *files)
         char *slash = strrchr(group, '/');
         if (!slash)
             return;
+        *slash = 0;
+    }
+}
+
+double cpu_parse_max(const char *text)
+{
+    unsigned long long quota, period;
+
+    return sscanf(text, "%llu %llu", &quota, &period) == 2 && period ? (double)quota / (double)period
+                                                                     : 0;
+}
+
+static int read_text(const char *folder, const char *group, const char *name, char text[TEXT_BYTES])
+{
+    char path[PATH_BYTES + 64];
+
+    (void)snprintf(path, sizeof(path), "%s%s/%s", folder, group, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int status = proc_text(fd, text, TEXT_BYTES);
+    if (fd >= 0)
+        (void)close(fd);
+    return status;
+}
+
+/* Version 1 says -1 where there is none. */
+static double quota_of(const char *group, int version)
+{
+    char text[TEXT_BYTES];
+
+    if (version == 2)
+        return read_text(mounts[2], group, "cpu.max", text) < 0 ? 0 : cpu_parse_max(text);
+    if (read_text(mounts[1], group, "cpu.cfs_quota_us", text) < 0)
+        return 0;
+    const double quota = strtod(text, NULL);
+    if (quota <= 0 || read_text(mounts[1], group, "cpu.cfs_period_us", text) < 0)
+        return 0;
+    const double period = strtod(text, NULL);
+    return period > 0 ? quota / period : 0;
+}
+
+double cpu_quota(void)
+{
+    char group[PATH_BYTES];
+    double least = 0;
+    int version;
+
+    if (own_group(group, &version) < 0)
+        return 0;
+    for (;;) {
+        double quota = quota_of(group, version);
+        if (quota > 0 && (least <= 0 || quota < least))
+            least = quota;
+        char *slash = strrchr(group, '/');
+        if (!slash)
+            return least;
         *slash = 0;
     }
 }

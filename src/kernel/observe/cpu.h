@@ -23,7 +23,13 @@ struct cpu_wait {
 };
 void cpu_wait_read(const struct cpu_files *files, struct cpu_wait *ret_wait);
 
+/** How many processors the quotas of this process's control groups come to: of the one that has the
+ *  least; 0: there is none. */
+double cpu_quota(void);
+
 /* For tests. */
+/** Of a cpu.max of version 2, "200000 100000"; 0: no quota. */
+double cpu_parse_max(const char *text);
 /** The second number of a schedstat; 0 for what is none. */
 uint64_t cpu_parse_schedstat(const char *text);
 /** Of a cpu.stat, "throttled_usec" (version 2) or "throttled_time" (1, in ns), in ns. */

@@ -76,9 +76,20 @@ static void of_this_process(void **state)
     assert_true(after.throttled_ns >= before.throttled_ns);
 }
 
+static void quotas(void **state)
+{
+    (void)state;
+    assert_true(cpu_parse_max("200000 100000\n") == 2);
+    assert_true(cpu_parse_max("50000 100000\n") == 0.5);
+    assert_true(cpu_parse_max("max 100000\n") == 0);
+    assert_true(cpu_parse_max("1 0\n") == 0);
+    assert_true(cpu_parse_max("") == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quotas),
         cmocka_unit_test(schedstats),
         cmocka_unit_test(throttled),
         cmocka_unit_test(groups),
