@@ -2,11 +2,13 @@
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
 
+#include "base/addr_set.h"
 #include "packet/frame.h"
 
 #include <peer/addr.h>
 #include <peer/error.h>
 #include <net/if.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /**
@@ -24,6 +26,7 @@ struct device {
     bool offload_udp;          /* USO both ways */
     uint64_t sent, received;   /* frames */
     uint64_t send_drops;       /* frames the kernel did not take */
+    bool again; /* ask it again soon, whether its descriptor is readable or not */
 };
 
 struct device_ops {
@@ -75,6 +78,34 @@ struct device_tun_config {
 int device_tun_new(const struct device_tun_config *config, struct device **ret_device);
 /** It takes all that is sent from now on, and sends none of it; nothing comes. */
 void device_tun_silence(struct device *device);
+
+/**
+ * One queue of a device that several processes share, each with its part of the peers
+ * (base/shard.h): what its queue brings for another's peer is passed on to that one, and what is for
+ * all (broadcast, multicast) to each. Nothing is lost on that way: when another takes nothing more, no
+ * more is read from the queue.
+ */
+enum { DEVICE_CREW_MOST = 128 };
+/** Of all of them, in memory that they share, zeroed. */
+struct device_crew_shared {
+    _Atomic uint32_t waiting[DEVICE_CREW_MOST]; /* frames in the inbox of each, or about to be */
+};
+struct device_crew_config {
+    struct device *queue;         /* owned from now on, also on error */
+    const struct addr_set *peers; /* of all; outlives it */
+    unsigned member, members;     /* this one, of so many */
+    /** The inbox of each: SOCK_SEQPACKET, non-blocking. To read, that of this member; to write, those
+     *  of the others. The caller's. */
+    int inbox;
+    const int *others; /* by member, outlives it */
+    struct device_crew_shared *shared; /* likewise */
+};
+int device_crew_new(const struct device_crew_config *config, struct device **ret_device);
+/** Frames that were passed on so far; those for all count once. */
+uint64_t device_crew_passed(const struct device *device);
+/** Whose is that frame: a member, `members` for all of them, or `self` when it is of no peer. */
+unsigned device_crew_owner(const struct addr_set *peers, unsigned members, unsigned self,
+                           enum frame_layer layer, const uint8_t *data, size_t len);
 
 /**
  * Two ends in memory, for tests: what is sent at one end is received at the other, in order; each

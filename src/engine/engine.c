@@ -465,7 +465,7 @@ static uint64_t idle_ns(struct engine *engine, uint64_t now_ns, uint64_t most_ns
 {
     uint64_t at_ns = next_ns(engine);
 
-    if (engine->touched || at_ns <= now_ns)
+    if (engine->touched || at_ns <= now_ns || engine->device->again)
         return 0;
     return at_ns == TIMER_NEVER ? most_ns : MIN(at_ns - now_ns, most_ns);
 }
@@ -535,6 +535,24 @@ void engine_end_capture(struct engine *engine)
     capture_end(&engine->capture);
     if (engine->wires)
         wires_set_comments(engine->wires, false);
+}
+
+int engine_capture_fd(const struct engine *engine)
+{
+    return engine->capture.pcapng ? pcapng_fd(engine->capture.pcapng) : -1;
+}
+
+struct pcapng *engine_take_capture(struct engine *engine)
+{
+    struct pcapng *pcapng = engine->capture.pcapng;
+
+    engine->capture = (struct capture){.pcapng = NULL};
+    return pcapng;
+}
+
+int engine_wait_too(struct engine *engine, int fd)
+{
+    return waiter_set_second(&engine->waiter, fd);
 }
 
 void engine_set_capture(struct engine *engine, struct pcapng *pcapng)

@@ -62,6 +62,9 @@ struct engine *engine_free(struct engine *engine);
  */
 int engine_watch(struct engine *engine, int fd, int (*look)(void *user), void *user);
 void engine_unwatch(struct engine *engine, int fd);
+/** For a device with two descriptors: this is waited for as the first is. 0 or -errno. Not beside a
+ *  transit. */
+int engine_wait_too(struct engine *engine, int fd);
 /** The local side has another MAC (TAP), the device another MTU, from now on. */
 void engine_set_local_mac(struct engine *engine, const struct peer_mac *mac);
 void engine_set_mtu(struct engine *engine, uint32_t mtu);
@@ -144,6 +147,10 @@ void engine_note_secret(struct engine *engine, const char *line);
 /** Waits for whoever reads the capture: a second when he takes nothing, five seconds in all. Frames
  *  that he has not taken then are dropped, and all that come later. */
 void engine_end_capture(struct engine *engine);
+/** The descriptor of the capture, -1: there is none. */
+int engine_capture_fd(const struct engine *engine);
+/** The capture as it is, which is the caller's then; NULL: there is none. */
+struct pcapng *engine_take_capture(struct engine *engine);
 /** Ends the capture, likewise, and begins another one, which is the engine's then; NULL: none. */
 void engine_set_capture(struct engine *engine, struct pcapng *pcapng);
 
