@@ -426,6 +426,16 @@ int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
     return 0;
 }
 
+int pcapng_fd(const struct pcapng *pcapng)
+{
+    return pcapng->fd;
+}
+
+bool pcapng_is_file(const struct pcapng *pcapng)
+{
+    return pcapng->patient;
+}
+
 struct pcapng *pcapng_free(struct pcapng *pcapng)
 {
     if (pcapng) {

@@ -35,6 +35,10 @@ int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
  */
 int pcapng_adopt(int fd, size_t keep_bytes, const char *ifname, enum frame_layer layer,
                  struct pcapng **ret_pcapng);
+/** Where it goes, and whether that is a file: then other processes that were forked with it may write
+ *  to it too, as each writes whole blocks, and nothing was put in before that is not written out. */
+int pcapng_fd(const struct pcapng *pcapng);
+bool pcapng_is_file(const struct pcapng *pcapng);
 /** Flushes, without waiting, and closes. NULL is taken. Returns NULL. */
 struct pcapng *pcapng_free(struct pcapng *pcapng);
 /** The same, and writes nothing more: another process goes on with the file. */
