@@ -126,7 +126,18 @@ struct peer_net_config {
      *  waits for the disk, and it goes on after peer_confine. */
     uint64_t pcap_rotate_bytes;
     uint32_t pcap_files;
+    /** More than 1, for soaks alone: so many processes run them, each with a queue of the device, an
+     *  engine and its part of the peers, of the flows, requests and rates. They begin with a soak and
+     *  end with it; its result is one. PEER_WORKERS_MOST at the most. */
+    unsigned workers;
+    const char *worker_cpus; /* "0-3,8": worker i runs on the i-th of these, and again from the first;
+                              * NULL: where this process may */
 };
+
+enum { PEER_WORKERS_MOST = 128 };
+/** As many workers as there are processors for this process: its affinity and the quotas of its
+ *  control groups allow so many. At least 1. */
+PEER_EXPORT unsigned peer_count_cpus(void);
 
 struct peer_net;
 
@@ -265,6 +276,8 @@ struct peer_net_info {
     uint64_t seed;
     bool offload;  /* super-segments both ways */
     pid_t program; /* isolated program, 0 when none runs */
+    unsigned workers; /* 0: this process does it all */
+    bool steered;     /* a program in the kernel finds the worker of each frame */
 };
 PEER_EXPORT int peer_net_get_info_sized(const struct peer_net *net, struct peer_net_info *ret_info,
                                         size_t size);
@@ -318,6 +331,7 @@ struct peer_net_stats {
     uint64_t pcap_frames;  /* of the capture so far, */
     uint64_t pcap_dropped; /* and those of them that its reader (of a pipe, or who writes the ring)
                             * did not take in time, or a full disk not at all */
+    uint64_t frames_passed; /* with workers: came to another than their own, which had them from it */
 };
 PEER_EXPORT int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_stats,
                                          size_t size);

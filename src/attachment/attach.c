@@ -343,16 +343,31 @@ static int check_name_free(struct attach *attach, struct peer_error *error)
                      "there is a device %s already; choose another name with `dev`", name);
 }
 
+static struct tun_config tun_of(const struct attach_plan *plan)
+{
+    const struct peer_net_config *config = plan->config;
+
+    return (struct tun_config){.node = config->device_node,
+                               .name = config->dev,
+                               .tap = plan->kind == PEER_TAP,
+                               .offload = !config->no_offload,
+                               .queues = config->workers};
+}
+
+int attach_add_queue(const struct attach_plan *plan, const char *device, struct peer_error *error)
+{
+    const struct tun_config tun = tun_of(plan);
+
+    return tun_add_queue(&tun, device, error);
+}
+
 static int make_device(struct attach *attach, struct peer_error *error)
 {
-    const struct peer_net_config *config = attach->plan->config;
-    struct tun_config tun = {.node = config->device_node,
-                             .name = config->dev,
-                             .tap = attach->plan->kind == PEER_TAP,
-                             .offload = !config->no_offload};
+    struct tun_config tun = tun_of(attach->plan);
     struct rtnl_link_change change = {
         .up = true, .mtu = attach->out.mtu, .txqueuelen = TX_QUEUE_LEN, .no_ipv6_autoconf = true};
 
+    tun.peers = &attach->peers;
     int status = check_name_free(attach, error);
     if (status == 0)
         status = tun_open(&tun, &attach->out.tun, error);

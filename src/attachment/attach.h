@@ -30,6 +30,8 @@ struct attach_outcome {
 int attach_check_owned(struct rtnl *rtnl, const struct addr_set *peers, struct peer_error *error);
 int attach_run(const struct attach_plan *plan, struct attach_outcome *ret_outcome,
                struct peer_error *error);
+/** One more queue of a device that attach_run made, likewise: its descriptor. */
+int attach_add_queue(const struct attach_plan *plan, const char *device, struct peer_error *error);
 /** The guardian of a device, in the namespace of the calling thread. -errno with text. */
 int attach_guard(const char *device, int ifindex, const struct addr_set *peers, int tun_fd,
                  struct guard *ret_guard, struct peer_error *error);

@@ -62,6 +62,59 @@ static int attach_in_namespace(struct netns_place place, const struct attach_pla
     return 0;
 }
 
+/* ---- more queues ---- */
+
+struct queueing {
+    const struct attach_plan *plan;
+    const char *device;
+    int wanted;
+};
+
+/* In the helper process. */
+static int open_queues(void *arg, struct netns_result *result)
+{
+    const struct queueing *queueing = arg;
+
+    while (result->fd_count < queueing->wanted) {
+        int fd = attach_add_queue(queueing->plan, queueing->device, &result->error);
+        if (fd < 0)
+            return fd;
+        result->fds[result->fd_count++] = fd;
+    }
+    return 0;
+}
+
+/* As many as one helper brings home. */
+static int add_some_queues(struct attachment *attachment, const struct attach_plan *plan, int wanted,
+                           struct peer_error *error)
+{
+    struct queueing queueing = {plan, attachment->device, wanted};
+    const struct netns_errand errand = {
+        .place = attachment->netns, .work = open_queues, .arg = &queueing};
+    struct netns_result result = {.fd_count = 0};
+    int status;
+
+    if (attachment->netns.fd >= 0)
+        status = netns_run(&errand, &result, error);
+    else if ((status = open_queues(&queueing, &result)) < 0 && error)
+        *error = result.error;
+    for (int i = 0; i < result.fd_count && (status >= 0 || attachment->netns.fd < 0); i++)
+        attachment->queues[attachment->queue_count++] = result.fds[i];
+    return status;
+}
+
+static int add_queues(struct attachment *attachment, const struct attach_plan *plan,
+                      struct peer_error *error)
+{
+    const int wanted = (int)plan->config->workers;
+    int status = 0;
+
+    while (attachment->queue_count < wanted && status == 0)
+        status = add_some_queues(attachment, plan,
+                                 MIN(wanted - attachment->queue_count, (int)NETNS_FDS_MAX), error);
+    return status;
+}
+
 static int attach_by_name(struct attachment *attachment, const struct attach_plan *plan,
                           struct attach_outcome *ret_outcome, struct peer_error *error)
 {
@@ -133,6 +186,7 @@ static void take_outcome(struct attachment *attachment, const struct attach_plan
     attachment->shards = MAX(plan->config->shards, UINT64_C(1));
     attachment->first_mac = plan->first_mac;
     attachment->ifindex = outcome->tun.ifindex;
+    attachment->steered = outcome->tun.steered;
     attachment->offload_tcp = outcome->tun.offload_tcp;
     attachment->offload_udp = outcome->tun.offload_udp;
     attachment->local_mac = outcome->tun.mac;
@@ -176,6 +230,8 @@ int attachment_make(struct attachment *attachment, struct attach_plan *plan,
         return status;
     take_outcome(attachment, plan, &outcome);
     status = take_sockets(attachment, &outcome, error);
+    if (status == 0)
+        status = add_queues(attachment, plan, error);
     if (status == 0)
         status = take_peers(attachment, plan, &outcome, error);
     attachment->standing = outcome.standing;

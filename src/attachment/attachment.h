@@ -19,8 +19,8 @@
  * of the device's queues; nothing here knows of one.
  */
 
-/* Descriptors of the device. */
-enum { ATTACHMENT_QUEUES = 1 };
+/* Descriptors of the device: one, or one a worker. */
+enum { ATTACHMENT_QUEUES = PEER_WORKERS_MOST };
 
 /* What is read of the kernel's counters and of this process: see meters.c. */
 struct meters {
@@ -43,6 +43,7 @@ struct attachment {
     int ifindex;
     int queues[ATTACHMENT_QUEUES]; /* owned; engines borrow them */
     int queue_count;
+    bool steered; /* frames come to the queue that has their peer */
     bool offload_tcp, offload_udp; /* as the kernel granted them */
     struct peer_mac local_mac;     /* TAP: the local side's */
     uint32_t mtu;
@@ -118,6 +119,8 @@ int attachment_confine(struct attachment *attachment, struct peer_error *error);
 /* meters.c */
 /** Opens what is not open yet. */
 void attachment_open_meters(struct attachment *attachment);
+/** Those of this process alone, in place of what a process had from which it was forked. */
+void attachment_open_own_meters(struct attachment *attachment);
 void meters_close(struct meters *meters);
 uint64_t meters_resident_bytes(const struct meters *meters);
 

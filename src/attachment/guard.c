@@ -14,11 +14,10 @@
 int guard_list_fds(const struct attachment *attachment, int ret_fds[CHILD_FDS_MAX])
 {
     static_assert((int)WIRE_FDS <= (int)CHILD_FDS_MAX, "one message carries them");
-    static_assert((int)ATTACHMENT_QUEUES <= (int)GUARD_KEPT_MAX, "likewise");
 
-    if (!attachment->card.ifindex) {
-        memcpy(ret_fds, attachment->queues, sizeof(attachment->queues));
-        return attachment->queue_count;
+    if (!attachment->card.ifindex) { /* one queue is enough to keep the device */
+        ret_fds[0] = attachment->queues[0];
+        return 1;
     }
     memcpy(ret_fds, attachment->wire.fds, sizeof(attachment->wire.fds));
     return attachment->wire.fd_count;

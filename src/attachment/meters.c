@@ -48,6 +48,13 @@ static void open_counters(struct attachment *attachment)
     attachment->meters.counters = counters;
 }
 
+void attachment_open_own_meters(struct attachment *attachment)
+{
+    attachment->meters = (struct meters){.open = true, .counters = {.fds = {-1, -1, -1, -1}}};
+    cpu_files_open(&attachment->meters.cpu);
+    attachment->meters.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+}
+
 void attachment_open_meters(struct attachment *attachment)
 {
     if (attachment->meters.open)

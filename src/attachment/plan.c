@@ -31,8 +31,7 @@ static int plan_wire(struct attach_plan *plan, struct peer_error *error)
     return 0;
 }
 
-/* As long as one that is drawn, and never 0. */
-static uint64_t shard_seed(uint64_t seed, uint64_t shard)
+uint64_t attach_shard_seed(uint64_t seed, uint64_t shard)
 {
     struct rng rng;
 
@@ -66,6 +65,32 @@ static int plan_shard(struct attach_plan *plan, struct peer_error *error)
     return 0;
 }
 
+/* More queues than addresses would have nothing to do. */
+static int plan_workers(struct attach_plan *plan, struct peer_error *error)
+{
+    const struct peer_net_config *config = plan->config;
+    const unsigned long long workers = config->workers, count = plan->peers.count;
+
+    if (workers <= 1)
+        return 0;
+    if (workers > PEER_WORKERS_MOST)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "`workers` may be %d at the most",
+                         PEER_WORKERS_MOST);
+    if (config->wire)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "`workers` and `wire` exclude each other: a card's wire has one queue");
+    if (!plan->peers.family)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "`workers` share the peers' addresses, and none were given: name some with "
+                         "`from`");
+    if (count < workers)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "%llu addresses of peers cannot be shared by %llu workers: name more with "
+                         "`from`, or take fewer `workers`",
+                         count, workers);
+    return 0;
+}
+
 static int plan_seed(struct attach_plan *plan, struct peer_error *error)
 {
     plan->seed = plan->config->seed;
@@ -77,7 +102,7 @@ static int plan_seed(struct attach_plan *plan, struct peer_error *error)
     }
     plan->seed_told = plan->seed;
     if (plan->config->shards > 1)
-        plan->seed = shard_seed(plan->seed, plan->config->shard);
+        plan->seed = attach_shard_seed(plan->seed, plan->config->shard);
     return 0;
 }
 
@@ -174,7 +199,7 @@ int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_pl
                 struct peer_error *error)
 {
     static int (*const steps[])(struct attach_plan *, struct peer_error *) = {
-        plan_wire, plan_shard, plan_seed, plan_local, plan_family, plan_mtu, plan_mac};
+        plan_wire, plan_shard, plan_workers, plan_seed, plan_local, plan_family, plan_mtu, plan_mac};
     struct attach_plan plan = {.config = config};
     int status = 0;
 

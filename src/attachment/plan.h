@@ -20,6 +20,8 @@ struct attach_plan {
 /** 0 or -errno with text. */
 int attach_plan(const struct peer_net_config *config, struct attach_plan *ret_plan,
                 struct peer_error *error);
+/** By which one of several shards draws: as long as one that is drawn, and never 0. */
+uint64_t attach_shard_seed(uint64_t seed, uint64_t shard);
 void attach_plan_done(struct attach_plan *plan);
 
 #endif
