@@ -61,8 +61,13 @@ static int confine(struct peer_net *net, const struct peer_confine_config *confi
         .gid = config->gid,
     };
 
+    struct confine wide = wanted;
+    if (net && net->workers) /* they are forked when a soak begins, and give up more */
+        wide.calls |= CONFINE_FORKS | CONFINE_FILES;
     int status = net && !net->attachment.confined ? prepare(net, config, error) : 0;
-    return status < 0 ? status : confine_process(&wanted, error);
+    if (net)
+        net->confined_as = wanted;
+    return status < 0 ? status : confine_process(&wide, error);
 }
 
 int peer_confine_sized(struct peer_net *net, const struct peer_confine_config *given, size_t size,

@@ -352,6 +352,8 @@ int peer_exec_new_sized(struct peer_net *net, const struct peer_exec_config *giv
 {
     if (!net_is_ours(net))
         return -ECHILD;
+    if (net->workers)
+        return net_check_alone(net, "programs", error);
     struct peer_exec_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);

@@ -223,6 +223,8 @@ int peer_connect_sized(struct peer_net *net, const struct peer_connect_config *g
 {
     if (!net_is_ours(net))
         return -ECHILD;
+    if (net->workers)
+        return net_check_alone(net, "flows of its own", error);
     struct peer_connect_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
@@ -366,6 +368,8 @@ int peer_listen_sized(struct peer_net *net, const struct peer_listen_config *giv
 {
     if (!net_is_ours(net))
         return -ECHILD;
+    if (net->workers)
+        return net_check_alone(net, "listeners", error);
     struct peer_listen_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);

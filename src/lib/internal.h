@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/macro.h"
 #include "engine/engine.h"
+#include "kernel/netns/confine.h"
 #include "lib/scribe.h"
 #include "manner/manner.h"
 #include "serve/serve.h"
@@ -38,6 +39,9 @@ struct leaving {
     uint64_t look_ns, look_delay_ns;
 };
 
+struct crew;
+struct worker;
+
 struct peer_net {
     const unsigned char *owned; /* see owner.c; NULL in tests: always */
     bool abandoned;
@@ -66,6 +70,20 @@ struct peer_net {
     unsigned hooks;      /* of workloads that are being called: nothing is dispatched or freed */
     struct peer_soak *doomed; /* freed in a hook, and not gone yet */
     struct exec *exec;   /* of programs that are peers; NULL: there are none */
+    struct engine_config engine_config; /* without device and capture: what a worker's is made of */
+    struct confine confined_as;
+    /* see crew.h */
+    unsigned workers;  /* 0: this process does it all */
+    int *cpus;         /* of worker_cpus, owned */
+    int cpu_count;     /* 0: where they may */
+    int idle_fd;       /* in the place of a device; -1: there is one */
+    int crew_fd;       /* an epoll of their sockets, -1: there are no workers */
+    void *crew_piece;  /* room for what they say, owned */
+    struct crew *crew; /* while a soak runs */
+    uint64_t crew_runs;
+    struct peer_net_stats crew_stats; /* of those that have ended */
+    struct worker *worker;            /* this process is one */
+    bool heard;                       /* worker: the local kernel has done with the peers */
 };
 
 /* What happened to a flow when; READABLE is when its bytes came. */
@@ -122,6 +140,9 @@ void capture_ring_add_stats(const struct capture_ring *ring, struct peer_net_sta
 /* notice.c */
 void notice_add(struct peer_net *net, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/** Is this left to workers, who run soaks alone? -EOPNOTSUPP with text, or 0. */
+int net_check_alone(const struct peer_net *net, const char *what, struct peer_error *error);
 
 /* watch.c */
 int watch_start(struct peer_net *net);

@@ -12,7 +12,7 @@
  *
  * Where the other side is not this machine's, nobody can be asked: a short grace has to do.
  */
-#include "lib/internal.h"
+#include "lib/crew.h"
 
 #define ORDERLY_NS (2 * NS_PER_S)
 #define RESET_NS   (1 * NS_PER_S)
@@ -48,6 +48,8 @@ static bool is_heard(struct peer_net *net, uint64_t now_ns)
 
     if (now_ns < leaving->look_ns)
         return false;
+    if (net->worker)
+        return net->heard; /* of the coordinator, who asks */
     leaving->look_ns = now_ns + leaving->look_delay_ns;
     leaving->look_delay_ns = MIN(2 * leaving->look_delay_ns, LOOK_MOST);
     return diag_has_connections(net->attachment.diag, &net->attachment.peers) <= 0;
@@ -79,6 +81,8 @@ int peer_net_leave(struct peer_net *net)
         return 1;
     if (!leaving->begun)
         begin(net, now_ns);
+    if (net->crew)
+        return crew_leave(net->crew, !net->forwards && is_heard(net, now_ns));
     engine_get_stats(net->engine, &stats);
     if (stats.frames_sent + stats.frames_received != leaving->frames) {
         leaving->frames = stats.frames_sent + stats.frames_received;

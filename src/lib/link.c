@@ -2,7 +2,9 @@
 /*
  * Links as callers of the library change them while the net lives.
  */
-#include "lib/internal.h"
+#include "lib/crew.h"
+
+#include <stdio.h>
 
 int links_read(const char *uplink, const char *downlink, struct link_spec ret_specs[2],
                struct peer_error *error)
@@ -19,6 +21,26 @@ int links_read(const char *uplink, const char *downlink, struct link_spec ret_sp
     return 0;
 }
 
+/* For those that run, and for those to come. */
+static void set_for_workers(struct peer_net *net, const char *const texts[2],
+                            const struct link_spec specs[2])
+{
+    struct crew_message message = {.word = CREW_LINK,
+                                   .link = {.has_uplink = texts[LINK_UPLINK],
+                                            .has_downlink = texts[LINK_DOWNLINK]}};
+
+    for (int i = 0; i < 2; i++) {
+        if (texts[i])
+            net->engine_config.links[i] = specs[i];
+    }
+    if (texts[LINK_UPLINK])
+        (void)snprintf(message.link.uplink, sizeof(message.link.uplink), "%s", texts[LINK_UPLINK]);
+    if (texts[LINK_DOWNLINK])
+        (void)snprintf(message.link.downlink, sizeof(message.link.downlink), "%s",
+                       texts[LINK_DOWNLINK]);
+    crew_tell(net, &message);
+}
+
 int peer_net_set_link(struct peer_net *net, const char *uplink, const char *downlink,
                       struct peer_error *error)
 {
@@ -30,6 +52,10 @@ int peer_net_set_link(struct peer_net *net, const char *uplink, const char *down
     int status = links_read(uplink, downlink, specs, error);
     if (status < 0)
         return status;
+    if (net->workers) {
+        set_for_workers(net, texts, specs);
+        return 0;
+    }
     struct wires *wires = engine_wires(net->engine);
     if (!wires)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
@@ -47,6 +73,7 @@ int peer_net_unplug(struct peer_net *net, const struct peer_addr *peer, bool unp
     int64_t index = addr_set_find(&net->attachment.peers, peer);
     if (index < 0)
         return -EADDRNOTAVAIL;
+    crew_tell(net, &(struct crew_message){.word = CREW_PLUG, .addr = *peer, .on = unplugged});
     struct wires *wires = engine_wires(net->engine);
     return wires ? wires_unplug(wires, (uint64_t)index, unplugged) : -ENOMEM;
 }

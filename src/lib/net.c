@@ -3,11 +3,13 @@
  * The life of a peer_net: what stands on the machine (src/attachment), then the engine on it; and
  * back.
  */
-#include "lib/internal.h"
+#include "lib/crew.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* For whoever writes a ring of captures: he waits for the disk at times. */
@@ -36,18 +38,75 @@ static struct peer_addr broadcast_of(const struct addr_prefix *prefix)
     return last;
 }
 
+static struct device_tun_config queue_of(const struct attachment *attachment, int fd)
+{
+    return (struct device_tun_config){
+        .fd = fd,
+        .layer = attachment->kind == PEER_TAP ? FRAME_ETHERNET : FRAME_IP,
+        .name = attachment->device,
+        .mtu = attachment->mtu,
+        .local_mac = attachment->local_mac,
+        .offload_tcp = attachment->offload_tcp,
+        .offload_udp = attachment->offload_udp,
+    };
+}
+
+static int no_stack(int status, struct peer_error *error)
+{
+    return error_set(error, PEER_ERROR_MACHINE, -status, "cannot start the stack: %s",
+                     error_text(-status));
+}
+
+/* With workers this process has none of the frames. */
+static int open_device(struct peer_net *net, struct device **ret_device)
+{
+    if (net->workers) {
+        net->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (net->idle_fd < 0)
+            return -errno;
+    }
+    const struct device_tun_config tun =
+        queue_of(&net->attachment, net->workers ? net->idle_fd : net->attachment.queues[0]);
+    int status = device_tun_new(&tun, ret_device);
+    if (status == 0 && net->workers)
+        device_tun_silence(*ret_device);
+    return status;
+}
+
+/* Of workers each writes to it. */
+static int open_file_capture(const struct peer_net *net, const char *path,
+                             const struct device *device, struct pcapng **ret_pcapng,
+                             struct peer_error *error)
+{
+    int status = pcapng_open(path, device->name, device->layer, ret_pcapng, error);
+
+    if (status < 0 || !net->workers || pcapng_is_file(*ret_pcapng))
+        return status;
+    *ret_pcapng = pcapng_free(*ret_pcapng);
+    return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                     "`workers` share a capture when it is a file; \"%s\" (`pcap`) is none", path);
+}
+
 static int open_capture(struct peer_net *net, const struct peer_net_config *config,
-                        const struct device_tun_config *tun, struct pcapng **ret_pcapng,
+                        const struct device *device, struct pcapng **ret_pcapng,
                         struct peer_error *error)
 {
     int fd;
 
+    if (config->pcap_rotate_bytes && !config->pcap)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "`pcap_rotate_bytes` goes with `pcap`, which names its files");
+    if (!config->pcap)
+        return 0;
     if (!config->pcap_rotate_bytes)
-        return pcapng_open(config->pcap, tun->name, tun->layer, ret_pcapng, error);
+        return open_file_capture(net, config->pcap, device, ret_pcapng, error);
+    if (net->workers)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "`workers` and `pcap_rotate_bytes` exclude each other: they share one file");
     int status = capture_ring_start(&net->ring, config, &fd, error);
     if (status < 0)
         return status;
-    status = pcapng_adopt(fd, CAPTURE_RING_KEEP, tun->name, tun->layer, ret_pcapng);
+    status = pcapng_adopt(fd, CAPTURE_RING_KEEP, device->name, device->layer, ret_pcapng);
     if (status < 0) {
         (void)close(fd);
         return error_set(error, PEER_ERROR_MACHINE, -status, "cannot capture: %s",
@@ -56,32 +115,15 @@ static int open_capture(struct peer_net *net, const struct peer_net_config *conf
     return 0;
 }
 
-static int open_device(struct peer_net *net, const struct peer_net_config *config,
-                       struct engine_config *engine, struct peer_error *error)
+static int start_engine(struct peer_net *net, const struct engine_config *config,
+                        struct peer_error *error)
 {
-    const struct attachment *attachment = &net->attachment;
-    const struct device_tun_config tun = {
-        .fd = attachment->queues[0],
-        .layer = attachment->kind == PEER_TAP ? FRAME_ETHERNET : FRAME_IP,
-        .name = attachment->device,
-        .mtu = attachment->mtu,
-        .local_mac = attachment->local_mac,
-        .offload_tcp = attachment->offload_tcp,
-        .offload_udp = attachment->offload_udp,
-    };
+    int status = engine_new(config, &net->engine);
 
-    int status = device_tun_new(&tun, &engine->device);
-    if (status < 0)
-        return error_set(error, PEER_ERROR_MACHINE, -status, "cannot start the stack: %s",
-                         error_text(-status));
-    if (config->pcap_rotate_bytes && !config->pcap)
-        status = error_set(error, PEER_ERROR_USAGE, EINVAL,
-                           "`pcap_rotate_bytes` goes with `pcap`, which names its files");
-    else if (config->pcap)
-        status = open_capture(net, config, &tun, &engine->pcapng, error);
-    if (status < 0)
-        device_free(engine->device);
-    return status;
+    if (status == -EBUSY)
+        return error_set(error, PEER_ERROR_MACHINE, EBUSY,
+                         "this process has a peer_net already; there can be one");
+    return status < 0 ? no_stack(status, error) : 0;
 }
 
 static int make_engine(struct peer_net *net, const struct peer_net_config *config,
@@ -104,16 +146,79 @@ static int make_engine(struct peer_net *net, const struct peer_net_config *confi
         .user = net,
     };
 
-    int status = open_device(net, config, &engine, error);
+    net->engine_config = engine;
+    int status = open_device(net, &engine.device);
+    if (status < 0)
+        return no_stack(status, error);
+    status = open_capture(net, config, engine.device, &engine.pcapng, error);
+    if (status < 0) {
+        device_free(engine.device);
+        return status;
+    }
+    return start_engine(net, &engine, error);
+}
+
+int net_make_worker_engine(struct peer_net *net, const struct device_crew_config *crew,
+                           struct peer_error *error)
+{
+    const struct attachment *attachment = &net->attachment;
+    const struct device_tun_config tun = queue_of(attachment, attachment->queues[crew->member]);
+    struct device_crew_config device = *crew;
+    struct engine_config engine = net->engine_config;
+
+    engine.pcapng = engine_take_capture(net->engine);
+    engine_abandon(net->engine);
+    net->engine = engine_free(net->engine);
+    engine.first_mac = attachment->first_mac;
+    engine.any_mac |= attachment->neighbours == PEER_NEIGHBOURS_GATEWAY;
+    engine.seed = attachment->seed;
+    int status = device_tun_new(&tun, &device.queue);
+    if (status == 0)
+        status = device_crew_new(&device, &engine.device);
+    if (status < 0) {
+        pcapng_abandon(engine.pcapng);
+        return no_stack(status, error);
+    }
+    status = start_engine(net, &engine, error);
     if (status < 0)
         return status;
-    status = engine_new(&engine, &net->engine);
-    if (status == -EBUSY)
-        return error_set(error, PEER_ERROR_MACHINE, EBUSY,
-                         "this process has a peer_net already; there can be one");
-    if (status < 0)
-        return error_set(error, PEER_ERROR_MACHINE, -status, "cannot start the stack: %s",
-                         error_text(-status));
+    contexts_tell_secrets(net);
+    status = engine_wait_too(net->engine, device.inbox);
+    return status < 0 ? no_stack(status, error) : 0;
+}
+
+int net_check_alone(const struct peer_net *net, const char *what, struct peer_error *error)
+{
+    if (!net->workers)
+        return 0;
+    return error_set(error, PEER_ERROR_USAGE, EOPNOTSUPP,
+                     "a net with `workers` runs soaks, and has no %s", what);
+}
+
+static int prepare_workers(struct peer_net *net, const struct peer_net_config *config,
+                           struct peer_error *error)
+{
+    enum { CPUS = 4096 };
+
+    if (config->worker_cpus) {
+        net->cpus = malloc(CPUS * sizeof(*net->cpus));
+        net->cpu_count = net->cpus ? cpus_parse(config->worker_cpus, net->cpus, CPUS) : -ENOMEM;
+    }
+    if (net->cpu_count < 0) {
+        net->cpu_count = 0;
+        return error_set(error, PEER_ERROR_USAGE, EINVAL,
+                         "\"%s\" (`worker_cpus`) is no list of CPUs such as 0-3,8",
+                         config->worker_cpus);
+    }
+    if (config->worker_cpus && config->workers <= 1)
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "`worker_cpus` goes with `workers`");
+    if (config->workers <= 1)
+        return 0;
+    net->workers = config->workers;
+    net->crew_fd = epoll_create1(EPOLL_CLOEXEC);
+    net->crew_piece = malloc(CREW_PIECE);
+    if (net->crew_fd < 0 || !net->crew_piece)
+        return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     return 0;
 }
 
@@ -122,7 +227,9 @@ static int net_start(struct peer_net *net, struct attach_plan *plan,
 {
     const struct peer_net_config *config = plan->config;
 
-    int status = attachment_make(&net->attachment, plan, error);
+    int status = prepare_workers(net, config, error);
+    if (status == 0)
+        status = attachment_make(&net->attachment, plan, error);
     if (status == 0)
         status = make_engine(net, config, links, error);
     if (status < 0)
@@ -158,6 +265,7 @@ static int make_net(const struct peer_net_config *config, struct peer_net **ret_
         return status;
     }
     attachment_init(&net->attachment);
+    net->idle_fd = net->crew_fd = -1;
     list_init(&net->pending);
     list_init(&net->pings);
     list_init(&net->sent_pings);
@@ -193,6 +301,8 @@ struct peer_net *peer_net_free(struct peer_net *net)
         return NULL;
     soaks_bury(net);
     bool heard = owner_frees(net);
+    if (heard)
+        crew_end(net);
     while (!list_empty(&net->listeners))
         peer_listener_free(list_entry(net->listeners.next, struct peer_listener, node));
     contexts_leave(net);
@@ -209,6 +319,12 @@ struct peer_net *peer_net_free(struct peer_net *net)
     else
         attachment_abandon(&net->attachment);
     owner_done(net);
+    if (net->idle_fd >= 0)
+        (void)close(net->idle_fd);
+    if (net->crew_fd >= 0)
+        (void)close(net->crew_fd);
+    free(net->crew_piece);
+    free(net->cpus);
     free(net);
     return NULL;
 }
@@ -338,6 +454,8 @@ int peer_net_get_info_sized(const struct peer_net *net, struct peer_net_info *re
         .seed = attachment->seed_told,
         .offload = net->offload,
         .program = attachment->program_started ? attachment->isolated.program : 0,
+        .workers = net->workers,
+        .steered = net->workers && attachment->steered,
     };
     if (attachment->wire.fd_count > 0) {
         info.wire = attachment->arrival;
@@ -401,9 +519,11 @@ int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_st
         return -ECHILD;
     struct engine_stats engine;
     struct stack_stats stack;
-    struct rtnl_link link;
+    struct rtnl_link link = {.tx_dropped = 0};
 
-    int status = rtnl_link_get(net->attachment.rtnl, net->attachment.ifindex, NULL, &link, NULL);
+    int status = net->worker ? 0
+                             : rtnl_link_get(net->attachment.rtnl, net->attachment.ifindex, NULL,
+                                             &link, NULL);
     if (status < 0)
         return status;
     engine_get_stats(net->engine, &engine);
@@ -426,8 +546,10 @@ int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_st
         .pcap_error = engine.pcap_error,
         .pcap_frames = engine.pcap_frames,
         .pcap_dropped = engine.pcap_dropped,
+        .frames_passed = net->worker ? device_crew_passed(engine_device(net->engine)) : 0,
     };
     capture_ring_add_stats(&net->ring, &stats);
+    crew_add_stats(net, &stats);
     border_give(ret_stats, size, &stats, sizeof(stats));
     return 0;
 }
@@ -442,10 +564,12 @@ int peer_net_start_capture(struct peer_net *net, const char *path, struct peer_e
     if (net->attachment.confined)
         return error_set(error, PEER_ERROR_USAGE, EPERM,
                          "this process has given up what it takes to open a file");
+    if (net->crew)
+        return error_set(error, PEER_ERROR_USAGE, EBUSY, "the workers of this net run a soak");
     engine_set_capture(net->engine, NULL); /* the same file may be meant */
     scribe_end(&net->ring.scribe);
     capture_ring_forget(&net->ring);
-    int status = pcapng_open(path, net->attachment.device, device->layer, &pcapng, error);
+    int status = open_file_capture(net, path, device, &pcapng, error);
     if (status < 0)
         return status;
     engine_set_capture(net->engine, pcapng);

@@ -68,6 +68,8 @@ int peer_ping_sized(struct peer_net *net, const struct peer_ping_config *given, 
 {
     if (!net_is_ours(net))
         return -ECHILD;
+    if (net->workers)
+        return net_check_alone(net, "pings", error);
     struct peer_ping_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);

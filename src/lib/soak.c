@@ -3,6 +3,7 @@
  * Soaks as callers of the library hold them: the run itself is src/soak; here it is joined with
  * what the local kernel counted meanwhile, and with what it cost this process.
  */
+#include "lib/crew.h"
 #include "lib/soaks.h"
 
 #include "base/macro.h"
@@ -163,14 +164,16 @@ static void report_cost(const struct peer_soak *soak, struct result *result)
     const struct cost *before = &soak->cost_before;
     struct cost now = soak->cost_after;
 
-    if (!soak_is_measured(soak->run))
+    if (!soak->run || !soak_is_measured(soak->run))
         read_cost(soak->net, &now);
-    result->cpu_user_s = seconds(&now.usage.ru_utime) - seconds(&before->usage.ru_utime);
-    result->cpu_sys_s = seconds(&now.usage.ru_stime) - seconds(&before->usage.ru_stime);
-    result->cpu_spin_s = (double)(now.spun_ns - before->spun_ns) / 1e9;
-    result->cpu_waited_s = (double)since(now.wait.waited_ns, before->wait.waited_ns) / 1e9;
-    result->cpu_throttled_s = (double)since(now.wait.throttled_ns, before->wait.throttled_ns) / 1e9;
-    result->rss_bytes = meters_resident_bytes(&soak->net->attachment.meters);
+    result->cpu_user_s += seconds(&now.usage.ru_utime) - seconds(&before->usage.ru_utime);
+    result->cpu_sys_s += seconds(&now.usage.ru_stime) - seconds(&before->usage.ru_stime);
+    result->cpu_spin_s += (double)(now.spun_ns - before->spun_ns) / 1e9;
+    result->cpu_waited_s += (double)since(now.wait.waited_ns, before->wait.waited_ns) / 1e9;
+    if (!result->cpu_throttled_s) /* a group's: all are in it */
+        result->cpu_throttled_s =
+            (double)since(now.wait.throttled_ns, before->wait.throttled_ns) / 1e9;
+    result->rss_bytes += meters_resident_bytes(&soak->net->attachment.meters);
 }
 
 static void report_sent(const struct peer_soak *soak, struct result *result)
@@ -224,7 +227,8 @@ static void describe(struct peer_soak *soak, const struct peer_soak_config *conf
 static void begin_measuring(struct peer_soak *soak)
 {
     soak->part.started_ns = engine_wall_ns(soak->net->engine);
-    read_local(&soak->net->attachment, soak->protocol, soak->port, &soak->before);
+    if (!soak->worker)
+        read_local(&soak->net->attachment, soak->protocol, soak->port, &soak->before);
     flows_get_stats(engine_flows(soak->net->engine), &soak->sent_before);
     read_cost(soak->net, &soak->cost_before);
     if (soak->watch)
@@ -241,6 +245,14 @@ static void on_measured(void *user, bool begins)
         begin_measuring(soak);
     else
         read_cost(soak->net, &soak->cost_after);
+    if (soak->worker)
+        worker_tell_measured(soak->worker, begins);
+}
+
+void soak_is_being_measured(struct peer_soak *soak, bool begins)
+{
+    if (begins)
+        begin_measuring(soak);
 }
 
 /* ---- what waits for the end of a hook ---- */
@@ -259,6 +271,8 @@ static void wait_for_hook(struct peer_soak *soak)
 static void bury(struct peer_soak *soak)
 {
     timer_cancel(timers_of(soak), &soak->later);
+    if (!soak->run && net_is_ours(soak->net))
+        crew_end(soak->net);
     soak_free(soak->run);
     if (soak->holds)
         result_interval_done(&soak->held);
@@ -295,7 +309,9 @@ static int check_manners(struct peer_net *net, const struct peer_soak_config *co
 
     if (count > 0 && manners_check_tls(specs, count, config->tls, error) < 0)
         return -EINVAL;
-    return count < 0 ? count : manners_check_target(net, specs, count, &config->to, error);
+    if (count < 0 || net->worker) /* the coordinator has asked the kernel */
+        return MIN(count, 0);
+    return manners_check_target(net, specs, count, &config->to, error);
 }
 
 /* ---- its part, where there are several ---- */
@@ -330,30 +346,60 @@ static int take_part(const struct attachment *attachment, struct peer_soak_confi
 
 /* ---- what it has found ---- */
 
+uint64_t soak_measured_from_ns(const struct peer_soak *soak)
+{
+    struct soak_state state;
+
+    if (!soak->run)
+        return soak->net->crew ? soak->net->crew->measured_ns : 0;
+    soak_get_state(soak->run, &state);
+    return state.start_ns;
+}
+
 /* Told by the clock of the measured time. */
 static int copy_changes(const struct peer_soak *soak, struct result *result)
 {
-    struct soak_state state;
+    const uint64_t start_ns = soak_measured_from_ns(soak);
     int status = 0;
 
-    soak_get_state(soak->run, &state);
     for (size_t i = 0; i < soak->series.change_count && status == 0; i++) {
         struct result_change change = soak->series.changes[i];
-        change.at_ns -= (int64_t)state.start_ns;
+        change.at_ns -= (int64_t)start_ns;
         status = result_add_change(result, &change);
     }
+    return status;
+}
+
+/* Theirs becomes one: whose they are is no matter any more, and the rate was asked of all. */
+static int fill_by_workers(struct peer_soak *soak, struct result *result)
+{
+    int status = soak->net->crew ? crew_get_result(soak->net->crew, result) : -EPIPE;
+
+    free(result->parts);
+    result->parts = NULL;
+    result->part_count = 0;
+    if (result->asked_rate > 0)
+        result->asked_rate = soak->asked_rate;
+    return status;
+}
+
+static int fill_by_run(struct peer_soak *soak, struct result *result)
+{
+    int status = soak_get_result(soak->run, engine_now_ns(soak->net->engine), result);
+
+    report_sent(soak, result);
+    report_net(soak, result);
     return status;
 }
 
 /* All but the intervals. */
 static int fill_figures(struct peer_soak *soak, struct result *result)
 {
-    int status = soak_get_result(soak->run, engine_now_ns(soak->net->engine), result);
+    int status = soak->run ? fill_by_run(soak, result) : fill_by_workers(soak, result);
 
-    report_sent(soak, result);
-    soak_read_local(soak, &result->local);
+    if (!soak->worker)
+        soak_read_local(soak, &result->local);
     report_cost(soak, result);
-    report_net(soak, result);
     if (status == 0)
         status = copy_changes(soak, result);
     for (size_t i = 0; i < soak->series.process_count && status == 0; i++)
@@ -362,7 +408,7 @@ static int fill_figures(struct peer_soak *soak, struct result *result)
     return status < 0 ? status : result_add_part(result, &soak->part);
 }
 
-static int fill_result(struct peer_soak *soak, struct result *result)
+int soak_fill_result(struct peer_soak *soak, struct result *result)
 {
     int status = fill_figures(soak, result);
 
@@ -410,14 +456,43 @@ static int find_protocol(struct peer_soak *soak, struct peer_soak_config *config
                                      config->protocol);
 }
 
+/* The run itself: here, or by workers. */
+static int start_run(struct peer_soak *soak, const struct peer_soak_config *config,
+                     const struct protocol *protocol, const struct soak_part *part,
+                     struct peer_error *error)
+{
+    struct peer_net *net = soak->net;
+    const struct attachment *attachment = &net->attachment;
+    const unsigned workers = part->worker ? net->workers : 1;
+    const uint64_t shard = attachment->shard * workers + worker_index(part->worker);
+    const struct soak_host host = {
+        .flows = engine_flows(net->engine),
+        .peers = &attachment->peers,
+        .seed = attachment->seed,
+        .begin_ns = part->begin_ns,
+        .phase = (double)shard / (double)(attachment->shards * workers),
+        .parts = attachment->shards * workers,
+        .tls = config->tls ? config->tls->context : NULL,
+        .measured = on_measured,
+        .user = soak,
+    };
+
+    if (net->workers && !part->worker)
+        return crew_start(net, soak, config, error);
+    return soak_start(config, protocol, &host, &soak->run, error);
+}
+
 static int start_soak(struct peer_net *net, struct peer_soak_config *config,
-                      struct peer_soak **ret_soak, struct peer_error *error)
+                      const struct soak_part *part, struct peer_soak **ret_soak,
+                      struct peer_error *error)
 {
     const struct protocol *protocol;
     struct peer_soak *soak = calloc(1, sizeof(*soak));
     if (!soak)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     soak->net = net;
+    soak->worker = part->worker;
+    soak->asked_rate = config->rate;
     soak->to = config->to;
     soak->port = config->to_port;
     soak->protocol = config->udp ? IPPROTO_UDP : IPPROTO_TCP;
@@ -435,14 +510,8 @@ static int start_soak(struct peer_net *net, struct peer_soak_config *config,
     engine_now_fresh_ns(net->engine);
     if (status == 0)
         status = check_manners(net, config, error);
-    const struct soak_host host = {.flows = engine_flows(net->engine),
-                                   .peers = &net->attachment.peers,
-                                   .seed = net->attachment.seed,
-                                   .tls = config->tls ? config->tls->context : NULL,
-                                   .measured = on_measured,
-                                   .user = soak};
     if (status >= 0)
-        status = soak_start(config, protocol, &host, &soak->run, error);
+        status = start_run(soak, config, protocol, part, error);
     if (status < 0) {
         free(soak);
         return status;
@@ -463,7 +532,17 @@ int peer_soak_start_sized(struct peer_net *net, const struct peer_soak_config *g
     int status = border_take(&config, sizeof(config), given, size, error);
     if (status == 0)
         status = take_part(&net->attachment, &config, error);
-    return status < 0 ? status : start_soak(net, &config, ret_soak, error);
+    const struct soak_part all = {.worker = NULL};
+    return status < 0 ? status : start_soak(net, &config, &all, ret_soak, error);
+}
+
+int soak_start_part(struct peer_net *net, const struct peer_soak_config *config,
+                    const struct soak_part *part, struct peer_soak **ret_soak,
+                    struct peer_error *error)
+{
+    struct peer_soak_config own = *config;
+
+    return start_soak(net, &own, part, ret_soak, error);
 }
 
 void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
@@ -476,6 +555,10 @@ void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
         wait_for_hook(soak);
         return;
     }
+    if (!soak->run) {
+        crew_tell(soak->net, &(struct crew_message){.word = CREW_STOP, .grace_ns = grace_ns});
+        return;
+    }
     engine_now_fresh_ns(soak->net->engine);
     soak_stop(soak->run, grace_ns);
     engine_touch(soak->net->engine, false);
@@ -483,6 +566,8 @@ void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
 
 bool peer_soak_is_over(const struct peer_soak *soak)
 {
+    if (!soak->run)
+        return !soak->net->crew || crew_is_over(soak->net->crew);
     return soak_is_over(soak->run);
 }
 
@@ -506,7 +591,23 @@ struct peer_soak *peer_soak_free(struct peer_soak *soak)
 void peer_soak_get_counts(const struct peer_soak *soak, struct peer_soak_counts *ret_counts,
                           uint64_t *ret_open)
 {
-    *ret_counts = *soak_counts(soak->run, ret_open);
+    struct peer_soak_state state = {.open = 0};
+
+    if (soak->run) {
+        *ret_counts = *soak_counts(soak->run, ret_open);
+        return;
+    }
+    if (soak->net->crew)
+        crew_get_state(soak->net->crew, &state);
+    *ret_counts = state.counts;
+    *ret_open = state.open;
+}
+
+int soak_take_interval(struct peer_soak *soak, struct result_interval *ret_interval)
+{
+    if (soak->run)
+        return soak_pop_interval(soak->run, ret_interval);
+    return soak->net->crew ? crew_pop_interval(soak->net->crew, ret_interval) : 0;
 }
 
 /* The interval is the series' from then on, or nobody's. */
@@ -524,10 +625,10 @@ static void keep_interval(struct peer_soak *soak, struct result_interval *interv
 static bool next_interval(struct peer_soak *soak, struct result_interval *ret_interval)
 {
     const uint64_t now_ns = engine_now_ns(soak->net->engine);
-    const bool over = soak_is_over(soak->run);
+    const bool over = peer_soak_is_over(soak);
 
     if (!soak->holds) {
-        if (!soak_pop_interval(soak->run, ret_interval))
+        if (!soak_take_interval(soak, ret_interval))
             return false;
         const bool soon = soak->looked_ns && now_ns - soak->looked_ns < LOOK_NS;
         if (!soak->watch || (soon && !over) || !application_ask(soak->watch))
@@ -570,7 +671,7 @@ int peer_soak_get_result(struct peer_soak *soak, struct peer_result **ret_result
 
     if (!result)
         return -ENOMEM;
-    int status = fill_result(soak, &result->value);
+    int status = soak_fill_result(soak, &result->value);
     if (status < 0)
         peer_result_free(result);
     else

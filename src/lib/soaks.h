@@ -28,7 +28,9 @@ struct cost {
 
 struct peer_soak {
     struct peer_net *net;
-    struct soak *run;
+    struct soak *run;      /* NULL: workers run it */
+    struct worker *worker; /* whose part this is, NULL: it is all */
+    double asked_rate;     /* of all workers */
     struct counted before;               /* when measuring began */
     struct cost cost_before, cost_after; /* when it began and ended */
     struct stack_stats sent_before;
@@ -54,6 +56,8 @@ struct peer_soak {
     struct peer_soak *next; /* of net->doomed */
 };
 
+/** When its measured time began, by the net's clock. */
+uint64_t soak_measured_from_ns(const struct peer_soak *soak);
 /** What the local kernel counted since measuring began. */
 void soak_read_local(const struct peer_soak *soak, struct peer_soak_local *ret_local);
 

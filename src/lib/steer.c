@@ -3,6 +3,7 @@
  * Soaks are changed while they go on, and say how they stand. What was changed is kept with the time:
  * by the net's clock, which becomes the one of the measured time when a result is made.
  */
+#include "lib/crew.h"
 #include "lib/soaks.h"
 
 #include "base/error.h"
@@ -60,6 +61,61 @@ static int end(struct peer_soak *soak, const char *words, int status, struct pee
     return 0;
 }
 
+static int no_workers(struct peer_error *error)
+{
+    return error_set(error, PEER_ERROR_MACHINE, EOWNERDEAD, "the workers are gone");
+}
+
+/* By the workers, each its part. */
+static int order(struct peer_soak *soak, enum crew_word word, struct peer_error *error)
+{
+    const struct crew_message message = {.word = word};
+
+    return soak->net->crew ? crew_order(soak->net->crew, &message, error) : no_workers(error);
+}
+
+static int set_rate(struct peer_soak *soak, double rate, struct peer_error *error)
+{
+    const struct crew_message message = {.word = CREW_RATE,
+                                         .rate = rate / (double)MAX(soak->net->workers, 1u)};
+
+    if (soak->run)
+        return soak_set_rate(soak->run, rate, error);
+    int status = soak->net->crew ? crew_order(soak->net->crew, &message, error) : no_workers(error);
+    if (status == 0)
+        soak->asked_rate = rate;
+    return status;
+}
+
+static bool is_paused(const struct peer_soak *soak)
+{
+    if (soak->run)
+        return soak_is_paused(soak->run);
+    return soak->net->crew && soak->net->crew->paused;
+}
+
+static int set_paused(struct peer_soak *soak, bool paused, struct peer_error *error)
+{
+    if (soak->run)
+        return paused ? soak_pause(soak->run, error) : soak_go_on(soak->run, error);
+    int status = order(soak, paused ? CREW_PAUSE : CREW_RESUME, error);
+    if (status == 0)
+        soak->net->crew->paused = paused;
+    return status;
+}
+
+static int set_manners(struct peer_soak *soak, const char *manners, struct peer_error *error)
+{
+    struct crew_message message = {.word = CREW_MANNERS};
+
+    if (soak->run)
+        return soak_set_manners(soak->run, *manners ? manners : NULL, error);
+    if (strlen(manners) >= sizeof(message.text))
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "so many manners are too many");
+    (void)snprintf(message.text, sizeof(message.text), "%s", manners);
+    return soak->net->crew ? crew_order(soak->net->crew, &message, error) : no_workers(error);
+}
+
 int peer_soak_set_rate(struct peer_soak *soak, double rate, struct peer_error *error)
 {
     const uint64_t shards = soak->net->attachment.shards;
@@ -69,7 +125,7 @@ int peer_soak_set_rate(struct peer_soak *soak, double rate, struct peer_error *e
     if (status < 0)
         return status;
     (void)snprintf(words, sizeof(words), "rate %.12g", rate);
-    status = soak_set_rate(soak->run, shards > 1 ? rate / (double)shards : rate, error);
+    status = set_rate(soak, rate / (double)shards, error);
     return end(soak, words, status, error);
 }
 
@@ -77,18 +133,18 @@ int peer_soak_pause(struct peer_soak *soak, struct peer_error *error)
 {
     int status = begin(soak, error);
 
-    if (status < 0 || soak_is_paused(soak->run))
+    if (status < 0 || is_paused(soak))
         return status;
-    return end(soak, "pause", soak_pause(soak->run, error), error);
+    return end(soak, "pause", set_paused(soak, true, error), error);
 }
 
 int peer_soak_resume(struct peer_soak *soak, struct peer_error *error)
 {
     int status = begin(soak, error);
 
-    if (status < 0 || !soak_is_paused(soak->run))
+    if (status < 0 || !is_paused(soak))
         return status;
-    return end(soak, "resume", soak_go_on(soak->run, error), error);
+    return end(soak, "resume", set_paused(soak, false, error), error);
 }
 
 static int check_manners(const struct peer_soak *soak, const char *manners,
@@ -113,7 +169,7 @@ int peer_soak_set_manners(struct peer_soak *soak, const char *manners, struct pe
     if (status < 0)
         return status;
     (void)snprintf(words, sizeof(words), "manner %s", manners && *manners ? manners : "none");
-    status = soak_set_manners(soak->run, manners && *manners ? manners : NULL, error);
+    status = set_manners(soak, manners ? manners : "", error);
     return end(soak, words, status, error);
 }
 
@@ -141,10 +197,7 @@ int peer_result_get_change_sized(const struct peer_result *result, size_t index,
 int peer_soak_get_change_sized(const struct peer_soak *soak, size_t index,
                                struct peer_soak_change *ret_change, size_t size)
 {
-    struct soak_state state;
-
-    soak_get_state(soak->run, &state);
-    return get_change(&soak->series, index, state.start_ns, ret_change, size);
+    return get_change(&soak->series, index, soak_measured_from_ns(soak), ret_change, size);
 }
 
 /* ---- how it stands ---- */
@@ -156,6 +209,13 @@ void peer_soak_get_state_sized(const struct peer_soak *soak, struct peer_soak_st
     struct soak_state state;
     struct stack_stats sent;
 
+    if (!soak->run) {
+        if (soak->net->crew)
+            crew_get_state(soak->net->crew, &told);
+        told.changes = soak->series.change_count;
+        border_give(ret_state, size, &told, sizeof(told));
+        return;
+    }
     soak_get_state(soak->run, &state);
     flows_get_stats(engine_flows(soak->net->engine), &sent);
     told.counts = *soak_counts(soak->run, &told.open);
@@ -182,23 +242,35 @@ void peer_soak_get_local_sized(const struct peer_soak *soak, struct peer_soak_lo
     border_give(ret_local, size, &local, sizeof(local));
 }
 
-int peer_soak_get_buckets(const struct peer_soak *soak, enum peer_soak_histogram which,
-                          struct peer_soak_bucket *buckets, size_t count, double *ret_sum_us)
+static const struct figures *found_so_far(const struct peer_soak *soak)
 {
     struct soak_state state;
 
+    if (!soak->run) {
+        const struct result *found = soak->net->crew ? crew_snapshot(soak->net->crew) : NULL;
+        return found ? &found->found : NULL;
+    }
     soak_get_state(soak->run, &state);
+    return state.found;
+}
+
+int peer_soak_get_buckets(const struct peer_soak *soak, enum peer_soak_histogram which,
+                          struct peer_soak_bucket *buckets, size_t count, double *ret_sum_us)
+{
+    const struct figures *found = found_so_far(soak);
+
     if ((unsigned)which >= RESULT_HISTOGRAMS)
         return -EINVAL;
-    const struct hdr_histogram *histogram = state.found->histograms[which];
+    if (!found)
+        return -EPIPE;
+    const struct hdr_histogram *histogram = found->histograms[which];
     *ret_sum_us = histogram_count_below(histogram, buckets, count);
     return 0;
 }
 
 uint64_t peer_soak_get_status(const struct peer_soak *soak, unsigned status)
 {
-    struct soak_state state;
+    const struct figures *found = found_so_far(soak);
 
-    soak_get_state(soak->run, &state);
-    return status < PEER_STATUS_CODES ? state.found->codes[status] : 0;
+    return found && status < PEER_STATUS_CODES ? found->codes[status] : 0;
 }

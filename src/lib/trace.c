@@ -128,6 +128,8 @@ int peer_trace_sized(struct peer_net *net, const struct peer_trace_config *given
 {
     if (!net_is_ours(net))
         return -ECHILD;
+    if (net->workers)
+        return net_check_alone(net, "traces", error);
     struct sender sender = {.net = net};
     const struct trace_sender ops = {.user = &sender,
                                      .now_ns = now_ns,

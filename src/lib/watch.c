@@ -7,7 +7,7 @@
  * the local side takes the neighbours too. Another MTU is the peers' too from then on: both ends of
  * a wire have the same. A route that somebody takes away is not fought for, but told of.
  */
-#include "lib/internal.h"
+#include "lib/crew.h"
 
 #include "exec/exec.h"
 #include "kernel/netlink/watch.h"
@@ -59,6 +59,7 @@ static void see_address(struct peer_net *net, const struct peer_addr *addr)
         device_is_gone(net))
         return;
     engine_bar(net->engine, addr);
+    crew_tell(net, &(struct crew_message){.word = CREW_BAR, .addr = *addr});
     net->target_gone |= peer_addr_equal(addr, &net->target);
     if (peer_addr_equal(addr, &net->target))
         notice_add(net, "%s is no address of this machine any more: nothing more is sent to it",
@@ -87,6 +88,7 @@ static void see_mtu(struct peer_net *net, const struct rtnl_link *link, uint32_t
         return;
     attachment->mtu = mtu;
     engine_set_mtu(net->engine, mtu);
+    crew_tell(net, &(struct crew_message){.word = CREW_MTU, .mtu = mtu});
     if (link->mtu == mtu)
         notice_add(net, "the MTU of %s is %u now, it was %u; so is the peers'", link->name, mtu,
                    before);
@@ -106,6 +108,7 @@ static void see_mac(struct peer_net *net, const struct rtnl_link *link)
         return;
     attachment->local_mac = link->mac;
     engine_set_local_mac(net->engine, &link->mac);
+    crew_tell(net, &(struct crew_message){.word = CREW_MAC, .mac = link->mac});
     if (attachment->standing.by_wire) /* the filters of tc want the device to have it too */
         (void)attachment_set_mac(attachment, &link->mac, NULL);
     if (attachment->neighbours == PEER_NEIGHBOURS_PERMANENT)

@@ -112,8 +112,9 @@ struct result_interval {
     struct packed request; /* latencies */
     struct result_watch watch;
 };
-/** Adds one of another run that began with this. -ENOMEM. */
-int result_interval_add(struct result_interval *into, const struct result_interval *from);
+/** Adds one of another run that began with this; whether both looked at one application. -ENOMEM. */
+int result_interval_add(struct result_interval *into, const struct result_interval *from,
+                        bool same_application);
 /** Are two of them of the same time? */
 bool result_interval_matches(const struct result_interval *a, const struct result_interval *b);
 void result_interval_done(struct result_interval *interval);

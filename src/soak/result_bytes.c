@@ -635,7 +635,8 @@ int result_pack(const struct result *result, uint8_t **ret_bytes, size_t *ret_le
 {
     struct out out = {0};
 
-    put_result(&out, result);
+    bytes_put(&out, name_line, strlen(name_line));
+    result_put_records(&out, result, RECORDS_ALL);
     if (out.failed) {
         free(out.bytes);
         return -ENOMEM;
@@ -647,12 +648,14 @@ int result_pack(const struct result *result, uint8_t **ret_bytes, size_t *ret_le
 
 int result_write(const struct result *result, int fd)
 {
-    struct out out = {0};
+    uint8_t *bytes;
+    size_t len;
 
-    bytes_put(&out, name_line, strlen(name_line));
-    result_put_records(&out, result, RECORDS_ALL);
-    int status = out.failed ? -ENOMEM : bytes_write(fd, out.bytes, out.len);
-    free(out.bytes);
+    int status = result_pack(result, &bytes, &len);
+    if (status < 0)
+        return status;
+    status = bytes_write(fd, bytes, len);
+    free(bytes);
     return status;
 }
 
