@@ -30,6 +30,9 @@ static const struct name {
     {"`queries`", "--queries"},
     {"`message_bytes`", "--size"},
     {"`text`", "--text"},
+    {"`workers`", "--workers"},
+    {"`worker_cpus`", "--cpus"},
+    {"`pcap`", "--pcap"},
     {"`peer_manner()`", "\"--manner help\""},
 };
 

@@ -73,6 +73,9 @@ struct common_options {
     uint64_t mtu, seed;
     uint64_t rotate_bytes, rotate_files; /* --pcap-rotate; 0: no ring */
     uint64_t shard, shards; /* see choose_shard */
+    unsigned workers;       /* see choose_workers; 0, 1: this process does it all */
+    bool workers_auto, stays_on_node;
+    const char *cpus;
     bool isolate, allow_forward, allow_loopback, no_offload, frugal, ecn, json, udp;
     int verbose;
     uint8_t proxy_protocol; /* 1, 2: a PROXY header of that version begins each connection; 0: none */

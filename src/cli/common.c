@@ -313,6 +313,8 @@ int try_net(const struct common_options *common, const struct target *target, bo
         .seed = common->seed,
         .shard = common->shard,
         .shards = common->shards,
+        .workers = common->workers,
+        .worker_cpus = common->cpus,
         .no_offload = common->no_offload,
         .frugal = common->frugal,
         .ecn = common->ecn,

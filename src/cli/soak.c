@@ -4,6 +4,7 @@
  * application of peer's own, in a namespace of its own.
  */
 #include "soak.h"
+#include "workers.h"
 
 #include <peer/journal.h>
 #include <peer/watch.h>
@@ -193,6 +194,7 @@ static int soak_in(struct soak_run *run)
                                   options->watch;
     options->soak.intervals_most = options->objectives.each ? EACH_MOST : 0;
     int status = open_tls(run->net, &options->common, options->target.host, &options->soak.tls);
+    settle_workers(&options->common);
     if (status == 0)
         status = open_watch(run);
     if (status == 0 && options->json_stream)
@@ -281,6 +283,15 @@ static void close_callers(struct soak_run *run)
     steering_close(&run->steering);
 }
 
+/* Each of them has a flow and a peer at least, and a request where these are counted. */
+static uint64_t most_workers(const struct soak_options *options)
+{
+    const struct peer_soak_config *soak = &options->soak;
+    uint64_t most = options->common.from && soak->flows ? soak->flows : 1;
+
+    return soak->total && soak->total < most ? soak->total : most;
+}
+
 static int soak_with(struct soak_options *options, int argc, char **argv)
 {
     struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1, .result_fd = -1, .report_fd = -1};
@@ -302,6 +313,8 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
         status = settle_options(options);
     if (status == 0)
         status = choose_shard(&command_soak, &options->shard, &options->common);
+    if (status == 0)
+        status = choose_workers(&command_soak, &options->common, most_workers(options));
     if (status == 0 && options->common.pcap && strcmp(options->common.pcap, "-") == 0)
         status =
             usage_error(&command_soak, "--pcap - does not go with the report on standard output");
@@ -341,7 +354,7 @@ static int run_soak(void *options, int argc, char **argv)
 
 static const struct option_def *const tables[] = {
     soak_table,   options_tls_sni, options_tls,    options_tls_resume, options_proxy_protocol,
-    options_ecn,  options_wait,    options_net,    options_manner,     options_json,
+    options_ecn,  options_workers, options_wait,   options_net,    options_manner,     options_json,
     options_user, options_help,    NULL};
 const struct command command_soak = {
     .name = "soak",

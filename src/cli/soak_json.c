@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a soak found, as JSON. */
 #include "soak_words.h"
+#include "workers.h"
 
 #include <stdio.h>
 
@@ -239,7 +240,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                             json_pack("{s:f, s:f, s:I, s:s?}", "asked", report->asked_rate,
                                       "reached", soak_reached_rate(report), "behind",
                                       integer(report->behind), "limited_by",
-                                      soak_limited_by(report)));
+                                      soak_limited_by(run, report)));
     json_add_shard(document, run->result);
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
     json_add_latencies(document, report);
@@ -258,6 +259,8 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                         json_pack("{s:f, s:f, s:f, s:f, s:f}", "user", report->cpu_user_s, "sys",
                                   report->cpu_sys_s, "spin", report->cpu_spin_s, "waited",
                                   report->cpu_waited_s, "throttled", report->cpu_throttled_s));
+    if (run->net)
+        json_add_workers(document, run->net, &run->options->common);
     json_object_set_new(document, "rss_bytes", json_integer(integer(report->rss_bytes)));
     if (run->options->soak.warmup_ns || report->warmed)
         json_object_set_new(document, "warmup",

@@ -4,6 +4,7 @@
  * most "network" trouble turns out to be those.
  */
 #include "soak_words.h"
+#include "workers.h"
 
 #include <peer/steer.h>
 
@@ -165,7 +166,7 @@ static void print_rate(const struct soak_run *run, const struct peer_soak_report
         {"peer", "this process's CPU time"},
         {"application", "answers: more flows (-c), or a faster application"},
     };
-    const char *by = soak_limited_by(report);
+    const char *by = soak_limited_by(run, report);
     char asked[32], reached[32], waited[32];
     struct peer_soak_change change; /* then it is the mean of what was asked for */
     const bool changed = peer_result_get_change(run->result, 0, &change) > 0;
@@ -208,6 +209,7 @@ static void print_head(const struct soak_run *run)
            peer_addr_format(&info.first_peer, peer), info.peers > 1 ? " and on" : "",
            peer_endpoint_format(&run->options->target.addr, run->options->target.port, target),
            proxied[common->proxy_protocol], (unsigned long long)info.seed);
+    print_workers(run->net, common);
     if (info.neighbours != PEER_NEIGHBOURS_ASK)
         printf("  neighbours: %s\n",
                info.neighbours == PEER_NEIGHBOURS_PERMANENT

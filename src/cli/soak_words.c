@@ -80,9 +80,25 @@ static double cpu_needed(const struct peer_soak_report *report)
 
 enum { WAITED_PERCENT = 25, BUSY_PERCENT = 95 };
 
-const char *soak_limited_by(const struct peer_soak_report *report)
+/* Times and costs of several processes are sums. */
+static double count_processes(const struct soak_run *run)
 {
-    double percent = (double)report->duration_ns / 1e11;
+    struct peer_result_part part;
+    struct peer_net_info info;
+    size_t count = 0;
+
+    if (run->net) {
+        peer_net_get_info(run->net, &info);
+        return info.workers ? info.workers : 1;
+    }
+    while (peer_result_get_part(run->result, count, &part))
+        count++;
+    return count ? (double)count : 1;
+}
+
+const char *soak_limited_by(const struct soak_run *run, const struct peer_soak_report *report)
+{
+    double percent = (double)report->duration_ns / 1e11 * count_processes(run);
 
     if (report->asked_rate <= 0 || report->behind * 100 <= report->counts.requests)
         return NULL;

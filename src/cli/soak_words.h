@@ -26,7 +26,7 @@ double soak_reached_rate(const struct peer_soak_report *report);
 uint64_t soak_after_end(const struct peer_soak_report *report);
 /** Why the rate was not reached, or NULL when it was. Who waits for a processor for a quarter of the
  *  time asks and reads too late, however little it uses. */
-const char *soak_limited_by(const struct peer_soak_report *report);
+const char *soak_limited_by(const struct soak_run *run, const struct peer_soak_report *report);
 /** The command that tells why nobody was reached; NULL when somebody was, or when the application was
  *  peer's own and is gone with it. */
 const char *soak_trace_advice(const struct soak_run *run, const struct peer_soak_report *report,

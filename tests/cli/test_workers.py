@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""--workers: one run in several processes is the run of one: counts, addresses, rates, ends."""
+import collections
+import json
+import os
+import signal
+
+import harness
+from harness import OWN4, OWN6, Capture, Peer, peer, run, until
+from servers import Nginx
+from test_privileges import check_confined, descriptors
+
+URL = f"http://{OWN4}/"
+
+
+def soak(*args, status=0, **more):
+    result = peer("soak", "--json", *args, limit=120, **more)
+    result.expect(status)
+    return json.loads(result.out)
+
+
+def workers():
+    """Those below this test."""
+    found = []
+    for pid in harness.descendants():
+        try:
+            with open(f"/proc/{pid}/comm") as file:
+                if file.read() == "peer-worker\n":
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+def started(count, *args):
+    """A soak that goes on until it is ended, and its workers."""
+    soaking = Peer("soak", "--json", "-d", "1h", "-c", 4 * count, "--workers", count, *args)
+    found = until(f"{count} workers", lambda: soaking.process.poll() is not None or
+                  len(workers()) == count and workers())
+    assert found is not True, soaking.result()
+    return soaking, found
+
+
+def test_each_address_is_one_workers():
+    with Nginx() as nginx:
+        done = 0
+        for count, options in ((2, ()), (4, ()), (8, ()), (3, ("--tap",)), (8, ("--tap",))):
+            report = soak(URL, "--workers", count, "-c", 16, "-n", 403, "--no-keep-alive", "--from", "198.18.0.0/23",
+                          *options)
+            assert report["requests"]["completed"] == report["requests"]["sent"] == 403, report["requests"]
+            assert report["connections"]["established"] == 403 and report["errors"]["total"] == 0, report
+            assert report["workers"]["count"] == count and not report["local"]["device_drops"], report
+            books = nginx.until_lines(done + 403)[done:]
+            assert len(books) == 403 == len(set(books)), (count, options, len(books), len(set(books)))
+            done += 403
+
+
+def test_addresses_in_parts_and_ipv6():
+    with Nginx() as nginx:
+        parts = "198.18.0.7,198.18.3.0/29,198.18.1.1-198.18.1.40,198.18.0.1,198.18.9.9"
+        soak(URL, "--workers", 5, "-c", 10, "-n", 45, "--no-keep-alive", "--from", parts)
+        assert len(set(nginx.until_lines(45))) == 45
+        for options in ((), ("--tap",)):
+            before = len(nginx.books())
+            report = soak(f"http://[{OWN6}]/", "--workers", 4, "-c", 8, "-n", 200, "--no-keep-alive", "--from",
+                          "2001:2::/119", *options)
+            assert report["errors"]["total"] == 0, report
+            assert len(set(nginx.until_lines(before + 200)[before:])) == 200, options
+
+
+def test_frames_that_come_to_another_worker_are_passed_on():
+    harness.own_node()  # nobody may load no program: the kernel guesses, and learns
+    for options in ((), ("--tap",), ("-6",), ("-6", "--tap")):
+        from_ = "2001:2::/120" if "-6" in options else "198.18.0.0/24"
+        report = soak("-c", 32, "-n", 2000, "--no-keep-alive", "--workers", 4, "--from", from_, *options, nobody=True)
+        assert not report["workers"]["steered"] and report["workers"]["frames_passed"] > 0, report["workers"]
+        assert report["requests"]["completed"] == 2000 and report["errors"]["total"] == 0, report
+        assert report["tcp"]["retransmits"] == 0, report["tcp"]
+
+
+def test_rates_and_numbers_are_exact():
+    with Nginx():
+        for count in (2, 3, 7):
+            report = soak(URL, "--workers", count, "-c", 29, "-R", 700, "-d", 1, "--from", "198.18.0.0/24")
+            assert report["requests"]["sent"] == report["requests"]["completed"] == 700, (count, report["requests"])
+            assert report["connections"]["established"] <= 29 and report["rate"]["asked"] == 700, report["rate"]
+        report = soak(URL, "--workers", 3, "-c", 7, "-R", 500, "-n", 100, "--from", "198.18.0.0/24", "--interval", "50ms")
+        assert report["requests"]["completed"] == 100, report["requests"]
+        assert sum(entry["requests"]["completed"] for entry in report["intervals"]) == 100, report["intervals"]
+        starts = [entry["start_s"] for entry in report["intervals"]]
+        assert starts == sorted(set(starts)), starts
+
+
+def test_every_flow_is_opened():
+    report = soak("--idle", "-c", 101, "-d", 1, "--workers", 4, "--touch", 101, f"tcp://{OWN4}:7", "--from",
+                  "198.18.0.0/24", "--isolate", "--", harness.PEER, "application", "echo:7")
+    assert report["connections"]["established"] == report["open_most"] == 101, report
+    report = soak("udp://192.0.2.80:7", "-c", 10, "-n", 300, "--workers", 3, "--from", "198.18.0.0/24", "--isolate",
+                  "--", harness.PEER, "application", "echo:7")
+    assert report["requests"]["completed"] == 300, report
+
+
+def test_objectives_searches_and_streams():
+    with Nginx():
+        given = ("--workers", 2, "-c", 8, "--from", "198.18.0.0/24")
+        result = peer("soak", URL, *given, "-n", 200, "--slo", "p99<1us", "--slo", "errors<1%")
+        result.expect(1, err="p99<1us")
+        soak(URL, *given, "-n", 200, "--slo", "errors<1%@each")
+        report = soak(URL, *given, "--rate-search", "50..100", "--slo", "errors<1%", "-d", "300ms", "--warmup", "100ms")
+        assert report["rate_search"]["highest"] and len(report["rate_search"]["steps"]) >= 2, report["rate_search"]
+        lines = peer("soak", URL, *given, "--json-stream", "--interval", "100ms", "-R", 200, "-d", 1).expect(0).out
+        entries = [json.loads(line) for line in lines.splitlines()]
+        assert [entry["type"] for entry in entries].count("report") == 1 and entries[-1]["type"] == "report"
+        total = sum(entry["requests"]["completed"] for entry in entries[:-1])
+        assert total == 200 == entries[-1]["requests"]["completed"], (total, entries[-1]["requests"])
+        peer("soak", URL, *given, "-n", 100).expect(0, out=r"2 workers on CPUs [\d,-]+, each frame to its own by")
+
+
+def test_shards_of_workers_are_merged():
+    with Nginx() as nginx:
+        paths = []
+        for shard in range(2):
+            paths.append(f"{harness.directory}/result{shard}")
+            report = soak(URL, "--shard", f"{shard}/2", "--workers", 2, "-c", 9, "-n", 101, "--no-keep-alive", "--from",
+                          "198.18.0.0/24", "--seed", 5, "--result", paths[-1])
+            assert report["shard"] == {"rank": shard, "size": 2}, report["shard"]
+        books = nginx.until_lines(101)
+        assert len(books) == 101 == len(set(books))
+        merged = json.loads(peer("merge", "--json", *paths).expect(0).out)
+        assert merged["requests"]["completed"] == 101 and merged["connections"]["established"] == 101, merged
+
+
+def test_a_seed_gives_the_same_run():
+    books = []
+    for _ in range(2):
+        with Nginx(log="$remote_addr $remote_port") as nginx:
+            soak(URL, "--workers", 3, "-c", 6, "-n", 60, "--no-keep-alive", "--from", "198.18.0.0/24", "--seed", 9)
+            books.append(sorted(nginx.until_lines(60)))
+    assert books[0] == books[1], books
+
+
+def test_one_capture_has_all_frames():
+    path = f"{harness.directory}/all.pcapng"
+    with Nginx():
+        report = soak(URL, "--workers", 4, "-c", 8, "-n", 200, "--no-keep-alive", "--from", "198.18.0.0/24", "--pcap", path)
+    with open(path, "rb") as file:
+        capture = Capture(file.read())
+    peers, sequences = collections.Counter(), {}
+    for _, direction, data, _ in capture.packets:
+        if data[9] != 6:
+            continue
+        address = data[12:16] if direction == 1 else data[16:20]
+        if direction == 1 and data[33] & 2:
+            peers[address] += 1
+        sequences.setdefault((address, direction), []).append(data[33])
+    assert len(peers) == 200 and set(peers.values()) == {1}, (len(peers), peers.most_common(3))
+    assert len(sequences) == 400 and all(flags[0] & 2 for flags in sequences.values()), "a SYN is not its flow's first"
+    assert report["requests"]["completed"] == 200
+    peer("soak", URL, "-c", 4, "--workers", 2, "--from", "198.18.0.0/24", "--pcap", "/dev/null") \
+        .refused(2, "--workers share a capture when it is a file")
+
+
+def test_one_that_is_killed_ends_the_run():
+    soaking, found = started(3)
+    os.kill(found[1], signal.SIGKILL)
+    result = soaking.wait()
+    result.expect(3, err=rf"worker \d of 3 \(process {found[1]}\) was killed by signal 9 \(Killed\), and its part")
+    assert not workers()
+
+
+def test_ctrl_c_reports():
+    for number, to_all in ((signal.SIGINT, False), (signal.SIGTERM, True)):
+        soaking, found = started(2)
+        for pid in [soaking.pid] + (found if to_all else []):
+            os.kill(pid, number)
+        result = soaking.wait()
+        report = json.loads(result.expect(0).out)
+        assert report["workers"]["count"] == 2 and report["errors"]["total"] == 0, report
+        assert report["connections"]["closed"] == report["connections"]["established"] == 8, report["connections"]
+
+
+def test_nobody_outlives_a_coordinator_that_is_killed():
+    with Nginx():
+        soaking, found = started(3, URL, "--from", "198.18.0.0/24")
+        soaking.signal(signal.SIGKILL)
+        soaking.wait()
+        until("the end of the workers", lambda: not set(found) & set(workers()))
+        harness.await_guardians()
+        assert not harness.peer_links()
+
+
+def test_workers_have_no_privileges():
+    with Nginx():
+        soaking, found = started(2, URL, "--from", "198.18.0.0/24")
+        until("the filters", lambda: all("Seccomp:\t2" in open(f"/proc/{pid}/status").read() for pid in found))
+        for pid in found:
+            check_confined(pid)
+            kinds = collections.Counter(descriptors(pid))
+            # Its queue; to the coordinator, its inbox and that of the other; what tells of itself.
+            assert kinds["/dev/net/tun"] == 1 and kinds["socket:[]"] == 3, kinds
+            assert not [kind for kind in kinds if kind.startswith(("anon_inode", "pipe", "/proc//task"))], kinds
+        soaking.stop().expect(0)
+
+
+def test_they_run_where_they_are_told_to():
+    allowed = sorted(os.sched_getaffinity(0))
+    soaking, found = started(3, "--cpus", ",".join(map(str, allowed[:2])))
+    places = collections.Counter(tuple(os.sched_getaffinity(pid)) for pid in found)
+    assert set(places) == {(cpu,) for cpu in allowed[:2]} and sum(places.values()) == 3, places
+    report = json.loads(soaking.stop().expect(0).out)
+    assert report["workers"]["cpus"] == ",".join(map(str, allowed[:2])) and report["workers"]["pinned"]
+
+
+def test_news_of_the_kernel_reach_them():
+    path = f"{harness.directory}/mtu.pcapng"
+    with Nginx():
+        soaking, _ = started(2, URL, "--from", "198.18.0.0/24", "--no-keep-alive", "--pcap", path)
+        name = until("the device", harness.peer_links)[0]
+        run("ip", "link", "set", name, "mtu", "1300")
+        until("the MTU", lambda: b"\x02\x04\x04\xec" in open(path, "rb").read())  # MSS 1260 in a SYN
+        soaking.stop().expect(0, err="the MTU of .* is 1300 now")
+        run("ip", "addr", "add", "10.9.0.77/32", "dev", "eth0")
+        soaking, _ = started(2, "http://10.9.0.77/", "--from", "198.18.0.0/24")
+        run("ip", "addr", "del", "10.9.0.77/32", "dev", "eth0")
+        soaking.wait().expect(3, err="10.9.0.77 is no address of this machine any more")
+        soaking, _ = started(2, URL, "--from", "198.18.0.0/24")
+        run("ip", "link", "del", until("the device", harness.peer_links)[0])
+        soaking.wait().expect(3, err="the device is gone")
+
+
+def test_what_cannot_be():
+    rows = (
+        (("-c", 2, "--workers", 4), r"2 flows \(-c\) cannot be shared by 4 workers"),
+        (("-c", 9, "-n", 3, "--workers", 4), r"3 requests \(-n\) cannot be shared by 4 workers"),
+        (("-c", 9, "--workers", 4, "--from", "198.18.0.1-198.18.0.3"), "3 addresses of peers cannot be shared by 4 workers"),
+        (("--workers", "some"), "neither auto nor a number"),
+        (("--workers", 0), "neither auto nor a number from 1 to 128"),
+        (("--cpus", 0), "--cpus goes with --workers"),
+        (("-c", 4, "--workers", 2, "--cpus", "1-"), "is no list of CPUs"),
+        (("-c", 4, "--workers", 2, "--cpus", 1023), r"worker 1 cannot run on CPU 1023 \(--cpus\)"),
+    )
+    for args, text in rows:
+        peer("soak", *args).refused(2, text)
+    peer("soak", URL, "-c", 4, "--workers", 2).refused(2, "--workers share the peers' addresses.*--from")
+    peer("soak", URL, "-c", 4, "--workers", 2, "--wire", "eth0", "--from", "198.18.0.0/24") \
+        .refused(2, "--workers and --wire exclude each other")
+    report = soak("--workers", "auto", "-c", 1, "-n", 5)
+    assert "workers" not in report, report["workers"]
+
+
+if __name__ == "__main__":
+    harness.main()
