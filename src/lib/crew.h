@@ -25,7 +25,6 @@ enum crew_word {
     CREW_MTU,  /* news of the kernel */
     CREW_MAC,
     CREW_BAR,
-    CREW_UNBAR,
     CREW_LINK, /* `uplink`, `downlink` */
     CREW_PLUG, /* `addr`, `on` */
     CREW_RATE, /* `rate`; this and what follows is answered */

@@ -52,7 +52,7 @@ int peer_net_set_link(struct peer_net *net, const char *uplink, const char *down
     int status = links_read(uplink, downlink, specs, error);
     if (status < 0)
         return status;
-    if (net->workers) {
+    if (net->workers && !net->worker) {
         set_for_workers(net, texts, specs);
         return 0;
     }

@@ -370,7 +370,8 @@ static int copy_changes(const struct peer_soak *soak, struct result *result)
     return status;
 }
 
-/* Theirs becomes one: whose they are is no matter any more, and the rate was asked of all. */
+/* Theirs becomes one: whose they are is no matter any more, and the rate was asked of all. (Where it
+   was changed it is a mean already.) */
 static int fill_by_workers(struct peer_soak *soak, struct result *result)
 {
     int status = soak->net->crew ? crew_get_result(soak->net->crew, result) : -EPIPE;
@@ -378,7 +379,7 @@ static int fill_by_workers(struct peer_soak *soak, struct result *result)
     free(result->parts);
     result->parts = NULL;
     result->part_count = 0;
-    if (result->asked_rate > 0)
+    if (result->asked_rate > 0 && !soak->series.change_count)
         result->asked_rate = soak->asked_rate;
     return status;
 }

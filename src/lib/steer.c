@@ -81,10 +81,7 @@ static int set_rate(struct peer_soak *soak, double rate, struct peer_error *erro
 
     if (soak->run)
         return soak_set_rate(soak->run, rate, error);
-    int status = soak->net->crew ? crew_order(soak->net->crew, &message, error) : no_workers(error);
-    if (status == 0)
-        soak->asked_rate = rate;
-    return status;
+    return soak->net->crew ? crew_order(soak->net->crew, &message, error) : no_workers(error);
 }
 
 static bool is_paused(const struct peer_soak *soak)

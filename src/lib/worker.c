@@ -128,9 +128,9 @@ static void tell_result(struct worker *worker)
 
 /* ---- orders ---- */
 
-static void heed_link(struct worker *worker, const struct crew_message *message)
+static void heed_link(struct peer_net *net, const struct crew_message *message)
 {
-    (void)peer_net_set_link(worker->net, message->link.has_uplink ? message->link.uplink : NULL,
+    (void)peer_net_set_link(net, message->link.has_uplink ? message->link.uplink : NULL,
                             message->link.has_downlink ? message->link.downlink : NULL, NULL);
 }
 
@@ -155,10 +155,34 @@ static void steer(struct worker *worker, const struct crew_message *message)
     say(worker, &answer, NULL, 0);
 }
 
+/* Of the kernel, and of links. */
+static void heed_news(struct peer_net *net, const struct crew_message *message)
+{
+    switch (message->word) {
+    case CREW_MTU:
+        net->attachment.mtu = message->mtu;
+        engine_set_mtu(net->engine, message->mtu);
+        break;
+    case CREW_MAC:
+        net->attachment.local_mac = message->mac;
+        engine_set_local_mac(net->engine, &message->mac);
+        break;
+    case CREW_BAR:
+        engine_bar(net->engine, &message->addr);
+        break;
+    case CREW_LINK:
+        heed_link(net, message);
+        break;
+    case CREW_PLUG:
+        (void)peer_net_unplug(net, &message->addr, message->on);
+        break;
+    default:
+        break;
+    }
+}
+
 static void heed(struct worker *worker, const struct crew_message *message)
 {
-    struct engine *engine = worker->net->engine;
-
     switch (message->word) {
     case CREW_STOP:
         if (worker->soak)
@@ -176,34 +200,14 @@ static void heed(struct worker *worker, const struct crew_message *message)
     case CREW_END:
         worker->ended = true;
         break;
-    case CREW_MTU:
-        worker->net->attachment.mtu = message->mtu;
-        engine_set_mtu(engine, message->mtu);
-        break;
-    case CREW_MAC:
-        worker->net->attachment.local_mac = message->mac;
-        engine_set_local_mac(engine, &message->mac);
-        break;
-    case CREW_BAR:
-        engine_bar(engine, &message->addr);
-        break;
-    case CREW_UNBAR:
-        engine_unbar(engine, &message->addr);
-        break;
-    case CREW_LINK:
-        heed_link(worker, message);
-        break;
     case CREW_RATE:
     case CREW_PAUSE:
     case CREW_RESUME:
     case CREW_MANNERS:
         steer(worker, message);
         break;
-    case CREW_PLUG:
-        (void)peer_net_unplug(worker->net, &message->addr, message->on);
-        break;
     default:
-        break;
+        heed_news(worker->net, message);
     }
 }
 

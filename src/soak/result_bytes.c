@@ -601,36 +601,6 @@ void result_put_records(struct out *out, const struct result *result, enum resul
     free(body.bytes);
 }
 
-int result_interval_pack(const struct result_interval *interval, uint8_t **ret_bytes,
-                         size_t *ret_len)
-{
-    const struct result alone = {.intervals = (struct result_interval *)(uintptr_t)interval,
-                                 .interval_count = 1};
-    struct out out = {0};
-
-    put_interval(&out, &alone, 0);
-    if (out.failed) {
-        free(out.bytes);
-        return -ENOMEM;
-    }
-    *ret_bytes = out.bytes;
-    *ret_len = out.len;
-    return 0;
-}
-
-int result_interval_parse(const void *data, size_t len, struct result_interval *ret_interval)
-{
-    struct in in = {data, (const uint8_t *)data + len, false};
-    struct result alone = {.interval_count = 0};
-
-    int status = get_interval(&in, &alone);
-    if (status < 0 || !alone.interval_count)
-        return status < 0 ? status : -EBADMSG;
-    *ret_interval = alone.intervals[0];
-    free(alone.intervals);
-    return 0;
-}
-
 int result_pack(const struct result *result, uint8_t **ret_bytes, size_t *ret_len)
 {
     struct out out = {0};

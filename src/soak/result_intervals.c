@@ -3,6 +3,7 @@
  * The series of a result, which is in order: one interval more, and those of another result, each to that
  * of its time.
  */
+#include "soak/bytes.h"
 #include "soak/result_internal.h"
 
 #include "base/macro.h"
@@ -206,5 +207,42 @@ int result_add_intervals(struct result *into, const struct result *from, uint64_
         status = result_regroup(into, theirs_ns);
     for (size_t i = 0; i < from->interval_count && status == 0; i++)
         status = add_interval(into, &from->intervals[i], &adding);
+    return status;
+}
+
+/* ---- alone, as bytes ---- */
+
+int result_interval_pack(const struct result_interval *interval, uint8_t **ret_bytes,
+                         size_t *ret_len)
+{
+    const struct result alone = {.intervals = (struct result_interval *)(uintptr_t)interval,
+                                 .interval_count = 1};
+    struct out out = {0};
+
+    result_put_records(&out, &alone, RECORDS_INTERVALS);
+    if (out.failed) {
+        free(out.bytes);
+        return -ENOMEM;
+    }
+    *ret_bytes = out.bytes;
+    *ret_len = out.len;
+    return 0;
+}
+
+int result_interval_parse(const void *data, size_t len, struct result_interval *ret_interval)
+{
+    struct in in = {data, (const uint8_t *)data + len, false};
+    struct result alone = {.interval_count = 0};
+
+    int status = result_get_records(&in, &alone, NULL);
+    if (status == 0 && alone.interval_count == 1) {
+        *ret_interval = alone.intervals[0];
+        alone.interval_count = 0;
+    } else if (status == 0) {
+        status = -EBADMSG;
+    }
+    for (size_t i = 0; i < alone.interval_count; i++)
+        result_interval_done(&alone.intervals[i]);
+    free(alone.intervals);
     return status;
 }

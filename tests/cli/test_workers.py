@@ -228,6 +228,20 @@ def test_news_of_the_kernel_reach_them():
         soaking.wait().expect(3, err="the device is gone")
 
 
+def test_they_are_steered():
+    path = f"{harness.directory}/control"
+    with Nginx():
+        soaking, _ = started(3, URL, "--from", "198.18.0.0/24", "-R", 50, "--control", path)
+        until("the socket", lambda: os.path.exists(path))
+        for order in ("link delay 5ms", "rate 1000", "manner vanish:10%", "pause", "resume"):
+            peer("control", path, order).expect(0, out="ok")
+        peer("control", path, "manner nonsense").expect(1)
+        report = json.loads(soaking.stop().expect(0).out)
+    assert [change["words"] for change in report["changes"]] == \
+        ["link delay 5ms", "rate 1000", "manner vanish:10%", "pause", "resume"], report["changes"]
+    assert 50 < report["rate"]["asked"] <= 1000 and report["manners"], report["rate"]
+
+
 def test_what_cannot_be():
     rows = (
         (("-c", 2, "--workers", 4), r"2 flows \(-c\) cannot be shared by 4 workers"),
