@@ -163,7 +163,7 @@ static const char *amount(enum peer_watch_figure figure, double value, char buf[
 {
     if (figure == PEER_WATCH_RSS)
         return format_bytes((uint64_t)fabs(value), buf);
-    snprintf(buf, 32, "%.4g", value);
+    snprintf(buf, 32, fabs(value) < 100 ? "%.3g" : "%.0f", value);
     return buf;
 }
 

@@ -13,7 +13,12 @@ int measure_init(struct measure *measure, uint64_t now_ns)
     memset(measure, 0, sizeof(*measure));
     measure->start_ns = measure->interval_start_ns = now_ns;
     int status = figures_init(&measure->found);
-    return status < 0 ? status : histogram_new(&measure->interval_request);
+    if (status == 0)
+        status = histogram_new(&measure->interval_request);
+    /* Its pages are there from the beginning, and not when a latency comes that none was like. */
+    for (size_t i = 0; i < RESULT_HISTOGRAMS && status == 0; i++)
+        hdr_reset(measure->found.histograms[i]);
+    return status;
 }
 
 void measure_done(struct measure *measure)

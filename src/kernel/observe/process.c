@@ -98,6 +98,22 @@ static void count_fds(int process, struct process_use *use)
     }
 }
 
+/* One that was started by /proc/self/exe has that name; its file has a better one. */
+static void find_name(int process, struct process_use *use)
+{
+    char path[TEXT_BYTES];
+
+    if (strcmp(use->name, "exe") != 0)
+        return;
+    const ssize_t len = readlinkat(process, "exe", path, sizeof(path) - 1);
+    if (len <= 0)
+        return;
+    path[len] = '\0';
+    const char *slash = strrchr(path, '/');
+    if (slash && slash[1])
+        (void)snprintf(use->name, sizeof(use->name), "%.31s", slash + 1);
+}
+
 int process_read(int process, struct process_use *ret_use)
 {
     struct process_use use = {.name = ""};
@@ -117,6 +133,7 @@ int process_read(int process, struct process_use *ret_use)
     if (!use.rss_bytes) /* nobody has waited for it yet */
         return -ESRCH;
     count_fds(process, &use);
+    find_name(process, &use);
     *ret_use = use;
     return 0;
 }
