@@ -6,6 +6,10 @@
 
 #include "base/macro.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 enum { TOUCH_LOOKS = 4096, TOUCH_AT_ONCE = 64 };
 
 /* -n connections were made, or tried. The last ones are held long enough to learn whether they are
@@ -98,8 +102,21 @@ static void maybe_touch(struct run *run)
     hold_touch_some(run);
 }
 
+/* Handshakes of TLS that were under way at once have each had buffers, between what stays: how many depends on
+   how busy the machine was. Once all connections are open nobody needs that memory again. */
+static void give_back(struct run *run)
+{
+    if (!run->soak->tls || run->gave_back || run->in_state[CLIENT_HELD] < run->config.flows)
+        return;
+    run->gave_back = true;
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
+
 void hold_connected(struct run *run)
 {
+    give_back(run);
     maybe_touch(run);
     hold_look(run);
 }

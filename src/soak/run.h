@@ -103,7 +103,7 @@ struct run {
     uint64_t behind;     /* requests that were due when the run was stopped, and had not started */
     uint64_t touch_left; /* held clients still to be looked at */
     uint64_t touch_open; /* messages that are not acknowledged */
-    bool touch_begun, hold_ends;
+    bool touch_begun, hold_ends, gave_back;
     bool stopping, hurry, over, serving;
     uint64_t paused_ns, paused_at_ns; /* in the measured time, the pauses that are over; see steer.c */
     struct timer due, opening, sweep, think, leave, nudge, interval, warm, end;
