@@ -151,7 +151,7 @@ http {{
     access_log off; client_header_timeout 3600s; keepalive_timeout 3600s;
     client_body_temp_path {files}/body; proxy_temp_path {files}/proxy;
     fastcgi_temp_path {files}/fastcgi; uwsgi_temp_path {files}/uwsgi; scgi_temp_path {files}/scgi;
-    ssl_certificate {files}/cert.pem; ssl_certificate_key {files}/key.pem; ssl_session_cache off; ssl_session_tickets off;
+    ssl_certificate {files}/cert.pem; ssl_certificate_key {files}/key.pem; ssl_session_cache off;
     server {{ listen {server}:{port} ssl reuseport backlog=65535; location / {{ return 200 "hello\n"; }} }}
 }}
 """
