@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import subprocess
+import sys
 
 import harness
 from harness import OWN4, PEER4, Capture, Peer, Server, peer
@@ -93,6 +94,41 @@ def test_a_ring_goes_on_after_privileges_are_gone_in_every_command():
         sent.join()
     started.stop().expect(0)
     check_ring(path, 3)
+
+
+CLIENT = """
+import socket, sys
+data, got = bytes(range(256)) * 8000, b""
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as connection:
+    for at in range(0, len(data), 65536):
+        part = data[at:at + 65536]
+        connection.sendall(part)
+        while len(part) > 0:
+            read = connection.recv(len(part))
+            assert read and part.startswith(read)
+            part = part[len(read):]
+"""
+
+
+def test_programs_and_doors_have_rings_too():
+    path = f"{harness.directory}/ring.pcapng"
+    ring = ("--pcap", path, "--pcap-rotate", "256k:3")
+    server = Server(harness.echo_all)
+    peer("exec", "--from", PEER4, *ring, "--", sys.executable, "-c", CLIENT, OWN4, server.port, limit=60).expect(0)
+    server.join()
+    check_ring(path, 3)
+    assert len(files(path)) == 3
+    for name in files(path):
+        os.unlink(name)
+    server = Server(harness.echo_all)
+    started = Peer("forward", "--from", PEER4, *ring, f"127.0.0.1:7777:{OWN4}:{server.port}")
+    started.wait_err("listening")
+    harness.run(sys.executable, "-c", CLIENT, "127.0.0.1", "7777")
+    server.join()
+    started.stop().expect(0)
+    started.close_stdin()
+    check_ring(path, 3)
+    assert len(files(path)) == 3
 
 
 def test_a_full_disk_is_told_in_a_line_and_ends_nothing():
