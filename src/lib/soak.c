@@ -466,13 +466,14 @@ static int start_run(struct peer_soak *soak, const struct peer_soak_config *conf
     const struct attachment *attachment = &net->attachment;
     const unsigned workers = part->worker ? net->workers : 1;
     const uint64_t shard = attachment->shard * workers + worker_index(part->worker);
+    const uint64_t shards = MAX(attachment->shards, UINT64_C(1)) * workers;
     const struct soak_host host = {
         .flows = engine_flows(net->engine),
         .peers = &attachment->peers,
         .seed = attachment->seed,
         .begin_ns = part->begin_ns,
-        .phase = (double)shard / (double)(attachment->shards * workers),
-        .parts = attachment->shards * workers,
+        .phase = (double)shard / (double)shards,
+        .parts = shards,
         .tls = config->tls ? config->tls->context : NULL,
         .measured = on_measured,
         .user = soak,

@@ -115,7 +115,7 @@ static int set_manners(struct peer_soak *soak, const char *manners, struct peer_
 
 int peer_soak_set_rate(struct peer_soak *soak, double rate, struct peer_error *error)
 {
-    const uint64_t shards = soak->net->attachment.shards;
+    const uint64_t shards = MAX(soak->net->attachment.shards, UINT64_C(1));
     char words[64];
     int status = begin(soak, error);
 
