@@ -50,6 +50,7 @@ struct writer {
     struct scribe_file file;
     struct told *told;
     uint64_t written; /* whole records */
+    bool gap;         /* one that was not written is missing, since all was written last */
     struct out record; /* gathered so far */
 };
 
@@ -115,16 +116,20 @@ static int write_anew(struct writer *writer, size_t len)
     return 0;
 }
 
+/* Where something is missing it is not said that it came to its end. */
 static void act(struct writer *writer, uint32_t kind, size_t len)
 {
     int status = kind == JOURNAL_ALL && writer->written ? write_anew(writer, len) : -ENOENT;
 
+    if (status < 0 && kind == JOURNAL_END && writer->gap)
+        return;
     if (status < 0)
         status = append(writer, len);
     if (status == 0 && kind != JOURNAL_INTERVAL && fdatasync(writer->file.fd) < 0)
         status = -errno;
     if (status < 0)
         fail(writer, status);
+    writer->gap = status < 0 || (writer->gap && kind != JOURNAL_ALL);
 }
 
 static int begin(void *user)
