@@ -170,7 +170,7 @@ static void report_cost(const struct peer_soak *soak, struct result *result)
     result->cpu_sys_s += seconds(&now.usage.ru_stime) - seconds(&before->usage.ru_stime);
     result->cpu_spin_s += (double)(now.spun_ns - before->spun_ns) / 1e9;
     result->cpu_waited_s += (double)since(now.wait.waited_ns, before->wait.waited_ns) / 1e9;
-    if (!result->cpu_throttled_s) /* a group's: all are in it */
+    if (result->cpu_throttled_s <= 0) /* a group's: all are in it */
         result->cpu_throttled_s =
             (double)since(now.wait.throttled_ns, before->wait.throttled_ns) / 1e9;
     result->rss_bytes += meters_resident_bytes(&soak->net->attachment.meters);
