@@ -265,6 +265,40 @@ def test_a_soak_tells_all_that_it_found(net):
         net.soak("gopher://192.0.2.80/")
 
 
+def test_workers_share_a_soak(peer_net):
+    net = peer_net(from_="203.0.113.0/24", workers=3)
+    server, callers = net.listen_socket(80), []
+    server.settimeout(60)
+
+    def answer():
+        while True:
+            connection, who = server.accept()
+            with connection:
+                if not connection.recv(1000):
+                    return
+                callers.append(who[0])
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        for _ in range(2):
+            report = net.soak(f"http://{net.address}/", flows=6, total=50, requests_per_connection=1)
+            assert report["counts"]["completed"] == 50 and report["errors"] == 0, report
+        assert len(callers) == 100 and net.info["workers"] == 3
+        assert len(set(callers[:50])) == len(set(callers[50:])) == 50
+        with pytest.raises(peer.Error, match="runs soaks, and has no flows of its own"):
+            net.connect(net.address, 80)
+        with pytest.raises(peer.Error, match="2 flows .* cannot be shared by 3 workers"):
+            net.soak(f"http://{net.address}/", flows=2, total=50)
+    finally:
+        with net.socket() as last:
+            last.connect((net.address, 80))
+            last.shutdown(1)
+            thread.join()
+        server.close()
+
+
 def test_a_soak_asks_a_name_server(net):
     server = net.listen_socket(53, udp=True)
 
