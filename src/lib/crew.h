@@ -139,6 +139,7 @@ void worker_tell_measured(struct worker *worker, bool begins);
 struct soak_part {
     uint64_t begin_ns, wall_ns;
     struct worker *worker;
+    uint64_t all_flows; /* of all */
 };
 int soak_start_part(struct peer_net *net, const struct peer_soak_config *config,
                     const struct soak_part *part, struct peer_soak **ret_soak,

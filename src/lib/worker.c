@@ -370,7 +370,8 @@ static int begin(struct worker *worker, struct peer_error *error)
     while (engine_now_fresh_ns(net->engine) < go.start_ns && status >= 0)
         status = engine_wait(net->engine, NULL, 0, go.start_ns - engine_now_ns(net->engine));
     cut(worker, &config);
-    const struct soak_part part = {go.start_ns, go.wall_ns, worker};
+    const struct soak_part part = {go.start_ns, go.wall_ns, worker,
+                                   MAX(worker->crew->config.flows, UINT64_C(1))};
     return soak_start_part(net, &config, &part, &worker->soak, error);
 }
 

@@ -138,6 +138,7 @@ struct soak {
     uint64_t seed;
     uint64_t begin_ns; /* as in soak_host */
     double phase;
+    uint64_t worker, workers, all_flows; /* as in soak_host, but never 0 workers */
     double part; /* this much of a rate that a manner has is this soak's */
     uint64_t next_id, next_peer; /* runs take turns */
     uint8_t *scratch;

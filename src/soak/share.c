@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/macro.h"
+#include "base/shard.h"
 
 #include <errno.h>
 
@@ -22,9 +23,17 @@ enum { FLOOD_AT_ONCE = 256, FLOOD_PORTS = 1023 };
 /* ---- birth ---- */
 
 /* How many of the clients have a manner: `sum` is the share of those before it, with its own. */
-static uint64_t upto(const struct peer_soak_config *whole, double sum)
+static uint64_t upto(const struct soak *soak, double sum)
 {
-    return (uint64_t)(sum * (double)whole->flows + 0.5);
+    return (uint64_t)(sum * (double)soak->all_flows + 0.5);
+}
+
+/* This worker's part; the workers take turns in having one more, so that nobody has all of these. */
+static uint64_t own_part(const struct soak *soak, uint64_t flows, int turn)
+{
+    const uint64_t shard = (soak->worker + (uint64_t)turn) % soak->workers;
+
+    return shard_begin(flows, shard + 1, soak->workers) - shard_begin(flows, shard, soak->workers);
 }
 
 static struct run *share_new(struct soak *soak, const struct manner_spec *spec, uint64_t flows,
@@ -41,17 +50,19 @@ static struct run *share_new(struct soak *soak, const struct manner_spec *spec, 
 }
 
 /* How many clients each has; all of them, or -EINVAL with text. */
-static int divide(const struct peer_soak_config *whole, const struct manner_spec *specs, int count,
+static int divide(const struct soak *soak, const struct manner_spec *specs, int count,
                   uint64_t flows[MANNERS_MAX], uint64_t *ret_bad, struct peer_error *error)
 {
+    const struct peer_soak_config *whole = &soak->config;
     uint64_t bad = 0;
     double sum = 0;
 
     for (int i = 0; i < count; i++) {
-        flows[i] = upto(whole, sum + specs[i].share) - upto(whole, sum);
+        flows[i] = upto(soak, sum + specs[i].share) - upto(soak, sum);
         sum += specs[i].share;
         if (specs[i].manner->begin)
             flows[i] = MAX(flows[i], 1u);
+        flows[i] = own_part(soak, flows[i], i);
         bad += flows[i];
     }
     if (bad > whole->flows || (bad == whole->flows && sum < 1 - 1e-9))
@@ -70,7 +81,7 @@ int shares_new(struct soak *soak, const struct manner_spec *specs, int count,
     *healthy = soak->config;
     if (count == 0)
         return 0;
-    int status = divide(&soak->config, specs, count, flows, &bad, error);
+    int status = divide(soak, specs, count, flows, &bad, error);
     if (status < 0)
         return status;
     uint64_t left = soak->config.flows - bad;
@@ -171,7 +182,7 @@ int shares_change(struct soak *soak, const struct manner_spec *specs, int count,
 {
     uint64_t flows[MANNERS_MAX], bad = 0;
     struct run *made[MANNERS_MAX];
-    int status = divide(&soak->config, specs, count, flows, &bad, error);
+    int status = divide(soak, specs, count, flows, &bad, error);
 
     if (status == 0)
         status = check_change(soak, count, soak->config.flows - bad, error);

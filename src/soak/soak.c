@@ -240,6 +240,9 @@ int soak_start(const struct peer_soak_config *config, const struct protocol *pro
     soak->seed = host->seed;
     soak->begin_ns = host->begin_ns;
     soak->phase = host->phase;
+    soak->worker = host->worker;
+    soak->workers = MAX(host->workers, UINT64_C(1));
+    soak->all_flows = host->workers ? host->all_flows : soak->config.flows;
     soak->part = host->parts ? 1 / (double)host->parts : 1;
     soak->measured = host->measured;
     soak->measured_user = host->user;

@@ -27,6 +27,9 @@ struct soak_host {
     uint64_t begin_ns; /* when all begin that share the run, not long ago; 0: now */
     double phase;      /* among these, see schedule.h */
     uint64_t parts;    /* how many these are; 0 is 1 */
+    /** It has the flows of one worker of so many, who have `all_flows` together: shares of manners are of
+     *  these. 0 workers: it has all. */
+    uint64_t worker, workers, all_flows;
     soak_measured measured; /* may be NULL */
     void *user;
 };

@@ -100,6 +100,13 @@ def test_every_flow_is_opened():
     assert report["requests"]["completed"] == 300, report
 
 
+def test_shares_of_manners_are_those_of_all():
+    report = soak("-c", 40, "-d", "300ms", "--workers", 3, "--from", "198.18.0.0/24", "--manner", "vanish:10%",
+                  "--manner", "stall:5%", "--manner", "reset:5%@request")
+    assert [manner["flows"] for manner in report["manners"]] == [4, 2, 2], report["manners"]
+    assert report["connections"]["established"] >= 32, report["connections"]
+
+
 def test_objectives_searches_and_streams():
     with Nginx():
         given = ("--workers", 2, "-c", 8, "--from", "198.18.0.0/24")
