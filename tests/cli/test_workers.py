@@ -176,14 +176,16 @@ def test_one_that_is_killed_ends_the_run():
 
 
 def test_ctrl_c_reports():
-    for number, to_all in ((signal.SIGINT, False), (signal.SIGTERM, True)):
-        soaking, found = started(2)
-        for pid in [soaking.pid] + (found if to_all else []):
-            os.kill(pid, number)
-        result = soaking.wait()
-        report = json.loads(result.expect(0).out)
-        assert report["workers"]["count"] == 2 and report["errors"]["total"] == 0, report
-        assert report["connections"]["closed"] == report["connections"]["established"] == 8, report["connections"]
+    with Nginx(log="$remote_addr") as nginx:
+        for number, to_all in ((signal.SIGINT, False), (signal.SIGTERM, True)):
+            before = len(nginx.books())
+            soaking, found = started(2, URL, "--from", "198.18.0.0/24")
+            until("a request of each flow", lambda: len(set(nginx.books()[before:])) == 8)
+            for pid in [soaking.pid] + (found if to_all else []):
+                os.kill(pid, number)
+            report = json.loads(soaking.wait().expect(0).out)
+            assert report["workers"]["count"] == 2 and report["errors"]["total"] == 0, report
+            assert report["connections"]["closed"] == report["connections"]["established"] == 8, report["connections"]
 
 
 def test_nobody_outlives_a_coordinator_that_is_killed():
