@@ -105,11 +105,13 @@ def test_a_full_disk_is_told_in_a_line_and_ends_nothing():
     folder = f"{harness.directory}/small"
     os.mkdir(folder)
     harness.mount("none", folder, "tmpfs", 0, "size=64k")
-    result = peer("soak", "-c", 4, "-n", 100000, "--interval", "2ms", "--journal", f"{folder}/j")
-    assert b"100000 requests" in result.out and result.status == 3, result
-    assert len(re.findall("misses a part from now on: No space left on device", result.err)) == 1, result
-    assert "is not whole: No space left" in result.err, result
-    merged(f"{folder}/j", err="did not come to its end")
+    for run in range(3):  # what is left of the room is another each time: the record of the end may fit, and says nothing
+        result = peer("soak", "-c", 4, "-n", 50000, "--interval", "2ms", "--journal", f"{folder}/{run}")
+        assert b"50000 requests" in result.out and result.status == 3, result
+        assert len(re.findall("misses a part from now on: No space left on device", result.err)) == 1, result
+        assert "is not whole: No space left" in result.err, result
+        merged(f"{folder}/{run}", err="did not come to its end")
+        os.unlink(f"{folder}/{run}")
 
 
 def test_a_scribe_that_somebody_killed_ends_nothing():
@@ -120,7 +122,7 @@ def test_a_scribe_that_somebody_killed_ends_nothing():
     result = started.wait()
     started.close_stdin()
     assert b"100000 requests" in result.out and result.status == 3, result
-    assert len(re.findall("misses a part from now on", result.err)) == 1, result
+    assert len(re.findall("misses a part from now on: somebody killed the process that writes it", result.err)) == 1, result
     merged(journal(), err="did not come to its end")
 
 
