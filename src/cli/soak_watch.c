@@ -200,7 +200,7 @@ void print_application(const struct soak_run *run)
         if (sum.fds)
             printf("%llu descriptors, ", (unsigned long long)sum.fds);
         printf("%llu thread%s, %s of CPU\n", (unsigned long long)sum.threads,
-               sum.threads == 1 ? "" : "s", format_time(sum.cpu_ns, cpu));
+               sum.threads == 1 ? "" : "s", sum.cpu_ns ? format_time(sum.cpu_ns, cpu) : "0 s");
     } else {
         printf("no process was found that listens there and may be looked into\n");
     }

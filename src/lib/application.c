@@ -14,6 +14,7 @@
 #include "kernel/netns/confine.h"
 #include "kernel/observe/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <peer/watch.h>
@@ -327,6 +328,17 @@ struct peer_watch *peer_watch_free(struct peer_watch *watch)
 
 /* ---- its samples ---- */
 
+/* Somebody killed who gives them, which ends no run. */
+static void lose(struct peer_watch *watch)
+{
+    notice_add(watch->net,
+               "somebody killed the process that looks at the application (%d): what it uses is not "
+               "known from now on",
+               (int)watch->pid);
+    child_end(watch->end, watch->pid);
+    watch->end = -1;
+}
+
 /* 1, 0: it is not there yet, or -errno: somebody killed who gives it. */
 static int take_answer(struct peer_watch *watch, struct answer *answer)
 {
@@ -338,8 +350,7 @@ static int take_answer(struct peer_watch *watch, struct answer *answer)
     watch->asked = false;
     if (len == (ssize_t)sizeof(*answer))
         return 1;
-    (void)close(watch->end);
-    watch->end = -1;
+    lose(watch);
     return -EPIPE;
 }
 
@@ -351,7 +362,10 @@ bool application_ask(struct peer_watch *watch)
         (void)take_answer(watch, &late);
     if (watch->asked || watch->end < 0)
         return false;
-    watch->asked = child_send(watch->end, &(struct iovec){"", 1}, 1, NULL, 0) == 0;
+    const int status = child_send(watch->end, &(struct iovec){"", 1}, 1, NULL, 0);
+    watch->asked = status == 0;
+    if (status < 0 && status != -EAGAIN)
+        lose(watch);
     return watch->asked;
 }
 

@@ -149,7 +149,7 @@ def test_a_watcher_that_somebody_killed_ends_nothing():
         os.kill(watchers()[0], signal.SIGKILL)
         result = started.wait()
         started.close_stdin()
-        assert b'"report"' in result.expect(0).out
+        assert b'"report"' in result.expect(0, err="^peer: somebody killed the process that looks at the application").out
 
 
 def test_processes_that_cannot_be_watched():
