@@ -87,6 +87,12 @@ struct common_options {
     char *const *program; /* after "--", NULL when there is none */
 };
 
+/** A group of options in --help. */
+struct help_section {
+    const char *first; /* the name of the option that begins it */
+    const char *heading;
+};
+
 struct command {
     const char *name;
     const char *arguments; /* for the usage line */
@@ -94,6 +100,7 @@ struct command {
     const char *summary;
     const char *about;                      /* a paragraph for --help */
     const struct option_def *const *tables; /* NULL-terminated list of tables */
+    const struct help_section *sections;    /* of --help, ends with a zeroed entry; or NULL */
     size_t options_size; /* sizeof its options, which begin with struct common_options */
     int (*run)(void *options, int argc, char **argv);
     /** Or NULL. "-- PROGRAM" is what it is about, which is to find what peer was started with: called
@@ -269,6 +276,8 @@ int json_print(json_t *document, int status);
 /** Opens a file for what a run is to write: new ones for this user alone, since it may hold
  * payload. A FIFO must have a reader. -1 after a message. */
 int output_open(const char *path);
+/** Whether both name one regular file, be it yet to be made. */
+bool same_file(const char *path, const char *other);
 /** Can a report be printed? STATUS_MACHINE after a message when standard output is closed, or a
  *  pipe that nobody reads, else 0. */
 int output_check(void);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,7 +187,12 @@ const char *format_time(uint64_t ns, char buf[32])
     static const struct {
         double below, unit;
         const char *name;
-    } scales[] = {{1e6, 1e3, "us"}, {1e9, 1e6, "ms"}, {120e9, 1e9, "s"}, {1e300, 60e9, "min"}};
+    } scales[] = {{1e6, 1e3, "us"},
+                  {1e9, 1e6, "ms"},
+                  {120e9, 1e9, "s"},
+                  {7200e9, 60e9, "min"},
+                  {172800e9, 3600e9, "h"},
+                  {1e300, 86400e9, "days"}};
     size_t i = 0;
 
     while ((double)ns >= scales[i].below)
@@ -510,6 +516,15 @@ int output_open(const char *path)
     else
         (void)fcntl(fd, F_SETFL, 0); /* O_NONBLOCK was for the opening */
     return fd;
+}
+
+bool same_file(const char *path, const char *other)
+{
+    struct stat a, b;
+
+    if (stat(path, &a) < 0 || stat(other, &b) < 0)
+        return strcmp(path, other) == 0;
+    return S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 int output_check(void)

@@ -175,12 +175,15 @@ static bool say_missing(const struct peer_result *result)
 
 /* ---- the files ---- */
 
-static int join(struct peer_result *sum, const char *path)
+static int join(const struct soak_options *options, struct peer_result *sum, const char *path)
 {
     struct peer_error error = {0};
     struct peer_result *result = NULL;
-    int status = read_result_file(path, &result);
 
+    if ((options->report && same_file(path, options->report)) ||
+        (options->hdr && same_file(path, options->hdr)))
+        return usage_error(&command_merge, "\"%s\" is a result, and would be overwritten", path);
+    int status = read_result_file(path, &result);
     if (status != 0)
         return status;
     if (peer_result_join(sum, result, &error) < 0) {
@@ -215,7 +218,7 @@ static int run_merge(void *options, int argc, char **argv)
     if (!run.result)
         status = STATUS_MACHINE;
     for (int i = 0; i < argc && status == 0; i++)
-        status = join(run.result, argv[i]);
+        status = join(options, run.result, argv[i]);
     if (status == 0)
         status = output_check();
     if (status == 0)

@@ -9,7 +9,6 @@
 #include <peer/report.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define FIELD(member) .offset = offsetof(struct report_options, member)
@@ -44,20 +43,11 @@ struct results {
     size_t count;
 };
 
-/* A file that is read is not written: it would be gone before the page is there. */
-static bool is_output(const char *path, const char *output)
-{
-    struct stat a, b;
-
-    return stat(path, &a) == 0 && stat(output, &b) == 0 && S_ISREG(a.st_mode) &&
-           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 static int read_results(struct results *results, const struct report_options *options, char **paths,
                         int count)
 {
     for (int i = 0; i < count; i++) {
-        if (is_output(paths[i], options->output))
+        if (same_file(paths[i], options->output)) /* it would be gone before the page is there */
             return usage_error(&command_report, "\"%s\" is a result, and would be overwritten",
                                paths[i]);
         int status = read_result_file(paths[i], &results->results[results->count]);

@@ -21,9 +21,34 @@ static int open_output(const char *path, uint64_t shard, int *ret_fd)
     return *ret_fd < 0 ? STATUS_MACHINE : STATUS_DONE;
 }
 
+/* One of the two would be lost. */
+static int check_apart(const struct soak_options *options)
+{
+    const struct {
+        const char *option, *path;
+    } files[] = {{"--hdr", options->hdr},
+                 {"--result", options->result},
+                 {"--report", options->report},
+                 {"--journal", options->journal},
+                 {"--pcap", options->common.pcap}};
+
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(files); i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (!files[i].path || !files[j].path || !same_file(files[i].path, files[j].path))
+                continue;
+            say("%s and %s are the same file, \"%s\"", files[j].option, files[i].option, files[i].path);
+            return STATUS_USAGE;
+        }
+    }
+    return STATUS_DONE;
+}
+
 int open_outputs(struct soak_run *run)
 {
-    int status = open_output(run->options->hdr, run->options->common.shard, &run->hdr_fd);
+    int status = check_apart(run->options);
+
+    if (status == STATUS_DONE)
+        status = open_output(run->options->hdr, run->options->common.shard, &run->hdr_fd);
 
     if (status == STATUS_DONE)
         status = open_output(run->options->result, run->options->common.shard, &run->result_fd);

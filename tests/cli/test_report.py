@@ -161,6 +161,23 @@ def test_files_that_cannot_be():
     assert "0 of 1 objective kept" in read_page("x.html").text()
 
 
+def test_a_file_is_written_by_one_alone():
+    os.chdir(harness.directory)
+    peer("soak", "-n", "5", "--result", "kept.res").expect(0)
+    os.link("kept.res", "linked.res")
+    with open("kept.res", "rb") as file:
+        whole = file.read()
+    for args in (("--result", "kept.res", "--report", "linked.res"), ("--hdr", "kept.res", "--journal", "./kept.res"),
+                 ("--result", "kept.res", "--pcap", "kept.res"), ("--report", "new", "--result", "new")):
+        peer("soak", "-n", "5", *args).refused(2, "--.* and --.* are the same file")
+    for option in ("--report", "--hdr"):
+        peer("merge", "kept.res", option, "linked.res").expect(2, err='"kept.res" is a result, and would be overwritten')
+    with open("kept.res", "rb") as file:
+        assert file.read() == whole, "a result was overwritten"
+    assert not os.path.exists("new")
+    peer("soak", "-n", "5", "--result", "/dev/null", "--report", "/dev/null").expect(0)
+
+
 def test_where_the_page_goes_is_known_before_the_run():
     os.chdir(harness.directory)
     os.mkfifo("fifo")
