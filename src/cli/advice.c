@@ -30,6 +30,7 @@ static const struct name {
     {"`queries`", "--queries"},
     {"`message_bytes`", "--size"},
     {"`text`", "--text"},
+    {"`touch`", "--touch"},
     {"`workers`", "--workers"},
     {"`worker_cpus`", "--cpus"},
     {"`pcap`", "--pcap"},

@@ -283,13 +283,14 @@ static int start_all(struct crew *crew, struct peer_error *error)
     return status < 0 ? status : watch_all(crew, error);
 }
 
-static int check_part(uint64_t number, const char *what, unsigned workers, struct peer_error *error)
+static int check_part(uint64_t number, const char *what, const char *option, unsigned workers,
+                      struct peer_error *error)
 {
     if (!number || number >= workers)
         return 0;
     return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                     "%llu %s cannot be shared by %u workers: ask for more, or take fewer `workers`",
-                     (unsigned long long)number, what, workers);
+                     "%llu %s%s (%s) cannot be shared by %u workers: ask for more, or take fewer `workers`",
+                     (unsigned long long)number, what, number == 1 ? "" : "s", option, workers);
 }
 
 static int check(const struct peer_net *net, const struct peer_soak_config *config,
@@ -303,11 +304,11 @@ static int check(const struct peer_net *net, const struct peer_soak_config *conf
     if (config->workload)
         return error_set(error, PEER_ERROR_USAGE, EOPNOTSUPP,
                          "hooks of your own are called in this process: no `workers` then");
-    int status = check_part(MAX(config->flows, UINT64_C(1)), "flows (-c)", workers, error);
+    int status = check_part(MAX(config->flows, UINT64_C(1)), "flow", "-c", workers, error);
     if (status == 0)
-        status = check_part(config->total, "requests (-n)", workers, error);
+        status = check_part(config->total, "request", "-n", workers, error);
     if (status == 0)
-        status = check_part(config->touch, "messages", workers, error);
+        status = check_part(config->touch, "message", "`touch`", workers, error);
     return status;
 }
 

@@ -322,8 +322,8 @@ static int cut(uint64_t *number, const char *what, const struct attachment *atta
     const uint64_t shard = attachment->shard, shards = attachment->shards;
 
     if (*number && *number < shards)
-        return error_set(error, PEER_ERROR_USAGE, EINVAL, "%llu %s cannot be shared by %llu shards",
-                         (unsigned long long)*number, what, (unsigned long long)shards);
+        return error_set(error, PEER_ERROR_USAGE, EINVAL, "%llu %s%s cannot be shared by %llu shards",
+                         (unsigned long long)*number, what, *number == 1 ? "" : "s", (unsigned long long)shards);
     *number = shard_begin(*number, shard + 1, shards) - shard_begin(*number, shard, shards);
     return 0;
 }
@@ -334,11 +334,11 @@ static int take_part(const struct attachment *attachment, struct peer_soak_confi
     if (attachment->shards <= 1)
         return 0;
     config->flows = MAX(config->flows, UINT64_C(1));
-    int status = cut(&config->flows, "flows", attachment, error);
+    int status = cut(&config->flows, "flow", attachment, error);
     if (status == 0)
-        status = cut(&config->total, "requests", attachment, error);
+        status = cut(&config->total, "request", attachment, error);
     if (status == 0)
-        status = cut(&config->touch, "messages", attachment, error);
+        status = cut(&config->touch, "message", attachment, error);
     config->rate /= (double)attachment->shards;
     config->connect_rate /= (double)attachment->shards;
     return status;

@@ -100,6 +100,7 @@ def test_shards_that_cannot_be():
                         (["--start-at", "25:00"], "is no time"),
                         (["--shard", "0/100", "--from", "198.18.0.0/26", "-c", "100"],
                          "62 addresses of peers cannot be shared by 100 shards"),
+                        (["--shard", "0/3"], "1 flow cannot be shared by 3 shards"),
                         (["--shard", "0/3", "-c", "2"], "2 flows cannot be shared by 3 shards"),
                         ([f"tcp://{OWN4}:7", "--shard", "0/3", "-c", "3"], "none were given")):
         peer("soak", *args).expect(2, err=words)

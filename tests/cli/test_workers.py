@@ -254,6 +254,7 @@ def test_they_are_steered():
 def test_what_cannot_be():
     rows = (
         (("-c", 2, "--workers", 4), r"2 flows \(-c\) cannot be shared by 4 workers"),
+        (("--workers", 4), r"1 flow \(-c\) cannot be shared by 4 workers"),
         (("-c", 9, "-n", 3, "--workers", 4), r"3 requests \(-n\) cannot be shared by 4 workers"),
         (("-c", 9, "--workers", 4, "--from", "198.18.0.1-198.18.0.3"), "3 addresses of peers cannot be shared by 4 workers"),
         (("--workers", "some"), "neither auto nor a number"),
