@@ -328,7 +328,15 @@ static void print_option(const struct option_def *def)
                           : snprintf(left, sizeof(left), "      --%s", def->name);
     if (def->argument)
         snprintf(left + len, sizeof(left) - (size_t)len, " %s", def->argument);
-    printf("%-28s %s\n", left, option_help(def, help));
+    printf("%-28s%s%s\n", left, strlen(left) < 28 ? " " : "  ", option_help(def, help));
+}
+
+static void print_section(const struct command *command, const struct option_def *def)
+{
+    for (const struct help_section *section = command->sections; section && section->first; section++) {
+        if (strcmp(section->first, def->name) == 0)
+            printf("%s%s:\n", section == command->sections ? "" : "\n", section->heading);
+    }
 }
 
 void options_print_help(const struct command *command)
@@ -336,8 +344,10 @@ void options_print_help(const struct command *command)
     printf("usage: peer %s [options] %s\n\n%s\n\n", command->name, command->arguments,
            command->about);
     for (const struct option_def *const *table = command->tables; *table; table++) {
-        for (const struct option_def *def = *table; def->name; def++)
+        for (const struct option_def *def = *table; def->name; def++) {
+            print_section(command, def);
             print_option(def);
+        }
     }
     printf("\nSee peer-%s(1) for more.\n", command->name);
 }

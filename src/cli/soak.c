@@ -353,9 +353,10 @@ static int run_soak(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    soak_table,   options_tls_sni, options_tls,    options_tls_resume, options_proxy_protocol,
-    options_ecn,  options_workers, options_wait,   options_net,    options_manner,     options_json,
-    options_user, options_help,    NULL};
+    soak_table,    options_json,           soak_shard_table, options_workers, soak_connection_table,
+    options_ecn,   options_proxy_protocol, options_wait,     options_tls_sni, options_tls,
+    options_tls_resume, options_net,       options_manner,   options_user,    options_help,
+    NULL};
 const struct command command_soak = {
     .name = "soak",
     .arguments = "[TARGET] [-- PROGRAM ...]",
@@ -367,6 +368,7 @@ const struct command command_soak = {
         "one for each connection. Without TARGET an application of peer's own is soaked, in a\n"
         "namespace of its own.",
     .tables = tables,
+    .sections = soak_sections,
     .options_size = sizeof(struct soak_options),
     .run = run_soak,
 };

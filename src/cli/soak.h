@@ -68,7 +68,8 @@ struct soak_run {
 };
 
 /* soak_options.c */
-extern const struct option_def soak_table[];
+extern const struct option_def soak_table[], soak_shard_table[], soak_connection_table[];
+extern const struct help_section soak_sections[];
 
 /* soak_settle.c */
 /** --workload help: its exit status. */

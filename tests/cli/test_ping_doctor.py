@@ -133,6 +133,8 @@ def test_help():
             assert help_text.startswith(f"usage: peer {command} "), help_text
             assert re.search(r"^  -h, --help", help_text, re.MULTILINE), help_text
             assert max(map(len, help_text.splitlines())) <= 110, help_text
+            groups = help_text.count(":\n  -") + help_text.count(":\n      --")
+            assert groups >= (8 if command == "soak" else 0), help_text
     assert peer("-h").out == peer("help").out == peer("--help").out
 
 
