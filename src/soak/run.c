@@ -40,16 +40,20 @@ bool run_exhausted(const struct run *run)
 
 /* ---- who is next ---- */
 
+enum { SERVED_AT_ONCE = 4096 };
+
 /* A request that is done at once (datagrams without answers) leads back here: the round that goes on
-   already takes the next one, however many are due. */
+   already takes the next one. It has an end though more are due, or who cannot keep up would never come to
+   look at the time, and at what came. */
 void run_serve(struct run *run)
 {
     struct client *client, *asked = NULL; /* who is over stays until the iteration's end */
+    unsigned left = SERVED_AT_ONCE;
 
     if (run->serving)
         return;
     run->serving = true;
-    while (!run_exhausted(run) && (client = first_of(run, CLIENT_READY)) &&
+    while (!run_exhausted(run) && (client = first_of(run, CLIENT_READY)) && left-- > 0 &&
            (run_behind(run) > 0 || !list_empty(&run->again))) {
         if (asked && asked != client)
             client_tell_asked(asked);
@@ -61,7 +65,7 @@ void run_serve(struct run *run)
     run->serving = false;
     uint64_t next_ns = schedule_next_ns(&run->schedule, run_now(run));
     if (first_of(run, CLIENT_READY) && !run_exhausted(run) && next_ns != TIMER_NEVER)
-        run_arm(run, &run->due, next_ns);
+        run_arm(run, &run->due, MAX(next_ns, run_now(run) + 1));
 }
 
 static bool may_ask(const struct client *client)
