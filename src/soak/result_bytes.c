@@ -373,7 +373,8 @@ static int get_target(struct in *in, struct result *result)
         uint64_t status = bytes_get_number(in);
         uint64_t count = bytes_get_number(in);
         in->wrong |= status >= PEER_STATUS_CODES || !count;
-        target_add_status(target, (unsigned)status, count);
+        if (!in->wrong) /* a journal keeps what came before what is wrong */
+            target_add_status(target, (unsigned)status, count);
     }
     return target->name ? 0 : -ENOMEM;
 }
