@@ -46,7 +46,7 @@ def test_nginx_counts_the_same():
         assert report["errors"]["total"] == 0 and len({line[2] for line in lines}) == 8
         servers.assert_peers([line[0] for line in lines])
     with servers.Nginx(log=LOG, listen="http2") as nginx:
-        report = soak(f"h2c://[{OWN6}]/", "-m", 7, "-R", 500, "-d", "1s", "--method", "HEAD")
+        report = soak(f"h2c://[{OWN6}]/", "-m", 7, "-R", 500, "-n", 500, "--method", "HEAD")
         assert_books(nginx, report, 500)
 
 
@@ -177,7 +177,8 @@ def test_manners_leave_the_others_alone():
                 server.write("www/index.html", "hello")
             words = [word for name in MANNERS for word in ("--manner", f"{name}:10%")]
             report = soak(f"h2c://{OWN4}/", "-c", 10, "-m", 3, "-R", 100, "-d", "1s", *words)
-            assert report["requests"]["completed"] == 100 and report["errors"]["total"] == 0, report
+            requests = report["requests"]
+            assert requests["completed"] == requests["sent"] > 0 and report["errors"]["total"] == 0, report
             by_name = {share["name"]: share for share in report["manners"]}
             assert list(by_name) == list(MANNERS), by_name
             assert all(share["begun"] for share in by_name.values()), by_name

@@ -38,7 +38,7 @@ def test_a_real_server_counts_the_same():
     assert "cmdstat_ping:calls=400," in ask("info", "commandstats")
     report = soak(f"redis://{OWN4}:6379", "-c", 4, "-n", 60, "--body", "INCR counted")
     assert report["requests"]["completed"] == 60 and ask("get", "counted").strip() == "60"
-    report = soak(f"redis://{OWN4}", "-R", 50, "-d", "1s", "-c", 3, "--body", "LRANGE nothing 0 9")
+    report = soak(f"redis://{OWN4}", "-R", 50, "-n", 50, "-c", 3, "--body", "LRANGE nothing 0 9")
     assert report["requests"]["completed"] == 50 and report["rate"]["asked"] == 50 and report["corrected"]
     # All kinds of values, one in another, and a bulk of many frames.
     ask("rpush", "list", "one", "two", "", "four")

@@ -55,7 +55,7 @@ def test_messages_of_text_come_back():
         until_books(server, 10, 10)
         assert_done(soak(url, "--text", "--no-keep-alive", "-n", 20, "-c", 3), 20)
         until_books(server, 30, 30)
-        assert_done(soak(url, "--text", "-R", 200, "-d", "1s", "-c", 3), 200)
+        assert_done(soak(url, "--text", "-R", 200, "-n", 200, "-c", 3), 200)
 
 
 def test_messages_of_bytes_come_back():
