@@ -136,6 +136,40 @@ double bytes_get_real(struct in *in)
     return real;
 }
 
+/* Bytes of the character that begins there, 0: of none, or of one that is not to be seen. */
+static size_t visible_len(const char *text)
+{
+    static const struct {
+        uint8_t from, to, second_from, second_to, len;
+    } forms[] = {{0x20, 0x7e, 0x00, 0xff, 1}, {0xc2, 0xc2, 0xa0, 0xbf, 2}, {0xc3, 0xdf, 0x80, 0xbf, 2},
+                 {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
+                 {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
+                 {0xf4, 0xf4, 0x80, 0x8f, 4}};
+    const uint8_t *at = (const uint8_t *)text;
+
+    for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+        if (at[0] < forms[i].from || at[0] > forms[i].to)
+            continue;
+        size_t len = 1;
+        if (len < forms[i].len && at[1] >= forms[i].second_from && at[1] <= forms[i].second_to)
+            len++;
+        while (len > 1 && len < forms[i].len && (at[len] & 0xc0) == 0x80)
+            len++;
+        return len == forms[i].len ? len : 0;
+    }
+    return 0;
+}
+
+void bytes_make_visible(char *text)
+{
+    while (*text) {
+        const size_t len = visible_len(text);
+        if (!len)
+            *text = '?';
+        text += len ? len : 1;
+    }
+}
+
 void bytes_get_text(struct in *in, char *text, size_t room)
 {
     uint64_t len = bytes_get_number(in);
@@ -147,6 +181,7 @@ void bytes_get_text(struct in *in, char *text, size_t room)
     size_t kept = MIN((size_t)len, room - 1);
     memcpy(text, in->at, kept);
     text[kept] = 0;
+    bytes_make_visible(text);
     in->at += len;
 }
 

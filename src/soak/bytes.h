@@ -38,7 +38,9 @@ struct in {
 uint64_t bytes_get_number(struct in *in);
 /** None that is negative, infinite, or larger than anything that one could mean. */
 double bytes_get_real(struct in *in);
-/** What is longer than there is room for is cut. */
+/** "?" for what a terminal would act on, and for what is no UTF-8 (RFC 3629 4): others chose these bytes. */
+void bytes_make_visible(char *text);
+/** What is longer than there is room for is cut, and all of it made visible. */
 void bytes_get_text(struct in *in, char *text, size_t room);
 /** Adds to `counters`; those beyond `count` are passed over, from a later version. */
 void bytes_get_sparse(struct in *in, void *counters, size_t count);

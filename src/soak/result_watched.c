@@ -5,6 +5,7 @@
 #include "soak/result_internal.h"
 
 #include "base/macro.h"
+#include "soak/bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,7 +37,9 @@ int result_add_process(struct result *result, const struct result_process *proce
     if (!larger)
         return -ENOMEM;
     result->processes = larger;
-    result->processes[result->process_count++] = *process;
+    result->processes[count] = *process;
+    bytes_make_visible(result->processes[count].name); /* it gave itself that name */
+    result->process_count++;
     return 0;
 }
 

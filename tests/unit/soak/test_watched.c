@@ -253,6 +253,32 @@ static void only_what_came_after_the_restart_counts(void **state)
     result_done(&result);
 }
 
+/* Whoever looks at them has a terminal, or JSON of UTF-8. */
+static void names_that_processes_gave_themselves_can_be_seen(void **state)
+{
+    static const struct {
+        const char *given, *seen;
+    } rows[] = {
+        {"nginx: worker", "nginx: worker"},
+        {"a\033[31m\nb\177\t", "a?[31m?b??"},
+        {"gr\303\274n \342\202\254 \360\237\230\200", "gr\303\274n \342\202\254 \360\237\230\200"},
+        {"\377\303", "??"},                        /* none at all, and half of one */
+        {"\302\233m \300\200 \355\240\200", "??m ?? ???"}, /* C1, NUL in two bytes, a surrogate */
+        {"\360\237\230", "???"},
+        {"\364\220\200\200", "????"},
+    };
+    struct result result = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct result_process process = {.pid = i + 1};
+        (void)snprintf(process.name, sizeof(process.name), "%s", rows[i].given);
+        assert_int_equal(result_add_process(&result, &process), 0);
+        assert_string_equal(result.processes[i].name, rows[i].seen);
+    }
+    result_done(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +289,7 @@ int main(void)
         cmocka_unit_test(samples_stay_with_their_intervals),
         cmocka_unit_test(applications_add_up_and_one_stays_one),
         cmocka_unit_test(only_what_came_after_the_restart_counts),
+        cmocka_unit_test(names_that_processes_gave_themselves_can_be_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
