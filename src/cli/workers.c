@@ -180,11 +180,14 @@ void print_workers(struct peer_net *net, const struct common_options *common)
     if (!info.workers)
         return;
     (void)peer_net_get_stats(net, &stats);
-    printf("  %u workers on CPUs %s, each frame to its own by %s; %llu came to another, and were passed "
-           "on\n",
-           info.workers, where(common, text),
-           info.steered ? "a program in the kernel" : "what the kernel has learnt",
-           (unsigned long long)stats.frames_passed);
+    const char *cpus = where(common, text);
+    printf("  %u workers on CPU%s %s, each frame to its own by %s", info.workers,
+           strpbrk(cpus, "-,") ? "s" : "", cpus,
+           info.steered ? "a program in the kernel" : "what the kernel has learnt");
+    if (stats.frames_passed)
+        printf("; %llu came to another, and %s passed on", (unsigned long long)stats.frames_passed,
+               stats.frames_passed == 1 ? "was" : "were");
+    printf("\n");
 }
 
 void json_add_workers(json_t *document, struct peer_net *net, const struct common_options *common)
