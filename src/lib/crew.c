@@ -62,8 +62,18 @@ static int add_bytes(struct crew_member *member, const void *data, size_t len, b
     return 0;
 }
 
-static void take_measured(struct crew *crew, bool begins)
+static void drop_first(struct crew_member *member)
 {
+    result_interval_done(&member->intervals[0]);
+    memmove(member->intervals, member->intervals + 1,
+            --member->interval_count * sizeof(*member->intervals));
+}
+
+static void take_measured(struct crew *crew, struct crew_member *member, bool begins)
+{
+    while (begins && member->interval_count) /* of the warm-up */
+        drop_first(member);
+    member->measured |= begins;
     if (begins && !crew->measured)
         soak_is_being_measured(crew->soak, true);
     if (begins && crew->config.warmup_ns && !crew->measured)
@@ -78,7 +88,7 @@ static void take_message(struct crew *crew, struct crew_member *member,
 
     switch (message->word) {
     case CREW_MEASURED:
-        take_measured(crew, message->on);
+        take_measured(crew, member, message->on);
         break;
     case CREW_COUNTS:
         if (len == sizeof(member->told))
@@ -530,19 +540,14 @@ static const struct result_interval *earliest(const struct crew *crew)
         const struct crew_member *member = &crew->members[i];
         if (!member->interval_count && !member->over)
             return NULL;
+        if (crew->measured && !member->measured && !member->over)
+            return NULL; /* the others have done with their warm-up */
         const struct result_interval *next = member->interval_count ? member->intervals : NULL;
         if (next && (!first || next->after_end < first->after_end ||
                      (next->after_end == first->after_end && next->start_ns < first->start_ns)))
             first = next;
     }
     return first;
-}
-
-static void drop_first(struct crew_member *member)
-{
-    result_interval_done(&member->intervals[0]);
-    memmove(member->intervals, member->intervals + 1,
-            --member->interval_count * sizeof(*member->intervals));
 }
 
 int crew_pop_interval(struct crew *crew, struct result_interval *ret_interval)

@@ -74,7 +74,7 @@ struct crew_told {
 struct crew_member {
     int control; /* -1: it has ended */
     pid_t pid;
-    bool over, left, found, gone;
+    bool measured, over, left, found, gone;
     struct crew_told told;
     struct result_interval *intervals; /* not taken yet */
     size_t interval_count;

@@ -226,6 +226,10 @@ static void describe(struct peer_soak *soak, const struct peer_soak_config *conf
 
 static void begin_measuring(struct peer_soak *soak)
 {
+    soak->warming = false;
+    if (soak->holds)
+        result_interval_done(&soak->held);
+    soak->holds = false;
     soak->part.started_ns = engine_wall_ns(soak->net->engine);
     if (!soak->worker)
         read_local(&soak->net->attachment, soak->protocol, soak->port, &soak->before);
@@ -512,6 +516,7 @@ static int start_soak(struct peer_net *net, struct peer_soak_config *config,
     if (status == 0)
         describe(soak, config, protocol->name);
     begin_measuring(soak);
+    soak->warming = config->warmup_ns > 0;
     engine_now_fresh_ns(net->engine);
     if (status == 0)
         status = check_manners(net, config, error);
@@ -618,9 +623,10 @@ int soak_take_interval(struct peer_soak *soak, struct result_interval *ret_inter
 /* The interval is the series' from then on, or nobody's. */
 static void keep_interval(struct peer_soak *soak, struct result_interval *interval)
 {
-    const bool due = soak->journal && journal_add_interval(soak->journal, interval);
+    const bool due =
+        soak->journal && !soak->warming && journal_add_interval(soak->journal, interval);
 
-    if (!soak->keeps || result_keep_interval(&soak->series, interval, soak->intervals_most) < 0)
+    if (!soak->keeps || soak->warming || result_keep_interval(&soak->series, interval, soak->intervals_most) < 0)
         result_interval_done(interval);
     if (due || (soak->journal && soak->changes_written != soak->series.change_count))
         keep_journal(soak, journal_add_state);

@@ -39,6 +39,7 @@ struct peer_soak {
     uint8_t protocol;
     struct result_part part;
     bool tls;
+    bool warming; /* intervals are of the warm-up, and nobody's */
     bool keeps; /* the intervals that were taken, in */
     struct result series; /* and there the changes, with `at_ns` as the net has the time */
     size_t intervals_most;

@@ -84,11 +84,13 @@ def test_rates_and_numbers_are_exact():
             report = soak(URL, "--workers", count, "-c", 29, "-R", 700, "-d", 1, "--from", "198.18.0.0/24")
             assert report["requests"]["sent"] == report["requests"]["completed"] == 700, (count, report["requests"])
             assert report["connections"]["established"] <= 29 and report["rate"]["asked"] == 700, report["rate"]
-        report = soak(URL, "--workers", 3, "-c", 7, "-R", 500, "-n", 100, "--from", "198.18.0.0/24", "--interval", "50ms")
-        assert report["requests"]["completed"] == 100, report["requests"]
-        assert sum(entry["requests"]["completed"] for entry in report["intervals"]) == 100, report["intervals"]
-        starts = [entry["start_s"] for entry in report["intervals"]]
-        assert starts == sorted(set(starts)), starts
+        for warmup in ("0", "210ms"):
+            report = soak(URL, "--workers", 3, "-c", 7, "-R", 500, "-n", 100, "--from", "198.18.0.0/24", "--interval", "50ms",
+                          "--warmup", warmup)
+            assert report["requests"]["completed"] == 100, report["requests"]
+            assert sum(entry["requests"]["completed"] for entry in report["intervals"]) == 100, report["intervals"]
+            starts = [entry["start_s"] for entry in report["intervals"]]
+            assert starts == sorted(set(starts)), starts
 
 
 def test_every_flow_is_opened():

@@ -107,10 +107,73 @@ static void a_day_leaves_no_more_than_an_hour(void **state)
     unlink(path);
 }
 
+/* Of the intervals that `result` has: in order, without holes, and how many requests they have. */
+static uint64_t add_up(const struct peer_result *result)
+{
+    struct peer_soak_interval interval;
+    uint64_t completed = 0, next_ns = 0;
+
+    for (size_t i = 0; peer_result_get_interval(result, i, &interval); i++) {
+        assert_int_equal(interval.start_ns, next_ns);
+        next_ns += interval.length_ns;
+        completed += interval.counts.completed;
+    }
+    return completed;
+}
+
+static void intervals_of_the_warmup_are_in_no_series(void **state)
+{
+    const struct end application = {.on_event = serve, .drop_when_ended = true};
+    char path[] = "/tmp/peer-soak-long-XXXXXX";
+    struct peer_error error = {0};
+    struct peer_soak_interval interval;
+    struct soaking soaking;
+    struct peer_journal *journal;
+    struct peer_result *written;
+    int seen = 0;
+
+    (void)state;
+    close(mkstemp(path));
+    assert_int_equal(peer_journal_new(path, &journal, &error), 0);
+    const struct peer_soak_config config = {.flows = 2,
+                                            .duration_ns = 10 * S,
+                                            .warmup_ns = 5 * S + S / 2,
+                                            .rate = 20,
+                                            .interval_ns = S,
+                                            .keep_intervals = true,
+                                            .journal = journal};
+    soaking_begin(&soaking, &(struct simnet_config){.seed = 1}, &application);
+    assert_int_equal(soaking_start(&soaking, &config, &error), 0);
+    for (int second = 0; second < 5; second++) { /* who looks on sees them */
+        simnet_run_for(soaking.net, S + S / 20);
+        while (peer_soak_pop_interval(soaking.soak, &interval))
+            seen += interval.counts.completed > 0;
+    }
+    assert_int_equal(seen, 5);
+    for (int second = 0; second < 12; second++) {
+        simnet_run_for(soaking.net, S);
+        while (peer_soak_pop_interval(soaking.soak, &interval))
+            ;
+    }
+    soaking_finish(&soaking, 60 * S);
+    assert_int_equal(soaking.counts.completed, 200);
+    assert_int_equal(add_up(soaking.result), 200);
+    assert_int_equal(peer_journal_end(journal, soaking.result), 0);
+    assert_null(peer_journal_free(journal));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(peer_result_read(fd, &written, &error), 0);
+    close(fd);
+    assert_int_equal(add_up(written), 200);
+    assert_null(peer_result_free(written));
+    soaking_end(&soaking);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_day_leaves_no_more_than_an_hour),
+        TEST(intervals_of_the_warmup_are_in_no_series),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
