@@ -104,7 +104,7 @@ static struct search_step *new_step(struct soak_run *run)
     return step;
 }
 
-/* Keeps the result of the highest rate that was kept, or the first. */
+/* Keeps the result of the highest rate that was kept, or the first. What was cut short tells nothing. */
 static int try_rate(struct soak_run *run, double rate, struct peer_result **best)
 {
     struct search_step *step = new_step(run);
@@ -116,14 +116,14 @@ static int try_rate(struct soak_run *run, double rate, struct peer_result **best
     if (status != 0)
         return status;
     judge_step(run, step);
-    if (step->kept || !*best) {
+    if ((step->kept && !run->broken_off) || !*best) {
         peer_result_free(*best);
         *best = run->result;
     } else {
         peer_result_free(run->result);
     }
     run->result = NULL;
-    if (run->live.form != LIVE_NONE)
+    if (run->live.form != LIVE_NONE && !run->broken_off)
         fprintf(stderr, "%.10g/s: %s\n", rate, step->kept ? "kept" : step->why_not);
     return 0;
 }
@@ -160,6 +160,10 @@ void print_search(const struct soak_run *run)
 
     if (!run->steps)
         return;
+    if (!run->step_count) {
+        printf("The search was ended before the first rate had been tried\n");
+        return;
+    }
     printf("The rates that were tried; all above is of the highest that was kept:\n"
            "  %12s %12s %9s\n",
            "asked", "answered", "p99");

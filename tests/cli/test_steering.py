@@ -281,7 +281,22 @@ def test_a_search_chooses_its_rates():
     started = soak("--rate-search", "100..200", "--slo", "p99<10s")
     ask("rate 500").expect(1, err="chosen by --rate-search")
     ok("link delay 1ms")
-    end(started, status=1)
+    assert b"ended before the first rate had been tried" in end(started, status=1).out
+
+
+def test_what_cut_a_search_short_tells_no_rate():
+    in_directory()
+    started = soak("-d", "1", "--warmup", "50ms", "--rate-search", "100..400", "--slo", "p99<10s")
+
+    def second_rate():
+        result = ask("status")  # between two rates there is no soak
+        told = json.loads(result.out) if result.status == 0 else {"rate": 0}
+        return told["rate"] == 200 and told["state"] == "running" and told["completed"] > 0
+
+    until("the second rate", second_rate)
+    out = end(started).out.decode()
+    assert re.search(r"^  100 requests, ", out, re.MULTILINE) and "Highest rate:    100/s\n" in out, out
+    assert "200/s" not in out, out
 
 
 # ---- metrics ----
