@@ -274,8 +274,9 @@ json_t *json_report(const char *command, struct peer_net *net, const struct targ
 /** Prints and frees it. STATUS_MACHINE when stdout does not take it, else `status`. */
 int json_print(json_t *document, int status);
 /** Opens a file for what a run is to write: new ones for this user alone, since it may hold
- * payload. A FIFO must have a reader. -1 after a message. */
-int output_open(const char *path);
+ * payload. A FIFO must have a reader. What is in the file stays unless it `empties` it. -1 after a
+ * message. */
+int output_open(const char *path, bool empties);
 /** Whether both name one regular file, be it yet to be made. */
 bool same_file(const char *path, const char *other);
 /** Can a report be printed? STATUS_MACHINE after a message when standard output is closed, or a

@@ -505,9 +505,9 @@ void keep_memory(void)
 
 /* ---- output ---- */
 
-int output_open(const char *path)
+int output_open(const char *path, bool empties)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0600);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | (empties ? O_TRUNC : 0), 0600);
 
     if (fd < 0 && errno == ENXIO)
         say("cannot write \"%s\": nobody reads it", path);

@@ -365,7 +365,7 @@ static FILE *open_report(const char *path)
 {
     if (!path)
         return stderr;
-    int fd = output_open(path);
+    int fd = output_open(path, true);
     return fd < 0 ? NULL : fdopen(fd, "w");
 }
 

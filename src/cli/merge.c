@@ -223,8 +223,10 @@ static int run_merge(void *options, int argc, char **argv)
         status = output_check();
     if (status == 0)
         status = open_outputs(&run);
-    if (status == 0)
+    if (status == 0) {
+        empty_outputs(&run);
         status = report_merged(&run);
+    }
     close_outputs(&run);
     peer_result_free(run.result);
     objectives_done(&run.options->objectives);

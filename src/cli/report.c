@@ -91,7 +91,7 @@ static int open_page(const char *path, int *ret_fd)
         *ret_fd = STDOUT_FILENO;
         return output_check();
     }
-    *ret_fd = output_open(path);
+    *ret_fd = output_open(path, true);
     return *ret_fd < 0 ? STATUS_MACHINE : STATUS_DONE;
 }
 

@@ -200,6 +200,8 @@ static int soak_in(struct soak_run *run)
     if (status == 0 && options->json_stream)
         status = reopen_start(&run->reopen);
     if (status == 0)
+        empty_outputs(run);
+    if (status == 0)
         status = give_up_privileges(&command_soak, &options->common, run->net);
     if (status == 0)
         status = start_program(run->net, &options->common, &options->target);

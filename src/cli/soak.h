@@ -161,6 +161,8 @@ int finish_journal(struct soak_run *run);
 /** Before a run, so that one hears in time that the files of --hdr and --result cannot be written: 0, or
  *  an exit status after a message. */
 int open_outputs(struct soak_run *run);
+/** The run begins: what an earlier one left in them is gone. Before privileges go. */
+void empty_outputs(struct soak_run *run);
 /** Likewise, of `run->result`. */
 int write_outputs(struct soak_run *run);
 void close_outputs(struct soak_run *run);

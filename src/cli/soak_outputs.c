@@ -14,9 +14,13 @@ static int open_output(const char *path, uint64_t shard, int *ret_fd)
 {
     if (!path)
         return STATUS_DONE;
+    if (strcmp(path, "-") == 0) {
+        say("cannot write \"-\": standard output has the report of the run; name a file");
+        return STATUS_USAGE;
+    }
     char *numbered = number_path(path, shard);
     if (numbered)
-        *ret_fd = output_open(numbered);
+        *ret_fd = output_open(numbered, false);
     free(numbered);
     return *ret_fd < 0 ? STATUS_MACHINE : STATUS_DONE;
 }
@@ -55,6 +59,16 @@ int open_outputs(struct soak_run *run)
     if (status == STATUS_DONE)
         status = open_output(run->options->report, run->options->common.shard, &run->report_fd);
     return status;
+}
+
+void empty_outputs(struct soak_run *run)
+{
+    const int fds[] = {run->hdr_fd, run->result_fd, run->report_fd};
+
+    for (size_t i = 0; i < CLI_ARRAY_SIZE(fds); i++) {
+        if (fds[i] >= 0)
+            (void)ftruncate(fds[i], 0); /* which a FIFO or a device cannot be */
+    }
 }
 
 static int written(const char *path, int status)

@@ -178,6 +178,25 @@ def test_a_file_is_written_by_one_alone():
     peer("soak", "-n", "5", "--result", "/dev/null", "--report", "/dev/null").expect(0)
 
 
+def test_a_run_that_never_began_leaves_what_was_there():
+    os.chdir(harness.directory)
+    for name in ("a.res", "a.html"):
+        with open(name, "w") as file:
+            file.write("of yesterday, and longer than what comes now is not\n" * 10000)
+    outputs = ("--result", "a.res", "--report", "a.html")
+    peer("soak", "http://192.0.2.1/", "-n", "5", *outputs).expect(3, err="no address of this machine")
+    for name in ("a.res", "a.html"):
+        with open(name) as file:
+            assert file.read().startswith("of yesterday"), name
+    peer("soak", "-n", "5", *outputs).expect(0)
+    assert b"of yesterday" not in open("a.res", "rb").read()
+    read_page("a.html")
+    peer("merge", "a.res").expect(0)
+    for option in ("--result", "--report", "--hdr"):
+        peer("soak", "-n", "5", option, "-").refused(2, "standard output has the report")
+    assert not os.path.exists("-")
+
+
 def test_where_the_page_goes_is_known_before_the_run():
     os.chdir(harness.directory)
     os.mkfifo("fifo")
