@@ -278,7 +278,7 @@ static void manners_go_with_tls(void **state)
     } rows[] = {
         {"vanish:30%@1s", true, true},           {"vanish:30%@connected", false, false},
         {"reset:30%@200ms", true, true},         {"stall:30%@200ms", true, true},
-        {"slow-reader:30%:2000B/s", true, true}, {"slow-writer:30%:500B/s", true, true},
+        {"slow-reader:30%:2000B/s", true, true}, {"slow-writer:30%:2000B/s", true, true},
         {"half-close:30%", true, true},          {"no-close:30%@200ms", true, true},
         {"tiny-segments:30%:7B", true, true},    {"overlap:30%", true, true},
         {"duplicate-data:30%", true, true},      {"out-of-order:30%", true, true},
