@@ -489,6 +489,7 @@ void leave_net(struct peer_net *net, int signal_fd)
 {
     while (peer_net_leave(net) == 0 && wait_net(net, signal_fd, LEAVE_LOOK_NS) == 0)
         ;
+    say_notices(net);
 }
 
 /* What connections may have under way in all (stack/limits.h: 24 MiB each way), and some more. The C

@@ -60,6 +60,7 @@ static int wait_soak(struct soak_run *run)
                            {.fd = reopen_fd(run->reopen), .events = POLLIN}};
     int status = peer_net_poll(run->net, fds, CLI_ARRAY_SIZE(fds), LOOK_NS);
 
+    say_notices(run->net);
     if (status < 0)
         return status == -EINTR ? 0 : status;
     if (fds[1].revents & (POLLERR | POLLHUP))
