@@ -53,7 +53,7 @@ static void this_process_is_seen_as_it_is(void **state)
     assert_true(process >= 0);
     assert_int_equal(process_check(process), 0);
     assert_int_equal(process_read(process, &use), 0);
-    assert_true(use.rss_bytes > 100000 && use.threads == 1 && use.fds_known && use.started > 0);
+    assert_true(use.rss_bytes > 100000 && use.threads >= 1 && use.fds_known && use.started > 0);
     int fd = dup(process);
     assert_int_equal(process_read(process, &more), 0);
     assert_int_equal(more.fds, use.fds + 1);
