@@ -30,6 +30,10 @@ signal.pause()
 """
 
 
+# All that this process may use but the last.
+OTHERS = ",".join(map(str, sorted(os.sched_getaffinity(0))[:-1] or [0]))
+
+
 def cases(place, seconds):
     """Name -> words of the command, and what counts in its report."""
     nginx = ["nginx", "-e", f"{place}/errors", "-c", f"{place}/nginx.conf"]
@@ -37,13 +41,16 @@ def cases(place, seconds):
     return {
         "nginx, kept connections": (["http://192.0.2.80/", "-c", "64", "-d", str(seconds), "--isolate", "--", *nginx],
                                     requests),
+        "kept, one CPU left to nginx": (["http://192.0.2.80/", "-c", "64", "-d", str(seconds), "--isolate", "--",
+                                         *nginx], requests, "--cpus", OTHERS),
         "nginx, new connections": (["http://192.0.2.80/", "-c", "64", "-d", str(seconds), "--no-keep-alive",
                                     "--isolate", "--", *nginx], requests),
         "datagrams to nobody": (["udp://192.0.2.80:9", "--workload", "send", "-R", "20000k", "--size", "1000", "-c",
-                                 "64", "-d", str(seconds / 20), "--isolate", "--", "python3", f"{place}/sink.py"],
+                                 "64", "-d", str(seconds), "--isolate", "--", "python3", f"{place}/sink.py"],
                                 lambda report: report["requests"]["sent"]),
-        "SYNs to a closed port": (["tcp://192.0.2.80:9", "-c", "2", "-d", str(seconds), "--manner",
-                                   "syn-flood:200000/s", "--manner", "syn-flood:199999/s", "--isolate"],
+        "SYNs to a closed port": (["tcp://192.0.2.80:9", "-c", "4", "-d", str(seconds), "--manner",
+                                   "syn-flood:200000/s", "--manner", "syn-flood:199999/s", "--manner",
+                                   "syn-flood:199998/s", "--manner", "syn-flood:199997/s", "--isolate"],
                                   lambda report: sum(m["connections"]["opened"] for m in report["manners"])),
     }
 
@@ -74,13 +81,14 @@ def main():
             file.write(NGINX.format(place, "user root;" if os.geteuid() == 0 else ""))
         with open(f"{place}/sink.py", "w", encoding="ascii") as file:
             file.write(SINK)
-        for name, (words, count) in cases(place, options.time).items():
+        for name, (words, count, *more_words) in cases(place, options.time).items():
             runs = {1: [], options.workers: []}
             for _ in range(options.rounds):
                 for workers, found in runs.items():
-                    found.append(measure(options.peer, workers, words, count))
+                    extra = more_words if workers > 1 else []
+                    found.append(measure(options.peer, workers, [*extra, *words], count))
             one, more = ([statistics.median(column) for column in zip(*runs[n])] for n in (1, options.workers))
-            print(f"{name:24} {one[0]:10.0f}/s one, {more[0]:10.0f}/s {options.workers} workers: ratio "
+            print(f"{name:28} {one[0]:10.0f}/s one, {more[0]:10.0f}/s {options.workers} workers: ratio "
                   f"{more[0] / one[0]:.2f}, for the same processor time {more[1] / one[1]:.2f}; "
                   f"{max(run[2] for run in runs[options.workers])} passed on", flush=True)
 
