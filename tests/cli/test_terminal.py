@@ -18,7 +18,7 @@ class Terminal:
     """peer connect, or another command, under a pseudo terminal of its own."""
 
     def __init__(self, *args, handle=None, controlling=True, kind="xterm", command=None, begins=rb"connected in"):
-        self.received, self.closed = b"", False
+        self.received, self.closed, self.accepted = b"", False, None
         self.release = harness.threading.Event()
         self.server = None if command else Server(handle or self.collect)
         self.master, self.slave = harness.pty.openpty()
@@ -37,8 +37,13 @@ class Terminal:
                          stdout=self.slave, stderr=self.slave, prepare=own_terminal)
         self.see(begins)
 
+    @property
+    def connection(self):
+        """The server's thread may have it later than peer is connected."""
+        return harness.until("the server has accepted", lambda: self.accepted)
+
     def collect(self, connection, _address):
-        self.connection = connection
+        self.accepted = connection
         while True:
             data = connection.recv(65536)
             if not data:
