@@ -4,7 +4,7 @@
  * nothing is taken that was not there, every payload has the length that its packet announces, and what
  * is refused is told why in a line.
  */
-#include "base/macro.h"
+#include "fuzz/told.h"
 #include "protocol/mqtt_packet.h"
 
 #include <stdlib.h>
@@ -12,16 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { TEXT_MOST = 8192, TOLD_MOST = 1024 };
-
-#define WORD(text)                                                                                 \
-    {                                                                                              \
-        text, sizeof(text) - 1                                                                     \
-    }
-static const struct {
-    const char *text;
-    size_t len;
-} words[] = {
+static const struct word words[] = {
     WORD("\x20\2\0\0"),
     WORD("\x90\3\0\1\1"),
     WORD("\x40\2\0\1"),
@@ -43,40 +34,6 @@ static const struct {
     WORD("\x32\4\0\1"),
     WORD("hello"),
 };
-
-static void insist(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static size_t make_text(const uint8_t *data, size_t len, uint8_t text[TEXT_MOST])
-{
-    size_t at = 0;
-
-    for (size_t i = 0; i < len && at + 64 < TEXT_MOST; i++) {
-        if (data[i] >= 0xe0) {
-            text[at++] = (uint8_t)(data[i] - 0xe0);
-            continue;
-        }
-        const size_t word = data[i] % ARRAY_SIZE(words);
-        memcpy(text + at, words[word].text, words[word].len);
-        at += words[word].len;
-    }
-    return at;
-}
-
-/* What was understood: one word a packet. */
-struct told {
-    size_t count;
-    uint64_t words[TOLD_MOST];
-};
-
-static void tell(struct told *told, uint64_t word)
-{
-    if (told->count < TOLD_MOST)
-        told->words[told->count++] = word;
-}
 
 struct payload {
     uint32_t len;
@@ -107,7 +64,7 @@ static void tell_packet(struct told *told, const struct mqtt_reader *reader,
     tell(told, payload->sum << 16 | reader->id);
 }
 
-static void read_all(struct told *told, const uint8_t *text, size_t len, size_t step)
+static void read_all(struct told *told, const char *text, size_t len, size_t step)
 {
     static const struct mqtt_topic topic = {
         .begins = "t/", .begins_len = 2, .id = "peer0123456789abcdef", .will = "t/will"};
@@ -144,16 +101,11 @@ static void read_all(struct told *told, const uint8_t *text, size_t len, size_t 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static struct told whole, cut;
-    uint8_t text[TEXT_MOST];
+    char text[TEXT_MOST];
 
     if (len < 2)
         return 0;
-    const size_t step = 1 + data[0] % 13, text_len = make_text(data + 1, len - 1, text);
-    whole.count = cut.count = 0;
-    read_all(&whole, text, text_len, text_len);
-    read_all(&cut, text, text_len, step);
-    insist(whole.count == cut.count);
-    insist(memcmp(whole.words, cut.words, whole.count * sizeof(whole.words[0])) == 0);
+    const size_t text_len = text_of_words(words, ARRAY_SIZE(words), 0xe0, 0, data + 1, len - 1, text);
+    insist_cuts_tell_nothing(read_all, text, text_len, 1 + data[0] % 13);
     return 0;
 }

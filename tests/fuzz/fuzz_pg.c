@@ -3,7 +3,7 @@
  * What servers of PostgreSQL send, cut anywhere: what comes in pieces means the same as what comes at once, what is
  * kept has a bound, and no login begins, goes on or ends in a way that needs more room than there is.
  */
-#include "base/macro.h"
+#include "fuzz/told.h"
 #include "protocol/pg_login.h"
 
 #include <stdlib.h>
@@ -11,16 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { TEXT_MOST = 8192, TOLD_MOST = 4096 };
-
-#define WORD(text)                                                                                 \
-    {                                                                                              \
-        text, sizeof(text) - 1                                                                     \
-    }
-static const struct {
-    const char *text;
-    size_t len;
-} words[] = {
+static const struct word words[] = {
     WORD("R\0\0\0\10\0\0\0\0"),
     WORD("R\0\0\0\10\0\0\0\3"),
     WORD("R\0\0\0\14\0\0\0\5salt"),
@@ -46,42 +37,13 @@ static const struct {
     WORD("D\0\0\1\0"),
 };
 
-static void insist(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static size_t make_text(const uint8_t *data, size_t len, char text[TEXT_MOST])
-{
-    size_t at = 0;
-
-    for (size_t i = 0; i < len && at + 64 < TEXT_MOST; i++) {
-        if (data[i] & 0x80) {
-            text[at++] = (char)(data[i] & 0x7f);
-            continue;
-        }
-        const size_t word = data[i] % ARRAY_SIZE(words);
-        memcpy(text + at, words[word].text, words[word].len);
-        at += words[word].len;
-    }
-    return at;
-}
-
-/* What was understood: one word a message. */
-struct told {
-    size_t count;
-    uint64_t words[TOLD_MOST];
-};
-
-static void tell(struct told *told, const void *data, size_t len)
+static void tell_bytes(struct told *told, const void *data, size_t len)
 {
     uint64_t sum = len;
 
     for (size_t i = 0; i < len; i++)
         sum = sum * 31 + ((const uint8_t *)data)[i];
-    if (told->count < TOLD_MOST)
-        told->words[told->count++] = sum;
+    tell(told, sum);
 }
 
 static void tell_error(struct told *told, const struct pg_reader *reader)
@@ -94,7 +56,7 @@ static void tell_error(struct told *told, const struct pg_reader *reader)
     pg_login_code(reader, code);
     insist(memchr(why, 0, sizeof(why)) && !strpbrk(why, "\r\n") && memchr(code, 0, sizeof(code)));
     insist(reader->type != 'E' || strcmp(code, error.code) == 0);
-    tell(told, why, strlen(why));
+    tell_bytes(told, why, strlen(why));
 }
 
 /* False: the login is over. */
@@ -108,8 +70,8 @@ static bool take_login(struct told *told, struct pg_login *login, struct pg_iden
     insist(!out.full && out.len <= out.room && memchr(why, 0, sizeof(why)));
     insist((next == PG_LOGIN_DONE) == (login->state == PG_LOGIN_READY));
     insist(next == PG_LOGIN_GO_ON || next == PG_LOGIN_DONE || why[0]);
-    tell(told, why, strlen(why));
-    tell(told, bytes, out.len);
+    tell_bytes(told, why, strlen(why));
+    tell_bytes(told, bytes, out.len);
     return next == PG_LOGIN_GO_ON;
 }
 
@@ -133,12 +95,12 @@ static void read_all(struct told *told, const char *text, size_t len, size_t ste
         insist(used <= part && (used > 0 || found == PG_WRONG) && reader.len <= PG_KEPT);
         insist(found != PG_MORE || used == part);
         if (found == PG_WRONG) {
-            tell(told, "wrong", 5);
+            tell_bytes(told, "wrong", 5);
             break;
         }
         if (found != PG_MESSAGE)
             continue;
-        tell(told, reader.text, reader.len);
+        tell_bytes(told, reader.text, reader.len);
         tell_error(told, &reader);
         logs_in = logs_in && take_login(told, &login, &identity, &reader);
     }
@@ -147,16 +109,11 @@ static void read_all(struct told *told, const char *text, size_t len, size_t ste
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static struct told whole, cut;
     char text[TEXT_MOST];
 
     if (len < 2)
         return 0;
-    const size_t step = 1 + data[0] % 13, text_len = make_text(data + 1, len - 1, text);
-    whole.count = cut.count = 0;
-    read_all(&whole, text, text_len, text_len);
-    read_all(&cut, text, text_len, step);
-    insist(whole.count == cut.count);
-    insist(memcmp(whole.words, cut.words, whole.count * sizeof(whole.words[0])) == 0);
+    const size_t text_len = text_of_words(words, ARRAY_SIZE(words), 0x80, 0, data + 1, len - 1, text);
+    insist_cuts_tell_nothing(read_all, text, text_len, 1 + data[0] % 13);
     return 0;
 }

@@ -5,26 +5,16 @@
  * is taken that was not there, what is refused is told why in a line, and the head that is made of a
  * request is a request with the same end.
  */
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/macro.h"
+#include "fuzz/words.h"
 #include "proxy/exchange.h"
 #include "proxy/socks.h"
 #include "proxy/user.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { TEXT_MOST = 8192, HEARD_MOST = 4 * PROXY_ANSWER, REQUESTS_MOST = 64 };
+enum { HEARD_MOST = 4 * PROXY_ANSWER, REQUESTS_MOST = 64 };
 
-#define WORD(text)                                                                                 \
-    {                                                                                              \
-        text, sizeof(text) - 1                                                                     \
-    }
-static const struct {
-    const char *text;
-    size_t len;
-} words[] = {
+static const struct word words[] = {
     WORD("\5\1\0"),
     WORD("\5\2\0\2"),
     WORD("\5\1\2"),
@@ -96,17 +86,9 @@ static size_t make_text(const uint8_t *data, size_t len, char text[TEXT_MOST])
             text[at++] = (char)(data[i] & 0x7f);
             continue;
         }
-        const size_t word = data[i] % ARRAY_SIZE(words);
-        memcpy(text + at, words[word].text, words[word].len);
-        at += words[word].len;
+        at += put_word(text + at, &words[data[i] % ARRAY_SIZE(words)]);
     }
     return at;
-}
-
-static void insist(bool condition)
-{
-    if (!condition)
-        abort();
 }
 
 /* In memory of its own, so that the sanitizer sees every step behind its end. */

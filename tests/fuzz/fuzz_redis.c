@@ -3,7 +3,7 @@
  * What servers of Redis send, cut anywhere: what comes in pieces means the same as what comes at once, and no
  * length in it leads beyond the bytes that are there.
  */
-#include "base/macro.h"
+#include "fuzz/told.h"
 #include "protocol/redis_answer.h"
 
 #include <stdlib.h>
@@ -11,16 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { TEXT_MOST = 8192, TOLD_MOST = 4096 };
-
-#define WORD(text)                                                                                 \
-    {                                                                                              \
-        text, sizeof(text) - 1                                                                     \
-    }
-static const struct {
-    const char *text;
-    size_t len;
-} words[] = {
+static const struct word words[] = {
     WORD("+OK\r\n"),
     WORD("-ERR wrong\r\n"),
     WORD(":42\r\n"),
@@ -44,40 +35,6 @@ static const struct {
     WORD("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
          "aa"),
 };
-
-static void insist(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static size_t make_text(const uint8_t *data, size_t len, char text[TEXT_MOST])
-{
-    size_t at = 0;
-
-    for (size_t i = 0; i < len && at + 128 < TEXT_MOST; i++) {
-        if (data[i] >= 0xc0) {
-            text[at++] = (char)(data[i] - 0xc0 + ' ');
-            continue;
-        }
-        const size_t word = data[i] % ARRAY_SIZE(words);
-        memcpy(text + at, words[word].text, words[word].len);
-        at += words[word].len;
-    }
-    return at;
-}
-
-/* Where answers ended, and with what errors. */
-struct told {
-    size_t count;
-    uint64_t words[TOLD_MOST];
-};
-
-static void tell(struct told *told, uint64_t word)
-{
-    if (told->count < TOLD_MOST)
-        told->words[told->count++] = word;
-}
 
 static void tell_answer(struct told *told, struct redis_answer *answer, size_t at)
 {
@@ -120,16 +77,11 @@ static void read_all(struct told *told, const char *text, size_t len, size_t ste
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static struct told whole, cut;
     char text[TEXT_MOST];
 
     if (len < 2)
         return 0;
-    const size_t step = 1 + data[0] % 13, text_len = make_text(data + 1, len - 1, text);
-    whole.count = cut.count = 0;
-    read_all(&whole, text, text_len, text_len);
-    read_all(&cut, text, text_len, step);
-    insist(whole.count == cut.count);
-    insist(memcmp(whole.words, cut.words, whole.count * sizeof(whole.words[0])) == 0);
+    const size_t text_len = text_of_words(words, ARRAY_SIZE(words), 0xc0, ' ', data + 1, len - 1, text);
+    insist_cuts_tell_nothing(read_all, text, text_len, 1 + data[0] % 13);
     return 0;
 }

@@ -4,25 +4,13 @@
  * challenges. What comes in pieces means the same as what comes at once, nothing is taken that was not
  * there, and what is refused is told why in a line.
  */
-#include "base/macro.h"
+#include "fuzz/told.h"
 #include "protocol/pg_login.h"
 #include "protocol/redis_answer.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { TEXT_MOST = 8192, TOLD_MOST = 256 };
-
-#define WORD(text)                                                                                 \
-    {                                                                                              \
-        text, sizeof(text) - 1                                                                     \
-    }
-static const struct {
-    const char *text;
-    size_t len;
-} words[] = {
+static const struct word words[] = {
     WORD("R\0\0\0\10\0\0\0\0"),
     WORD("R\0\0\0\10\0\0\0\3"),
     WORD("R\0\0\0\14\0\0\0\5salt"),
@@ -59,12 +47,6 @@ static const struct {
     WORD("\r"),
     WORD("\n"),
 };
-
-static void insist(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 enum { RANDOM = 7 };
 
@@ -106,9 +88,7 @@ static size_t make_text(const uint8_t *data, size_t len, char text[TEXT_MOST])
             text[at++] = (char)(data[i] - 0xd0);
             continue;
         }
-        const size_t word = data[i] % ARRAY_SIZE(words);
-        memcpy(text + at, words[word].text, words[word].len);
-        at += words[word].len;
+        at += put_word(text + at, &words[data[i] % ARRAY_SIZE(words)]);
     }
     return at;
 }
@@ -121,24 +101,6 @@ static char *piece(const char *text, size_t len)
     insist(copy);
     memcpy(copy, text, len);
     return copy;
-}
-
-/* What was understood, one word a step. */
-struct told {
-    size_t count;
-    uint64_t words[TOLD_MOST];
-};
-
-static void tell(struct told *told, uint64_t word)
-{
-    if (told->count < TOLD_MOST)
-        told->words[told->count++] = word;
-}
-
-static void insist_same(const struct told *a, const struct told *b)
-{
-    insist(a->count == b->count);
-    insist(memcmp(a->words, b->words, a->count * sizeof(a->words[0])) == 0);
 }
 
 /* ---- Redis ---- */
@@ -232,19 +194,12 @@ static void read_pg(struct told *told, const char *text, size_t len, size_t step
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static struct told whole, cut;
     char text[TEXT_MOST];
 
     if (len < 2)
         return 0;
     const size_t step = 1 + data[0] % 13, text_len = make_text(data + 1, len - 1, text);
-    whole.count = cut.count = 0;
-    read_redis(&whole, text, text_len, text_len);
-    read_redis(&cut, text, text_len, step);
-    insist_same(&whole, &cut);
-    whole.count = cut.count = 0;
-    read_pg(&whole, text, text_len, text_len);
-    read_pg(&cut, text, text_len, step);
-    insist_same(&whole, &cut);
+    insist_cuts_tell_nothing(read_redis, text, text_len, step);
+    insist_cuts_tell_nothing(read_pg, text, text_len, step);
     return 0;
 }
