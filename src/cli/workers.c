@@ -170,16 +170,25 @@ static const char *where(const struct common_options *common, char text[LIST_TEX
     return common->cpus ? common->cpus : format_cpus(&allowed, text);
 }
 
+/* Whether there are any, and then the counts of their frames too. */
+static bool ask_workers(struct peer_net *net, struct peer_net_info *ret_info,
+                        struct peer_net_stats *ret_stats)
+{
+    *ret_stats = (struct peer_net_stats){.frames_passed = 0};
+    peer_net_get_info(net, ret_info);
+    if (ret_info->workers)
+        (void)peer_net_get_stats(net, ret_stats);
+    return ret_info->workers > 0;
+}
+
 void print_workers(struct peer_net *net, const struct common_options *common)
 {
-    struct peer_net_stats stats = {.frames_passed = 0};
+    struct peer_net_stats stats;
     struct peer_net_info info;
     char text[LIST_TEXT];
 
-    peer_net_get_info(net, &info);
-    if (!info.workers)
+    if (!ask_workers(net, &info, &stats))
         return;
-    (void)peer_net_get_stats(net, &stats);
     const char *cpus = where(common, text);
     printf("  %u workers on CPU%s %s, each frame to its own by %s", info.workers,
            strpbrk(cpus, "-,") ? "s" : "", cpus,
@@ -192,14 +201,12 @@ void print_workers(struct peer_net *net, const struct common_options *common)
 
 void json_add_workers(json_t *document, struct peer_net *net, const struct common_options *common)
 {
-    struct peer_net_stats stats = {.frames_passed = 0};
+    struct peer_net_stats stats;
     struct peer_net_info info;
     char text[LIST_TEXT];
 
-    peer_net_get_info(net, &info);
-    if (!info.workers)
+    if (!ask_workers(net, &info, &stats))
         return;
-    (void)peer_net_get_stats(net, &stats);
     json_object_set_new(document, "workers",
                         json_pack("{s:I, s:s, s:b, s:b, s:I}", "count", (json_int_t)info.workers,
                                   "cpus", where(common, text), "pinned", common->cpus != NULL,
