@@ -10,6 +10,7 @@
 
 #include "lib/scribe.h"
 #include "soak/bytes.h"
+#include "base/fd.h"
 #include "soak/journal.h"
 
 #include <fcntl.h>
@@ -66,8 +67,8 @@ static int write_record(int fd, const uint8_t *record, size_t len)
     uint8_t sum[JOURNAL_SUM];
 
     journal_sum(record, len, sum);
-    int status = bytes_write(fd, record, len);
-    return status < 0 ? status : bytes_write(fd, sum, sizeof(sum));
+    int status = fd_write(fd, record, len);
+    return status < 0 ? status : fd_write(fd, sum, sizeof(sum));
 }
 
 /* At the end of the file, or not at all. */
@@ -77,7 +78,7 @@ static int append(struct writer *writer, size_t len)
     int status = 0;
 
     if (!writer->written)
-        status = bytes_write(fd, JOURNAL_LINE, strlen(JOURNAL_LINE));
+        status = fd_write(fd, JOURNAL_LINE, strlen(JOURNAL_LINE));
     if (status == 0)
         status = write_record(fd, writer->record.bytes, len);
     if (status == 0) {

@@ -9,6 +9,7 @@
  */
 #include "packet/pcapring.h"
 
+#include "base/fd.h"
 #include "base/macro.h"
 
 #include <errno.h>
@@ -64,24 +65,10 @@ static void note_error(struct pcapring *ring, int status)
         ring->config.told->error = status;
 }
 
-static int write_whole(int fd, const uint8_t *bytes, size_t len)
-{
-    while (len) {
-        ssize_t done = write(fd, bytes, len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return done < 0 ? -errno : -ENOSPC;
-        bytes += done;
-        len -= (size_t)done;
-    }
-    return 0;
-}
-
 /* All of it or nothing. */
 static int write_blocks(struct pcapring *ring, const uint8_t *bytes, size_t len)
 {
-    int status = write_whole(ring->config.fd, bytes, len);
+    int status = fd_write(ring->config.fd, bytes, len);
 
     if (status == 0) {
         ring->written += len;

@@ -81,22 +81,6 @@ void bytes_put_sparse(struct out *out, const void *counters, size_t count)
     }
 }
 
-int bytes_write(int fd, const void *data, size_t len)
-{
-    const uint8_t *bytes = data;
-
-    while (len) {
-        ssize_t done = write(fd, bytes, len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return done < 0 ? -errno : -EIO;
-        bytes += done;
-        len -= (size_t)done;
-    }
-    return 0;
-}
-
 /* ---- reading ---- */
 
 uint64_t bytes_get_number(struct in *in)

@@ -27,8 +27,6 @@ void bytes_put_real(struct out *out, double real);
 void bytes_put_text(struct out *out, const char *text);
 /** Of `count` counters of 64 bits only those that are not 0, and how many before each are. */
 void bytes_put_sparse(struct out *out, const void *counters, size_t count);
-/** All of it: 0 or -errno. */
-int bytes_write(int fd, const void *data, size_t len);
 
 struct in {
     const uint8_t *at, *end;

@@ -7,6 +7,7 @@
 #include "soak/result.h"
 
 #include "base/error.h"
+#include "base/fd.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,9 +24,9 @@ int histogram_write(const struct hdr_histogram *histogram, int fd)
     int status = packed_from(histogram, &packed);
     if (status < 0)
         return status;
-    status = bytes_write(fd, name_line, strlen(name_line));
+    status = fd_write(fd, name_line, strlen(name_line));
     if (status == 0)
-        status = bytes_write(fd, packed.bytes, packed.len);
+        status = fd_write(fd, packed.bytes, packed.len);
     free(packed.bytes);
     return status;
 }

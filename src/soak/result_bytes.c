@@ -15,6 +15,7 @@
 #include "soak/result_internal.h"
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/macro.h"
 
 #include <errno.h>
@@ -625,7 +626,7 @@ int result_write(const struct result *result, int fd)
     int status = result_pack(result, &bytes, &len);
     if (status < 0)
         return status;
-    status = bytes_write(fd, bytes, len);
+    status = fd_write(fd, bytes, len);
     free(bytes);
     return status;
 }
