@@ -5,7 +5,7 @@
  *
  * usage: front_program PROGRAM ARGS...
  */
-#include "front.h"
+#include "cli/front.h"
 
 #include "kernel/netns/confine.h"
 #include "kernel/netns/netns.h"

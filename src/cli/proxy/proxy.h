@@ -2,14 +2,14 @@
 #ifndef CLI_PROXY_H
 #define CLI_PROXY_H
 
-#include "cli.h"
-#include "names.h"
+#include "cli/cli.h"
+#include "cli/names.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 #include "relay/door.h"
 
-/** The parts of peer proxy: its command (proxy.c), where it listens and who may (proxy_listen.c), one
- *  client (proxy_patron.c), plain HTTP (proxy_http.c), datagrams (proxy_udp.c). */
+/** The parts of peer proxy: its command (proxy.c), where it listens and who may (listen.c), one
+ *  client (patron.c), plain HTTP (http.c), datagrams (udp.c). */
 
 enum { PROXY_LISTENS = 8, PROXY_PLACES = 2 * PROXY_LISTENS, PROXY_PORT = 1080 };
 

@@ -3,8 +3,8 @@
  * What a soak found, as text like wrk's. Losses in the local kernel stand beside the result, since
  * most "network" trouble turns out to be those.
  */
-#include "soak_words.h"
-#include "workers.h"
+#include "words.h"
+#include "cli/workers.h"
 
 #include <peer/steer.h>
 

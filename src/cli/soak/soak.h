@@ -2,11 +2,11 @@
 #ifndef CLI_SOAK_H
 #define CLI_SOAK_H
 
-#include "cli.h"
+#include "cli/cli.h"
 #include "live.h"
 #include "metrics.h"
-#include "printer.h"
-#include "reopen.h"
+#include "cli/printer.h"
+#include "cli/reopen.h"
 #include "shard.h"
 #include "slo.h"
 #include "steering.h"
@@ -67,11 +67,11 @@ struct soak_run {
     bool broken_off; /* by a signal, or since nobody reads any more */
 };
 
-/* soak_options.c */
+/* options.c */
 extern const struct option_def soak_table[], soak_shard_table[], soak_connection_table[];
 extern const struct help_section soak_sections[];
 
-/* soak_settle.c */
+/* settle.c */
 /** --workload help: its exit status. */
 int print_workloads(void);
 /** What all options mean together: 0, or an exit status after a message. */
@@ -81,11 +81,11 @@ int settle_options(struct soak_options *options);
 /** Runs a soak as the options say: 0 and `run->result`, or an exit status after a message. */
 int soak_once(struct soak_run *run);
 
-/* soak_options.c */
+/* options.c */
 /** "500", "20k", into a double. */
 option_set option_set_rate;
 
-/* soak_search.c */
+/* search.c */
 /** "1k..200k" */
 option_set option_set_search;
 /** What goes with a search: 0, or an exit status after a message. Sets what is left to it. */
@@ -95,12 +95,12 @@ int soak_search(struct soak_run *run);
 void print_search(const struct soak_run *run);
 json_t *json_search(const struct soak_run *run);
 
-/* soak_url.c */
+/* url.c */
 /** Fills in the target and what it asks for: 0, or an exit status after a message. A password is
  *  overwritten in `url`, which everybody can read. */
 int parse_url(struct soak_options *options, char *url);
 
-/* soak_targets.c */
+/* targets.c */
 /** Reads what --targets names: 0, or an exit status after a message. */
 int read_targets(struct soak_options *options);
 /** What became of each, as a list and as lines of text. */
@@ -112,7 +112,7 @@ void print_targets(const struct peer_result *result);
 void list_takers(bool (*takes)(const struct peer_protocol *), const char *behind, char *out,
                  size_t room);
 
-/* soak_file.c */
+/* file.c */
 /** What is read, "body", from where. */
 struct soak_source {
     const char *what, *path;
@@ -123,14 +123,14 @@ int soak_read_file(struct soak_source source, char **ret_text, size_t *ret_len);
 /** Those of --queries, if it is given. */
 int read_queries(struct soak_options *options);
 
-/* soak_settle.c: what a protocol of the library knows */
+/* settle.c: what a protocol of the library knows */
 
 bool soak_takes_pipeline(const struct peer_protocol *protocol);
 bool soak_takes_text(const struct peer_protocol *protocol);
 bool soak_takes_frames(const struct peer_protocol *protocol);
 bool soak_takes_messages(const struct peer_protocol *protocol);
 
-/* soak_answers.c */
+/* answers.c */
 /** {"rcodes": {"NOERROR": 990}}, to what is told of requests. */
 void json_add_answers(json_t *requests, const struct peer_result *result);
 /** "answers: 990 NOERROR, 10 NXDOMAIN", a line a kind; "errors, by SQLSTATE: 3 of 42P01". */
@@ -138,7 +138,7 @@ void print_answers(const struct peer_result *result);
 /** What became of the wills of clients that went without a word, where there are any. */
 void print_wills(const struct peer_soak_counts *counts);
 
-/* soak_watch.c */
+/* watch.c */
 option_set option_set_watch;
 /** With the net, before privileges go: 0, or an exit status after a message. */
 int open_watch(struct soak_run *run);
@@ -147,7 +147,7 @@ json_t *json_sample(const struct peer_watch_sample *sample);
 void json_add_application(json_t *document, const struct peer_result *result);
 void print_application(const struct soak_run *run);
 
-/* soak_journal.c */
+/* journal.c */
 /** A result or a journal, "-": of standard input. Says how far a journal goes. 0, or an exit status after
  *  a message. */
 int read_result_file(const char *path, struct peer_result **ret_result);
@@ -174,7 +174,7 @@ void json_add_tls(json_t *document, const struct soak_run *run,
                   const struct peer_soak_report *report);
 void print_tls(const struct soak_run *run, const struct peer_soak_report *report);
 
-/* soak_changes.c: what was changed on the way */
+/* changes.c: what was changed on the way */
 void json_add_changes(json_t *document, const struct peer_result *result,
                       const struct peer_soak_report *report);
 void print_changes(const struct peer_result *result, const struct peer_soak_report *report);
@@ -182,11 +182,11 @@ json_t *json_change(const struct peer_soak_change *change, bool shards);
 /** "+12.3 s", or "-0.5 s" in the warm-up; returns `buf`. */
 const char *format_since(int64_t at_ns, char buf[32]);
 
-/* soak_links.c */
+/* links.c */
 void json_add_links(json_t *document, const struct peer_soak_report *report);
 void print_links(const struct peer_soak_report *report);
 
-/* soak_json.c */
+/* json.c */
 void report_interval(struct soak_run *run, const struct peer_soak_interval *interval);
 /** Of --json-stream: what was changed since it was called last. */
 void report_changes(struct soak_run *run);
@@ -204,7 +204,7 @@ json_t *json_merged(const struct peer_result *result);
 /** Which shard it is, if it is one alone. */
 void json_add_shard(json_t *document, const struct peer_result *result);
 
-/* soak_report.c */
+/* text.c */
 /** Prints the report in the form that was asked for. Passes `status` on. */
 int report_soak(struct soak_run *run, const struct peer_soak_report *report, int status);
 

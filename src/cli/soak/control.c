@@ -3,7 +3,7 @@
  * peer control PATH COMMAND: tells a soak with --control what to change, and says what it answers.
  * Without a command each line of standard input is one.
  */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include "relay/place.h"
 

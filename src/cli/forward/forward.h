@@ -2,7 +2,7 @@
 #ifndef CLI_FORWARD_H
 #define CLI_FORWARD_H
 
-#include "cli.h"
+#include "cli/cli.h"
 #include "relay/datagram.h"
 #include "relay/door.h"
 #include "relay/place.h"

@@ -2,7 +2,7 @@
 #ifndef CLI_SLO_H
 #define CLI_SLO_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <peer/slo.h>
 

@@ -2,7 +2,7 @@
 #ifndef CLI_METRICS_H
 #define CLI_METRICS_H
 
-#include "callers.h"
+#include "cli/callers.h"
 
 #include <stdio.h>
 

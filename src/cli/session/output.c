@@ -5,7 +5,7 @@
  * is taken from any flow until that is written.
  */
 #include "session.h"
-#include "visible.h"
+#include "cli/visible.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -8,7 +8,7 @@
  */
 #include "metrics.h"
 
-#include "soak_words.h"
+#include "words.h"
 
 #include <inttypes.h>
 #include <math.h>

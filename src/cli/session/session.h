@@ -2,7 +2,7 @@
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
-#include "cli.h"
+#include "cli/cli.h"
 #include "relay/sink.h"
 
 /**

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* See soak_words.h. */
-#include "soak_words.h"
+/* See words.h. */
+#include "words.h"
 
 const char *const soak_status_classes[PEER_STATUS_CLASSES] = {"other", "1xx", "2xx",
                                                               "3xx",   "4xx", "5xx"};

@@ -8,7 +8,7 @@
  */
 #include "forward.h"
 
-#include "path_keeper.h"
+#include "cli/path_keeper.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -2,8 +2,8 @@
 #ifndef CLI_STEERING_H
 #define CLI_STEERING_H
 
-#include "callers.h"
-#include "path_keeper.h"
+#include "cli/callers.h"
+#include "cli/path_keeper.h"
 
 struct soak_run;
 

@@ -3,7 +3,7 @@
  * What was changed while a soak went on, and when: without it nobody can read the figures.
  */
 #include "soak.h"
-#include "visible.h"
+#include "cli/visible.h"
 
 #include <inttypes.h>
 #include <stdio.h>

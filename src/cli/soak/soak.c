@@ -4,7 +4,7 @@
  * application of peer's own, in a namespace of its own.
  */
 #include "soak.h"
-#include "workers.h"
+#include "cli/workers.h"
 
 #include <peer/journal.h>
 #include <peer/watch.h>

@@ -2,7 +2,7 @@
 #ifndef CLI_SHARD_H
 #define CLI_SHARD_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /** --shard, --shards, --start-at. */
 struct shard_options {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a soak found, as JSON. */
-#include "soak_words.h"
-#include "workers.h"
+#include "words.h"
+#include "cli/workers.h"
 
 #include <stdio.h>
 
