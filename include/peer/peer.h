@@ -128,7 +128,9 @@ struct peer_net_config {
     uint32_t pcap_files;
     /** More than 1, for soaks alone: so many processes run them, each with a queue of the device, an
      *  engine and its part of the peers, of the flows, requests and rates. They begin with a soak and
-     *  end with it; its result is one. PEER_WORKERS_MOST at the most. */
+     *  end with it; its result is one. PEER_WORKERS_MOST at the most. When one is killed a notice
+     *  tells, the soak ends as by peer_soak_stop, and its result is what the others found: see
+     *  `workers_lost` of struct peer_result_part. When all are: -EOWNERDEAD. */
     unsigned workers;
     const char *worker_cpus; /* "0-3,8": worker i runs on the i-th of these, and again from the first;
                               * NULL: where this process may */

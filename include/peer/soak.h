@@ -333,6 +333,9 @@ struct peer_result_part {
     uint64_t started_ns; /* when measuring began, by the wall clock (Unix time) */
     uint64_t duration_ns;
     uint64_t shard, shards; /* see `shards` of struct peer_net_config; 0 of 0: it is none */
+    /** So many processes ran it, 0: one; of these so many ended before their time, as when somebody
+     *  killed them. What those found is in no figure of the result but in its intervals. */
+    uint64_t workers, workers_lost;
 };
 /** The `index`-th part: 1, or 0 when there are no more. A soak's own result has one. */
 PEER_EXPORT int peer_result_get_part_sized(const struct peer_result *result, size_t index,

@@ -10,8 +10,9 @@
  *           kernel, which are read here alone
  *   end     when all are over, what each found is added up; they stay for as long as frames may come
  *
- * A worker that ends by itself ends the run: its part of it is lost. When the coordinator is killed each
- * of them finds the socket closed, and ends without a word to anybody, as one process that is killed.
+ * A worker that ends by itself ends the run, since rates and numbers are those of all: the others are
+ * told to stop, and the result is theirs, which says how many are lost. When the coordinator is killed
+ * each of them finds the socket closed, and ends without a word to anybody, as one process that is killed.
  *
  * The capture is one file: who writes to one open file by whole blocks shares it with others.
  */
@@ -32,7 +33,8 @@
 
 #define SNAPSHOT_NS (100 * NS_PER_MS)
 #define AHEAD_NS    (2 * NS_PER_MS) /* of the moment to begin at: then all have heard of it */
-enum { END_MS = 5000, EVENTS = 32 };
+#define LOST_GRACE_NS NS_PER_S  /* when one is lost: for what is under way with the others */
+enum { END_MS = 5000, EVENTS = 32, DEATH_TEXT = 160 };
 
 /* ---- what they tell ---- */
 
@@ -124,8 +126,8 @@ static void forget_member(struct crew *crew, struct crew_member *member)
     member->control = -1;
 }
 
-/* It was not asked to end. */
-static void member_died(struct crew *crew, struct crew_member *member)
+/* It was not asked to end. `text` becomes who it was, and what became of it. */
+static void lose_member(struct crew *crew, struct crew_member *member, char text[DEATH_TEXT])
 {
     const unsigned number = (unsigned)(member - crew->members) + 1;
     const int status = child_reap(member->pid);
@@ -136,10 +138,22 @@ static void member_died(struct crew *crew, struct crew_member *member)
                        strsignal(WTERMSIG(status)));
     else if (status >= 0)
         (void)snprintf(how, sizeof(how), "ended with status %d", WEXITSTATUS(status));
-    notice_add(crew->net, "worker %u of %u (process %d) %s, and its part of the run is lost", number,
-               crew->count, (int)member->pid, how);
+    (void)snprintf(text, DEATH_TEXT, "worker %u of %u (process %d) %s", number, crew->count,
+                   (int)member->pid, how);
     forget_member(crew, member);
-    crew->failed = -EOWNERDEAD;
+    member->lost = member->over = member->left = true;
+    if (++crew->lost == crew->count)
+        crew->failed = -EOWNERDEAD;
+}
+
+static void member_died(struct crew *crew, struct crew_member *member)
+{
+    char text[DEATH_TEXT];
+
+    lose_member(crew, member, text);
+    notice_add(crew->net, "%s, and its part of the run is lost%s", text,
+               crew->failed ? "" : ": the run ends");
+    crew_tell(crew->net, &(struct crew_message){.word = CREW_STOP, .grace_ns = LOST_GRACE_NS});
 }
 
 /* All that is there now. */
@@ -221,6 +235,21 @@ static int fork_member(struct crew *crew, unsigned index, struct peer_error *err
     return 0;
 }
 
+/* Instead of its word. */
+static int death(struct crew *crew, struct crew_member *member, enum crew_word word,
+                 struct peer_error *error)
+{
+    const bool began = word != CREW_READY && word != CREW_STARTED;
+    char text[DEATH_TEXT];
+
+    if (began && !member->lost)
+        member_died(crew, member);
+    if (began)
+        return error_set(error, PEER_ERROR_MACHINE, EOWNERDEAD, "a worker is lost, and the run ends");
+    lose_member(crew, member, text);
+    return error_set(error, PEER_ERROR_MACHINE, EOWNERDEAD, "%s before the run began", text);
+}
+
 /* Its word, or why it cannot. */
 static int await_word(struct crew *crew, struct crew_member *member, enum crew_word word,
                       struct peer_error *error)
@@ -235,11 +264,8 @@ static int await_word(struct crew *crew, struct crew_member *member, enum crew_w
         if (len >= 0)
             take_message(crew, member, &message, crew->net->crew_piece, (size_t)len);
     } while (len >= 0 && message.word != word && message.word != CREW_FAILED);
-    if (len < 0) {
-        if (member->control >= 0)
-            member_died(crew, member);
-        return error_set(error, PEER_ERROR_MACHINE, EOWNERDEAD, "a worker of the run is gone");
-    }
+    if (len < 0)
+        return death(crew, member, word, error);
     if (message.word != CREW_FAILED)
         return 0;
     if (error)
@@ -579,11 +605,11 @@ static int await_found(struct crew *crew, struct crew_member *member)
     struct crew_message message;
 
     while (!member->found && !crew->failed) {
-        ssize_t len = member->control < 0
-                          ? -EPIPE
-                          : crew_receive(member->control, 0, &message, crew->net->crew_piece);
+        ssize_t len = crew_receive(member->control, 0, &message, crew->net->crew_piece);
         if (len < 0)
-            return (int)len;
+            member_died(crew, member);
+        if (len < 0)
+            return 0;
         take_message(crew, member, &message, crew->net->crew_piece, (size_t)len);
     }
     return crew->failed;
@@ -594,13 +620,14 @@ static int add_found(struct crew *crew, struct crew_member *member, struct resul
     struct result found;
     int status = await_found(crew, member);
 
-    if (status == 0)
+    const bool is_found = status == 0 && member->found;
+    if (is_found)
         status = result_parse(member->bytes, member->len, &found, NULL);
     free(member->bytes);
     member->bytes = NULL;
     member->len = 0;
     member->found = false;
-    if (status < 0)
+    if (status < 0 || !is_found)
         return status;
     status = result_add(result, &found);
     result_done(&found);
@@ -612,9 +639,11 @@ int crew_get_result(struct crew *crew, struct result *result)
     int status = 0;
 
     crew_tell(crew->net, &(struct crew_message){.word = CREW_RESULT});
-    for (unsigned i = 0; i < crew->count && status == 0; i++)
-        status = add_found(crew, &crew->members[i], result);
-    return status;
+    for (unsigned i = 0; i < crew->count && status == 0; i++) {
+        if (!crew->members[i].lost)
+            status = add_found(crew, &crew->members[i], result);
+    }
+    return status < 0 ? status : crew->failed;
 }
 
 int crew_leave(struct crew *crew, bool is_heard)

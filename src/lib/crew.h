@@ -75,6 +75,7 @@ struct crew_member {
     int control; /* -1: it has ended */
     pid_t pid;
     bool measured, over, left, found, gone;
+    bool lost; /* it ended before its time, and what it found is known to nobody */
     struct crew_told told;
     struct result_interval *intervals; /* not taken yet */
     size_t interval_count;
@@ -90,7 +91,8 @@ struct crew {
     struct crew_member members[PEER_WORKERS_MOST];
     struct device_crew_shared *shared;
     int inboxes[PEER_WORKERS_MOST][2]; /* to read, to write; until all are forked */
-    int failed; /* 0, or why it cannot go on: -EOWNERDEAD after a notice */
+    int failed; /* 0, or why it cannot go on: -EOWNERDEAD after notices, when all are lost */
+    unsigned lost;
     bool measured, paused, leaving, heard;
     uint64_t begun_ns, measured_ns; /* when all began, and measuring */
     struct result snapshot;         /* see crew_snapshot */
@@ -119,7 +121,7 @@ const struct result *crew_snapshot(struct crew *crew);
 void crew_add_stats(const struct peer_net *net, struct peer_net_stats *stats);
 /** The next interval that all have told: 1, or 0. */
 int crew_pop_interval(struct crew *crew, struct result_interval *ret_interval);
-/** Adds what they found. -errno. */
+/** Adds what those found who are not lost. -errno. */
 int crew_get_result(struct crew *crew, struct result *result);
 /** As peer_net_leave; `is_heard` says that the local kernel has done with the peers. */
 int crew_leave(struct crew *crew, bool is_heard);

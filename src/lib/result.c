@@ -59,6 +59,8 @@ int peer_result_get_part_sized(const struct peer_result *result, size_t index,
         .duration_ns = part->duration_ns,
         .shard = part->shard,
         .shards = part->shards,
+        .workers = part->workers,
+        .workers_lost = part->workers_lost,
     };
     border_give(ret_part, size, &told, sizeof(told));
     return 1;

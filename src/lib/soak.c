@@ -215,6 +215,7 @@ static void describe(struct peer_soak *soak, const struct peer_soak_config *conf
         .seed = attachment->seed_told,
         .shard = attachment->shard,
         .shards = attachment->shards > 1 ? attachment->shards : 0,
+        .workers = soak->worker ? 0 : soak->net->workers,
         .interval_ns = config->interval_ns ? config->interval_ns : NS_PER_S,
     };
     (void)gethostname(part->host, sizeof(part->host) - 1);
@@ -375,15 +376,17 @@ static int copy_changes(const struct peer_soak *soak, struct result *result)
 }
 
 /* Theirs becomes one: whose they are is no matter any more, and the rate was asked of all. (Where it
-   was changed it is a mean already.) */
+   was changed it is a mean already, and where one is lost it is what was asked of the others.) */
 static int fill_by_workers(struct peer_soak *soak, struct result *result)
 {
-    int status = soak->net->crew ? crew_get_result(soak->net->crew, result) : -EPIPE;
+    const struct crew *crew = soak->net->crew;
+    int status = crew ? crew_get_result(soak->net->crew, result) : -EPIPE;
 
     free(result->parts);
     result->parts = NULL;
     result->part_count = 0;
-    if (result->asked_rate > 0 && !soak->series.change_count)
+    soak->part.workers_lost = crew ? crew->lost : 0;
+    if (result->asked_rate > 0 && !soak->series.change_count && !soak->part.workers_lost)
         result->asked_rate = soak->asked_rate;
     return status;
 }

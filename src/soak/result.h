@@ -142,6 +142,7 @@ struct result_part {
     uint64_t started_ns; /* when measuring began, by the wall clock (Unix time) */
     uint64_t duration_ns;
     uint64_t shard, shards; /* which of how many; 0 of 0: it is no shard */
+    uint64_t workers, workers_lost; /* by so many processes, 0: by one; what those found is missing */
 };
 
 /** What was changed on the way, by whom steered it. */

@@ -158,6 +158,8 @@ static void put_part(struct out *out, const struct result *result, size_t index)
     bytes_put_number(out, part->duration_ns);
     bytes_put_number(out, part->shard);
     bytes_put_number(out, part->shards);
+    bytes_put_number(out, part->workers);
+    bytes_put_number(out, part->workers_lost);
 }
 
 int packed_from(const struct hdr_histogram *histogram, struct packed *ret_packed)
@@ -428,7 +430,10 @@ static int get_part(struct in *in, struct result *result)
     part.duration_ns = bytes_get_number(in);
     part.shard = bytes_get_number(in);
     part.shards = bytes_get_number(in);
+    part.workers = bytes_get_number(in);
+    part.workers_lost = bytes_get_number(in);
     in->wrong |= part.shards && part.shard >= part.shards;
+    in->wrong |= part.workers_lost > part.workers;
     return in->wrong ? 0 : result_add_part(result, &part);
 }
 

@@ -159,6 +159,11 @@ static void pass_through_bytes(struct result *result)
     assert_intervals(result, &again);
     assert_changes(result, &again);
     assert_int_equal(result->paused_ns, again.paused_ns);
+    assert_int_equal(result->part_count, again.part_count);
+    for (size_t i = 0; i < result->part_count; i++) {
+        assert_int_equal(result->parts[i].workers, again.parts[i].workers);
+        assert_int_equal(result->parts[i].workers_lost, again.parts[i].workers_lost);
+    }
     result_done(result);
     *result = again;
 }
@@ -451,6 +456,27 @@ static void records_that_cost_more_than_they_are_worth_are_refused(void **state)
     assert_damaged(too_many, sizeof(too_many));
 }
 
+static void lost_workers_are_written_and_read(void **state)
+{
+    const struct result_part part = {.protocol = "http", .workers = 4, .workers_lost = 1};
+    const struct result_part impossible = {.protocol = "http", .workers = 1, .workers_lost = 2};
+    struct result result, again;
+    uint8_t *bytes;
+    size_t len;
+
+    (void)state;
+    assert_int_equal(result_init(&result), 0);
+    assert_int_equal(result_add_part(&result, &part), 0);
+    pass_through_bytes(&result);
+    assert_int_equal(result.part_count, 1);
+    assert_int_equal(result.parts[0].workers_lost, 1);
+    assert_int_equal(result_add_part(&result, &impossible), 0);
+    assert_int_equal(result_pack(&result, &bytes, &len), 0);
+    assert_int_equal(result_parse(bytes, len, &again, NULL), -EINVAL);
+    free(bytes);
+    result_done(&result);
+}
+
 /* An interval without latencies has no bytes of them. */
 static void an_interval_of_nothing_is_written_and_read(void **state)
 {
@@ -477,6 +503,7 @@ int main(void)
         cmocka_unit_test(bytes_that_were_changed_do_no_harm),
         cmocka_unit_test(records_that_cost_more_than_they_are_worth_are_refused),
         cmocka_unit_test(an_interval_of_nothing_is_written_and_read),
+        cmocka_unit_test(lost_workers_are_written_and_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
