@@ -207,6 +207,24 @@ static void write_extent(struct page *page, const struct view *view)
     page_html(page, "</p>");
 }
 
+/* The figures are of those who were left. */
+static void write_lost(struct page *page, const struct view *view)
+{
+    struct peer_result_part part;
+
+    for (size_t i = 0; peer_result_get_part(view->result, i, &part); i++) {
+        if (!part.workers_lost)
+            continue;
+        page_html(page, "<p class=\"note\">");
+        page_format(page,
+                    "This is a partial result: %llu of the %llu workers on %.64s ended before their "
+                    "time, and what they found is in no figure, but in the intervals up to then.",
+                    (unsigned long long)part.workers_lost, (unsigned long long)part.workers,
+                    *part.host ? part.host : "one machine");
+        page_html(page, "</p>");
+    }
+}
+
 void write_head(struct report *report)
 {
     struct page *page = &report->page;
@@ -229,6 +247,7 @@ void write_head(struct report *report)
         }
         write_verdict(report, &report->views[i]);
         write_extent(page, &report->views[i]);
+        write_lost(page, &report->views[i]);
         write_facts(page, &report->views[i]);
     }
     page_html(page, "</header>\n");

@@ -169,13 +169,96 @@ def test_one_capture_has_all_frames():
         .refused(2, "--workers share a capture when it is a file")
 
 
-def test_one_that_is_killed_ends_the_run():
-    soaking, found = started(3)
-    os.kill(found[1], signal.SIGKILL)
+def under_way(count, *args):
+    """As started, and what they do is being measured."""
+    soaking, found = started(count, "--json-stream", "--interval", "50ms", *args)
+    until("intervals", lambda: soaking.out().count(b'"type":"interval"') > 1)
+    return soaking, found
+
+
+def killed(number, *args):
+    """What a soak says of which one worker was killed when all had been answered."""
+    soaking, found = under_way(3, *args)
+    os.kill(found[number], signal.SIGKILL)
     result = soaking.wait()
-    result.expect(3, err=rf"worker \d of 3 \(process {found[1]}\) was killed by signal 9 \(Killed\), and its part|"
-                         "a worker of the run is gone")  # so early that it had not begun
+    result.expect(3, err=rf"worker \d of 3 \(process {found[number]}\) was killed by signal 9 \(Killed\), "
+                         "and its part of the run is lost: the run ends")
     assert not workers()
+    return result
+
+
+def test_one_that_is_killed_ends_the_run_and_the_others_report():
+    path, page, journal = (f"{harness.directory}/{name}" for name in ("result", "page.html", "journal"))
+    result = killed(1, "-R", 300, "--result", path, "--report", page,
+                    "--journal", journal, "--slo", "errors<1%")
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    report = lines[-1]
+    assert report["type"] == "report" and report["partial"] == {"workers": 3, "lost": 1}, report
+    requests, connections = report["requests"], report["connections"]
+    assert requests["completed"] == requests["sent"] and report["errors"]["total"] == 0, report
+    assert connections["established"] == 8 and report["latency_us"]["request"]["min"] > 0, report
+    assert report["rate"]["asked"] == 200, report["rate"]  # of those who are left
+    told = sum(line["requests"]["completed"] for line in lines[:-1])
+    assert told > requests["completed"], (told, requests)  # intervals are of all, up to then
+    text = peer("merge", path).expect(1, err=rf'"{path}", is partial: 1 of its 3 workers was lost').out.decode()
+    assert "PARTIAL: 1 of 3 workers was lost" in text and ", without 1 of 3 workers" in text, text
+    merged = json.loads(peer("merge", "--json", path).expect(1).out)
+    assert merged["partial"] == {"workers": 3, "lost": 1}, merged
+    assert merged["parts"][0]["workers"] == {"count": 3, "lost": 1}, merged["parts"]
+    assert merged["requests"]["completed"] == requests["completed"]
+    again = f"{harness.directory}/again.html"
+    peer("report", journal, "-o", again).expect(0, err=rf'"{journal}", is partial: 1 of its 3 workers was lost')
+    for file in (page, again):
+        assert "This is a partial result: 1 of the 3 workers on " in open(file).read()
+
+
+def test_a_shard_without_some_workers_is_named():
+    paths = [f"{harness.directory}/shard{shard}" for shard in range(2)]
+    given = ("--from", "198.18.0.0/24", "--result")
+    killed(0, "--shard", "0/2", *given, paths[0])
+    soak("-d", "200ms", "-c", 6, "--workers", 2, "--interval", "50ms", "--shard", "1/2", *given, paths[1])
+    result = peer("merge", "--json", *paths)
+    result.expect(1, err=rf'"{paths[0]}", shard 0 of 2, is partial: 1 of its 3 workers was lost, and what it found')
+    assert "shard 1 of 2" not in result.err and json.loads(result.out)["partial"] == {"workers": 5, "lost": 1}
+
+
+def test_a_search_ends_with_a_worker():
+    soaking, found = started(2, "--rate-search", "10..20", "--slo", "errors<1%")
+    os.kill(found[0], signal.SIGKILL)
+    result = soaking.wait()
+    result.expect(3, err=r"worker 1 of 2 \(process \d+\) was killed by signal 9")
+    assert not workers()
+
+
+def test_when_all_are_killed_there_is_nothing_to_report():
+    soaking, found = under_way(2)
+    soaking.signal(signal.SIGSTOP)
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    soaking.signal(signal.SIGCONT)
+    result = soaking.wait()
+    result.expect(3, err=r"worker (1|2) of 2 .*: the run ends\n.*worker (?!\1)[12] of 2 .*its part of the run is lost$")
+    assert b'"report"' not in result.out and not workers()
+
+
+def killed_while_others_are_made(count):
+    """The end of a soak of which a worker was killed before all were there; None: they were too quick."""
+    soaking = Peer("soak", "--json", "-d", "1h", "-c", 128, "--workers", count)
+    first = until("a worker", workers)
+    soaking.signal(signal.SIGSTOP)
+    until("the stop", lambda: open(f"/proc/{soaking.pid}/stat").read().rpartition(")")[2].split()[0] == "T")
+    early = len(workers()) < count
+    if early:
+        os.kill(first[0], signal.SIGKILL)
+    soaking.signal(signal.SIGCONT)
+    result = soaking.wait() if early else soaking.stop()
+    return early and (result, first[0])
+
+
+def test_one_that_is_killed_before_the_run_is_named():
+    result, pid = until("a worker that is early enough", lambda: killed_while_others_are_made(128))
+    result.expect(3, err=rf"worker \d+ of 128 \(process {pid}\) was killed by signal 9 \(Killed\) before the run began")
+    assert not result.out and not workers()
 
 
 def test_ctrl_c_reports():

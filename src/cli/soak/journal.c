@@ -47,6 +47,7 @@ int read_result_file(const char *path, struct peer_result **ret_result)
     }
     if (peer_result_get_extent(*ret_result, &extent))
         say_extent(path, &extent);
+    say_lost(path, *ret_result);
     return 0;
 }
 

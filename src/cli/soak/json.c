@@ -242,6 +242,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
                                       integer(report->behind), "limited_by",
                                       soak_limited_by(run, report)));
     json_add_shard(document, run->result);
+    json_add_lost(document, run->result);
     json_object_set_new(document, "corrected", json_boolean(report->corrected));
     json_add_latencies(document, report);
     json_add_tls(document, run, report);

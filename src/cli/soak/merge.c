@@ -54,7 +54,7 @@ static uint64_t first_start(const struct peer_result *result)
 static void print_part(const struct peer_result_part *part, uint64_t first_ns)
 {
     const uint64_t later_ns = part->started_ns - first_ns;
-    char name[48] = "a part", later[32];
+    char name[48] = "a part", later[32], lost[64] = "";
 
     if (part->shards)
         snprintf(name, sizeof(name), "shard %llu of %llu", (unsigned long long)part->shard,
@@ -66,7 +66,10 @@ static void print_part(const struct peer_result_part *part, uint64_t first_ns)
     if (later_ns)
         printf(", began %s after the first%s", format_time(later_ns, later),
                is_late(part, first_ns) ? ": late" : "");
-    putchar('\n');
+    if (part->workers_lost)
+        snprintf(lost, sizeof(lost), ", without %llu of %llu workers",
+                 (unsigned long long)part->workers_lost, (unsigned long long)part->workers);
+    printf("%s\n", lost);
 }
 
 struct totals {
@@ -114,6 +117,10 @@ static json_t *json_part(const struct peer_result_part *part, uint64_t first_ns)
         json_object_set_new(entry, "shard",
                             json_pack("{s:I, s:I}", "rank", (json_int_t)part->shard, "size",
                                       (json_int_t)part->shards));
+    if (part->workers)
+        json_object_set_new(entry, "workers",
+                            json_pack("{s:I, s:I}", "count", (json_int_t)part->workers, "lost",
+                                      (json_int_t)part->workers_lost));
     return entry;
 }
 
@@ -200,7 +207,7 @@ static int report_merged(struct soak_run *run)
 
     peer_result_get_report(run->result, &report);
     int status = write_outputs(run);
-    bool missing = say_missing(run->result);
+    bool missing = say_missing(run->result) | soak_lost(run->result, &(uint64_t){0}, &(uint64_t){0});
     if (status == STATUS_DONE)
         status = judge_soak(run, &report);
     return report_soak(run, &report, missing && status == STATUS_DONE ? STATUS_REMOTE : status);
@@ -243,7 +250,7 @@ const struct command command_merge = {
              "input. Percentiles are\n"
              "those of all samples; intervals are matched by the wall clock. A shard that is "
              "missing is\n"
-             "named, and the exit status is 1 then.",
+             "named, and the exit status is 1 then, as for one of which workers were lost.",
     .tables = tables,
     .options_size = sizeof(struct soak_options),
     .run = run_merge,

@@ -146,6 +146,8 @@ int soak_once(struct soak_run *run)
         return STATUS_MACHINE;
     }
     run->soak = peer_soak_free(run->soak);
+    run->lost |= soak_lost(run->result, &(uint64_t){0}, &(uint64_t){0});
+    run->broken_off |= run->lost;
     return STATUS_DONE;
 }
 
@@ -224,7 +226,7 @@ static int soak_in(struct soak_run *run)
         status = kept;
     if (status == STATUS_DONE)
         status = judge_soak(run, &report);
-    return report_soak(run, &report, status);
+    return report_soak(run, &report, run->lost ? STATUS_MACHINE : status);
 }
 
 /* The net is gone before its report is waited for. */

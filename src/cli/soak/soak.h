@@ -64,7 +64,8 @@ struct soak_run {
     struct search_step *steps; /* of a search, owned */
     size_t step_count;
     double found_rate;
-    bool broken_off; /* by a signal, or since nobody reads any more */
+    bool broken_off; /* by a signal, since nobody reads any more, or since a worker is lost */
+    bool lost;       /* that worker: the exit status says so, whatever was found */
 };
 
 /* options.c */
@@ -203,6 +204,15 @@ void print_merged(const struct peer_result *result);
 json_t *json_merged(const struct peer_result *result);
 /** Which shard it is, if it is one alone. */
 void json_add_shard(json_t *document, const struct peer_result *result);
+
+/* lost.c: results without what some workers found */
+/** Of how many processes so many were lost: whether any was. */
+bool soak_lost(const struct peer_result *result, uint64_t *ret_workers, uint64_t *ret_lost);
+void print_lost(const struct peer_result *result);
+/** "partial": {"workers": 3, "lost": 1}, if any was. */
+void json_add_lost(json_t *document, const struct peer_result *result);
+/** On standard error, of a result that was read. */
+void say_lost(const char *path, const struct peer_result *result);
 
 /* text.c */
 /** Prints the report in the form that was asked for. Passes `status` on. */

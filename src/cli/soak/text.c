@@ -256,6 +256,7 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     double duration = (double)soak_active_ns(report) / 1e9;
 
     print_head(run);
+    print_lost(run->result);
     print_latencies(report, run->options->latency);
     printf("  %llu requests, %llu connections in %s, %s sent, %s received\n",
            (unsigned long long)counts->completed, (unsigned long long)counts->established,

@@ -83,17 +83,10 @@ enum { WAITED_PERCENT = 25, BUSY_PERCENT = 95 };
 /* Times and costs of several processes are sums. */
 static double count_processes(const struct soak_run *run)
 {
-    struct peer_result_part part;
-    struct peer_net_info info;
-    size_t count = 0;
+    uint64_t workers, lost;
 
-    if (run->net) {
-        peer_net_get_info(run->net, &info);
-        return info.workers ? info.workers : 1;
-    }
-    while (peer_result_get_part(run->result, count, &part))
-        count++;
-    return count ? (double)count : 1;
+    (void)soak_lost(run->result, &workers, &lost);
+    return workers > lost ? (double)(workers - lost) : 1;
 }
 
 const char *soak_limited_by(const struct soak_run *run, const struct peer_soak_report *report)
