@@ -57,6 +57,8 @@ static int begin(void *user)
 {
     struct writer *writer = user;
 
+    if (ftruncate(writer->file.fd, 0) < 0)
+        return -errno;
     writer->config.fd = writer->file.fd;
     return pcapring_new(&writer->config, &writer->ring);
 }

@@ -5,6 +5,9 @@
  * here; when that is too much, or something was not written, all is written anew as soon as there is room.
  *
  * What both have to know of each other is in a page of memory that both see.
+ *
+ * What an earlier run left in the file stays until the first record of this one is whole beside it: a run
+ * that never begins takes nothing away.
  */
 #include "lib/journal.h"
 
@@ -77,6 +80,8 @@ static int append(struct writer *writer, size_t len)
     const int fd = writer->file.fd;
     int status = 0;
 
+    if (!writer->written && (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0))
+        return -errno;
     if (!writer->written)
         status = fd_write(fd, JOURNAL_LINE, strlen(JOURNAL_LINE));
     if (status == 0)
@@ -117,10 +122,16 @@ static int write_anew(struct writer *writer, size_t len)
     return 0;
 }
 
+/* Of this run or of an earlier one. */
+static bool has_content(const struct writer *writer)
+{
+    return writer->written || lseek(writer->file.fd, 0, SEEK_END) > 0;
+}
+
 /* Where something is missing it is not said that it came to its end. */
 static void act(struct writer *writer, uint32_t kind, size_t len)
 {
-    int status = kind == JOURNAL_ALL && writer->written ? write_anew(writer, len) : -ENOENT;
+    int status = kind == JOURNAL_ALL && has_content(writer) ? write_anew(writer, len) : -ENOENT;
 
     if (status < 0 && kind == JOURNAL_END && writer->gap)
         return;

@@ -119,7 +119,7 @@ int scribe_open(const char *path, const char *what, struct scribe_file *ret_file
     if (ret_file->fd < 0 || fstat(ret_file->fd, &status) < 0 || !S_ISREG(status.st_mode))
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "the %s needs a file, and %s is none", what,
                          path);
-    return ftruncate(ret_file->fd, 0) < 0 ? fail(what, path, -errno, error) : 0;
+    return 0;
 }
 
 void scribe_close(struct scribe_file *file)

@@ -17,8 +17,8 @@ struct scribe_file {
     int folder, fd;
     char name[NAME_MAX + 1]; /* in there */
 };
-/** A regular file, made for this user alone or cut to nothing; `what`, "capture", is for the text. A suffix
- *  of eight characters fits behind its name. Its owner calls scribe_close, whatever comes of it. */
+/** A regular file, made for this user alone or as it was; `what`, "capture", is for the text. A suffix of
+ *  eight characters fits behind its name. Its owner calls scribe_close, whatever comes of it. */
 int scribe_open(const char *path, const char *what, struct scribe_file *ret_file,
                 struct peer_error *error);
 void scribe_close(struct scribe_file *file);

@@ -6,7 +6,7 @@ import signal
 import stat
 
 import harness
-from harness import peer
+from harness import Peer, peer
 from page import check_alone, check_figures, Page
 
 
@@ -195,6 +195,39 @@ def test_a_run_that_never_began_leaves_what_was_there():
     for option in ("--result", "--report", "--hdr"):
         peer("soak", "-n", "5", option, "-").refused(2, "standard output has the report")
     assert not os.path.exists("-")
+
+
+def test_a_journal_stays_until_the_next_run_begins():
+    os.chdir(harness.directory)
+    peer("soak", "-n", "5", "--journal", "kept", "--seed", 7).expect(0)
+    before = open("kept", "rb").read()
+    options = ("--journal", "kept", "--from", "198.18.0.0/24", "--seed", 8)
+    never = (
+        (("http://192.0.2.1/",), 3, "no address of this machine"),
+        ((f"http://{harness.OWN4}/", "--dev", "lo"), 3, "lo"),
+        (("--link", "delay nonsense"), 2, "delay"),
+        (("--manner", "nonsense"), 2, "nonsense"),
+        (("-c", "2", "--workers", "4"), 2, "cannot be shared by 4 workers"),
+        ((f"http://{harness.OWN4}/", "--pcap", "no/where"), 2, "no/where"),
+        ((f"http://{harness.OWN4}/", "--control", "no/where"), 3, "no/where"),
+        (("http://192.0.2.80/", "--isolate", "--", "/no/such/program"), 2, "/no/such/program"),
+    )
+    for args, status, words in never:
+        peer("soak", *options, *args).expect(status, err=words)
+        assert open("kept", "rb").read() == before, args
+    waiting = Peer("soak", "--start-at", "2100-01-01T00:00:00Z", *options, "--workers", "2", "-c", "4", "--metrics",
+                   "127.0.0.1:0")
+    waiting.wait_err("metrics")
+    assert open("kept", "rb").read() == before
+    waiting.signal(signal.SIGKILL)
+    waiting.wait()
+    assert open("kept", "rb").read() == before
+    peer("merge", "--json", "kept").expect(0)
+    peer("soak", "-n", "6", *options).expect(0)
+    kept = json.loads(peer("merge", "--json", "kept").expect(0).out)
+    assert kept["requests"]["completed"] == 6 and kept["parts"][0]["seed"] == 8, kept
+    assert not os.path.exists("kept.new")
+    peer("soak", "-n", "5", "--journal", "no/where").refused(2, "no/where")
 
 
 def test_where_the_page_goes_is_known_before_the_run():
