@@ -6,13 +6,14 @@
  * Objectives: what a service must keep under a soak, in words, and whether it did. See peer/peer.h
  * for the conventions.
  *
- *     METRIC COMPARISON BOUND[@each], blanks being optional:   p99<20ms   errors<0.1%   rate>=5000
+ *     METRIC COMPARISON BOUND[@each], blanks being optional:   p99<20ms   errors < 0.1 %   rate>=5k
  *
  * METRIC is a latency, `p50` to `p99.99` (p999 is p99.9), `min`, `mean` or `max`, of requests or of
  * what stands before it: `handshake.p99`, `login.p99`, `first_byte.p99`; `will.p99` and `ping.p99`; `errors`, or a
  * kind of them as in `errors.timeout`; `rate`, requests completed a second; `connections`, established a second;
  * `completed`, requests. COMPARISON is one of < <= > >=. BOUND of a latency is a time (20ms, 1.5s, 800us), of
- * errors a number or a share of all that was asked for (0.1%), else a number (5000, 20k).
+ * errors a number or a share of all that was asked for (0.1%), else a number (5000, 20k; of rates
+ * 5000/s too).
  * `@each`: in each interval of the series as well, of which the worst is told. A last interval that
  * is shorter than the others counts with the rest for latencies and errors, not for rates.
  */

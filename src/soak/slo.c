@@ -187,8 +187,17 @@ static int take_metric(struct cut cut, struct slo *slo, struct peer_error *error
     return refuse_metric(cut, error);
 }
 
-/* The number of "20ms", with what its unit is worth. */
-static int take_bound(struct cut cut, struct slo *slo, struct peer_error *error)
+/* "/s" off the end of what is a rate. */
+static struct cut take_per_second(struct cut cut, const struct metric *metric)
+{
+    if (metric->unit != PEER_SLO_PER_SECOND || cut.len < 2 ||
+        memcmp(cut.text + cut.len - 2, "/s", 2) != 0)
+        return cut;
+    return trim(cut.text, cut.len - 2);
+}
+
+/* The number of "20ms" or "20 ms", with what its unit is worth. */
+static int take_bound(struct cut given, struct slo *slo, struct peer_error *error)
 {
     static const struct {
         const char *name;
@@ -199,6 +208,7 @@ static int take_bound(struct cut cut, struct slo *slo, struct peer_error *error)
                  {"m", false, false, 1e6}};
     const struct metric *metric = &metrics[slo->metric];
     const bool time = metric->kind == METRIC_LATENCY, errors = metric->kind == METRIC_ERRORS;
+    const struct cut cut = take_per_second(given, metric);
     char number[32], *end;
 
     if (cut.len > 0 && cut.len < sizeof(number) && strchr(".0123456789", cut.text[0])) {
@@ -207,8 +217,9 @@ static int take_bound(struct cut cut, struct slo *slo, struct peer_error *error)
         slo->bound = strtod(number, &end);
         if (strpbrk(number, "xXeEpPiI"))
             end = number;
+        const char *unit = end + strspn(end, " ");
         for (size_t i = 0; end != number && i < ARRAY_SIZE(units); i++) {
-            if (strcmp(end, units[i].name) != 0 || units[i].of_time != time ||
+            if (strcmp(unit, units[i].name) != 0 || units[i].of_time != time ||
                 (units[i].of_errors && !errors))
                 continue;
             slo->bound *= units[i].factor;
@@ -217,29 +228,43 @@ static int take_bound(struct cut cut, struct slo *slo, struct peer_error *error)
         }
     }
     return error_set(error, PEER_ERROR_USAGE, EINVAL, "the bound \"%.*s\" is no %s",
-                     (int)MIN(cut.len, (size_t)40), cut.text,
+                     (int)MIN(given.len, (size_t)40), given.text,
                      time     ? "time such as 20ms, 1.5s or 800us"
                      : errors ? "number, and no share such as 0.1%"
                               : "number such as 5000 or 20k");
 }
 
-/* "@each" off the end. */
+/* "@each" or "@ each" off the end. */
 static struct cut take_each(struct cut cut, struct slo *slo)
 {
-    static const char each[] = "@each";
+    static const char each[] = "each";
     const size_t len = sizeof(each) - 1;
 
-    slo->each = cut.len >= len && memcmp(cut.text + cut.len - len, each, len) == 0;
-    return slo->each ? trim(cut.text, cut.len - len) : cut;
+    if (cut.len < len || memcmp(cut.text + cut.len - len, each, len) != 0)
+        return cut;
+    const struct cut before = trim(cut.text, cut.len - len);
+    slo->each = before.len && before.text[before.len - 1] == '@';
+    return slo->each ? trim(before.text, before.len - 1) : cut;
 }
 
-int slo_parse(const char *text, struct slo *ret_slo, struct peer_error *error)
+/* In one line of a report, and in a file of one: blanks. */
+static void blank_tabs(char *text)
+{
+    for (; *text; text++) {
+        if (*text == '\t' || *text == '\n')
+            *text = ' ';
+    }
+}
+
+int slo_parse(const char *given, struct slo *ret_slo, struct peer_error *error)
 {
     struct slo slo = {0};
-    size_t before = strcspn(text, "<>");
 
-    if ((size_t)snprintf(slo.text, sizeof(slo.text), "%s", text) >= sizeof(slo.text))
+    if ((size_t)snprintf(slo.text, sizeof(slo.text), "%s", given) >= sizeof(slo.text))
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "it is too long");
+    blank_tabs(slo.text);
+    const char *text = slo.text;
+    const size_t before = strcspn(text, "<>");
     if (!text[before])
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "there is no comparison in it as in p99<20ms, errors<0.1%% or rate>=5000");

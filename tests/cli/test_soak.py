@@ -614,7 +614,7 @@ def test_objectives():
 
     target = f"http://{OWN4}:{Service(answer).port}/"
     args = [target, "-n", "20", "--expect", "200"]
-    kept = soak(*args, "--slo", "errors<=1", "--slo", "errors <= 10%", "--slo", "completed>=19")
+    kept = soak(*args, "--slo", "errors<=1", "--slo", "errors <= 10%", "--slo", "completed >=\t19")
     assert [entry["kept"] for entry in kept["slo"]] == [True] * 3, kept["slo"]
     assert kept["slo"][1] == {"objective": "errors <= 10%", "kept": True, "value": 0.05, "bound": 0.1, "unit": "share"}
 

@@ -64,13 +64,27 @@ static struct peer_slo_verdict judge(void **state, const char *text)
     return verdict;
 }
 
+struct row {
+    const char *text;
+    bool kept;
+    double value; /* within three digits */
+};
+
+static void check_rows(void **state, const struct row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct peer_slo_verdict verdict = judge(state, rows[i].text);
+        if (verdict.kept != rows[i].kept || !verdict.measured ||
+            verdict.value < rows[i].value * 0.999 || verdict.value > rows[i].value * 1.001)
+            fail_msg("%s: %s, %g for %g", rows[i].text, verdict.kept ? "kept" : "not kept",
+                     verdict.value, rows[i].value);
+        assert_false(verdict.in_interval);
+    }
+}
+
 static void test_kept_or_not(void **state)
 {
-    static const struct {
-        const char *text;
-        bool kept;
-        double value; /* within three digits */
-    } rows[] = {
+    static const struct row rows[] = {
         {"p50<600ms", true, 500e3},
         {"p50 < 0.4s", false, 500e3},
         {"p99<=1s", true, 990e3},
@@ -97,14 +111,25 @@ static void test_kept_or_not(void **state)
         {"completed>=1k", true, 1000},
     };
 
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        struct peer_slo_verdict verdict = judge(state, rows[i].text);
-        if (verdict.kept != rows[i].kept || !verdict.measured ||
-            verdict.value < rows[i].value * 0.999 || verdict.value > rows[i].value * 1.001)
-            fail_msg("%s: %s, %g for %g", rows[i].text, verdict.kept ? "kept" : "not kept",
-                     verdict.value, rows[i].value);
-        assert_false(verdict.in_interval);
-    }
+    check_rows(state, rows, ARRAY_SIZE(rows));
+}
+
+static void test_blanks_say_nothing(void **state)
+{
+    static const struct row rows[] = {
+        {" p99 <= 1 s ", true, 990e3},
+        {"p50<600 ms", true, 500e3},
+        {"p50<\t0.4  s", false, 500e3},
+        {"handshake.p99\t<\t5.1\tms", true, 5e3},
+        {"errors < 1 %", true, 4.0 / 1004},
+        {"errors < 0.1 %", false, 4.0 / 1004},
+        {"rate < 0.1 k", true, 95},
+        {"rate>=95/s", true, 95},
+        {"rate < 0.1 k /s", true, 95},
+        {"connections >= 1 /s", true, 1},
+    };
+
+    check_rows(state, rows, ARRAY_SIZE(rows));
 }
 
 static void test_each_interval(void **state)
@@ -114,6 +139,10 @@ static void test_each_interval(void **state)
     assert_true(verdict.kept && verdict.in_interval);
     assert_int_equal(verdict.interval_start_ns, 4 * NS_PER_S);
     assert_float_equal(verdict.value, 30e3, 100);
+
+    for (const char *const *text = (const char *const[]){"p99 < 2 s @each", "p99<2 s@ each ",
+                                                         "p99\t<2s @ each", NULL}; *text; text++)
+        assert_true(judge(state, *text).in_interval);
 
     verdict = judge(state, "errors<=2@each"); /* 4 in all, 3 in one interval */
     assert_false(verdict.kept);
@@ -144,6 +173,11 @@ static void test_what_is_none(void **state)
         {"p99<", "no time"},
         {"p99<20", "no time"},
         {"p99<20ms@all", "no time"},
+        {"p99 < 20 ms ms", "\"20 ms ms\" is no time"},
+        {"p99<2 0ms", "no time"},
+        {"p99<20 /s", "no time"},
+        {"errors<1/s", "no number"},
+        {"rate > = 5k", "no number"},
         {"p99<-1ms", "no time"},
         {"p99<1e3ms", "no time"},
         {"p99<nanms", "no time"},
@@ -190,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kept_or_not),
+        cmocka_unit_test(test_blanks_say_nothing),
         cmocka_unit_test(test_each_interval),
         cmocka_unit_test(test_what_is_none),
         cmocka_unit_test(test_nothing_measured),
