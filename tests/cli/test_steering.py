@@ -276,6 +276,37 @@ def test_the_socket_is_this_users_and_goes():
     peer("soak", "-n", "1", "--control", "link").expect(2, err="is no socket")
 
 
+def keepers(started):
+    """Who removes the socket, by their numbers: the deputy is the later one."""
+    return sorted(pid for pid in harness.descendants()
+                  if open(f"/proc/{pid}/comm").read() == "peer-paths\n" and pid > started.pid)
+
+
+def test_the_socket_goes_when_its_keeper_is_killed():
+    in_directory()
+    for kills in (signal.SIGINT, signal.SIGKILL):  # of the soak
+        for which in (0, 1):
+            started = soak()
+            found = until("both keepers", lambda: len(keepers(started)) == 2 and keepers(started))
+            os.kill(found[which], signal.SIGKILL)
+            until("its end", lambda: found[which] not in keepers(started))
+            assert os.path.exists("s")
+            if kills == signal.SIGINT:
+                result = started.stop().expect(0)
+                assert "stays" not in result.err and not os.path.exists("s"), (which, result.err)
+            else:
+                started.signal(kills)
+                started.process.wait()
+                until("the socket to go", lambda: not os.path.exists("s"))
+    started = soak()
+    for pid in until("both keepers", lambda: len(keepers(started)) == 2 and keepers(started)):
+        os.kill(pid, signal.SIGKILL)
+    until("their end", lambda: not keepers(started))
+    started.stop().expect(0, err='"s" stays: somebody killed the processes that remove it')
+    end(soak())  # in its place
+    assert not os.path.exists("s")
+
+
 def test_a_search_chooses_its_rates():
     in_directory()
     started = soak("--rate-search", "100..200", "--slo", "p99<10s")

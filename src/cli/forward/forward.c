@@ -287,7 +287,7 @@ static int keep_paths(const struct forward *forward, struct path_keeper *keeper)
 
 static int forward_through(struct forward *forward)
 {
-    struct path_keeper keeper = {.fd = -1};
+    struct path_keeper keeper = path_keeper_none;
 
     int status = open_ways(forward);
     if (status == 0)

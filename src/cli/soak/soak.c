@@ -302,7 +302,8 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
     struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1, .result_fd = -1, .report_fd = -1};
     int status = 0;
 
-    run.metrics.fd = run.steering.fd = run.steering.keeper.fd = -1;
+    run.metrics.fd = run.steering.fd = -1;
+    run.steering.keeper = path_keeper_none;
 
     if (options->workload && strcmp(options->workload, "help") == 0)
         return print_workloads();

@@ -328,9 +328,8 @@ static int listen_at(struct place *place)
 int steering_open(struct steering *steering, const char *path)
 {
     struct place place = {.port = 0};
-    const char *const paths[] = {place.path};
 
-    *steering = (struct steering){.fd = -1, .keeper.fd = -1};
+    *steering = (struct steering){.fd = -1, .keeper = path_keeper_none};
     if (!path)
         return 0;
     if (!*path || snprintf(place.path, sizeof(place.path), "%s", path) >= PLACE_PATH)
@@ -346,7 +345,7 @@ int steering_open(struct steering *steering, const char *path)
                                         : strerror(-steering->fd));
         return STATUS_MACHINE;
     }
-    return path_keeper_start(&steering->keeper, paths, 1);
+    return path_keeper_start(&steering->keeper, &path, 1);
 }
 
 int steering_begin(struct steering *steering, struct callers *callers, struct soak_run *run)
