@@ -212,6 +212,8 @@ int wait_for_listener(struct peer_net *net, const struct common_options *common,
 /** Frees the net and says what went wrong with the capture, if anything. Passes `status` on. */
 int close_net(struct peer_net *net, const struct common_options *common, int status);
 
+/** Why a file is not whole that a process of its own writes: -errno in words. */
+const char *written_text(int status);
 /** Says what the library has to tell about this machine. */
 void say_notices(struct peer_net *net);
 /** Why the net cannot go on, for that -errno of a wait; NULL when a notice has told. */

@@ -382,6 +382,11 @@ int start_program(struct peer_net *net, const struct common_options *common,
     return target ? wait_for_listener(net, common, target) : 0;
 }
 
+const char *written_text(int status)
+{
+    return status == -EOWNERDEAD ? "somebody killed the process that writes it" : strerror(-status);
+}
+
 /* What is missing in the capture. That its reader went away is his own wish. */
 static int say_capture(struct peer_net *net, const char *path, int status)
 {
@@ -392,7 +397,7 @@ static int say_capture(struct peer_net *net, const char *path, int status)
     if (peer_net_get_stats(net, &stats) < 0)
         return status;
     if (stats.pcap_error && !(piped && stats.pcap_error == -EPIPE)) {
-        say("the capture \"%s\" is incomplete: %s", path, strerror(-stats.pcap_error));
+        say("the capture \"%s\" is incomplete: %s", path, written_text(stats.pcap_error));
         if (stats.pcap_dropped)
             say("%llu of %llu frames are in none of its files",
                 (unsigned long long)stats.pcap_dropped, (unsigned long long)stats.pcap_frames);

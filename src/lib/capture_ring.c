@@ -21,6 +21,7 @@ enum { FILES_DEFAULT = 10, FILES_MOST = 1000 };
 struct writer {
     struct scribe_file file;
     unsigned files;
+    bool shared; /* by workers */
     struct pcapring_config config;
     struct pcapring *ring;
 };
@@ -91,6 +92,7 @@ static int start(struct writer *writer, struct capture_ring *ring, int *ret_fd,
                  struct peer_error *error)
 {
     const struct scribe_work work = {.process = "peer-capture",
+                                     .shared = writer->shared,
                                      .file = &writer->file,
                                      .begin = begin,
                                      .take = take,
@@ -110,7 +112,8 @@ static int start(struct writer *writer, struct capture_ring *ring, int *ret_fd,
 int capture_ring_start(struct capture_ring *ring, const struct peer_net_config *config, int *ret_fd,
                        struct peer_error *error)
 {
-    struct writer writer = {.files = config->pcap_files ? config->pcap_files : FILES_DEFAULT};
+    struct writer writer = {.files = config->pcap_files ? config->pcap_files : FILES_DEFAULT,
+                            .shared = config->workers > 1};
 
     int status = check(config, error);
     if (status < 0)

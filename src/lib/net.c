@@ -100,13 +100,11 @@ static int open_capture(struct peer_net *net, const struct peer_net_config *conf
         return 0;
     if (!config->pcap_rotate_bytes)
         return open_file_capture(net, config->pcap, device, ret_pcapng, error);
-    if (net->workers)
-        return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "`workers` and `pcap_rotate_bytes` exclude each other: they share one file");
     int status = capture_ring_start(&net->ring, config, &fd, error);
     if (status < 0)
         return status;
-    status = pcapng_adopt(fd, CAPTURE_RING_KEEP, device->name, device->layer, ret_pcapng);
+    status = pcapng_adopt(fd, CAPTURE_RING_KEEP, net->workers ? SCRIBE_MESSAGE : 0, device->name,
+                          device->layer, ret_pcapng);
     if (status < 0) {
         (void)close(fd);
         return error_set(error, PEER_ERROR_MACHINE, -status, "cannot capture: %s",
@@ -548,8 +546,8 @@ int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_st
         .pcap_dropped = engine.pcap_dropped,
         .frames_passed = net->worker ? device_crew_passed(engine_device(net->engine)) : 0,
     };
-    capture_ring_add_stats(&net->ring, &stats);
     crew_add_stats(net, &stats);
+    capture_ring_add_stats(&net->ring, &stats);
     border_give(ret_stats, size, &stats, sizeof(stats));
     return 0;
 }

@@ -20,11 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { CHUNK = 256 << 10, SUFFIX = 8 };
-enum { PIPE_WANTED = 8 << 20, PIPE_GIVEN = 1 << 20 };
+enum { PIPE_WANTED = 8 << 20, PIPE_GIVEN = 1 << 20, SOCKET_WANTED = 4 << 20 };
 
 /* ---- the process ---- */
 
@@ -133,16 +134,34 @@ void scribe_close(struct scribe_file *file)
 
 /* ---- its life ---- */
 
+/* To read from, and to write to. What several write into a pipe would be mixed up. */
+static int open_stream(bool shared, int stream[2])
+{
+    const int room = SOCKET_WANTED;
+
+    if (shared) {
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, stream) < 0)
+            return -errno;
+        if (setsockopt(stream[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0)
+            (void)setsockopt(stream[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+        return 0;
+    }
+    if (pipe2(stream, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    if (fcntl(stream[1], F_SETPIPE_SZ, PIPE_WANTED) < 0)
+        (void)fcntl(stream[1], F_SETPIPE_SZ, PIPE_GIVEN); /* what everybody may have */
+    return 0;
+}
+
 int scribe_start(struct scribe *scribe, const struct scribe_work *work, int *ret_fd,
                  struct peer_error *error)
 {
-    int stream[2], status = 0;
+    int stream[2];
+    int status = open_stream(work->shared, stream);
 
-    if (pipe2(stream, O_CLOEXEC | O_NONBLOCK) < 0)
-        return error_set(error, PEER_ERROR_MACHINE, errno, "cannot make a pipe: %s",
-                         error_text(errno));
-    if (fcntl(stream[1], F_SETPIPE_SZ, PIPE_WANTED) < 0)
-        (void)fcntl(stream[1], F_SETPIPE_SZ, PIPE_GIVEN); /* what everybody may have */
+    if (status < 0)
+        return error_set(error, PEER_ERROR_MACHINE, -status, "cannot make a pipe: %s",
+                         error_text(-status));
     struct start start = {work, stream[0]};
     status = child_start(run, &start, &scribe->end, &scribe->pid);
     (void)close(stream[0]);

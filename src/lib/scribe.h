@@ -3,6 +3,7 @@
 #define LIB_SCRIBE_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <peer/error.h>
 #include <sys/types.h>
 
@@ -23,8 +24,12 @@ int scribe_open(const char *path, const char *what, struct scribe_file *ret_file
                 struct peer_error *error);
 void scribe_close(struct scribe_file *file);
 
+enum { SCRIBE_MESSAGE = 96 << 10 };
 struct scribe_work {
     const char *process; /* its name, 15 characters */
+    /** Several processes write to it: what each writes by one call, up to SCRIBE_MESSAGE, stays together
+     *  and comes by one `take`. */
+    bool shared;
     const struct scribe_file *file;
     /** In the process: begins; all that comes, until one is below 0; and the end. */
     int (*begin)(void *user);
@@ -38,7 +43,7 @@ struct scribe {
     int end;
     pid_t pid; /* 0: there is none */
 };
-/** Gives the end of the pipe to write to, which does not block. -errno with text. */
+/** Gives the end of the pipe, or socket, to write to, which does not block. -errno with text. */
 int scribe_start(struct scribe *scribe, const struct scribe_work *work, int *ret_fd,
                  struct peer_error *error);
 /** Once the pipe is closed: waits until all is written, for 2 s at the most. */

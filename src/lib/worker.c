@@ -332,6 +332,7 @@ static int become(struct worker *worker, struct peer_error *error)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     net->crew = NULL;
     net->worker = worker;
+    net->ring = (struct capture_ring){.told = NULL}; /* the coordinator's */
     status = pin(worker, error);
     if (status == 0)
         status = take_part(worker, error);

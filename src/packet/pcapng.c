@@ -78,6 +78,7 @@ struct pcapng {
     bool patient;         /* a file: it is waited for */
     bool shared;          /* no file, and the descriptor is others' too, so that it may block */
     bool ended;           /* nothing is written any more */
+    size_t message_bytes; /* whole blocks are written, so many at once; 0: as much as is taken */
     size_t at, len, room; /* of the buffer: written so far, filled so far, full */
     struct keeping keeping;
     uint64_t frames, dropped, gap; /* `gap` of the dropped, since the last that was not */
@@ -190,6 +191,28 @@ static void put_frame(struct pcapng *pcapng, const struct frame_parts *parts, si
 
 /* ---- the descriptor ---- */
 
+/* The block at `at` of the buffer: where the next one begins. */
+static size_t block_after(const struct pcapng *pcapng, size_t at)
+{
+    uint32_t len;
+
+    memcpy(&len, pcapng->buffer + at + 4, sizeof(len));
+    return at + len;
+}
+
+/* From `at` on, where a block begins: one, and as many more as a message has room for. */
+static size_t whole_blocks(const struct pcapng *pcapng, size_t at, size_t end)
+{
+    size_t next = block_after(pcapng, at);
+
+    for (size_t after = next; after < end; next = after) {
+        after = block_after(pcapng, after);
+        if (after - at > pcapng->message_bytes)
+            break;
+    }
+    return next - at;
+}
+
 /* As write(2), or -errno; -EAGAIN: a reader takes nothing now. A pipe that has room takes PIPE_BUF
    without making us wait. */
 static ssize_t write_some(const struct pcapng *pcapng, const uint8_t *data, size_t len)
@@ -201,6 +224,8 @@ static ssize_t write_some(const struct pcapng *pcapng, const uint8_t *data, size
         len = MIN(len, (size_t)PIPE_BUF);
     }
     ssize_t done = write(pcapng->fd, data, len);
+    if (done < 0 && pcapng->message_bytes && errno == ECONNRESET)
+        return -EPIPE; /* a socket with something unread */
     return done < 0 ? -errno : done;
 }
 
@@ -228,7 +253,9 @@ void pcapng_flush(struct pcapng *pcapng)
     ssize_t done = 0;
 
     while (pcapng->at < end && !pcapng->error) {
-        done = write_some(pcapng, pcapng->buffer + pcapng->at, end - pcapng->at);
+        const size_t len =
+            pcapng->message_bytes ? whole_blocks(pcapng, pcapng->at, end) : end - pcapng->at;
+        done = write_some(pcapng, pcapng->buffer + pcapng->at, len);
         if (done == -EAGAIN)
             return;
         if (done >= 0)
@@ -260,15 +287,6 @@ void pcapng_keep(struct pcapng *pcapng)
 bool pcapng_waits(const struct pcapng *pcapng)
 {
     return pcapng->len > 0;
-}
-
-/* The block at `at` of the buffer: where the next one begins. */
-static size_t block_after(const struct pcapng *pcapng, size_t at)
-{
-    uint32_t len;
-
-    memcpy(&len, pcapng->buffer + at + 4, sizeof(len));
-    return at + len;
 }
 
 static bool is_frame(const struct pcapng *pcapng, size_t at)
@@ -396,12 +414,13 @@ static int begin(struct pcapng *pcapng, const char *ifname, enum frame_layer lay
     return pcapng->error;
 }
 
-int pcapng_adopt(int fd, size_t keep_bytes, const char *ifname, enum frame_layer layer,
-                 struct pcapng **ret_pcapng)
+int pcapng_adopt(int fd, size_t keep_bytes, size_t message_bytes, const char *ifname,
+                 enum frame_layer layer, struct pcapng **ret_pcapng)
 {
     struct pcapng *pcapng = make(fd, true, keep_bytes);
     if (!pcapng)
         return -ENOMEM;
+    pcapng->message_bytes = message_bytes;
     *ret_pcapng = pcapng;
     return begin(pcapng, ifname, layer);
 }

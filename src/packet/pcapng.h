@@ -31,10 +31,12 @@ int pcapng_open(const char *path, const char *ifname, enum frame_layer layer,
                 struct pcapng **ret_pcapng, struct peer_error *error);
 /**
  * Likewise into a pipe whose end for writing `fd` is, and does not block: closed with the capture. As much
- * as `keep_bytes` is kept for its reader.
+ * as `keep_bytes` is kept for its reader. With `message_bytes` it is a socket that keeps what is written
+ * at once together: then it is whole blocks, of so many bytes at the most (or one that is longer), and
+ * other processes may write to it too.
  */
-int pcapng_adopt(int fd, size_t keep_bytes, const char *ifname, enum frame_layer layer,
-                 struct pcapng **ret_pcapng);
+int pcapng_adopt(int fd, size_t keep_bytes, size_t message_bytes, const char *ifname,
+                 enum frame_layer layer, struct pcapng **ret_pcapng);
 /** Where it goes, and whether that is a file: then other processes that were forked with it may write
  *  to it too, as each writes whole blocks, and nothing was put in before that is not written out. */
 int pcapng_fd(const struct pcapng *pcapng);

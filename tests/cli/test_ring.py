@@ -179,6 +179,54 @@ def test_a_writer_that_somebody_killed_does_not_end_the_run():
     assert "is incomplete: " in result.err, result
 
 
+def packets(path):
+    return [packet for name in files(path) for packet in Capture(open(name, "rb").read()).packets]
+
+
+def test_workers_write_to_one_ring():
+    path = f"{harness.directory}/ring.pcapng"
+    result = soak(path, "--workers", 3, "--from", "198.18.0.0/23", "-n", 500, "--no-keep-alive", count=100)
+    assert b"500 requests, 500 connections" in result.expect(0).out
+    names = files(path)
+    assert len(names) > 1 and all(os.stat(name).st_size <= SIZE for name in names), names
+    firsts, requests = {}, 0
+    for _, direction, data, _ in packets(path):
+        if data[9] == 6:
+            firsts.setdefault((data[12:20], data[20:24]), data[33])
+            requests += b"GET / " in data
+    assert requests == 500 and len(firsts) == 1000, (requests, len(firsts))
+    assert all(flags & 2 for flags in firsts.values()), "something is before its flow's SYN"
+
+
+def test_a_ring_of_workers_comes_round_and_is_told_of_a_killed_writer():
+    path = f"{harness.directory}/ring.pcapng"
+    given = ("--workers", 2, "--from", "198.18.0.0/24")
+    soak(path, "-n", 20000, *given).expect(0)
+    assert len(files(path)) == 4 and packets(path)
+    started = Peer("soak", "-c", 8, "-n", 50000, "--pcap", path, "--pcap-rotate", "256KiB:4", *given)
+    harness.until("the writer", lambda: [pid for pid in harness.descendants() if name_of(pid) == "peer-capture\n"])
+    harness.until("workers", lambda: [pid for pid in harness.descendants() if name_of(pid) == "peer-worker\n"])
+    for pid in harness.descendants():
+        if name_of(pid).startswith("peer-capture"):
+            os.kill(pid, 9)
+    result = started.wait()
+    started.close_stdin()
+    assert b"50000 requests" in result.out and result.status == 3, result
+    assert re.search("is incomplete: .*killed", result.err), result
+
+
+def test_workers_leave_secrets_in_a_ring():
+    path = f"{harness.directory}/tls.pcapng"
+    with NginxTLS(Certificates().make("mine", f"DNS:a.example,IP:{OWN4}")):
+        soak(path, f"https://{OWN4}/", "-n", 60, "--no-keep-alive", "--http1", "--workers", 2, "--from", "198.18.0.0/24",
+             count=50).expect(0)
+    secrets = set()
+    for name in files(path):
+        Capture(open(name, "rb").read())  # whole blocks
+        secrets |= set(re.findall(rb"CLIENT_TRAFFIC_SECRET_0 ([0-9a-f]{64})", open(name, "rb").read()))
+    assert len(secrets) == 60, len(secrets)
+
+
 def test_rings_that_cannot_be():
     path = f"{harness.directory}/ring.pcapng"
     cases = ((("--pcap-rotate", "1M"), "goes with --pcap"),

@@ -68,11 +68,6 @@ int open_journal(struct soak_run *run)
     return status < 0 ? report_error(&error) : 0;
 }
 
-static const char *words_of(int error)
-{
-    return error == EOWNERDEAD ? "somebody killed the process that writes it" : strerror(error);
-}
-
 void look_at_journal(struct soak_run *run)
 {
     const struct peer_journal *journal = run->options->soak.journal;
@@ -80,7 +75,7 @@ void look_at_journal(struct soak_run *run)
 
     if (!error)
         return;
-    say("the journal \"%s\" misses a part from now on: %s", run->options->journal, words_of(-error));
+    say("the journal \"%s\" misses a part from now on: %s", run->options->journal, written_text(error));
     run->journal_told = true;
 }
 
@@ -92,6 +87,6 @@ int finish_journal(struct soak_run *run)
         return STATUS_DONE;
     int status = peer_journal_end(journal, run->result);
     if (status < 0)
-        say("the journal \"%s\" is not whole: %s", run->options->journal, words_of(-status));
+        say("the journal \"%s\" is not whole: %s", run->options->journal, written_text(status));
     return status < 0 ? STATUS_MACHINE : STATUS_DONE;
 }

@@ -83,7 +83,7 @@ static bool nobody_reads(struct soak_run *run)
         return false;
     if (stats.pcap_error && stats.pcap_error != -EPIPE && !run->capture_told) {
         say("the capture \"%s\" misses frames from now on: %s", run->options->common.pcap,
-            strerror(-stats.pcap_error));
+            written_text(stats.pcap_error));
         run->capture_told = true;
     }
     return stats.pcap_error == -EPIPE;
