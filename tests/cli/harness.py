@@ -151,54 +151,64 @@ def sysctl(name, value):
         file.write(str(value))
 
 
-VOLATILE = re.compile(r"nf_conntrack_count|/fib_sync_mem|/stat/")
+VOLATILE = ("nf_conntrack_count", "fib_sync_mem")
 
 
 def read_sysctls():
-    found = {}
-    for path, _, names in os.walk("/proc/sys/net"):
-        for name in names:
-            full = os.path.join(path, name)
-            if VOLATILE.search(full):
-                continue
-            try:
-                file = os.open(full, os.O_RDONLY)
+    """{path: bytes} of all of the network's. There are a thousand, twice a test: nothing is done with one that need
+    not be."""
+    found, folders = {}, ["/proc/sys/net"]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                path = entry.path
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name != "stat":
+                        folders.append(path)
+                    continue
                 try:
-                    found[full] = os.read(file, 1 << 16).decode(errors="replace")
-                finally:
-                    os.close(file)
-            except OSError as error:
-                found[full] = error.strerror
-    return "".join(f"{name} = {value.strip()}\n" for name, value in sorted(found.items()))
+                    file = os.open(path, os.O_RDONLY)
+                    try:
+                        found[path] = os.read(file, 1 << 16)
+                    finally:
+                        os.close(file)
+                except OSError as error:
+                    found[path] = error.strerror.encode()
+    return {path: value for path, value in found.items() if not path.endswith(VOLATILE)}
 
 
 # Addresses with "-details" are links too, with all that is to be known of them. A process for each would be
 # half of the time that a short test takes.
-STATE_COMMANDS = (("links, addresses, routes and rules", ("ip", "-details", "-batch", "-"),
-                   "addr\nroute show table all\nrule\n"),
+STATE_COMMANDS = (("links, addresses, routes, rules and neighbours", ("ip", "-details", "-batch", "-"),
+                   "addr\nroute show table all\nrule\nneigh show nud all\n"),
                   ("routes and rules of IPv6", ("ip", "-6", "-details", "-batch", "-"), "route show table all\nrule\n"),
-                  ("neighbours", ("ip", "-batch", "-"), "neigh show nud all\n"),
                   ("nftables", ("nft", "list", "ruleset"), ""))
+# What the kernel remembers of devices that were there before.
+NEIGHBOUR = re.compile(r" dev (lo|eth0|wire) .*\b(NONE|INCOMPLETE|REACHABLE|STALE|DELAY|PROBE|FAILED|NOARP|PERMANENT)\b")
 
 
 def machine_state():
-    """All that peer may touch, as text by what it is about."""
+    """All that peer may touch by what it is about, as text; sysctls apart."""
     state = {}
     for name, command, batch in STATE_COMMANDS:
         if shutil.which(command[0]):
-            lines = run(*command, input=batch).splitlines()
-            if name == "neighbours":  # what the kernel remembers of devices that were there before
-                lines = [line for line in lines if not re.search(r" dev (lo|eth0|wire) ", line)]
-            state[name] = "\n".join(lines)
+            state[name] = "\n".join(line for line in run(*command, input=batch).splitlines()
+                                    if not NEIGHBOUR.search(line))
     state["sysctls"] = read_sysctls()
     return state
 
 
+def in_lines(state):
+    if isinstance(state, str):
+        return state.splitlines()
+    return [f"{name} = {value.decode(errors='replace').strip()}" for name, value in state.items()]
+
+
 def assert_same_state(before, after):
-    for name, text in before.items():
-        if text == after[name]:
+    for name, state in before.items():
+        if state == after[name]:
             continue
-        old, new = set(text.splitlines()), set(after[name].splitlines())
+        old, new = set(in_lines(state)), set(in_lines(after[name]))
         raise AssertionError(f"{name} changed:\n" + "\n".join(f"  - {line}" for line in sorted(old - new)) +
                              "\n" + "\n".join(f"  + {line}" for line in sorted(new - old)))
 

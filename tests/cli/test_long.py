@@ -93,7 +93,7 @@ def test_what_is_cut_off_or_damaged_is_told():
 
 
 def test_a_journal_stays_small():
-    peer("soak", "-c", 2, "-d", 4, "--interval", "1ms", "--journal", journal()).expect(0)
+    peer("soak", "-c", 2, "-R", 1000, "-d", 4, "--interval", "1ms", "--journal", journal()).expect(0)
     document = merged(journal())
     assert len(document["intervals"]) <= 2049
     assert document["intervals_thinned"] >= 2, "there were more than 2048 of a millisecond"
@@ -106,8 +106,8 @@ def test_a_full_disk_is_told_in_a_line_and_ends_nothing():
     os.mkdir(folder)
     harness.mount("none", folder, "tmpfs", 0, "size=64k")
     for run in range(3):  # what is left of the room is another each time: the record of the end may fit, and says nothing
-        result = peer("soak", "-c", 4, "-n", 50000, "--interval", "2ms", "--journal", f"{folder}/{run}")
-        assert b"50000 requests" in result.out and result.status == 3, result
+        result = peer("soak", "-c", 4, "-R", 4000, "-n", 20000, "--interval", "2ms", "--journal", f"{folder}/{run}")
+        assert b"20000 requests" in result.out and result.status == 3, result
         assert len(re.findall("misses a part from now on: No space left on device", result.err)) == 1, result
         assert "is not whole: No space left" in result.err, result
         merged(f"{folder}/{run}", err="did not come to its end")
@@ -115,13 +115,13 @@ def test_a_full_disk_is_told_in_a_line_and_ends_nothing():
 
 
 def test_a_scribe_that_somebody_killed_ends_nothing():
-    started = Peer("soak", "-c", 4, "-n", 100000, "--interval", "5ms", "--journal", journal())
+    started = Peer("soak", "-c", 4, "-R", 5000, "-n", 20000, "--interval", "5ms", "--journal", journal())
     harness.until("a journal", lambda: os.path.exists(journal()) and os.stat(journal()).st_size > 5000)
     for pid in scribes():
         os.kill(pid, signal.SIGKILL)
     result = started.wait()
     started.close_stdin()
-    assert b"100000 requests" in result.out and result.status == 3, result
+    assert b"20000 requests" in result.out and result.status == 3, result
     assert len(re.findall("misses a part from now on: somebody killed the process that writes it", result.err)) == 1, result
     merged(journal(), err="did not come to its end")
 

@@ -162,7 +162,7 @@ def test_kill_in_the_middle_of_a_transfer_leaves_nothing():
         with open("/dev/zero", "rb") as zero:
             started = Peer("connect", *args, own, server.port, stdin=zero)
             assert moved.wait(harness.LIMIT_S)
-            links = "links, addresses, routes and rules"
+            links = harness.STATE_COMMANDS[0][0]
             assert harness.machine_state()[links] != before[links]
             started.signal(signal.SIGKILL)
             started.wait()

@@ -11,6 +11,9 @@ import threading
 import harness
 from harness import OWN4, Peer
 
+# Intervals are what is printed, however many requests are in them.
+GENTLY = ("-R", "500")
+
 
 def serve(connection):
     with connection, harness.contextlib.suppress(OSError):
@@ -48,7 +51,8 @@ def await_end_of_run():
 
 def test_a_stream_that_nobody_reads_holds_nothing_up():
     """So long that on a busy machine, where not every interval is told apart, there are too many of them too."""
-    started, reader = start("soak", f"http://{OWN4}:{service()}/", "-d", "8", "--interval", "1ms", "--json-stream")
+    started, reader = start("soak", f"http://{OWN4}:{service()}/", "-d", "8", *GENTLY, "--interval", "1ms",
+                            "--json-stream")
     await_end_of_run()
     lines = [json.loads(line) for line in harness.receive_all(reader).splitlines()]
     reader.close()
@@ -64,13 +68,13 @@ def test_a_stream_that_nobody_reads_holds_nothing_up():
 
 
 def test_a_report_that_nobody_reads_is_given_up():
-    started, reader = start("soak", f"http://{OWN4}:{service()}/", "-d", "2", "--interval", "1ms", "--json")
+    started, reader = start("soak", f"http://{OWN4}:{service()}/", "-d", "2", *GENTLY, "--interval", "1ms", "--json")
     started.wait().expect(3, "standard output is incomplete: its reader took nothing for five seconds")
     reader.close()
 
 
 def test_a_signal_ends_the_wait_for_a_reader():
-    started, reader = start("soak", f"http://{OWN4}:{service()}/", "-d", "2", "--interval", "1ms", "--json")
+    started, reader = start("soak", f"http://{OWN4}:{service()}/", "-d", "2", *GENTLY, "--interval", "1ms", "--json")
     await_end_of_run()
     started.signal(signal.SIGINT)
     started.wait().expect(3, "standard output is incomplete: a signal came while its reader took nothing")
@@ -79,7 +83,8 @@ def test_a_signal_ends_the_wait_for_a_reader():
 
 def test_a_pipe_holds_a_report_that_is_read_later():
     reader, writer = os.pipe()
-    started = Peer("soak", f"http://{OWN4}:{service()}/", "-d", "1", "--interval", "1ms", "--json", stdout=writer)
+    started = Peer("soak", f"http://{OWN4}:{service()}/", "-d", "1", *GENTLY, "--interval", "1ms", "--json",
+                   stdout=writer)
     os.close(writer)
     started.wait().expect(0)
     with open(reader, "rb") as file:
@@ -101,7 +106,7 @@ def test_a_terminal_that_is_stopped_stops_no_run():
 
     reader = threading.Thread(target=read)
     reader.start()
-    started = Peer("soak", f"http://{OWN4}:{service()}/", "-d", "1.5", "--json", stderr=slave)
+    started = Peer("soak", f"http://{OWN4}:{service()}/", "-d", "1.5", *GENTLY, "--json", stderr=slave)
     assert begun.wait(harness.LIMIT_S)
     termios.tcflow(slave, termios.TCOOFF)
     report = json.loads(started.wait().expect(0).out)

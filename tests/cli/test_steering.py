@@ -24,7 +24,8 @@ ENDLESS = ("-d", "10m")
 def soak(*args, **more):
     """A soak of peer's own application, which is told to stop; with a socket to steer it."""
     started = Peer("soak", "-c", "4", *ENDLESS, "--control", "s", *args, **more)
-    until("the soak to begin", lambda: ask("status").status == 0 or started.process.poll() is not None)
+    until("the soak to begin", lambda: os.path.exists("s") or started.process.poll() is not None)
+    ask("status").expect(0)
     assert started.process.poll() is None, started.result()
     return started
 
@@ -33,8 +34,20 @@ def ask(*words):
     return peer("control", "s", *words)
 
 
+def call():
+    end = socket.socket(socket.AF_UNIX)
+    end.settimeout(harness.LIMIT_S)
+    end.connect("s")
+    return end
+
+
 def state():
-    return json.loads(ask("status").expect(0).out)
+    """What `peer control s status` prints, without a process for each look: it is asked for again and again."""
+    with call() as end, end.makefile("rb") as lines:
+        end.sendall(b"status\n")
+        found = json.loads(lines.readline())
+        assert lines.readline() == b"ok\n"
+        return found
 
 
 def ok(*words):
@@ -65,7 +78,7 @@ def test_what_is_changed_is_done_and_noted():
     ok("manner", "stall:25%")
     assert state()["flows"] == 3 and state()["rate"] == 50.0, state()
     ok("manner none")
-    assert state()["flows"] == 4, state()
+    assert json.loads(ask("status").expect(0).out)["flows"] == 4, state()
     ok("link none")
     report = json.loads(end(started).out)
     words = [change["words"] for change in report["changes"]]
@@ -210,13 +223,6 @@ def test_lines_of_standard_input_are_commands():
     assert lines[:2] == [b"ok", b"ok"] and json.loads(lines[2])["rate"] == 300.0, result
     report = end(started)
     assert b"rate 300" in report.out and b"rate 200" in report.out, report
-
-
-def call():
-    end = socket.socket(socket.AF_UNIX)
-    end.settimeout(harness.LIMIT_S)
-    end.connect("s")
-    return end
 
 
 def test_several_steer_and_nobody_is_waited_for():
