@@ -76,9 +76,6 @@ static int plan_workers(struct attach_plan *plan, struct peer_error *error)
     if (workers > PEER_WORKERS_MOST)
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "`workers` may be %d at the most",
                          PEER_WORKERS_MOST);
-    if (config->wire)
-        return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                         "`workers` and `wire` exclude each other: a card's wire has one queue");
     if (!plan->peers.family)
         return error_set(error, PEER_ERROR_USAGE, EINVAL,
                          "`workers` share the peers' addresses, and none were given: name some with "

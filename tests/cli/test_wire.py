@@ -2,6 +2,7 @@
 """--wire: peers on the wire of eth0. Its other end lies in a namespace of its own, with the gateway's
 addresses and a capture of every frame. As root the tcx programs do it, as an ordinary user, who may
 not load any, u32 and mirred; whoever runs this, the tests of the other are run as `nobody`."""
+import collections
 import contextlib
 import ctypes
 import json
@@ -16,6 +17,7 @@ import threading
 
 import harness
 from harness import OWN4, OWN6, PEER4, PEER6, Peer, peer, run, until
+from servers import Nginx
 
 GATEWAY4, GATEWAY6 = "10.9.0.254", "2001:db8:9::fe"
 INSIDE4, INSIDE6 = "10.9.0.77", "2001:db8:9::77"
@@ -183,7 +185,7 @@ def as_ordinary_user(test):
     place = os.path.join(harness.directory, "nobody")
     os.mkdir(place)
     os.chown(place, harness.NOBODY, harness.NOBODY)
-    for name in ("harness.py", "test_wire.py"):  # where everybody may read them
+    for name in ("harness.py", "servers.py", "test_wire.py"):  # where everybody may read them
         with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name)) as source:
             with open(os.path.join(place, name), "w") as copy:
                 copy.write(source.read())
@@ -205,6 +207,27 @@ def test_a_server_bound_to_eth0_is_reached_and_the_wire_sees_nothing():
 
 def test_the_same_as_an_ordinary_user():
     as_ordinary_user("test_a_server_bound_to_eth0")
+
+
+@harness.changes_machine
+def test_workers_share_the_wire():
+    with real_wire() as wire, Nginx() as nginx:
+        done = 0
+        for workers in (2, 5):
+            for url, peers in ((f"http://{OWN4}/", "198.18.0.0/24"), (f"http://{OWN4}/", "10.9.0.64-10.9.0.95"),
+                               (f"http://[{OWN6}]/", "2001:2::/120")):
+                report = json.loads(peer("soak", "--json", "--wire", "eth0", "--workers", workers, "--from", peers, url,
+                                         "-c", 10, "-n", 150, "--no-keep-alive", limit=120).expect(0).out)
+                assert report["requests"]["completed"] == 150 and report["errors"]["total"] == 0, report
+                assert report["workers"]["count"] == workers and report["device"]["wire"] == "eth0", report["workers"]
+                books = collections.Counter(nginx.until_lines(done + 150)[done:])
+                assert sum(books.values()) == 150 and len(books) >= min(150, report["peers"]), (peers, books)
+                done += 150
+        wire.check_silent_about(PEER4)
+
+
+def test_workers_share_the_wire_of_an_ordinary_user():
+    as_ordinary_user("test_workers_share_the_wire")
 
 
 @harness.changes_machine

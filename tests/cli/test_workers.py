@@ -352,8 +352,6 @@ def test_what_cannot_be():
     for args, text in rows:
         peer("soak", *args).refused(2, text)
     peer("soak", URL, "-c", 4, "--workers", 2).refused(2, "--workers share the peers' addresses.*--from")
-    peer("soak", URL, "-c", 4, "--workers", 2, "--wire", "eth0", "--from", "198.18.0.0/24") \
-        .refused(2, "--workers and --wire exclude each other")
     report = soak("--workers", "auto", "-c", 1, "-n", 5)
     assert "workers" not in report, report["workers"]
 
