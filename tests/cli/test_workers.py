@@ -139,6 +139,27 @@ def test_shards_of_workers_are_merged():
         assert merged["requests"]["completed"] == 101 and merged["connections"]["established"] == 101, merged
 
 
+def test_an_ordinary_user_has_workers_for_all_of_it():
+    harness.own_node()
+    place = f"{harness.directory}/nobody"
+    os.mkdir(place)
+    os.chown(place, harness.NOBODY, harness.NOBODY)
+    given = ("--workers", 2, "-c", 8, "--from", "198.18.0.0/24")
+    report = soak("http://192.0.2.80/", *given, "-n", 300, "--isolate", "--", harness.PEER, "application", "http:80",
+                  nobody=True)
+    assert report["requests"]["completed"] == 300 and report["errors"]["total"] == 0, report
+    report = soak(*given, "-n", 300, "--report", f"{place}/page", "--result", f"{place}/result", "--journal",
+                  f"{place}/journal", "--metrics", "127.0.0.1:0", "--control", f"{place}/socket", "--pcap", f"{place}/ring",
+                  "--pcap-rotate", "1M:3", "--watch", "--shard", "1/2", "--slo", "errors < 1 %", nobody=True)
+    assert report["requests"]["completed"] == 150 and report["slo"][0]["kept"], report
+    assert report["application"]["processes"], report["application"]
+    report = soak(*given, "--rate-search", "50..100", "--slo", "errors<1%", "-d", "300ms", "--warmup", "100ms", nobody=True)
+    assert report["rate_search"]["highest"] == 100, report["rate_search"]
+    for name in ("result", "journal"):
+        merged = json.loads(peer("merge", "--json", f"{place}/{name}").expect(1, err="shard 0 of 2 is missing").out)
+        assert merged["requests"]["completed"] == 150, merged
+
+
 def test_a_seed_gives_the_same_run():
     books = []
     for _ in range(2):

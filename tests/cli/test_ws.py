@@ -121,7 +121,14 @@ def test_the_same_over_tls():
         report = soak(f"wss://{OWN4}/", "--idle", "-c", 20, "-d", "1s", "--touch", 5)
         assert report["errors"]["total"] == 0 and report["tls"]["handshakes"] == 20, report["errors"]
         until_books(server, 26, 26)
-        assert nginx.until_lines(26) == ["TLSv1.3 101"] * 26, nginx.books()
+        given = ("--workers", 3, "--from", "198.18.0.0/24")
+        for scheme in "ws", "wss":
+            url = f"wss://{OWN4}/" if scheme == "wss" else f"ws://{OWN4}:8080/"
+            report = soak(url, "--text", "-c", 9, "-n", 200, *given)
+            assert_done(report, 200)
+            assert report["logins"]["completed"] == 9 == report["connections"]["established"], report
+        until_books(server, 44, 44)
+        assert nginx.until_lines(35) == ["TLSv1.3 101"] * 35, nginx.books()
 
 
 def test_what_does_not_go_together_is_refused():
