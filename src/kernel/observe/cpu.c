@@ -167,6 +167,38 @@ double cpu_quota(void)
     }
 }
 
+int cpu_load_read(int fd, char *buf, size_t room)
+{
+    return proc_text(fd, buf, room);
+}
+
+/* "cpu3 user nice system idle iowait irq softirq steal ...", in ticks; proc_stat(5). */
+static void add_load(const char *fields, struct cpu_load *load)
+{
+    unsigned long long user, nice, sys, idle, iowait, irq = 0, softirq = 0;
+    const uint64_t tick_ns = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK);
+
+    if (sscanf(fields, "%llu %llu %llu %llu %llu %llu %llu", &user, &nice, &sys, &idle, &iowait,
+               &irq, &softirq) < 5)
+        return;
+    load->busy_ns += (user + nice + sys + irq + softirq) * tick_ns;
+    load->idle_ns += (idle + iowait) * tick_ns;
+    load->cpus++;
+}
+
+void cpu_load_parse(const char *text, const cpu_set_t *set, struct cpu_load *ret_load)
+{
+    *ret_load = (struct cpu_load){0};
+    for (const char *line = text; line && strncmp(line, "cpu", 3) == 0;) {
+        char *end;
+        const unsigned long cpu = strtoul(line + 3, &end, 10);
+        const char *next = strchr(line, '\n');
+        if (end > line + 3 && next && cpu < CPU_SETSIZE && CPU_ISSET(cpu, set))
+            add_load(end, ret_load);
+        line = next ? next + 1 : NULL;
+    }
+}
+
 void cpu_files_open(struct cpu_files *ret_files)
 {
     *ret_files = (struct cpu_files){.schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC)};

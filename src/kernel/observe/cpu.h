@@ -2,6 +2,9 @@
 #ifndef KERNEL_OBSERVE_CPU_H
 #define KERNEL_OBSERVE_CPU_H
 
+#include <sched.h>
+#include <stddef.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /** Where the kernel tells it, opened once: see cpu_wait_read. */
@@ -26,6 +29,16 @@ void cpu_wait_read(const struct cpu_files *files, struct cpu_wait *ret_wait);
 /** How many processors the quotas of this process's control groups come to: of the one that has the
  *  least; 0: there is none. */
 double cpu_quota(void);
+
+/** What processors have done since the machine began. Time that a host took from a virtual one is neither. */
+struct cpu_load {
+    uint64_t busy_ns, idle_ns;
+    unsigned cpus; /* of those asked for, how many the text tells of */
+};
+/** Reads /proc/stat, open as `fd`, into `buf`. 0 or -errno; what has no room is left out. */
+int cpu_load_read(int fd, char *buf, size_t room);
+/** Of the processors in `set`, together. */
+void cpu_load_parse(const char *text, const cpu_set_t *set, struct cpu_load *ret_load);
 
 /* For tests. */
 /** Of a cpu.max of version 2, "200000 100000"; 0: no quota. */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/macro.h"
 #include "kernel/observe/cpu.h"
@@ -30,6 +31,32 @@ static void throttled(void **state)
                      777);
     assert_int_equal(cpu_parse_throttled("usage_usec 5\n"), 0);
     assert_int_equal(cpu_parse_throttled(""), 0);
+}
+
+static void loads(void **state)
+{
+    (void)state;
+    static const char text[] = "cpu  100 0 100 100 0 0 0 0 0 0\n"
+                               "cpu0 10 1 20 300 5 2 3 1000 0 0\n"
+                               "cpu2 1 1 1 1 1\n"
+                               "cpu10 7 0 0 50 0 0 0 0 0 0\n"
+                               "intr 5 6 7\n";
+    const uint64_t tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+    struct cpu_load load;
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(0, &set);
+    CPU_SET(1, &set); /* which is off, and told nothing of */
+    CPU_SET(10, &set);
+    cpu_load_parse(text, &set, &load);
+    assert_int_equal(load.cpus, 2);
+    assert_int_equal(load.busy_ns, (10 + 1 + 20 + 2 + 3 + 7) * tick_ns);
+    assert_int_equal(load.idle_ns, (300 + 5 + 50) * tick_ns);
+    cpu_load_parse("", &set, &load);
+    assert_int_equal(load.cpus, 0);
+    cpu_load_parse("cpu0 10 1 20 300 5 2 3", &set, &load); /* there was no room for its end */
+    assert_int_equal(load.cpus, 0);
 }
 
 static void groups(void **state)
@@ -92,6 +119,7 @@ int main(void)
         cmocka_unit_test(quotas),
         cmocka_unit_test(schedstats),
         cmocka_unit_test(throttled),
+        cmocka_unit_test(loads),
         cmocka_unit_test(groups),
         cmocka_unit_test(of_this_process),
     };
