@@ -334,6 +334,8 @@ struct peer_net_stats {
     uint64_t pcap_dropped; /* and those of them that its reader (of a pipe, or who writes the ring)
                             * did not take in time, or a full disk not at all */
     uint64_t frames_passed; /* with workers: came to another than their own, which had them from it */
+    uint64_t cpu_left_ns; /* with workers: how long they kept off processors that others filled; of two
+                           * for a second, two seconds */
 };
 PEER_EXPORT int peer_net_get_stats_sized(struct peer_net *net, struct peer_net_stats *ret_stats,
                                          size_t size);

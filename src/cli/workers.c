@@ -196,6 +196,9 @@ void print_workers(struct peer_net *net, const struct common_options *common)
     if (stats.frames_passed)
         printf("; %llu came to another, and %s passed on", (unsigned long long)stats.frames_passed,
                stats.frames_passed == 1 ? "was" : "were");
+    if (stats.cpu_left_ns)
+        printf("; they left a CPU to others for %.1f s",
+               (double)stats.cpu_left_ns / 1e9);
     printf("\n");
 }
 
@@ -208,8 +211,9 @@ void json_add_workers(json_t *document, struct peer_net *net, const struct commo
     if (!ask_workers(net, &info, &stats))
         return;
     json_object_set_new(document, "workers",
-                        json_pack("{s:I, s:s, s:b, s:b, s:I}", "count", (json_int_t)info.workers,
+                        json_pack("{s:I, s:s, s:b, s:b, s:I, s:f}", "count", (json_int_t)info.workers,
                                   "cpus", where(common, text), "pinned", common->cpus != NULL,
                                   "steered", (int)info.steered, "frames_passed",
-                                  (json_int_t)stats.frames_passed));
+                                  (json_int_t)stats.frames_passed, "cpu_left_s",
+                                  (double)stats.cpu_left_ns / 1e9));
 }

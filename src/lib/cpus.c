@@ -50,3 +50,38 @@ unsigned peer_count_cpus(void)
         count = (unsigned)quota;
     return MAX(MIN(count, (unsigned)PEER_WORKERS_MOST), 1u);
 }
+
+/* ---- of workers that nobody has told where to run ---- */
+
+static void look_again(struct crew *crew)
+{
+    (void)timer_arm(engine_timers(crew->net->engine), &crew->look,
+                    engine_now_ns(crew->net->engine) + PLACING_LOOK_NS);
+}
+
+static void look(struct timer *timer, uint64_t now_ns)
+{
+    struct crew *crew = (struct crew *)(void *)((char *)timer - offsetof(struct crew, look));
+
+    if (crew->failed) /* and the number of who has ended may be another's */
+        return;
+    placing_turn(&crew->placing, now_ns);
+    look_again(crew);
+}
+
+void crew_place(struct crew *crew)
+{
+    timer_init(&crew->look, look);
+    if (crew->net->cpu_count)
+        return;
+    for (unsigned i = 0; i < crew->count; i++)
+        placing_add(&crew->placing, crew->members[i].pid);
+    placing_begin(&crew->placing, crew->begun_ns);
+    look_again(crew);
+}
+
+void crew_unplace(struct crew *crew)
+{
+    timer_cancel(engine_timers(crew->net->engine), &crew->look);
+    placing_end(&crew->placing, engine_now_fresh_ns(crew->net->engine));
+}

@@ -83,6 +83,14 @@ static void take_measured(struct crew *crew, struct crew_member *member, bool be
     crew->measured |= begins;
 }
 
+static void take_counts(struct crew *crew, struct crew_member *member, const void *data)
+{
+    memcpy(&member->told, data, sizeof(member->told));
+    placing_tell(&crew->placing, (unsigned)(member - crew->members),
+                 member->told.stats.bytes_sent + member->told.stats.bytes_received,
+                 member->told.at_ns);
+}
+
 static void take_message(struct crew *crew, struct crew_member *member,
                          const struct crew_message *message, const void *data, size_t len)
 {
@@ -94,7 +102,7 @@ static void take_message(struct crew *crew, struct crew_member *member,
         break;
     case CREW_COUNTS:
         if (len == sizeof(member->told))
-            memcpy(&member->told, data, len);
+            take_counts(crew, member, data);
         break;
     case CREW_INTERVAL:
         status = add_interval(member, data, len);
@@ -316,6 +324,8 @@ static int start_all(struct crew *crew, struct peer_error *error)
     crew->begun_ns = crew->measured_ns = go.start_ns;
     crew_tell(crew->net, &go);
     status = await_all(crew, CREW_STARTED, error);
+    if (status == 0)
+        crew_place(crew);
     return status < 0 ? status : watch_all(crew, error);
 }
 
@@ -413,6 +423,7 @@ void crew_end(struct peer_net *net)
         if (crew->members[i].control >= 0)
             end_member(crew, &crew->members[i]);
     }
+    crew_unplace(crew);
     crew_add_stats(net, &net->crew_stats);
     net->crew = NULL;
     for (unsigned i = 0; i < crew->count; i++)
@@ -545,6 +556,7 @@ static void add_stats(struct peer_net_stats *into, const struct peer_net_stats *
     into->pcap_frames += from->pcap_frames;
     into->pcap_dropped += from->pcap_dropped;
     into->frames_passed += from->frames_passed;
+    into->cpu_left_ns += from->cpu_left_ns;
 }
 
 void crew_add_stats(const struct peer_net *net, struct peer_net_stats *stats)
@@ -553,6 +565,8 @@ void crew_add_stats(const struct peer_net *net, struct peer_net_stats *stats)
         add_stats(stats, &net->crew_stats);
     for (unsigned i = 0; net->crew && i < net->crew->count; i++)
         add_stats(stats, &net->crew->members[i].told.stats);
+    if (net->crew)
+        stats->cpu_left_ns += net->crew->placing.given_ns;
 }
 
 /* ---- intervals ---- */

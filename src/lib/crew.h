@@ -3,6 +3,7 @@
 #define LIB_CREW_H
 
 #include "lib/internal.h"
+#include "lib/placing.h"
 #include "lib/soaks.h"
 
 #include "device/device.h"
@@ -69,6 +70,7 @@ enum { CREW_PIECE = 32 * 1024 }; /* behind it, at the most */
 struct crew_told {
     struct peer_soak_state state;
     struct peer_net_stats stats;
+    uint64_t at_ns; /* when these were so */
 };
 
 struct crew_member {
@@ -89,6 +91,8 @@ struct crew {
     struct peer_soak_config config; /* as the caller's, for as long as peer_soak_start takes */
     unsigned count;
     struct crew_member members[PEER_WORKERS_MOST];
+    struct placing placing; /* of them on processors, unless the caller has said where */
+    struct timer look;      /* to see to that */
     struct device_crew_shared *shared;
     int inboxes[PEER_WORKERS_MOST][2]; /* to read, to write; until all are forked */
     int failed; /* 0, or why it cannot go on: -EOWNERDEAD after notices, when all are lost */
@@ -161,5 +165,8 @@ int net_make_worker_engine(struct peer_net *net, const struct device_crew_config
 int cpus_parse(const char *text, int *ret_cpus, int room);
 /** This process runs on that one alone. 0 or -errno. */
 int cpus_pin(int cpu);
+/** From now on the workers are where they do most (lib/placing.h), unless somebody has said where. */
+void crew_place(struct crew *crew);
+void crew_unplace(struct crew *crew);
 
 #endif

@@ -67,6 +67,7 @@ static void tell_counts(struct worker *worker)
     if (worker->soak)
         peer_soak_get_state(worker->soak, &told.state);
     (void)peer_net_get_stats(worker->net, &told.stats);
+    told.at_ns = engine_now_ns(worker->net->engine);
     say(worker, &(struct crew_message){.word = CREW_COUNTS}, &told, sizeof(told));
 }
 

@@ -55,6 +55,18 @@ def test_each_address_is_one_workers():
             done += 403
 
 
+def test_a_processor_is_left_to_the_application():
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        raise harness.Skip("one processor: there is none to leave")
+    options = ("--workers", len(cpus), "-c", 4 * len(cpus), "-d", "0.5", "--from", "198.18.0.0/24")
+    with Nginx():
+        report = soak(URL, *options)
+        assert report["workers"]["cpu_left_s"] > 0, report["workers"]
+        report = soak(URL, *options, "--cpus", cpus[0])
+        assert report["workers"]["pinned"] and report["workers"]["cpu_left_s"] == 0, report["workers"]
+
+
 def test_addresses_in_parts_and_ipv6():
     with Nginx() as nginx:
         parts = "198.18.0.7,198.18.3.0/29,198.18.1.1-198.18.1.40,198.18.0.1,198.18.9.9"
