@@ -20,9 +20,9 @@ extern "C" {
  */
 struct peer_journal;
 
-/** Makes the file, or cuts it to nothing; before peer_confine. Errors with text. `journal` of struct
- *  peer_soak_config is then the one that is written: several soaks may have it one after the other, and
- *  it is the last one's. */
+/** Makes the file, or leaves it as it is until a soak with it begins; before peer_confine. Errors with
+ *  text. `journal` of struct peer_soak_config is then the one that is written: several soaks may have it
+ *  one after the other, and it is the last one's. */
 PEER_EXPORT int peer_journal_new(const char *path, struct peer_journal **ret_journal,
                                  struct peer_error *error);
 /** Writes what the whole run has found, which is complete then. Waits for the disk, up to 5 s. 0 or

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -263,6 +264,104 @@ def test_a_soak_tells_all_that_it_found(net):
         server.server_close()
     with pytest.raises(peer.Error, match="no protocol that peers speak: http"):
         net.soak("gopher://192.0.2.80/")
+
+
+@pytest.fixture
+def web(net):
+    """A server that answers all with 200, in a thread; the net."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *unused):
+            pass
+
+    server = http.server.ThreadingHTTPServer((net.address, 80), Handler, bind_and_activate=False)
+    server.daemon_threads = True
+    server.socket.close()
+    server.socket = net.listen_socket(80)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield net
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def until_state(soak, what):
+    """Dispatches until what(soak.state) holds."""
+    deadline = time.monotonic() + 60
+    while not what(soak.state):
+        assert not soak.wait(0.01) and time.monotonic() < deadline, soak.state
+
+
+def test_a_soak_is_steered(web):
+    with web.start_soak(f"http://{web.address}/", flows=4, rate=50, interval=0.05, duration=3600) as soak:
+        until_state(soak, lambda state: state["counts"]["completed"] >= 5)
+        assert soak.state["rate"] == 50 and not soak.state["paused"] and not soak.is_over
+        soak.set_rate(400)
+        soak.set_manners("vanish:25%")
+        soak.note("deployed 1.2")
+        soak.pause()
+        assert soak.state["paused"] and soak.state["rate"] == 400
+        soak.resume()
+        before = soak.state["counts"]["completed"]
+        until_state(soak, lambda state: state["counts"]["completed"] >= before + 20)
+        words = ["rate 400", "manner vanish:25%", "deployed 1.2", "pause", "resume"]
+        assert [change["words"] for change in soak.changes] == words
+        assert soak.status_count(200) >= 25 and soak.local["listen_drops"] == 0
+        below = soak.count_below([1, 1e6, float("inf")])
+        assert below[0] == 0 and below[1] == below[2] >= 25
+        taken = list(soak.intervals())
+        assert taken and sum(entry["counts"]["completed"] for entry in taken) <= soak.state["counts"]["completed"]
+        with pytest.raises(peer.Error, match="no manner"):
+            soak.set_manners("nonsense:5%")
+        with pytest.raises(peer.Error):
+            soak.set_rate(-1)
+        with pytest.raises(peer.Error, match="'nothing' is none of request, handshake"):
+            soak.count_below([1], "nothing")
+        soak.stop()
+        report = soak.finish()
+    assert report["errors"] == 0 and [change["words"] for change in report["changes"]] == words
+    assert report["manners"][0]["name"] == "vanish" and report["parts"][0]["workers_lost"] == 0
+    with pytest.raises(peer.Error, match="the soak is closed"):
+        soak.pause()
+    soak.close()
+
+
+def test_a_soak_is_kept_and_watched(web, tmp_path):
+    path = tmp_path / "journal"
+    with web.start_soak(f"http://{web.address}/", flows=2, rate=200, interval=0.1, duration=3600, journal=path,
+                        watch=os.getpid()) as soak:
+        until_state(soak, lambda state: state["elapsed_ns"] > 1e9)
+        assert soak.journal_error == 0
+    kept = peer.read_result(path)  # of a run that was broken off
+    assert not kept["journal"]["complete"] and kept["journal"]["damaged_at"] == 0
+    assert kept["intervals"] and kept["journal"]["intervals_ns"] > 0
+    report = web.soak(f"http://{web.address}/", flows=2, total=100, rate=300, interval=0.1, journal=path, watch=[os.getpid()])
+    assert report["application"]["processes"][0]["pid"] == os.getpid() and report["journal"] is None
+    assert any(interval["watch"] and interval["watch"]["rss_bytes"] > 0 for interval in report["intervals"])
+    kept = peer.read_result(path)
+    assert kept["journal"]["complete"] and kept["counts"]["completed"] == 100
+    assert kept["application"]["processes"] == report["application"]["processes"]
+    with pytest.raises(peer.Error, match="no result of peer"):
+        peer.read_result(__file__)
+    with pytest.raises(peer.Error, match="cannot write the journal"):
+        web.start_soak(f"http://{web.address}/", journal=tmp_path / "no" / "where")
+    with pytest.raises(peer.Error):
+        web.start_soak(f"http://{web.address}/", watch=2**22 + 1)
+
+
+def test_a_net_that_is_closed_ends_its_soak(web):
+    soak = web.start_soak(f"http://{web.address}/", flows=2, duration=3600)
+    soak.wait(0.05)
+    web.close()
+    with pytest.raises(peer.Error, match="closed"):
+        soak.finish()
 
 
 def test_workers_share_a_soak(peer_net):

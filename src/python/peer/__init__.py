@@ -16,10 +16,11 @@ from ._flow import Flow, Listener
 from ._library import version
 from ._net import Net, profiles
 from ._process import Process
+from ._soak import Soak, read_result
 from ._socket import Socket
 from ._tls import Tls
 
 net = Net
 
-__all__ = ["End", "Ended", "Error", "Flow", "Kind", "Listener", "Net", "Process", "Socket", "Timeout", "Tls",
-           "net", "profiles", "version"]
+__all__ = ["End", "Ended", "Error", "Flow", "Kind", "Listener", "Net", "Process", "Soak", "Socket", "Timeout",
+           "Tls", "net", "profiles", "read_result", "version"]

@@ -17,7 +17,8 @@ from ._errors import Error, Kind, Timeout
 from ._flow import Flow, Listener
 from ._library import Struct, address_text, check, error_new, ffi, filled, lib, listed, nanoseconds, record, text_of
 from ._process import Process
-from ._report import Target, run_soak, run_trace
+from ._report import Target, run_trace
+from ._soak import Path, Soak, Watched
 from ._socket import Socket
 from ._tls import Tls, TlsLike, tls_pointer
 
@@ -98,6 +99,7 @@ class Net:
         self._listeners: dict[Any, Listener] = {}
         self._processes: set[Process] = set()
         self._tls: list[Tls] = []
+        self._soaks: weakref.WeakSet[Soak] = weakref.WeakSet()
         self._all_flows: weakref.WeakSet[Flow] = weakref.WeakSet()
         self._discarded: list[Any] = []
         self._echoes: dict[tuple[int, int], Optional[dict[str, Any]]] = {}
@@ -164,6 +166,8 @@ class Net:
             listener._forget()
         for process in self._processes:
             process._forget()
+        for soak in list(self._soaks):
+            soak.close()
         for tls in self._tls:
             tls._forget()
         self._net = None
@@ -450,8 +454,17 @@ class Net:
         The target is a URL ("http://192.0.2.80/", "https://192.0.2.80/"), or a dict of struct peer_soak_config's fields, which
         may also be given by name: flows=100, total=10000, rate=..., manners=... Times are seconds:
         duration, warmup, ramp, think, timeout, interval, ping. `tls` is as with connect; a URL of TLS needs none.
+        `journal` and `watch` are those of start_soak().
         """
-        return run_soak(self, target, config)
+        with self.start_soak(target, **config) as soak:
+            return soak.finish()
+
+    def start_soak(self, target: Target, *, journal: Optional[Path] = None, watch: Watched = False,
+                   **config: Any) -> Soak:
+        """A soak that is steered while it goes on; target and config as in soak(). `journal` is a file that
+        has what was found so far at any time, for peer.read_result(); `watch` are the processes whose memory,
+        descriptors and threads are looked at (True: whoever listens at the target)."""
+        return Soak(self, target, config, journal, watch)
 
     def trace(self, to: Optional[str], port: int = 0, *, from_: Optional[str] = None, protocol: str = "tcp",
               timeout: float = 0.3, dry: bool = False) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 """Soaks and traces: what goes in, and the dicts that come out."""
 
 import urllib.parse
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Union
 
 from ._errors import Error
 from ._library import Struct, check, error_new, ffi, filled, lib, listed, nanoseconds, record, text_of
@@ -67,44 +67,46 @@ def _answers(result: Any) -> dict[str, dict[str, int]]:
     return found
 
 
-def soak_report(soak: Any) -> dict[str, Any]:
+def _first(name: str, function: Any, *args: Any) -> Optional[dict[str, Any]]:
+    """What function(*args, struct, size) fills if there is any, else None."""
+    struct = ffi.new(f"struct {name} *")
+    return record(struct[0]) if function(*args, struct, ffi.sizeof(struct[0])) == 1 else None
+
+
+def _application(result: Any) -> Optional[dict[str, Any]]:
+    """What was seen of the application: its `processes`, and of `rss`, `fds` and `threads` how they grow."""
+    processes = list(listed("peer_watch_process", lib.peer_result_get_process_sized, result))
+    figures = {name: getattr(lib, f"PEER_WATCH_{name.upper()}") for name in ("rss", "fds", "threads")}
+    growth = {name: _first("peer_watch_growth", lib.peer_result_get_growth_sized, result, figure)
+              for name, figure in figures.items()}
+    return {"processes": processes, "growth": growth} if processes else None
+
+
+def _intervals(result: Any) -> Iterator[dict[str, Any]]:
+    """`watch` is None in those in which the application was not looked at."""
+    for index, interval in enumerate(listed("peer_soak_interval", lib.peer_result_get_interval_sized, result)):
+        interval["watch"] = _first("peer_watch_sample", lib.peer_result_get_watch_sized, result, index)
+        yield interval
+
+
+def result_report(result: Any) -> dict[str, Any]:
     """All that a soak found, named as in peer/soak.h; besides, `statuses` has how often each status of
     HTTP was seen, `answers` what other protocols have names for ({"rcodes": {"NOERROR": 7}}), `manners`
-    what the flows with each came to, `intervals` the series."""
-    place = ffi.new("struct peer_result **")
-    check(lib.peer_soak_get_result(soak, place), "the result of the soak")
-    result = place[0]
-    try:
-        report = filled("peer_soak_report", lib.peer_result_get_report_sized, result)
-        errors = ("refused", "reset", "timeout", "bad_answer", "closed_early", "unexpected_status", "closed_idle",
-                  "login", "full", "tls_protocol", "tls_certificate", "tls_closed")
-        report["errors"] = sum(report["counts"][name] for name in errors)
-        report["statuses"] = _statuses(result)
-        report["answers"] = _answers(result)
-        report["manners"] = list(listed("peer_soak_manner", lib.peer_result_get_manner_sized, result))
-        report["intervals"] = list(listed("peer_soak_interval", lib.peer_result_get_interval_sized, result))
-        return report
-    finally:
-        lib.peer_result_free(result)
-
-
-def run_soak(net: "Net", target: Target, more: Mapping[str, Any]) -> dict[str, Any]:
-    """From the start to the report. An exception (Ctrl-C, too) ends the soak."""
-    config = soak_config(net, target, more)
-    place, error = ffi.new("struct peer_soak **"), error_new()
-    check(lib.peer_soak_start_sized(net._pointer, config.it, config.size, place, error), "soak", error)
-    soak = place[0]
-    interval = ffi.new("struct peer_soak_interval *")
-    try:
-        while not lib.peer_soak_is_over(soak):
-            net._step(0.1)
-            # What is taken is in the result.
-            while config.it.keep_intervals and lib.peer_soak_pop_interval_sized(
-                    soak, interval, ffi.sizeof(interval[0])) == 1:
-                pass
-        return soak_report(soak)
-    finally:
-        lib.peer_soak_free(soak)
+    what the flows with each came to, `intervals` the series, `changes` what was changed on the way, `parts`
+    who found it, `application` what was watched, `journal` how far it goes (None: it is no journal's)."""
+    report = filled("peer_soak_report", lib.peer_result_get_report_sized, result)
+    errors = ("refused", "reset", "timeout", "bad_answer", "closed_early", "unexpected_status", "closed_idle",
+              "login", "full", "tls_protocol", "tls_certificate", "tls_closed")
+    report["errors"] = sum(report["counts"][name] for name in errors)
+    report["statuses"] = _statuses(result)
+    report["answers"] = _answers(result)
+    report["manners"] = list(listed("peer_soak_manner", lib.peer_result_get_manner_sized, result))
+    report["intervals"] = list(_intervals(result))
+    report["changes"] = list(listed("peer_soak_change", lib.peer_result_get_change_sized, result))
+    report["parts"] = list(listed("peer_result_part", lib.peer_result_get_part_sized, result))
+    report["application"] = _application(result)
+    report["journal"] = _first("peer_journal_extent", lib.peer_result_get_extent_sized, result)
+    return report
 
 
 # ---- trace ----
