@@ -143,4 +143,49 @@ static inline int wait_ended(struct netns_isolated *isolated)
 
 /* ---- the namespace ---- */
 
+/* ---- as the user who started this, and when that is root, once more as an ordinary one ---- */
+
+/* Without namespaces there is nothing to test. */
+static void skip_where_refused(void)
+{
+    struct netns_isolated isolated;
+    struct peer_error error;
+
+    if (isolate(NULL, &isolated, &error) == 0) {
+        netns_isolate_end(&isolated, 0);
+        return;
+    }
+    fprintf(stderr, "skipped: %s\n", error.text);
+    exit(77);
+}
+
+static _Noreturn void run_as_ordinary_user(int (*run_all)(const char *name))
+{
+    if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+        _exit(EXIT_FAILURE);
+    prctl(PR_SET_DUMPABLE, 1);
+    skip_where_refused();
+    int failed = run_all("as an ordinary user");
+    fflush(NULL);
+    _exit(failed ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static int run_as_both(int (*run_all)(const char *name))
+{
+    int status = 0;
+
+    skip_where_refused();
+    int failed = run_all(geteuid() == 0 ? "as root" : "as the user at hand");
+    fflush(NULL);
+    if (geteuid() == 0) {
+        pid_t child = fork();
+        if (child == 0)
+            run_as_ordinary_user(run_all);
+        waitpid(child, &status, 0);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) /* it said why */
+            status = 0;
+    }
+    return failed || status ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 #endif

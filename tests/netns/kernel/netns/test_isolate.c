@@ -630,45 +630,7 @@ static int run_all(const char *name)
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
 
-/* Without namespaces there is nothing to test. */
-static void skip_where_refused(void)
-{
-    struct netns_isolated isolated;
-    struct peer_error error;
-
-    if (isolate(NULL, &isolated, &error) == 0) {
-        netns_isolate_end(&isolated, 0);
-        return;
-    }
-    fprintf(stderr, "skipped: %s\n", error.text);
-    exit(77);
-}
-
-static _Noreturn void run_as_ordinary_user(void)
-{
-    if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
-        _exit(EXIT_FAILURE);
-    prctl(PR_SET_DUMPABLE, 1);
-    skip_where_refused();
-    int failed = run_all("as an ordinary user");
-    fflush(NULL);
-    _exit(failed ? EXIT_FAILURE : EXIT_SUCCESS);
-}
-
 int main(void)
 {
-    int status = 0;
-
-    skip_where_refused();
-    int failed = run_all(geteuid() == 0 ? "as root" : "as the user at hand");
-    fflush(NULL);
-    if (geteuid() == 0) {
-        pid_t child = fork();
-        if (child == 0)
-            run_as_ordinary_user();
-        waitpid(child, &status, 0);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) /* it said why */
-            status = 0;
-    }
-    return failed || status ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_as_both(run_all);
 }
