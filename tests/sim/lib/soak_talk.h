@@ -154,4 +154,16 @@ static inline void talk_assert_words(const struct talk *talk, enum peer_soak_err
         fail_msg("\"%s\" instead of \"%s\"", first ? first : "nothing", words);
 }
 
+/* A soak that cannot be is refused, with such words. */
+static inline void assert_refused(struct talk *talk, const struct peer_soak_config *config,
+                                  const char *words)
+{
+    struct peer_error error = {0};
+
+    assert_int_equal(talk_start(talk, config, &error), -EINVAL);
+    if (!strstr(error.text, words))
+        fail_msg("\"%s\" instead of \"%s\"", error.text, words);
+    talk_end(talk);
+}
+
 #endif
