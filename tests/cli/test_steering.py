@@ -313,6 +313,25 @@ def test_the_socket_goes_when_its_keeper_is_killed():
     assert not os.path.exists("s")
 
 
+def test_a_soak_ends_when_an_objective_is_not_kept():
+    in_directory()
+    for workers in ((), ("--workers", "2", "--from", "198.18.0.0/24")):
+        given = ("-c", "4", "-d", "10m", "--interval", "100ms", "--stop-at-slo", *workers)
+        result = peer("soak", *given, "--json", "--slo", "errors<1%", "--slo", "p99 < 1 us", "--slo", "completed>=1000m")
+        report = json.loads(result.expect(1, err="ended, since it is not kept: p99 < 1 us: ").out)
+        assert report["stopped_at_slo"].startswith("p99 < 1 us: ") and report["duration_s"] < 300, report
+        assert report["errors"]["total"] == 0 and [entry["kept"] for entry in report["slo"]] == [True, False, False]
+        text = peer("soak", *given, "--slo", "p99<1us@each", "--warmup", "150ms").expect(1).out
+        assert b"Ended before its time: p99<1us@each: " in text, text
+        report = json.loads(peer("soak", *given[:2], "--json", "-n", "200", *given[4:], "--slo", "p99<100s").expect(0).out)
+        assert report["requests"]["completed"] == 200 and "stopped_at_slo" not in report
+    report = json.loads(peer("soak", "--json", "-c", "4", "--rate-search", "100..400", "-d", "1h", "--warmup", "10ms",
+                             "--interval", "50ms", "--slo", "rate<1", "--stop-at-slo").expect(1).out)
+    steps = report["rate_search"]["steps"]
+    assert steps and all(not step["kept"] and step["why_not"].startswith("rate<1: ") for step in steps), steps
+    peer("soak", "-n", "1", "--stop-at-slo").refused(2, "--stop-at-slo needs to know what is to be kept")
+
+
 def test_a_search_chooses_its_rates():
     in_directory()
     started = soak("--rate-search", "100..200", "--slo", "p99<10s")

@@ -225,6 +225,17 @@ static void json_add_tcp(json_t *document, const struct peer_soak_report *report
                   "reduced", integer(report->ecn_reduced)));
 }
 
+static void json_add_verdicts(json_t *document, const struct soak_run *run)
+{
+    if (run->options->objectives.count)
+        json_object_set_new(document, "slo",
+                            objectives_json(&run->options->objectives, run->result));
+    if (*run->broke && !run->steps)
+        json_object_set_new(document, "stopped_at_slo", json_string(run->broke));
+    if (run->steps)
+        json_object_set_new(document, "rate_search", json_search(run));
+}
+
 static json_t *json_soak(const struct soak_run *run, const struct peer_soak_report *report)
 {
     json_t *document =
@@ -266,11 +277,7 @@ static json_t *json_soak(const struct soak_run *run, const struct peer_soak_repo
     if (run->options->soak.warmup_ns || report->warmed)
         json_object_set_new(document, "warmup",
                             json_pack("{s:I}", "completed", integer(report->warmed)));
-    if (run->options->objectives.count)
-        json_object_set_new(document, "slo",
-                            objectives_json(&run->options->objectives, run->result));
-    if (run->steps)
-        json_object_set_new(document, "rate_search", json_search(run));
+    json_add_verdicts(document, run);
     json_add_errors(document, run, report);
     return document;
 }

@@ -129,6 +129,8 @@ const struct option_def soak_table[] = {
      add_objective, .offset = 0},
     {0, "rate-search", "LOW..HIGH", "the highest rate that keeps each --slo: 1k..200k",
      option_set_search, .offset = 0},
+    {0, "stop-at-slo", NULL, "ends the soak at the first interval after which an --slo is not kept",
+     option_set_flag, FIELD(stop_at_slo)},
     {0, "tolerate", NULL, "exit status 0 even when errors were counted", option_set_flag,
      FIELD(tolerate)},
     {0, "metrics", "PORT", "or ADDR:PORT (127.0.0.1): figures meanwhile, for Prometheus",

@@ -132,7 +132,10 @@ int judge_soak(const struct soak_run *run, const struct peer_soak_report *report
 
     if (run->steps)
         return run->found_rate > 0 ? STATUS_DONE : STATUS_REMOTE;
-    bool kept = objectives_judge(&options->objectives, run->result);
+    bool kept = !*run->broke && objectives_judge(&options->objectives, run->result);
+
+    if (*run->broke)
+        say("ended, since it is not kept: %s", run->broke);
 
     if (peer_soak_errors(&report->counts) && !options->tolerate && !options->objectives.errors)
         return STATUS_REMOTE;

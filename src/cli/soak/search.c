@@ -54,6 +54,8 @@ int settle_search(struct soak_options *options)
 {
     struct peer_soak_config *soak = &options->soak;
 
+    if (options->stop_at_slo && !options->objectives.count)
+        return usage_error(&command_soak, "--stop-at-slo needs to know what is to be kept: --slo");
     if (options->search_low <= 0)
         return 0;
     if (!options->objectives.count)
@@ -81,8 +83,10 @@ static void judge_step(const struct soak_run *run, struct search_step *step)
                                              (double)report.duration_ns
                                        : 0;
     step->p99_us = report.request.count ? report.request.p99 : 0;
-    step->kept = objectives_are_kept(&run->options->objectives, run->result, text);
-    if (!step->kept)
+    step->kept = !*run->broke && objectives_are_kept(&run->options->objectives, run->result, text);
+    if (*run->broke)
+        snprintf(step->why_not, sizeof(step->why_not), "%s", run->broke);
+    else if (!step->kept)
         snprintf(step->why_not, sizeof(step->why_not), "%s", text);
     else if (peer_soak_errors(&report.counts) && !run->options->objectives.errors)
         snprintf(step->why_not, sizeof(step->why_not), "%llu errors",

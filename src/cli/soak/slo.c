@@ -73,21 +73,42 @@ static const char *describe(const struct peer_slo_verdict *verdict, char buf[128
     return buf;
 }
 
-bool objectives_are_kept(const struct objectives *objectives, const struct peer_result *result,
-                         char why[128])
+/* Of something that is still counted. */
+static bool is_a_total(const struct peer_slo *slo)
+{
+    static const char name[] = "completed";
+    const char *text = peer_slo_text(slo);
+
+    return strncmp(text + strspn(text, " "), name, sizeof(name) - 1) == 0;
+}
+
+static bool are_kept(const struct objectives *objectives, const struct peer_result *result,
+                     bool so_far, char why[128])
 {
     struct peer_slo_verdict verdict;
     char text[128];
 
     for (size_t i = 0; i < objectives->count; i++) {
         peer_slo_judge(objectives->slos[i], result, &verdict);
-        if (verdict.kept)
+        if (verdict.kept || (so_far && (!verdict.measured || is_a_total(objectives->slos[i]))))
             continue;
         snprintf(why, 128, "%.60s: %.60s", peer_slo_text(objectives->slos[i]),
                  describe(&verdict, text));
         return false;
     }
     return true;
+}
+
+bool objectives_are_kept(const struct objectives *objectives, const struct peer_result *result,
+                         char why[128])
+{
+    return are_kept(objectives, result, false, why);
+}
+
+bool objectives_are_kept_so_far(const struct objectives *objectives,
+                                const struct peer_result *result, char why[128])
+{
+    return are_kept(objectives, result, true, why);
 }
 
 bool objectives_judge(const struct objectives *objectives, const struct peer_result *result)

@@ -18,7 +18,11 @@ int objectives_add(struct objectives *objectives, const char *text, char why[128
 void objectives_done(struct objectives *objectives);
 /** True when all are kept. The first that is not is said on standard error. */
 bool objectives_judge(const struct objectives *objectives, const struct peer_result *result);
-/** The same without a word but in `why`: "p99<20ms: 23.10 ms". */
+/** Likewise of a soak that goes on, without those of which more is to come: `completed`. Fills in `why`:
+ *  "p99<20ms: 23.10 ms". */
+bool objectives_are_kept_so_far(const struct objectives *objectives,
+                                const struct peer_result *result, char why[128]);
+/** The same at the end. */
 bool objectives_are_kept(const struct objectives *objectives, const struct peer_result *result,
                          char why[128]);
 void objectives_print(const struct objectives *objectives, const struct peer_result *result);

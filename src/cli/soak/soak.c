@@ -92,20 +92,38 @@ static bool nobody_reads(struct soak_run *run)
 static void take_intervals(struct soak_run *run)
 {
     struct peer_soak_interval interval;
+    struct peer_soak_state state;
 
+    peer_soak_get_state(run->soak, &state);
     report_changes(run);
     while (peer_soak_pop_interval(run->soak, &interval)) {
         report_interval(run, &interval);
         live_add(&run->live, &interval);
         if (!interval.after_end)
             run->last = interval;
+        run->interval_ended |= !interval.after_end && !state.warming;
     }
+}
+
+/* --stop-at-slo: asked when an interval of the measured time has ended. */
+static void look_at_objectives(struct soak_run *run)
+{
+    const struct objectives *objectives = &run->options->objectives;
+    struct peer_result *so_far;
+
+    run->interval_ended = false;
+    if (*run->broke || peer_soak_get_result(run->soak, &so_far) < 0)
+        return;
+    if (!objectives_are_kept_so_far(objectives, so_far, run->broke))
+        peer_soak_stop(run->soak, CLI_NS_PER_S);
+    peer_result_free(so_far);
 }
 
 static int soak_loop(struct soak_run *run)
 {
     bool stopped = false;
 
+    *run->broke = 0;
     run->last = (struct peer_soak_interval){.length_ns = 0};
     run->changes_told = 0;
     while (!peer_soak_is_over(run->soak)) {
@@ -118,6 +136,8 @@ static int soak_loop(struct soak_run *run)
         }
         take_intervals(run);
         look_at_journal(run);
+        if (run->options->stop_at_slo && run->interval_ended && !stopped)
+            look_at_objectives(run);
         if (!stopped && nobody_reads(run)) {
             peer_soak_stop(run->soak, 0);
             stopped = run->broken_off = true;

@@ -33,7 +33,7 @@ struct soak_options {
     size_t watched_count;
     uint64_t streams;
     uint64_t edns_size, fragments;
-    bool idle, no_keep_alive, tcp, edns, json_stream, latency, tolerate;
+    bool idle, no_keep_alive, tcp, edns, json_stream, latency, tolerate, stop_at_slo;
     char *path, *authority, *body_read, *queries_read, *user, *password; /* owned */
     bool http1, http2;
 };
@@ -59,12 +59,14 @@ struct soak_run {
     struct metrics metrics;
     struct steering steering;
     struct peer_soak_interval last; /* complete interval; `length_ns` 0: none yet */
+    bool interval_ended;            /* of the measured time, since --stop-at-slo looked */
     uint64_t looked_ns;             /* when callers were looked at last */
     size_t changes_told;            /* by --json-stream */
     struct search_step *steps; /* of a search, owned */
     size_t step_count;
     double found_rate;
     bool broken_off; /* by a signal, since nobody reads any more, or since a worker is lost */
+    char broke[128]; /* --stop-at-slo: what was not kept, "": all was so far */
     bool lost;       /* that worker: the exit status says so, whatever was found */
 };
 

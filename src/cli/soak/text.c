@@ -289,6 +289,8 @@ static void print_text(const struct soak_run *run, const struct peer_soak_report
     printf("; %s resident\n", format_bytes(report->rss_bytes, rss));
     print_manners(run);
     objectives_print(&run->options->objectives, run->result);
+    if (*run->broke && !run->steps)
+        printf("Ended before its time: %s\n", run->broke);
     print_search(run);
 }
 
