@@ -13,13 +13,13 @@
 
 #define STANDS_NS NS_PER_S
 
-static struct target_answer *place_of(struct targets *targets, const struct peer_addr *addr)
+static size_t place_of(const struct peer_addr *addr)
 {
     uint32_t hash = addr->family;
 
     for (size_t i = 0; i < sizeof(addr->bytes); i++)
         hash = hash * 31 + addr->bytes[i];
-    return &targets->answers[hash % TARGETS_ROOM];
+    return hash % TARGETS_ROOM;
 }
 
 static int ask(struct rtnl *rtnl, const struct peer_addr *addr)
@@ -33,15 +33,30 @@ static int ask(struct rtnl *rtnl, const struct peer_addr *addr)
     return status == 0 && route.type == RTN_LOCAL;
 }
 
+int targets_find(const struct targets *targets, const struct peer_addr *addr, uint64_t now_ns)
+{
+    const struct target_answer *answer = &targets->answers[place_of(addr)];
+
+    return peer_addr_equal(&answer->addr, addr) && now_ns - answer->asked_ns < STANDS_NS
+               ? answer->local
+               : -ENOENT;
+}
+
+void targets_note(struct targets *targets, const struct peer_addr *addr, bool local, uint64_t now_ns)
+{
+    targets->answers[place_of(addr)] =
+        (struct target_answer){.addr = *addr, .local = local, .asked_ns = now_ns};
+}
+
 int targets_is_local(struct targets *targets, struct rtnl *rtnl, const struct peer_addr *addr,
                      uint64_t now_ns)
 {
-    struct target_answer *answer = place_of(targets, addr);
+    int local = targets_find(targets, addr, now_ns);
 
-    if (peer_addr_equal(&answer->addr, addr) && now_ns - answer->asked_ns < STANDS_NS)
-        return answer->local;
-    int local = ask(rtnl, addr);
     if (local >= 0)
-        *answer = (struct target_answer){.addr = *addr, .local = local, .asked_ns = now_ns};
+        return local;
+    local = ask(rtnl, addr);
+    if (local >= 0)
+        targets_note(targets, addr, local, now_ns);
     return local;
 }

@@ -25,5 +25,8 @@ struct targets {
  */
 int targets_is_local(struct targets *targets, struct rtnl *rtnl, const struct peer_addr *addr,
                      uint64_t now_ns);
+/** The two halves of it, for who asks another way: what still stands, or -ENOENT; and what was said. */
+int targets_find(const struct targets *targets, const struct peer_addr *addr, uint64_t now_ns);
+void targets_note(struct targets *targets, const struct peer_addr *addr, bool local, uint64_t now_ns);
 
 #endif

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The coordinator of a soak in several processes.
+ * The coordinator of work in several processes.
  *
- *   fork    each worker inherits all that the soak is to be, and keeps of the descriptors its queue, its
+ *   fork    each worker inherits all that the work is to be, and keeps of the descriptors its queue, its
  *           inbox and the others' (device/device.h), the capture and the socket to here
  *   ready   each has its engine; then all are told one moment to begin at, since a schedule that is
  *           shared is exact only by one clock
- *   run     they tell counts now and then and every interval; they hear of stops and of news of the
- *           kernel, which are read here alone
- *   end     when all are over, what each found is added up; they stay for as long as frames may come
+ *   run     they tell counts now and then; they hear of news of the kernel, which are read here alone,
+ *           and ask what only the kernel knows. What else is said is the work's
+ *   end     they stay for as long as frames may come
  *
- * A worker that ends by itself ends the run, since rates and numbers are those of all: the others are
- * told to stop, and the result is theirs, which says how many are lost. When the coordinator is killed
- * each of them finds the socket closed, and ends without a word to anybody, as one process that is killed.
+ * A worker that ends by itself ends the run; how, is the work's to say (struct crew_work). When the
+ * coordinator is killed each of them finds the socket closed, and ends without a word to anybody, as one
+ * process that is killed.
  *
  * The capture is one file: who writes to one open file by whole blocks shares it with others.
  */
 #include "lib/crew.h"
 
-#include "base/shard.h"
 #include "kernel/netns/child.h"
 
 #include <poll.h>
@@ -31,56 +30,40 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SNAPSHOT_NS (100 * NS_PER_MS)
-#define AHEAD_NS    (2 * NS_PER_MS) /* of the moment to begin at: then all have heard of it */
-#define LOST_GRACE_NS NS_PER_S  /* when one is lost: for what is under way with the others */
+#define AHEAD_NS (2 * NS_PER_MS) /* of the moment to begin at: then all have heard of it */
 enum { END_MS = 5000, EVENTS = 32, DEATH_TEXT = 160 };
 
 /* ---- what they tell ---- */
 
-static int add_interval(struct crew_member *member, const void *data, size_t len)
+static uint64_t hash_of(const char *text)
 {
-    void *more = realloc(member->intervals,
-                         (member->interval_count + 1) * sizeof(*member->intervals));
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
 
-    if (!more)
-        return -ENOMEM;
-    member->intervals = more;
-    int status = result_interval_parse(data, len, &member->intervals[member->interval_count]);
-    member->interval_count += status == 0;
-    return status;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return hash | 1;
 }
 
-static int add_bytes(struct crew_member *member, const void *data, size_t len, bool more)
+/* What happens to all of them is told of once. */
+static void take_notice(struct crew *crew, const char *text)
 {
-    uint8_t *bytes = realloc(member->bytes, member->len + len);
+    const uint64_t hash = hash_of(text);
 
-    if (!bytes)
-        return -ENOMEM;
-    memcpy(bytes + member->len, data, len);
-    member->bytes = bytes;
-    member->len += len;
-    member->found = !more;
-    return 0;
+    for (unsigned i = 0; i < CREW_NOTICES; i++) {
+        if (crew->noticed[i] == hash)
+            return;
+    }
+    crew->noticed[crew->notice_turn++ % CREW_NOTICES] = hash;
+    notice_add(crew->net, "%s", text);
 }
 
-static void drop_first(struct crew_member *member)
+static void answer_local(struct crew *crew, const struct crew_member *member,
+                         const struct peer_addr *addr)
 {
-    result_interval_done(&member->intervals[0]);
-    memmove(member->intervals, member->intervals + 1,
-            --member->interval_count * sizeof(*member->intervals));
-}
+    const struct crew_message answer = {.word = CREW_LOCAL,
+                                        .status = net_is_local(crew->net, addr)};
 
-static void take_measured(struct crew *crew, struct crew_member *member, bool begins)
-{
-    while (begins && member->interval_count) /* of the warm-up */
-        drop_first(member);
-    member->measured |= begins;
-    if (begins && !crew->measured)
-        soak_is_being_measured(crew->soak, true);
-    if (begins && crew->config.warmup_ns && !crew->measured)
-        crew->measured_ns = crew->begun_ns + crew->config.warmup_ns;
-    crew->measured |= begins;
+    (void)crew_send(member->control, &answer, NULL, 0);
 }
 
 static void take_counts(struct crew *crew, struct crew_member *member, const void *data)
@@ -97,30 +80,26 @@ static void take_message(struct crew *crew, struct crew_member *member,
     int status = 0;
 
     switch (message->word) {
-    case CREW_MEASURED:
-        take_measured(crew, member, message->on);
-        break;
     case CREW_COUNTS:
         if (len == sizeof(member->told))
             take_counts(crew, member, data);
         break;
-    case CREW_INTERVAL:
-        status = add_interval(member, data, len);
-        break;
-    case CREW_OVER:
-        member->over = true;
-        break;
     case CREW_LEFT:
         member->left = true;
         break;
-    case CREW_FOUND:
-        status = add_bytes(member, data, len, message->on);
+    case CREW_NOTICE:
+        take_notice(crew, message->text);
+        break;
+    case CREW_IS_LOCAL:
+        answer_local(crew, member, &message->addr);
         break;
     case CREW_GONE:
         member->gone = true;
         status = message->status;
         break;
     default:
+        if (crew->work->take)
+            status = crew->work->take(crew, (unsigned)(member - crew->members), message, data, len);
         break;
     }
     if (status < 0 && !crew->failed)
@@ -149,8 +128,8 @@ static void lose_member(struct crew *crew, struct crew_member *member, char text
     (void)snprintf(text, DEATH_TEXT, "worker %u of %u (process %d) %s", number, crew->count,
                    (int)member->pid, how);
     forget_member(crew, member);
-    member->lost = member->over = member->left = true;
-    if (++crew->lost == crew->count)
+    member->lost = member->left = true;
+    if (++crew->lost == crew->count || !crew->work->lost)
         crew->failed = -EOWNERDEAD;
 }
 
@@ -161,7 +140,8 @@ static void member_died(struct crew *crew, struct crew_member *member)
     lose_member(crew, member, text);
     notice_add(crew->net, "%s, and its part of the run is lost%s", text,
                crew->failed ? "" : ": the run ends");
-    crew_tell(crew->net, &(struct crew_message){.word = CREW_STOP, .grace_ns = LOST_GRACE_NS});
+    if (crew->work->lost)
+        crew->work->lost(crew, (unsigned)(member - crew->members));
 }
 
 /* All that is there now. */
@@ -281,6 +261,21 @@ static int await_word(struct crew *crew, struct crew_member *member, enum crew_w
     return message.status;
 }
 
+int crew_hear(struct crew *crew, unsigned index)
+{
+    const int control = crew->members[index].control;
+    struct crew_message message;
+    const ssize_t len =
+        control < 0 ? -EPIPE : crew_receive(control, 0, &message, crew->net->crew_piece);
+
+    if (len < 0) {
+        member_died(crew, &crew->members[index]);
+        return (int)len;
+    }
+    take_message(crew, &crew->members[index], &message, crew->net->crew_piece, (size_t)len);
+    return crew->failed;
+}
+
 /* From all of them; of what cannot be, the first is told. */
 static int await_all(struct crew *crew, enum crew_word word, struct peer_error *error)
 {
@@ -321,7 +316,7 @@ static int start_all(struct crew *crew, struct peer_error *error)
         return status;
     go.start_ns = engine_now_fresh_ns(crew->net->engine) + AHEAD_NS;
     go.wall_ns = engine_wall_ns(crew->net->engine) + AHEAD_NS;
-    crew->begun_ns = crew->measured_ns = go.start_ns;
+    crew->begun_ns = go.start_ns;
     crew_tell(crew->net, &go);
     status = await_all(crew, CREW_STARTED, error);
     if (status == 0)
@@ -329,47 +324,18 @@ static int start_all(struct crew *crew, struct peer_error *error)
     return status < 0 ? status : watch_all(crew, error);
 }
 
-static int check_part(uint64_t number, const char *what, const char *option, unsigned workers,
-                      struct peer_error *error)
-{
-    if (!number || number >= workers)
-        return 0;
-    return error_set(error, PEER_ERROR_USAGE, EINVAL,
-                     "%llu %s%s (%s) cannot be shared by %u workers: ask for more, or take fewer `workers`",
-                     (unsigned long long)number, what, number == 1 ? "" : "s", option, workers);
-}
-
-static int check(const struct peer_net *net, const struct peer_soak_config *config,
-                 struct peer_error *error)
-{
-    const unsigned workers = net->workers;
-
-    if (net->crew)
-        return error_set(error, PEER_ERROR_USAGE, EBUSY,
-                         "the workers of this net run a soak already; they run one at a time");
-    if (config->workload)
-        return error_set(error, PEER_ERROR_USAGE, EOPNOTSUPP,
-                         "hooks of your own are called in this process: no `workers` then");
-    int status = check_part(MAX(config->flows, UINT64_C(1)), "flow", "-c", workers, error);
-    if (status == 0)
-        status = check_part(config->total, "request", "-n", workers, error);
-    if (status == 0)
-        status = check_part(config->touch, "message", "`touch`", workers, error);
-    return status;
-}
-
-int crew_start(struct peer_net *net, struct peer_soak *soak, const struct peer_soak_config *config,
+int crew_start(struct peer_net *net, const struct crew_work *work, void *data,
                struct peer_error *error)
 {
-    int status = check(net, config, error);
-    if (status < 0)
-        return status;
     struct crew *crew = calloc(1, sizeof(*crew));
-    if (!crew)
+    if (!crew) {
+        if (work->free)
+            work->free(&(struct crew){.data = data});
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
+    }
     crew->net = net;
-    crew->soak = soak;
-    crew->config = *config;
+    crew->work = work;
+    crew->data = data;
     crew->count = net->workers;
     for (unsigned i = 0; i < crew->count; i++) {
         crew->members[i].control = crew->inboxes[i][0] = crew->inboxes[i][1] = -1;
@@ -377,8 +343,7 @@ int crew_start(struct peer_net *net, struct peer_soak *soak, const struct peer_s
     net->crew = crew;
     net->crew_runs++;
     net->leaving = (struct leaving){.begun = false};
-    status = start_all(crew, error);
-    crew->config = (struct peer_soak_config){.warmup_ns = config->warmup_ns};
+    int status = start_all(crew, error);
     if (status < 0)
         crew_end(net);
     return status;
@@ -403,14 +368,6 @@ static void end_member(struct crew *crew, struct crew_member *member)
         (void)child_reap(member->pid);
 }
 
-static void free_member(struct crew_member *member)
-{
-    for (size_t i = 0; i < member->interval_count; i++)
-        result_interval_done(&member->intervals[i]);
-    free(member->intervals);
-    free(member->bytes);
-}
-
 void crew_end(struct peer_net *net)
 {
     struct crew *crew = net->crew;
@@ -426,10 +383,8 @@ void crew_end(struct peer_net *net)
     crew_unplace(crew);
     crew_add_stats(net, &net->crew_stats);
     net->crew = NULL;
-    for (unsigned i = 0; i < crew->count; i++)
-        free_member(&crew->members[i]);
-    if (crew->snapshot_ns)
-        result_done(&crew->snapshot);
+    if (crew->work->free)
+        crew->work->free(crew);
     if (crew->shared)
         (void)munmap(crew->shared, sizeof(*crew->shared));
     free(crew);
@@ -447,217 +402,12 @@ void crew_tell(struct peer_net *net, const struct crew_message *message)
     }
 }
 
-bool crew_is_over(const struct crew *crew)
-{
-    for (unsigned i = 0; i < crew->count; i++) {
-        if (!crew->members[i].over)
-            return false;
-    }
-    return true;
-}
-
-void crew_get_state(const struct crew *crew, struct peer_soak_state *ret_state)
-{
-    struct peer_soak_state sum = {.paused = crew->paused};
-
-    for (unsigned i = 0; i < crew->count; i++) {
-        const struct peer_soak_state *told = &crew->members[i].told.state;
-        result_add_counts(&sum.counts, &told->counts);
-        sum.open += told->open;
-        sum.flows += told->flows;
-        sum.rate += told->rate;
-        sum.behind += told->behind;
-        sum.warming |= told->warming;
-        sum.ending |= told->ending;
-        sum.elapsed_ns = MAX(sum.elapsed_ns, told->elapsed_ns);
-        sum.paused_ns = MAX(sum.paused_ns, told->paused_ns);
-        sum.retransmits += told->retransmits;
-        sum.syn_retransmits += told->syn_retransmits;
-    }
-    *ret_state = sum;
-}
-
 int crew_order(struct crew *crew, const struct crew_message *order, struct peer_error *error)
 {
     if (crew->failed)
         return error_set(error, PEER_ERROR_MACHINE, -crew->failed, "the workers are gone");
     crew_tell(crew->net, order);
     return await_all(crew, CREW_DONE, error);
-}
-
-const struct result *crew_snapshot(struct crew *crew)
-{
-    const uint64_t now_ns = engine_now_fresh_ns(crew->net->engine);
-
-    if (crew->snapshot_ns && now_ns < crew->snapshot_ns + SNAPSHOT_NS)
-        return &crew->snapshot;
-    if (crew->snapshot_ns)
-        result_done(&crew->snapshot);
-    crew->snapshot_ns = 0;
-    if (result_init(&crew->snapshot) < 0 || crew_get_result(crew, &crew->snapshot) < 0) {
-        result_done(&crew->snapshot);
-        return NULL;
-    }
-    crew->snapshot_ns = now_ns;
-    return &crew->snapshot;
-}
-
-static void add_link(struct peer_link_stats *into, const struct peer_link_stats *from)
-{
-    const double delayed = (double)into->delayed + (double)from->delayed;
-
-    if (delayed > 0)
-        into->delay_mean_ns =
-            (uint64_t)(((double)into->delay_mean_ns * (double)into->delayed +
-                        (double)from->delay_mean_ns * (double)from->delayed) / delayed);
-    into->sent += from->sent;
-    into->delivered += from->delivered;
-    into->lost += from->lost;
-    into->overflowed += from->overflowed;
-    into->discarded += from->discarded;
-    into->duplicated += from->duplicated;
-    into->corrupted += from->corrupted;
-    into->reordered += from->reordered;
-    into->delayed += from->delayed;
-    into->delay_max_ns = MAX(into->delay_max_ns, from->delay_max_ns);
-    into->queued += from->queued;
-    into->queued_max = MAX(into->queued_max, from->queued_max);
-}
-
-static void add_limits(struct peer_limit_stats *into, const struct peer_limit_stats *from)
-{
-    into->half_open += from->half_open;
-    into->strangers += from->strangers;
-    into->icmp_errors += from->icmp_errors;
-    into->challenges += from->challenges;
-    into->fragments += from->fragments;
-    into->unread += from->unread;
-    into->gaps += from->gaps;
-    into->unacknowledged += from->unacknowledged;
-    into->neighbours += from->neighbours;
-}
-
-static void add_stats(struct peer_net_stats *into, const struct peer_net_stats *from)
-{
-    into->frames_sent += from->frames_sent;
-    into->frames_received += from->frames_received;
-    into->bytes_sent += from->bytes_sent;
-    into->bytes_received += from->bytes_received;
-    into->frames_ignored += from->frames_ignored;
-    into->frames_bad += from->frames_bad;
-    into->send_drops += from->send_drops;
-    into->flows += from->flows;
-    into->flows_refused += from->flows_refused;
-    into->retransmits += from->retransmits;
-    add_limits(&into->limits, &from->limits);
-    add_link(&into->uplink, &from->uplink);
-    add_link(&into->downlink, &from->downlink);
-    into->pcap_error = into->pcap_error ? into->pcap_error : from->pcap_error;
-    into->pcap_frames += from->pcap_frames;
-    into->pcap_dropped += from->pcap_dropped;
-    into->frames_passed += from->frames_passed;
-    into->cpu_left_ns += from->cpu_left_ns;
-}
-
-void crew_add_stats(const struct peer_net *net, struct peer_net_stats *stats)
-{
-    if (stats != &net->crew_stats)
-        add_stats(stats, &net->crew_stats);
-    for (unsigned i = 0; net->crew && i < net->crew->count; i++)
-        add_stats(stats, &net->crew->members[i].told.stats);
-    if (net->crew)
-        stats->cpu_left_ns += net->crew->placing.given_ns;
-}
-
-/* ---- intervals ---- */
-
-/* The earliest that has come and not been taken; NULL: not all who are to tell one have. */
-static const struct result_interval *earliest(const struct crew *crew)
-{
-    const struct result_interval *first = NULL;
-
-    for (unsigned i = 0; i < crew->count; i++) {
-        const struct crew_member *member = &crew->members[i];
-        if (!member->interval_count && !member->over)
-            return NULL;
-        if (crew->measured && !member->measured && !member->over)
-            return NULL; /* the others have done with their warm-up */
-        const struct result_interval *next = member->interval_count ? member->intervals : NULL;
-        if (next && (!first || next->after_end < first->after_end ||
-                     (next->after_end == first->after_end && next->start_ns < first->start_ns)))
-            first = next;
-    }
-    return first;
-}
-
-int crew_pop_interval(struct crew *crew, struct result_interval *ret_interval)
-{
-    const struct result_interval *first = earliest(crew);
-    struct result_interval sum = {.start_ns = 0};
-
-    if (!first)
-        return 0;
-    sum.start_ns = first->start_ns;
-    sum.length_ns = first->length_ns;
-    sum.after_end = first->after_end;
-    for (unsigned i = 0; i < crew->count; i++) {
-        struct crew_member *member = &crew->members[i];
-        if (!member->interval_count || !result_interval_matches(&member->intervals[0], &sum))
-            continue;
-        if (result_interval_add(&sum, &member->intervals[0], true) < 0)
-            crew->failed = -ENOMEM;
-        drop_first(member);
-    }
-    *ret_interval = sum;
-    return 1;
-}
-
-/* ---- what they found ---- */
-
-static int await_found(struct crew *crew, struct crew_member *member)
-{
-    struct crew_message message;
-
-    while (!member->found && !crew->failed) {
-        ssize_t len = crew_receive(member->control, 0, &message, crew->net->crew_piece);
-        if (len < 0)
-            member_died(crew, member);
-        if (len < 0)
-            return 0;
-        take_message(crew, member, &message, crew->net->crew_piece, (size_t)len);
-    }
-    return crew->failed;
-}
-
-static int add_found(struct crew *crew, struct crew_member *member, struct result *result)
-{
-    struct result found;
-    int status = await_found(crew, member);
-
-    const bool is_found = status == 0 && member->found;
-    if (is_found)
-        status = result_parse(member->bytes, member->len, &found, NULL);
-    free(member->bytes);
-    member->bytes = NULL;
-    member->len = 0;
-    member->found = false;
-    if (status < 0 || !is_found)
-        return status;
-    status = result_add(result, &found);
-    result_done(&found);
-    return status;
-}
-
-int crew_get_result(struct crew *crew, struct result *result)
-{
-    int status = 0;
-
-    crew_tell(crew->net, &(struct crew_message){.word = CREW_RESULT});
-    for (unsigned i = 0; i < crew->count && status == 0; i++) {
-        if (!crew->members[i].lost)
-            status = add_found(crew, &crew->members[i], result);
-    }
-    return status < 0 ? status : crew->failed;
 }
 
 int crew_leave(struct crew *crew, bool is_heard)

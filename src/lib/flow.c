@@ -173,7 +173,7 @@ static int check_target(struct peer_net *net, const struct peer_addr *to, struct
 
     if (!engine_is_barred(net->engine, to))
         return 0;
-    if (attachment_is_local(&net->attachment, to, engine_now_fresh_ns(net->engine)) == 0)
+    if (net_is_local(net, to) == 0)
         return error_set(error, PEER_ERROR_MACHINE, ENETUNREACH,
                          "%s is no address of this machine any more",
                          peer_addr_format(to, text));
@@ -223,8 +223,8 @@ int peer_connect_sized(struct peer_net *net, const struct peer_connect_config *g
 {
     if (!net_is_ours(net))
         return -ECHILD;
-    if (net->workers)
-        return net_check_alone(net, "flows of its own", error);
+    if (net->workers && !net->worker)
+        return net_check_alone(net, "flows", error);
     struct peer_connect_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
@@ -368,7 +368,7 @@ int peer_listen_sized(struct peer_net *net, const struct peer_listen_config *giv
 {
     if (!net_is_ours(net))
         return -ECHILD;
-    if (net->workers)
+    if (net->workers && !net->worker)
         return net_check_alone(net, "listeners", error);
     struct peer_listen_config config;
 

@@ -70,7 +70,7 @@ int manners_check_target(struct peer_net *net, const struct manner_spec *specs, 
     for (int i = 0; i < count; i++) {
         if (!specs[i].manner->caller && !specs[i].manner->http2)
             continue;
-        if (attachment_is_local(&net->attachment, to, engine_now_ns(net->engine)) > 0)
+        if (net_is_local(net, to) > 0)
             return 0;
         return error_set(error, PEER_ERROR_MACHINE, EPERM,
                          "\"%s\" goes to this machine's addresses only, and %s is none of them",

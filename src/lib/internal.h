@@ -128,6 +128,9 @@ struct peer_listener {
 /** Whom `from` means: itself, or the next in turn when its family is 0. */
 int net_choose_peer(struct peer_net *net, const struct peer_addr *from, struct peer_addr *ret_peer);
 
+/** Is it an address of this machine? As attachment_is_local; a worker asks its coordinator. */
+int net_is_local(struct peer_net *net, const struct peer_addr *addr);
+
 /* capture_ring.c */
 /** Starts whoever writes the files of `config`. The capture goes into a pipe, whose end it gives. */
 int capture_ring_start(struct capture_ring *ring, const struct peer_net_config *config, int *ret_fd,
@@ -141,7 +144,7 @@ void capture_ring_add_stats(const struct capture_ring *ring, struct peer_net_sta
 void notice_add(struct peer_net *net, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/** Is this left to workers, who run soaks alone? -EOPNOTSUPP with text, or 0. */
+/** Is this left to workers, who have the peers? -EOPNOTSUPP with text, or 0. */
 int net_check_alone(const struct peer_net *net, const char *what, struct peer_error *error);
 
 /* watch.c */

@@ -190,7 +190,7 @@ int net_check_alone(const struct peer_net *net, const char *what, struct peer_er
     if (!net->workers)
         return 0;
     return error_set(error, PEER_ERROR_USAGE, EOPNOTSUPP,
-                     "a net with `workers` runs soaks, and has no %s", what);
+                     "with `workers` it is these that have the peers, and this process has no %s", what);
 }
 
 static int prepare_workers(struct peer_net *net, const struct peer_net_config *config,
@@ -418,11 +418,20 @@ int peer_net_has_listener(struct peer_net *net, int protocol, const struct peer_
 {
     if (!net_is_ours(net))
         return -ECHILD;
+    if (net->worker) /* has no socket to the kernel */
+        return -EOPNOTSUPP;
     if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
         return -EPROTONOSUPPORT;
     if (addr->family != net->attachment.peers.family)
         return -EAFNOSUPPORT;
     return attachment_has_listener(&net->attachment, (uint8_t)protocol, addr, port);
+}
+
+int net_is_local(struct peer_net *net, const struct peer_addr *addr)
+{
+    if (net->worker)
+        return worker_is_local(net->worker, addr);
+    return attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine));
 }
 
 int peer_net_is_local(struct peer_net *net, const struct peer_addr *addr)
@@ -431,7 +440,7 @@ int peer_net_is_local(struct peer_net *net, const struct peer_addr *addr)
         return -ECHILD;
     if (addr_is_loopback(addr))
         return 0;
-    return attachment_is_local(&net->attachment, addr, engine_now_fresh_ns(net->engine));
+    return net_is_local(net, addr);
 }
 
 int peer_net_get_info_sized(const struct peer_net *net, struct peer_net_info *ret_info,

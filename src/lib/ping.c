@@ -68,7 +68,7 @@ int peer_ping_sized(struct peer_net *net, const struct peer_ping_config *given, 
 {
     if (!net_is_ours(net))
         return -ECHILD;
-    if (net->workers)
+    if (net->workers && !net->worker)
         return net_check_alone(net, "pings", error);
     struct peer_ping_config config;
 

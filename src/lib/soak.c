@@ -3,7 +3,7 @@
  * Soaks as callers of the library hold them: the run itself is src/soak; here it is joined with
  * what the local kernel counted meanwhile, and with what it cost this process.
  */
-#include "lib/crew.h"
+#include "lib/soak_crew.h"
 #include "lib/soaks.h"
 
 #include "base/macro.h"
@@ -251,7 +251,7 @@ static void on_measured(void *user, bool begins)
     else
         read_cost(soak->net, &soak->cost_after);
     if (soak->worker)
-        worker_tell_measured(soak->worker, begins);
+        soak_worker_tell_measured(soak->worker, begins);
 }
 
 void soak_is_being_measured(struct peer_soak *soak, bool begins)
@@ -356,7 +356,7 @@ uint64_t soak_measured_from_ns(const struct peer_soak *soak)
     struct soak_state state;
 
     if (!soak->run)
-        return soak->net->crew ? soak->net->crew->measured_ns : 0;
+        return soak->net->crew ? soak_crew_of(soak->net->crew)->measured_ns : 0;
     soak_get_state(soak->run, &state);
     return state.start_ns;
 }
@@ -379,8 +379,8 @@ static int copy_changes(const struct peer_soak *soak, struct result *result)
    was changed it is a mean already, and where one is lost it is what was asked of the others.) */
 static int fill_by_workers(struct peer_soak *soak, struct result *result)
 {
-    const struct crew *crew = soak->net->crew;
-    int status = crew ? crew_get_result(soak->net->crew, result) : -EPIPE;
+    struct crew *crew = soak->net->crew;
+    int status = crew ? soak_crew_get_result(crew, result) : -EPIPE;
 
     free(result->parts);
     result->parts = NULL;
@@ -490,7 +490,7 @@ static int start_run(struct peer_soak *soak, const struct peer_soak_config *conf
     };
 
     if (net->workers && !part->worker)
-        return crew_start(net, soak, config, error);
+        return soak_crew_start(net, soak, config, error);
     return soak_start(config, protocol, &host, &soak->run, error);
 }
 
@@ -580,7 +580,7 @@ void peer_soak_stop(struct peer_soak *soak, uint64_t grace_ns)
 bool peer_soak_is_over(const struct peer_soak *soak)
 {
     if (!soak->run)
-        return !soak->net->crew || crew_is_over(soak->net->crew);
+        return !soak->net->crew || soak_crew_is_over(soak->net->crew);
     return soak_is_over(soak->run);
 }
 
@@ -611,7 +611,7 @@ void peer_soak_get_counts(const struct peer_soak *soak, struct peer_soak_counts 
         return;
     }
     if (soak->net->crew)
-        crew_get_state(soak->net->crew, &state);
+        soak_crew_get_state(soak->net->crew, &state);
     *ret_counts = state.counts;
     *ret_open = state.open;
 }
@@ -620,7 +620,7 @@ int soak_take_interval(struct peer_soak *soak, struct result_interval *ret_inter
 {
     if (soak->run)
         return soak_pop_interval(soak->run, ret_interval);
-    return soak->net->crew ? crew_pop_interval(soak->net->crew, ret_interval) : 0;
+    return soak->net->crew ? soak_crew_pop_interval(soak->net->crew, ret_interval) : 0;
 }
 
 /* The interval is the series' from then on, or nobody's. */

@@ -3,7 +3,7 @@
  * Soaks are changed while they go on, and say how they stand. What was changed is kept with the time:
  * by the net's clock, which becomes the one of the measured time when a result is made.
  */
-#include "lib/crew.h"
+#include "lib/soak_crew.h"
 #include "lib/soaks.h"
 
 #include "base/error.h"
@@ -88,7 +88,7 @@ static bool is_paused(const struct peer_soak *soak)
 {
     if (soak->run)
         return soak_is_paused(soak->run);
-    return soak->net->crew && soak->net->crew->paused;
+    return soak->net->crew && soak_crew_of(soak->net->crew)->paused;
 }
 
 static int set_paused(struct peer_soak *soak, bool paused, struct peer_error *error)
@@ -97,7 +97,7 @@ static int set_paused(struct peer_soak *soak, bool paused, struct peer_error *er
         return paused ? soak_pause(soak->run, error) : soak_go_on(soak->run, error);
     int status = order(soak, paused ? CREW_PAUSE : CREW_RESUME, error);
     if (status == 0)
-        soak->net->crew->paused = paused;
+        soak_crew_of(soak->net->crew)->paused = paused;
     return status;
 }
 
@@ -208,7 +208,7 @@ void peer_soak_get_state_sized(const struct peer_soak *soak, struct peer_soak_st
 
     if (!soak->run) {
         if (soak->net->crew)
-            crew_get_state(soak->net->crew, &told);
+            soak_crew_get_state(soak->net->crew, &told);
         told.changes = soak->series.change_count;
         border_give(ret_state, size, &told, sizeof(told));
         return;
@@ -244,7 +244,7 @@ static const struct figures *found_so_far(const struct peer_soak *soak)
     struct soak_state state;
 
     if (!soak->run) {
-        const struct result *found = soak->net->crew ? crew_snapshot(soak->net->crew) : NULL;
+        const struct result *found = soak->net->crew ? soak_crew_snapshot(soak->net->crew) : NULL;
         return found ? &found->found : NULL;
     }
     soak_get_state(soak->run, &state);

@@ -152,6 +152,7 @@ static void see_all(struct peer_net *net)
 static void ask_again(struct peer_net *net)
 {
     attachment_ask_again(&net->attachment);
+    crew_tell(net, &(struct crew_message){.word = CREW_ADDRESSES});
     if (net->exec)
         exec_ask_again(net->exec);
 }

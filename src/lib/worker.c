@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A worker of a soak, from its fork to its end: see crew.c. It is a net of its own on one queue of the
- * device that its coordinator made. What stands on the machine is not its own: it asks the kernel
- * nothing, and leaves everything as it is.
+ * A worker, from its fork to its end: see crew.c. It is a net of its own on one queue of the device that
+ * its coordinator made. What stands on the machine is not its own: it asks the kernel nothing (but by
+ * the coordinator), and leaves everything as it is.
  *
  * It gives up what its coordinator still may, if that has given up privileges: it opens and forks
  * nothing. Signals are blocked, so that Ctrl-C, which goes to all processes of a terminal, is the
@@ -14,6 +14,7 @@
 #include "kernel/netns/confine.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -21,26 +22,26 @@
 
 #define TELL_NS  (200 * NS_PER_MS)
 #define LEAVE_NS (10 * NS_PER_MS)
-
-struct worker {
-    struct crew *crew;
-    struct peer_net *net;
-    struct peer_soak *soak; /* NULL: not begun */
-    unsigned index;
-    int control;
-    struct addr_set all; /* peers, of all workers */
-    int others[PEER_WORKERS_MOST];
-    bool leaving, over, left, ended;
-    uint64_t told_ns;
-    uint8_t piece[CREW_PIECE];
-};
+enum { KEPT_OWN = 256 }; /* descriptors of the work's own */
 
 unsigned worker_index(const struct worker *worker)
 {
     return worker ? worker->index : 0;
 }
 
-static void say(struct worker *worker, const struct crew_message *message, const void *data,
+uint64_t worker_part(const struct worker *worker, uint64_t number)
+{
+    const uint64_t index = worker->index, count = worker->crew->count;
+
+    return shard_begin(number, index + 1, count) - shard_begin(number, index, count);
+}
+
+static const struct crew_work *work_of(const struct worker *worker)
+{
+    return worker->crew->work;
+}
+
+void worker_say(struct worker *worker, const struct crew_message *message, const void *data,
                 size_t len)
 {
     if (crew_send(worker->control, message, data, len) < 0)
@@ -49,26 +50,21 @@ static void say(struct worker *worker, const struct crew_message *message, const
 
 static void say_word(struct worker *worker, enum crew_word word)
 {
-    say(worker, &(struct crew_message){.word = word}, NULL, 0);
-}
-
-void worker_tell_measured(struct worker *worker, bool begins)
-{
-    say(worker, &(struct crew_message){.word = CREW_MEASURED, .on = begins}, NULL, 0);
+    worker_say(worker, &(struct crew_message){.word = word}, NULL, 0);
 }
 
 /* ---- figures ---- */
 
-static void tell_counts(struct worker *worker)
+void worker_tell_counts(struct worker *worker)
 {
     struct crew_told told;
 
     memset(&told, 0, sizeof(told));
-    if (worker->soak)
-        peer_soak_get_state(worker->soak, &told.state);
+    if (work_of(worker)->fill)
+        work_of(worker)->fill(worker, &told);
     (void)peer_net_get_stats(worker->net, &told.stats);
     told.at_ns = engine_now_ns(worker->net->engine);
-    say(worker, &(struct crew_message){.word = CREW_COUNTS}, &told, sizeof(told));
+    worker_say(worker, &(struct crew_message){.word = CREW_COUNTS}, &told, sizeof(told));
 }
 
 /* A coordinator that does not read now hears of it later. */
@@ -80,51 +76,18 @@ static void tell_counts_in_time(struct worker *worker)
     if (now_ns < worker->told_ns + TELL_NS || poll(&wanted, 1, 0) <= 0)
         return;
     worker->told_ns = now_ns;
-    tell_counts(worker);
+    worker_tell_counts(worker);
 }
 
-static void tell_intervals(struct worker *worker)
+static void tell_notices(struct worker *worker)
 {
-    struct result_interval interval;
+    const char *text;
 
-    while (soak_take_interval(worker->soak, &interval)) {
-        uint8_t *bytes = NULL;
-        size_t len = 0;
-        if (result_interval_pack(&interval, &bytes, &len) == 0 && len <= CREW_PIECE)
-            say(worker, &(struct crew_message){.word = CREW_INTERVAL}, bytes, len);
-        free(bytes);
-        result_interval_done(&interval);
+    while ((text = peer_net_pop_notice(worker->net))) {
+        struct crew_message message = {.word = CREW_NOTICE};
+        (void)snprintf(message.text, sizeof(message.text), "%s", text);
+        worker_say(worker, &message, NULL, 0);
     }
-}
-
-static int pack_result(struct worker *worker, uint8_t **ret_bytes, size_t *ret_len)
-{
-    struct result result;
-    int status = result_init(&result);
-
-    if (status == 0)
-        status = soak_fill_result(worker->soak, &result);
-    if (status == 0)
-        status = result_pack(&result, ret_bytes, ret_len);
-    result_done(&result);
-    return status;
-}
-
-static void tell_result(struct worker *worker)
-{
-    struct crew_message message = {.word = CREW_FOUND};
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-
-    tell_counts(worker);
-    if (pack_result(worker, &bytes, &len) < 0)
-        len = 0; /* which is no result, and so it is taken */
-    for (size_t at = 0; at < len || at == 0; at += CREW_PIECE) {
-        const size_t piece = MIN(len - at, (size_t)CREW_PIECE);
-        message.on = at + piece < len;
-        say(worker, &message, bytes ? bytes + at : NULL, piece);
-    }
-    free(bytes);
 }
 
 /* ---- orders ---- */
@@ -135,30 +98,11 @@ static void heed_link(struct peer_net *net, const struct crew_message *message)
                             message->link.has_downlink ? message->link.downlink : NULL, NULL);
 }
 
-/* What is asked of the soak: done, or why not. */
-static void steer(struct worker *worker, const struct crew_message *message)
+/* Of the kernel, and of links; what is left is the work's. */
+static void heed_news(struct worker *worker, const struct crew_message *message)
 {
-    struct crew_message answer = {.word = CREW_DONE};
-    struct soak *run = worker->soak->run;
+    struct peer_net *net = worker->net;
 
-    engine_now_fresh_ns(worker->net->engine);
-    if (message->word == CREW_RATE)
-        answer.status = soak_set_rate(run, message->rate, &answer.error);
-    else if (message->word == CREW_PAUSE)
-        answer.status = soak_pause(run, &answer.error);
-    else if (message->word == CREW_RESUME)
-        answer.status = soak_go_on(run, &answer.error);
-    else
-        answer.status = soak_set_manners(run, *message->text ? message->text : NULL, &answer.error);
-    if (answer.status < 0)
-        answer.word = CREW_FAILED;
-    engine_touch(worker->net->engine, false);
-    say(worker, &answer, NULL, 0);
-}
-
-/* Of the kernel, and of links. */
-static void heed_news(struct peer_net *net, const struct crew_message *message)
-{
     switch (message->word) {
     case CREW_MTU:
         net->attachment.mtu = message->mtu;
@@ -171,6 +115,11 @@ static void heed_news(struct peer_net *net, const struct crew_message *message)
     case CREW_BAR:
         engine_bar(net->engine, &message->addr);
         break;
+    case CREW_ADDRESSES:
+        attachment_ask_again(&net->attachment);
+        if (net->exec)
+            exec_ask_again(net->exec);
+        break;
     case CREW_LINK:
         heed_link(net, message);
         break;
@@ -178,6 +127,8 @@ static void heed_news(struct peer_net *net, const struct crew_message *message)
         (void)peer_net_unplug(net, &message->addr, message->on);
         break;
     default:
+        if (work_of(worker)->heed)
+            work_of(worker)->heed(worker, message);
         break;
     }
 }
@@ -185,31 +136,32 @@ static void heed_news(struct peer_net *net, const struct crew_message *message)
 static void heed(struct worker *worker, const struct crew_message *message)
 {
     switch (message->word) {
-    case CREW_STOP:
-        if (worker->soak)
-            peer_soak_stop(worker->soak, message->grace_ns);
-        break;
     case CREW_LEAVE:
+        if (!worker->leaving && work_of(worker)->leave)
+            work_of(worker)->leave(worker);
         worker->leaving = true;
         break;
     case CREW_HEARD:
         worker->net->heard = true;
         break;
-    case CREW_RESULT:
-        tell_result(worker);
-        break;
     case CREW_END:
         worker->ended = true;
         break;
-    case CREW_RATE:
-    case CREW_PAUSE:
-    case CREW_RESUME:
-    case CREW_MANNERS:
-        steer(worker, message);
-        break;
     default:
-        heed_news(worker->net, message);
+        heed_news(worker, message);
     }
+}
+
+static void heed_kept(struct worker *worker)
+{
+    struct crew_message *kept = worker->kept;
+    const size_t count = worker->kept_count;
+
+    worker->kept = NULL;
+    worker->kept_count = 0;
+    for (size_t i = 0; i < count; i++)
+        heed(worker, &kept[i]);
+    free(kept);
 }
 
 /* Without a coordinator nobody is to hear anything more. */
@@ -219,11 +171,54 @@ static int look(void *user)
     struct crew_message message;
     ssize_t len;
 
+    heed_kept(worker);
     while ((len = crew_receive(worker->control, MSG_DONTWAIT, &message, worker->piece)) >= 0)
         heed(worker, &message);
     if (len != -EAGAIN)
         _exit(EXIT_FAILURE);
     return 0;
+}
+
+/* ---- questions ---- */
+
+static void keep(struct worker *worker, const struct crew_message *message)
+{
+    struct crew_message *more =
+        realloc(worker->kept, (worker->kept_count + 1) * sizeof(*worker->kept));
+
+    if (!more)
+        _exit(EXIT_FAILURE); /* an order that is lost is worse */
+    worker->kept = more;
+    worker->kept[worker->kept_count++] = *message;
+}
+
+/* What else comes meanwhile waits: who asks is in the middle of something. */
+static int ask_local(struct worker *worker, const struct peer_addr *addr)
+{
+    struct crew_message message = {.word = CREW_IS_LOCAL, .addr = *addr};
+
+    worker_say(worker, &message, NULL, 0);
+    for (;;) {
+        if (crew_receive(worker->control, 0, &message, worker->piece) < 0)
+            _exit(EXIT_FAILURE);
+        if (message.word == CREW_LOCAL)
+            return message.status;
+        keep(worker, &message);
+    }
+}
+
+int worker_is_local(struct worker *worker, const struct peer_addr *addr)
+{
+    struct targets *targets = &worker->net->attachment.targets;
+    const uint64_t now_ns = engine_now_fresh_ns(worker->net->engine);
+    int local = targets_find(targets, addr, now_ns);
+
+    if (local >= 0)
+        return local;
+    local = ask_local(worker, addr);
+    if (local >= 0)
+        targets_note(targets, addr, local, now_ns);
+    return local;
 }
 
 /* ---- becoming one ---- */
@@ -257,7 +252,7 @@ static void close_others(struct worker *worker, int capture)
 {
     struct attachment *attachment = &worker->net->attachment;
     const struct meters *meters = &attachment->meters;
-    int kept[PEER_WORKERS_MOST + CPU_GROUPS_MAX + 16];
+    int kept[PEER_WORKERS_MOST + CPU_GROUPS_MAX + KEPT_OWN + 16];
     size_t count = 0;
 
     kept[count++] = STDERR_FILENO; /* of sanitizers, and of who dies */
@@ -277,6 +272,8 @@ static void close_others(struct worker *worker, int capture)
         kept[count++] = meters->cpu.schedstat;
     for (int i = 0; i < meters->cpu.group_count; i++)
         kept[count++] = meters->cpu.groups[i];
+    if (work_of(worker)->keep)
+        count += work_of(worker)->keep(worker, kept + count, KEPT_OWN);
     confine_descriptors(kept, count);
 }
 
@@ -303,7 +300,8 @@ static int confine(struct worker *worker, struct peer_error *error)
 
     if (!worker->net->attachment.confined)
         return 0;
-    confine.calls = 0;
+    if (!work_of(worker)->keeps_calls)
+        confine.calls = 0;
     confine.capabilities = 0;
     confine.change_user = false;
     int status = confine_process(&confine, error);
@@ -341,29 +339,14 @@ static int become(struct worker *worker, struct peer_error *error)
         return status;
     close_others(worker, engine_capture_fd(net->engine));
     status = make_engine(worker, error);
+    if (status == 0 && work_of(worker)->prepare)
+        status = work_of(worker)->prepare(worker, error);
     return status < 0 ? status : confine(worker, error);
-}
-
-/* Its part of the numbers; rates are cut too, and phases see to it that all together are even. */
-static void cut(const struct worker *worker, struct peer_soak_config *config)
-{
-    const uint64_t index = worker->index, count = worker->crew->count;
-
-    config->watch = NULL; /* the coordinator's */
-    config->journal = NULL;
-    config->flows = shard_begin(config->flows, index + 1, count) -
-                    shard_begin(config->flows, index, count);
-    config->touch = shard_begin(config->touch, index + 1, count) -
-                    shard_begin(config->touch, index, count);
-    config->total = shard_turns(config->total, index, count);
-    config->rate /= (double)count;
-    config->connect_rate /= (double)count;
 }
 
 static int begin(struct worker *worker, struct peer_error *error)
 {
     struct peer_net *net = worker->net;
-    struct peer_soak_config config = worker->crew->config;
     struct crew_message go;
     int status = 0;
 
@@ -371,22 +354,18 @@ static int begin(struct worker *worker, struct peer_error *error)
         _exit(EXIT_FAILURE);
     while (engine_now_fresh_ns(net->engine) < go.start_ns && status >= 0)
         status = engine_wait(net->engine, NULL, 0, go.start_ns - engine_now_ns(net->engine));
-    cut(worker, &config);
-    const struct soak_part part = {go.start_ns, go.wall_ns, worker,
-                                   MAX(worker->crew->config.flows, UINT64_C(1))};
-    return soak_start_part(net, &config, &part, &worker->soak, error);
+    return work_of(worker)->begin ? work_of(worker)->begin(worker, &go, error) : 0;
 }
 
 /* ---- its life ---- */
 
 static void tell_state(struct worker *worker)
 {
-    tell_intervals(worker);
-    if (!worker->over && peer_soak_is_over(worker->soak)) {
-        worker->over = true;
-        tell_counts(worker);
-        say_word(worker, CREW_OVER);
-    }
+    if (worker->kept_count)
+        heed_kept(worker);
+    tell_notices(worker);
+    if (work_of(worker)->turned)
+        work_of(worker)->turned(worker);
     if (worker->leaving && !worker->left && peer_net_leave(worker->net) == 1) {
         worker->left = true;
         say_word(worker, CREW_LEFT);
@@ -399,18 +378,27 @@ static void await_end(struct worker *worker, int status)
 {
     struct pollfd wanted = {.fd = worker->control, .events = POLLIN};
 
-    say(worker, &(struct crew_message){.word = CREW_GONE, .status = status}, NULL, 0);
+    tell_notices(worker);
+    worker_say(worker, &(struct crew_message){.word = CREW_GONE, .status = status}, NULL, 0);
     while (!worker->ended) {
         if (poll(&wanted, 1, -1) > 0)
             (void)look(worker);
     }
 }
 
+static int wait_for_something(struct worker *worker)
+{
+    const uint64_t wait_ns = worker->leaving && !worker->left ? LEAVE_NS : TELL_NS;
+
+    if (work_of(worker)->wait && !worker->leaving)
+        return work_of(worker)->wait(worker, wait_ns);
+    return peer_net_wait(worker->net, wait_ns);
+}
+
 static void live(struct worker *worker)
 {
     while (!worker->ended) {
-        const uint64_t wait_ns = worker->leaving && !worker->left ? LEAVE_NS : TELL_NS;
-        int status = peer_net_wait(worker->net, wait_ns);
+        int status = wait_for_something(worker);
         if (status < 0 && status != -EINTR)
             await_end(worker, status);
         else
@@ -423,10 +411,11 @@ static void end(struct worker *worker)
 {
     struct peer_net *net = worker->net;
 
-    worker->soak = peer_soak_free(worker->soak);
+    if (work_of(worker)->end)
+        work_of(worker)->end(worker);
     engine_reset_flows(net->engine, true);
     engine_end_capture(net->engine);
-    tell_counts(worker);
+    worker_tell_counts(worker);
     net->engine = engine_free(net->engine);
 }
 
@@ -449,7 +438,7 @@ void worker_run(struct crew *crew, unsigned index, int control)
     }
     if (status < 0) {
         failed.status = status;
-        say(worker, &failed, NULL, 0);
+        worker_say(worker, &failed, NULL, 0);
         _exit(EXIT_FAILURE);
     }
     say_word(worker, CREW_STARTED);
