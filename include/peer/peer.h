@@ -126,11 +126,12 @@ struct peer_net_config {
      *  waits for the disk, and it goes on after peer_confine. */
     uint64_t pcap_rotate_bytes;
     uint32_t pcap_files;
-    /** More than 1, for soaks alone: so many processes run them, each with a queue of the device, an
-     *  engine and its part of the peers, of the flows, requests and rates. They begin with a soak and
-     *  end with it; its result is one. PEER_WORKERS_MOST at the most. When one is killed a notice
-     *  tells, the soak ends as by peer_soak_stop, and its result is what the others found: see
-     *  `workers_lost` of struct peer_result_part. When all are: -EOWNERDEAD. */
+    /** More than 1: so many processes have the peers, each with a queue of the device, an engine and its
+     *  part of them, and this process has no flows of its own. They begin with a soak, of whose flows,
+     *  requests and rates each has a part, and end with it; its result is one. Or they do work of yours
+     *  (peer/work.h). PEER_WORKERS_MOST at the most. When one is killed a notice tells. A soak ends then as
+     *  by peer_soak_stop, and its result is what the others found: see `workers_lost` of struct
+     *  peer_result_part. When all are, and with other work at once: -EOWNERDEAD. */
     unsigned workers;
     const char *worker_cpus; /* "0-3,8": worker i runs on the i-th of these, and again from the first;
                               * NULL: where this process may */
@@ -140,6 +141,8 @@ enum { PEER_WORKERS_MOST = 128 };
 /** As many workers as there are processors for this process: its affinity and the quotas of its
  *  control groups allow so many. At least 1. */
 PEER_EXPORT unsigned peer_count_cpus(void);
+/** How many peers `from` of a configuration names. 0, -EINVAL or -ENOMEM. */
+PEER_EXPORT int peer_count_addresses(const char *from, uint64_t *ret_count);
 
 struct peer_net;
 

@@ -127,6 +127,15 @@ static unsigned count_auto(const cpu_set_t *set, uint64_t most)
     return count;
 }
 
+uint64_t count_peers(const struct common_options *common)
+{
+    uint64_t count = 1; /* without a word there is one; the net has words for one that is wrong */
+
+    if (common->from)
+        (void)peer_count_addresses(common->from, &count);
+    return count ? count : 1;
+}
+
 int choose_workers(const struct command *command, struct common_options *common, uint64_t most)
 {
     cpu_set_t allowed, node;
@@ -181,25 +190,48 @@ static bool ask_workers(struct peer_net *net, struct peer_net_info *ret_info,
     return ret_info->workers > 0;
 }
 
-void print_workers(struct peer_net *net, const struct common_options *common)
+enum { WORKERS_TEXT = LIST_TEXT + 256 };
+
+/* "" without workers. */
+static const char *workers_text(struct peer_net *net, const struct common_options *common,
+                                char buf[WORKERS_TEXT])
 {
     struct peer_net_stats stats;
     struct peer_net_info info;
     char text[LIST_TEXT];
 
+    *buf = 0;
     if (!ask_workers(net, &info, &stats))
-        return;
+        return buf;
     const char *cpus = where(common, text);
-    printf("  %u workers on CPU%s %s, each frame to its own by %s", info.workers,
-           strpbrk(cpus, "-,") ? "s" : "", cpus,
-           info.steered ? "a program in the kernel" : "what the kernel has learnt");
-    if (stats.frames_passed)
-        printf("; %llu came to another, and %s passed on", (unsigned long long)stats.frames_passed,
-               stats.frames_passed == 1 ? "was" : "were");
+    int len = snprintf(buf, WORKERS_TEXT, "%u workers on CPU%s %.*s, each frame to its own by %s",
+                       info.workers, strpbrk(cpus, "-,") ? "s" : "", LIST_TEXT, cpus,
+                       info.steered ? "a program in the kernel" : "what the kernel has learnt");
+    if (stats.frames_passed && len < WORKERS_TEXT)
+        snprintf(buf + len, (size_t)(WORKERS_TEXT - len), "; %llu came to another, and %s passed on",
+                 (unsigned long long)stats.frames_passed,
+                 stats.frames_passed == 1 ? "was" : "were");
+    len = (int)strlen(buf);
     if (stats.cpu_left_ns)
-        printf("; they left a CPU to others for %.1f s",
-               (double)stats.cpu_left_ns / 1e9);
-    printf("\n");
+        snprintf(buf + len, (size_t)(WORKERS_TEXT - len), "; they left a CPU to others for %.1f s",
+                 (double)stats.cpu_left_ns / 1e9);
+    return buf;
+}
+
+void print_workers(struct peer_net *net, const struct common_options *common)
+{
+    char text[WORKERS_TEXT];
+
+    if (*workers_text(net, common, text))
+        printf("  %s\n", text);
+}
+
+void say_workers(struct peer_net *net, const struct common_options *common)
+{
+    char text[WORKERS_TEXT];
+
+    if (*workers_text(net, common, text))
+        say("%s", text);
 }
 
 void json_add_workers(json_t *document, struct peer_net *net, const struct common_options *common)

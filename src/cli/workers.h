@@ -13,8 +13,13 @@ int choose_workers(const struct command *command, struct common_options *common,
 /** Once the net is made, with programs that are not peer's: this process stays there too. */
 void settle_workers(const struct common_options *common);
 
-/** "4 workers on CPUs 0-3", with what the kernel knows of them, as a line and as "workers". Nothing
+/** How many addresses --from names, for choose_workers: as many can share them. */
+uint64_t count_peers(const struct common_options *common);
+
+/** "4 workers on CPUs 0-3", with what the kernel knows of them, as a line and as "workers" (say_workers: on
+ *  standard error). Nothing
  *  without workers. */
+void say_workers(struct peer_net *net, const struct common_options *common);
 void print_workers(struct peer_net *net, const struct common_options *common);
 void json_add_workers(json_t *document, struct peer_net *net, const struct common_options *common);
 

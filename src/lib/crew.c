@@ -251,7 +251,10 @@ static int await_word(struct crew *crew, struct crew_member *member, enum crew_w
                   : crew_receive(member->control, 0, &message, crew->net->crew_piece);
         if (len >= 0)
             take_message(crew, member, &message, crew->net->crew_piece, (size_t)len);
-    } while (len >= 0 && message.word != word && message.word != CREW_FAILED);
+    } while (len >= 0 && message.word != word && message.word != CREW_FAILED && !member->gone);
+    if (len >= 0 && member->gone)
+        return error_set(error, PEER_ERROR_MACHINE, -message.status, "a worker cannot go on: %s",
+                         error_text(-message.status));
     if (len < 0)
         return death(crew, member, word, error);
     if (message.word != CREW_FAILED)

@@ -122,7 +122,8 @@ struct crew_work {
     void (*turned)(struct worker *worker);
     /** Its figures, beside those of the net. */
     void (*fill)(struct worker *worker, struct crew_told *told);
-    /** A word that is none of all crews'. */
+    /** A word that is none of all crews'. It comes while the net is dispatched: what must not be done
+     *  then waits for `turned`. */
     void (*heed)(struct worker *worker, const struct crew_message *message);
     /** Before peer_net_leave: nothing more is begun. */
     void (*leave)(struct worker *worker);
@@ -181,7 +182,7 @@ struct worker {
     void *data;          /* the work's */
     struct addr_set all; /* peers, of all workers */
     int others[PEER_WORKERS_MOST];
-    bool leaving, left, ended;
+    bool leaving, closed, left, ended;
     uint64_t told_ns;
     struct crew_message *kept; /* that came while it waited for an answer */
     size_t kept_count;

@@ -2,6 +2,7 @@
 /*
  * Names to addresses, by the system's resolver.
  */
+#include "base/addr_set.h"
 #include "base/error.h"
 
 #include <arpa/inet.h>
@@ -80,5 +81,17 @@ int peer_resolve(const char *host, uint8_t family, struct peer_addr *ret_addr,
     if (count < 0)
         return count;
     *ret_addr = addr;
+    return 0;
+}
+
+int peer_count_addresses(const char *from, uint64_t *ret_count)
+{
+    struct addr_set set;
+    int status = addr_set_parse(from, &set, NULL);
+
+    if (status < 0)
+        return status;
+    *ret_count = set.count;
+    addr_set_done(&set);
     return 0;
 }

@@ -22,7 +22,7 @@
 
 #define TELL_NS  (200 * NS_PER_MS)
 #define LEAVE_NS (10 * NS_PER_MS)
-enum { KEPT_OWN = 256 }; /* descriptors of the work's own */
+enum { KEPT_OWN = 1024 }; /* descriptors of the work's own */
 
 unsigned worker_index(const struct worker *worker)
 {
@@ -137,8 +137,6 @@ static void heed(struct worker *worker, const struct crew_message *message)
 {
     switch (message->word) {
     case CREW_LEAVE:
-        if (!worker->leaving && work_of(worker)->leave)
-            work_of(worker)->leave(worker);
         worker->leaving = true;
         break;
     case CREW_HEARD:
@@ -255,7 +253,8 @@ static void close_others(struct worker *worker, int capture)
     int kept[PEER_WORKERS_MOST + CPU_GROUPS_MAX + KEPT_OWN + 16];
     size_t count = 0;
 
-    kept[count++] = STDERR_FILENO; /* of sanitizers, and of who dies */
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) /* or what is opened would be in their place */
+        kept[count++] = fd;
     kept[count++] = worker->control;
     kept[count++] = attachment->queues[worker->index];
     kept[count++] = worker->crew->inboxes[worker->index][0];
@@ -366,6 +365,9 @@ static void tell_state(struct worker *worker)
     tell_notices(worker);
     if (work_of(worker)->turned)
         work_of(worker)->turned(worker);
+    if (worker->leaving && !worker->closed && work_of(worker)->leave)
+        work_of(worker)->leave(worker);
+    worker->closed = worker->leaving;
     if (worker->leaving && !worker->left && peer_net_leave(worker->net) == 1) {
         worker->left = true;
         say_word(worker, CREW_LEFT);
@@ -390,7 +392,7 @@ static int wait_for_something(struct worker *worker)
 {
     const uint64_t wait_ns = worker->leaving && !worker->left ? LEAVE_NS : TELL_NS;
 
-    if (work_of(worker)->wait && !worker->leaving)
+    if (work_of(worker)->wait && !worker->closed)
         return work_of(worker)->wait(worker, wait_ns);
     return peer_net_wait(worker->net, wait_ns);
 }

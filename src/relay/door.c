@@ -4,9 +4,7 @@
  * the work, a bounded piece in a turn, so that one client with much to say does not keep the others
  * waiting. An entry ends in one place (`end`), and its memory goes when the turn is over.
  *
- * Accepting pauses when there are as many entries as are allowed, or when the kernel has no
- * descriptor left: clients wait in the kernel's queue. The end of any entry, or a while, makes all
- * listeners try again.
+ * How clients come in is in door_accept.c.
  */
 #include "relay/door.h"
 
@@ -20,35 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    ACCEPTS = 64,      /* of a listener in a turn */
-    RESERVED_FDS = 64, /* of others: devices, namespaces, standard streams */
-};
-#define RETRY_NS UINT64_C(100000000)
-#define EVENTS   ((uint32_t)(EPOLLIN | EPOLLOUT | EPOLLRDHUP))
-
-#define container_of(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
-
-struct door_listener {
-    struct door *door;
-    struct loop_fd fd;
-    struct loop_task task;
-    const struct door_ops *ops;
-    void *user;
-    struct door_listener *next;
-};
-
-struct door {
-    struct loop *loop;
-    uint64_t most;
-    struct door_entry *entries;
-    struct door_listener *listeners;
-    struct loop_timer retry;
-    bool full;
-    struct door_stats stats; /* without the bytes of open entries */
-    struct join_scratch scratch;
-};
+enum { RESERVED_FDS = 64 }; /* of others: devices, namespaces, standard streams */
 
 static const char *const end_texts[] = {
     [DOOR_OPEN] = "open",
@@ -75,16 +45,6 @@ void door_queue(struct door_entry *entry)
     loop_queue(entry->door->loop, &entry->task);
 }
 
-static void accept_again(struct door *door)
-{
-    if (!door->full)
-        return;
-    door->full = false;
-    loop_cancel_timer(door->loop, &door->retry);
-    for (struct door_listener *listener = door->listeners; listener; listener = listener->next)
-        loop_queue(door->loop, &listener->task);
-}
-
 static void free_entry(struct loop_task *task)
 {
     struct door_entry *entry = container_of(task, struct door_entry, task);
@@ -106,6 +66,8 @@ void door_end(struct door_entry *entry, enum door_end how)
         entry->ops->ended(entry);
     door->stats.ends[entry->end]++;
     door->stats.open--;
+    if (door->lobby)
+        lobby_left(door->lobby, door->member);
     door->stats.bytes_sent += entry->join.state.sent;
     door->stats.bytes_received += entry->join.state.received;
     loop_cancel_timer(door->loop, &entry->deadline);
@@ -114,7 +76,7 @@ void door_end(struct door_entry *entry, enum door_end how)
     if (entry->next)
         entry->next->link = entry->link;
     loop_bury(door->loop, &entry->task);
-    accept_again(door);
+    door_accept_again(door);
 }
 
 static enum door_end end_of_flow(enum peer_end end)
@@ -248,7 +210,7 @@ static void on_deadline(struct loop_timer *timer)
 
 /* ---- beginnings ---- */
 
-static struct door_entry *entry_new(struct door *door, const struct door_ops *ops, void *user)
+struct door_entry *door_entry_new(struct door *door, const struct door_ops *ops, void *user)
 {
     size_t bytes = ops->entry_bytes ? ops->entry_bytes : sizeof(struct door_entry);
     struct door_entry *entry = calloc(1, bytes);
@@ -274,7 +236,7 @@ static struct door_entry *entry_new(struct door *door, const struct door_ops *op
     return entry;
 }
 
-static void set_socket(struct door_entry *entry, int fd, bool called, bool local)
+void door_set_socket(struct door_entry *entry, int fd, bool called, bool local)
 {
     const struct join_config config = {
         .net = loop_net(entry->door->loop),
@@ -288,23 +250,6 @@ static void set_socket(struct door_entry *entry, int fd, bool called, bool local
     entry->fd.fd = fd;
 }
 
-static void enter(struct door_listener *listener, int fd, const struct sockaddr_storage *from)
-{
-    struct door *door = listener->door;
-    struct door_entry *entry = entry_new(door, listener->ops, listener->user);
-    if (!entry) {
-        close(fd);
-        return;
-    }
-    place_of(from, &entry->client);
-    set_socket(entry, fd, true, !entry->client.addr.family);
-    entry->phase = DOOR_TALKING;
-    if (loop_add(door->loop, &entry->fd, EVENTS) < 0)
-        door_reset(entry, DOOR_FAILED);
-    else if (entry->ops->accepted)
-        entry->ops->accepted(entry);
-}
-
 static void call_fails(struct door_entry *entry, int code)
 {
     entry->join.state.error = code;
@@ -314,24 +259,26 @@ static void call_fails(struct door_entry *entry, int code)
 void door_call(struct door *door, struct peer_flow *flow, const struct place *to,
                const struct door_ops *ops, void *user)
 {
-    struct door_entry *entry = entry_new(door, ops, user);
+    struct door_entry *entry = door_entry_new(door, ops, user);
     bool called = false;
 
     if (!entry) {
         peer_flow_free(flow);
         return;
     }
+    if (door->lobby)
+        lobby_enter(door->lobby, door->member);
     int fd = place_connect(to, false, &called);
     entry->client = *to;
     entry->phase = DOOR_CALLING;
-    set_socket(entry, fd, called, !to->addr.family);
+    door_set_socket(entry, fd, called, !to->addr.family);
     peer_flow_set_user(flow, &entry->flow);
     join_set_flow(&entry->join, flow, true);
     if (ops->accepted)
         ops->accepted(entry);
     if (entry->phase == DOOR_OVER)
         return;
-    int status = fd < 0 ? fd : loop_add(door->loop, &entry->fd, EVENTS);
+    int status = fd < 0 ? fd : loop_add(door->loop, &entry->fd, DOOR_EVENTS);
     if (status < 0) {
         call_fails(entry, -status);
         return;
@@ -340,109 +287,6 @@ void door_call(struct door *door, struct peer_flow *flow, const struct place *to
         both_are_there(entry);
     if (entry->phase != DOOR_OVER)
         door_queue(entry);
-}
-
-/* ---- accepting ---- */
-
-static bool pause_accepting(struct door *door)
-{
-    door->full = true;
-    door->stats.pauses++;
-    return false;
-}
-
-/* Descriptors and memory may be free again without an entry's end. */
-static bool pause_for_a_while(struct door *door)
-{
-    (void)loop_set_timer(door->loop, &door->retry, loop_now_ns(door->loop) + RETRY_NS);
-    return pause_accepting(door);
-}
-
-static void on_retry(struct loop_timer *timer)
-{
-    accept_again(container_of(timer, struct door, retry));
-}
-
-/* False: nobody else is there, or there is no room. */
-static bool accept_one(struct door_listener *listener)
-{
-    struct door *door = listener->door;
-    struct sockaddr_storage from = {0};
-    socklen_t len = sizeof(from);
-
-    if (door->most && door->stats.open >= door->most)
-        return pause_accepting(door);
-    int fd = accept4(listener->fd.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-        enter(listener, fd, &from);
-        return true;
-    }
-    if (errno == EAGAIN)
-        return false;
-    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-        return pause_for_a_while(door);
-    return errno == ECONNABORTED || errno == EINTR || errno == EPROTO || errno == EPERM;
-}
-
-static void run_listener(struct loop_task *task)
-{
-    struct door_listener *listener = container_of(task, struct door_listener, task);
-
-    if (listener->door->full)
-        return;
-    for (int i = 0; i < ACCEPTS; i++) {
-        if (!accept_one(listener))
-            return;
-    }
-    loop_queue(listener->door->loop, &listener->task);
-}
-
-static void on_listener(struct loop_fd *fd, uint32_t events)
-{
-    struct door_listener *listener = container_of(fd, struct door_listener, fd);
-
-    (void)events;
-    loop_queue(listener->door->loop, &listener->task);
-}
-
-static void free_listener(struct loop_task *task)
-{
-    free(container_of(task, struct door_listener, task));
-}
-
-int door_listen(struct door *door, int fd, const struct door_ops *ops, void *user)
-{
-    struct door_listener *listener = calloc(1, sizeof(*listener));
-    int status = -ENOMEM;
-
-    if (listener) {
-        *listener = (struct door_listener){.door = door,
-                                           .fd = {.fd = fd, .ready = on_listener},
-                                           .ops = ops,
-                                           .user = user,
-                                           .task = {.run = run_listener, .free = free_listener},
-                                           .next = door->listeners};
-        status = loop_add(door->loop, &listener->fd, EPOLLIN);
-    }
-    if (status < 0) {
-        free(listener);
-        close(fd);
-        return status;
-    }
-    door->listeners = listener;
-    return 0;
-}
-
-void door_stop_listening(struct door *door)
-{
-    struct door_listener *listener;
-
-    while ((listener = door->listeners)) {
-        door->listeners = listener->next;
-        loop_remove(door->loop, &listener->fd);
-        close(listener->fd.fd);
-        loop_bury(door->loop, &listener->task);
-    }
 }
 
 /* ---- what owners do ---- */
@@ -534,9 +378,12 @@ int door_new(const struct door_config *config, struct door **ret_door)
         return -ENOMEM;
     door->loop = config->loop;
     door->most = config->most;
-    door->retry.fire = on_retry;
-    *ret_door = door;
-    return 0;
+    int status = door_accept_init(door, config);
+    if (status < 0)
+        free(door);
+    else
+        *ret_door = door;
+    return status;
 }
 
 struct door *door_free(struct door *door)
@@ -546,7 +393,7 @@ struct door *door_free(struct door *door)
     door_stop_listening(door);
     while (door->entries)
         door_close(door->entries, DOOR_CLOSED);
-    loop_cancel_timer(door->loop, &door->retry);
+    door_accept_done(door);
     loop_turn(door->loop); /* what was buried is freed */
     free(door);
     return NULL;

@@ -3,6 +3,7 @@
 #define RELAY_DOOR_H
 
 #include "relay/join.h"
+#include "relay/lobby.h"
 #include "relay/loop.h"
 #include "relay/place.h"
 
@@ -106,6 +107,9 @@ struct door_entry {
 struct door_config {
     struct loop *loop;
     uint64_t most; /* entries at once: then accepting pauses. 0: as many as there are descriptors */
+    /** Doors of several processes: clients are accepted in one, and come to all; NULL: not so. */
+    struct lobby *lobby;
+    unsigned member; /* which of them this is, or LOBBY_ACCEPTS */
 };
 int door_new(const struct door_config *config, struct door **ret_door);
 /** Closes all entries (ops->ended is called) and the listeners. Returns NULL. */
@@ -117,8 +121,11 @@ struct door *door_free(struct door *door);
  */
 uint64_t door_raise_limit(unsigned each);
 
-/** Takes clients of `fd` (place_listen), which is the door's from now on. -errno. */
+/** Takes clients of `fd` (place_listen), which is the door's from now on. -errno. With a lobby all doors
+ *  are told of the same ones in the same order, with -1 where they do not accept. */
 int door_listen(struct door *door, int fd, const struct door_ops *ops, void *user);
+/** Those that were accepted elsewhere and have come: of a door with a lobby. */
+void door_take_all(struct door *door);
 /** Accepts nobody any more, and closes the listening sockets. */
 void door_stop_listening(struct door *door);
 /** A caller of a peer (PEER_EVENT_ACCEPTED) is joined to a new socket that calls `to`. The flow is

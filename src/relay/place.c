@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <linux/filter.h>
 
 union address {
     struct sockaddr any;
@@ -128,6 +129,50 @@ int place_listen(struct place *place, bool udp)
     if (status == 0)
         return fd;
     close(fd);
+    return status;
+}
+
+/* Nothing gets in until all are there: which of them has a source depends on how many there are. */
+static void close_filter(int fd)
+{
+    struct sock_filter nothing = {.code = BPF_RET | BPF_K};
+    const struct sock_fprog filter = {.len = 1, .filter = &nothing};
+    char byte;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+    while (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT) >= 0)
+        ;
+}
+
+static int join_group(const struct place *place, int *ret_fd)
+{
+    union address address;
+    socklen_t len = fill(place, &address);
+    int fd = open_socket(place, true);
+
+    if (fd < 0)
+        return fd;
+    *ret_fd = fd;
+    close_filter(fd);
+    set(fd, SOL_SOCKET, SO_REUSEPORT);
+    if (place->addr.family == 6)
+        set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    return bind(fd, &address.any, len) < 0 ? -errno : 0;
+}
+
+/* The first was bound alone: nobody else is there, and who comes later must say that he shares. */
+int place_share(const struct place *place, int *fds, unsigned count)
+{
+    int status = 0;
+
+    close_filter(fds[0]);
+    set(fds[0], SOL_SOCKET, SO_REUSEPORT);
+    for (unsigned i = 1; i < count && status == 0; i++)
+        status = join_group(place, &fds[i]);
+    for (unsigned i = 0; i < count && status == 0; i++) {
+        if (setsockopt(fds[i], SOL_SOCKET, SO_DETACH_FILTER, &(int){0}, sizeof(int)) < 0)
+            status = -errno;
+    }
     return status;
 }
 

@@ -26,6 +26,12 @@ const char *place_format(const struct place *place, char buf[PLACE_TEXT]);
  * there), -EEXIST (the path is there, and nobody listens at it), -EADDRNOTAVAIL, -EACCES.
  */
 int place_listen(struct place *place, bool udp);
+/**
+ * The UDP socket fds[0], which is bound there, gets company: up to `count` sockets of one place, among
+ * which the kernel keeps each source with one. What came to it before is thrown away. -errno; what was
+ * opened is in `fds` then, too.
+ */
+int place_share(const struct place *place, int *fds, unsigned count);
 /** Removes the path, if that is what it is. */
 void place_unlink(const struct place *place);
 /** A connection to it that is under way, or there: *ret_called. The descriptor, or -errno. */

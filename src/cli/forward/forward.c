@@ -9,6 +9,9 @@
 #include "forward.h"
 
 #include "cli/path_keeper.h"
+#include "cli/workers.h"
+
+#include <peer/work.h>
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -108,7 +111,8 @@ static int open_ways(struct forward *forward)
 
     for (int i = 0; i < forward->way_count && status == 0; i++) {
         if (!forward->ways[i].reverse)
-            status = way_open(&forward->ways[i], forward->options->common.udp);
+            status = way_open(&forward->ways[i], forward->options->common.udp,
+                              forward_workers(forward));
     }
     return status;
 }
@@ -127,18 +131,24 @@ static void say_room(const struct forward *forward, uint64_t room)
 
 static int make_door(struct forward *forward)
 {
-    uint64_t room = door_raise_limit(1), wanted = forward->options->connections;
-    const struct door_config config = {.loop = forward->loop,
-                                       .most = wanted && wanted < room ? wanted : room};
+    const uint64_t workers = forward_workers(forward), wanted = forward->options->connections;
+    const uint64_t each = door_raise_limit(1), room = workers ? workers * each : each;
+    const uint64_t most = wanted && wanted < room ? wanted : room;
 
     say_room(forward, room);
-    return door_new(&config, &forward->door);
+    int status = workers ? forward_make_lobby(forward, most, each) : 0;
+    const struct door_config config = {
+        .loop = forward->loop, .most = most, .lobby = forward->lobby, .member = LOBBY_ACCEPTS};
+    return status < 0 ? status : door_new(&config, &forward->door);
 }
+
+enum { SESSIONS_MOST = 65536 }; /* as without a word */
 
 /* Sessions by source have no descriptor of their own, those of -R have. */
 static int make_datagram(struct forward *forward)
 {
-    uint64_t room = door_raise_limit(1), wanted = forward->options->connections;
+    const uint64_t workers = forward_workers(forward), wanted = forward->options->connections;
+    const uint64_t room = door_raise_limit(1) * (workers ? workers : 1);
     struct datagram_config config = {
         .loop = forward->loop, .idle_ns = forward->options->common.timeout_ns, .most = wanted};
 
@@ -148,7 +158,8 @@ static int make_datagram(struct forward *forward)
     }
     if (config.most == room && wanted)
         say_room(forward, room);
-    return datagram_new(&config, &forward->datagram);
+    forward->sessions_most = config.most ? config.most : SESSIONS_MOST;
+    return workers ? 0 : datagram_new(&config, &forward->datagram);
 }
 
 static int make_relays(struct forward *forward)
@@ -207,10 +218,18 @@ static void look_for_listener(const struct forward *forward, const struct way *w
 
 static int start_ways(struct forward *forward)
 {
-    int status = 0;
+    const bool workers = forward_workers(forward);
+    struct peer_error error = {0};
+    int status = workers ? forward_start_workers(forward) : 0;
 
-    for (int i = 0; i < forward->way_count && status == 0; i++)
-        status = road_open(forward, &forward->ways[i], &forward->roads[i]);
+    if (status != 0)
+        return status;
+    for (int i = 0; i < forward->way_count && status == 0; i++) {
+        if (!workers || (forward->door && !forward->ways[i].reverse))
+            status = road_open(forward, &forward->ways[i], &forward->roads[i], &error);
+    }
+    if (status < 0)
+        return report_error(&error);
     for (int i = 0; i < forward->way_count && status == 0; i++) {
         look_for_listener(forward, &forward->ways[i]);
         say_way(forward, &forward->ways[i]);
@@ -263,6 +282,7 @@ static int forward_in(struct forward *forward)
     if (status != 0)
         return status;
     status = serve(forward);
+    forward_ask_workers(forward);
     status = forward_report(forward, status);
     forward->door = door_free(forward->door);
     forward->datagram = datagram_free(forward->datagram);
@@ -289,15 +309,19 @@ static int forward_through(struct forward *forward)
 {
     struct path_keeper keeper = path_keeper_none;
 
-    int status = open_ways(forward);
+    int status = forward_share(forward);
+    if (status == 0)
+        status = open_ways(forward);
     if (status == 0)
         status = keep_paths(forward, &keeper);
     if (status == 0)
         status = make_relays(forward);
     if (status == 0)
         status = forward_in(forward);
+    peer_work_free(forward->work);
     door_free(forward->door);
     datagram_free(forward->datagram);
+    lobby_free(forward->lobby);
     loop_free(forward->loop);
     for (int i = 0; i < forward->way_count; i++)
         way_close(&forward->ways[i]);
@@ -333,21 +357,32 @@ static int check_options(const struct forward *forward)
         return usage_error(&command_forward, "--pcap - and --json both need standard output");
     if (check_proxy_protocol(&command_forward, common) != 0)
         return STATUS_USAGE;
+    if (common->udp && common->workers > 1 && forward->options->connections &&
+        forward->options->connections < common->workers)
+        return usage_error(&command_forward,
+                           "%llu sessions (-c) cannot be shared by %u workers: ask for more, or take "
+                           "fewer --workers",
+                           (unsigned long long)forward->options->connections, common->workers);
     return check_all_manners(forward);
 }
 
-static int run_forward(void *options, int argc, char **argv)
+static int run_forward(void *given, int argc, char **argv)
 {
     static struct forward forward; /* what lies in it is pointed to */
+    struct forward_options *options = given;
     int status;
 
     forward = (struct forward){.options = options, .signal_fd = -1};
     keep_memory();
     status = parse_ways(&forward, argc, argv);
     if (status == 0)
+        status = choose_workers(&command_forward, &options->common, count_peers(&options->common));
+    if (status == 0)
         status = check_options(&forward);
     if (status == 0)
         status = make_net(&forward);
+    if (status == 0)
+        settle_workers(&forward.options->common);
     if (status == 0)
         status = check_all_manners(&forward);
     if (status == 0)
@@ -357,8 +392,8 @@ static int run_forward(void *options, int argc, char **argv)
 
 static const struct option_def *const tables[] = {
     forward_table, options_udp,  options_wait,   options_proxy_protocol,
-    options_net,   options_ecn,  options_manner, options_verbose,
-    options_json,  options_user, options_help,   NULL};
+    options_net,   options_ecn,  options_manner, options_workers,
+    options_verbose, options_json,  options_user, options_help,   NULL};
 const struct command command_forward = {
     .name = "forward",
     .arguments = "[LISTEN:]PORT:HOST:PORT ... [-- PROGRAM ...]",

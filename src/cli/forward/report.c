@@ -4,6 +4,8 @@
  */
 #include "forward.h"
 
+#include "cli/workers.h"
+
 #include <stdio.h>
 
 static json_int_t whole(uint64_t value)
@@ -59,7 +61,7 @@ static void put_door(const struct forward *forward, json_t *document)
 {
     struct door_stats stats;
 
-    door_get_stats(forward->door, &stats);
+    forward_get_door(forward, &stats);
     const struct number connections[] = {
         {"accepted", stats.accepted},
         {"established", stats.opened},
@@ -85,7 +87,7 @@ static void put_datagrams(const struct forward *forward, json_t *document)
 {
     struct datagram_stats stats;
 
-    datagram_get_stats(forward->datagram, &stats);
+    forward_get_datagrams(forward, &stats);
     const struct number sessions[] = {
         {"accepted", stats.sessions},
         {"open", stats.open},
@@ -108,10 +110,11 @@ static int print_json(const struct forward *forward, int status)
     json_t *document = json_report("forward", forward->net, NULL);
 
     json_object_set_new(document, "forwards", json_ways(forward));
-    if (forward->datagram)
+    if (forward->options->common.udp)
         put_datagrams(forward, document);
     else
         put_door(forward, document);
+    json_add_workers(document, forward->net, &forward->options->common);
     json_object_set_new(document, "duration_s",
                         json_real((double)(loop_now_ns(forward->loop) - forward->began_ns) / 1e9));
     return json_print(document, status);
@@ -124,7 +127,7 @@ static void say_door(const struct forward *forward)
     struct door_stats stats;
     char sent[32], received[32];
 
-    door_get_stats(forward->door, &stats);
+    forward_get_door(forward, &stats);
     say("%llu connection%s accepted, %llu established, at most %llu at once, %s sent, %s received",
         (unsigned long long)stats.accepted, stats.accepted == 1 ? "" : "s",
         (unsigned long long)stats.opened, (unsigned long long)stats.open_most,
@@ -145,7 +148,7 @@ static void say_datagrams(const struct forward *forward)
     struct datagram_stats stats;
     char sent[32], received[32];
 
-    datagram_get_stats(forward->datagram, &stats);
+    forward_get_datagrams(forward, &stats);
     say("%llu session%s, at most %llu at once, %llu datagrams sent, %s, %llu received, %s",
         (unsigned long long)stats.sessions, stats.sessions == 1 ? "" : "s",
         (unsigned long long)stats.open_most, (unsigned long long)stats.sent_count,
@@ -165,10 +168,11 @@ int forward_report(const struct forward *forward, int status)
 {
     if (forward->options->common.json)
         return print_json(forward, status);
-    if (forward->datagram)
+    if (forward->options->common.udp)
         say_datagrams(forward);
     else
         say_door(forward);
+    say_workers(forward->net, &forward->options->common);
     say_limits(forward->net);
     return status;
 }

@@ -29,13 +29,14 @@ const char *where_to(const struct way *way, char buf[PLACE_TEXT])
 
 /* ---- failures ---- */
 
-static void tell(const struct road *road, bool *told, const char *what, const char *more)
+static void tell(const struct road *road, _Atomic bool *told, const char *what, const char *more)
 {
     char where[PLACE_TEXT];
 
-    if (*told || (!more && road->forward->options->common.verbose)) /* that has a line of its own */
+    if (!more && road->forward->options->common.verbose) /* that has a line of its own */
         return;
-    *told = true;
+    if (atomic_exchange(told, true))
+        return;
     say("%s: %s%s%s%s; further ones are counted", where_to(road->way, where), what,
         more ? " (" : "", more ? more : "", more ? ")" : "");
 }
@@ -46,7 +47,7 @@ static void tell_end(struct road *road, enum door_end end, const char *more)
 
     if (end == DOOR_TIMEOUT && !road->way->reverse)
         more = trace_command(&road->forward->options->common, &road->way->to, trace);
-    tell(road, &road->forward->told[end], door_end_text(end), more);
+    tell(road, &road->forward->shared->told[end], door_end_text(end), more);
 }
 
 static enum door_end end_of(enum peer_end end)
@@ -159,13 +160,27 @@ static const struct door_ops reverse_ops = {
 
 /* ---- datagrams ---- */
 
+static void on_session_opened(struct datagram_session *session)
+{
+    const struct road *road = session->way->user;
+    struct forward_shared *shared = road->forward->shared;
+    const uint64_t now = atomic_fetch_add(&shared->sessions, 1) + 1;
+    uint64_t most = atomic_load(&shared->sessions_most);
+
+    while (now > most && !atomic_compare_exchange_weak(&shared->sessions_most, &most, now))
+        ;
+}
+
 static void on_session_ended(struct datagram_session *session)
 {
     struct road *road = session->way->user;
     char client[PLACE_TEXT], to[PLACE_TEXT], sent[32], received[32], took[32];
 
     if (session->end == DATAGRAM_UNREACHABLE || session->end == DATAGRAM_FAILED)
-        tell(road, &road->forward->told_udp[session->end], datagram_end_text(session->end), NULL);
+        tell(road, &road->forward->shared->told_udp[session->end],
+             datagram_end_text(session->end), NULL);
+    if (road->forward->is_worker)
+        atomic_fetch_sub(&road->forward->shared->sessions, 1);
     if (!road->forward->options->common.verbose)
         return;
     say("%s to %s: %s after %s, %llu datagrams sent, %s, %llu received, %s",
@@ -191,21 +206,35 @@ static void on_caller(struct loop_flow *flow, const struct peer_event *event)
         door_call(forward->door, event->flow, &road->way->to_place, &reverse_ops, road);
 }
 
-static int say_no_listener(const struct way *way, int status)
+int road_say_no_peer(const struct way *way)
 {
     char peer[PEER_ADDR_TEXT];
 
-    if (status == -EADDRNOTAVAIL) {
-        say("-R %s: %s is none of the peers", way->text, peer_addr_format(&way->peer, peer));
-        return STATUS_USAGE;
-    }
-    say("-R %s: cannot listen at port %u: %s", way->text, way->peer_port, strerror(-status));
-    return STATUS_MACHINE;
+    say("-R %s: %s is none of the peers", way->text, peer_addr_format(&way->peer, peer));
+    return STATUS_USAGE;
 }
 
-static int open_reverse(struct road *road)
+static int refuse_listener(const struct way *way, int status, struct peer_error *error)
 {
-    const struct common_options *common = &road->forward->options->common;
+    char peer[PEER_ADDR_TEXT];
+
+    error->code = -status;
+    if (status == -EADDRNOTAVAIL) {
+        error->kind = PEER_ERROR_USAGE;
+        snprintf(error->text, sizeof(error->text), "-R %s: %s is none of the peers", way->text,
+                 peer_addr_format(&way->peer, peer));
+    } else {
+        error->kind = PEER_ERROR_MACHINE;
+        snprintf(error->text, sizeof(error->text), "-R %s: cannot listen at port %u: %s", way->text,
+                 way->peer_port, strerror(-status));
+    }
+    return status;
+}
+
+static int open_reverse(struct road *road, struct peer_error *error)
+{
+    struct forward *forward = road->forward;
+    const struct common_options *common = &forward->options->common;
     const struct peer_listen_config config = {
         .udp = common->udp,
         .at = road->way->peer,
@@ -215,11 +244,17 @@ static int open_reverse(struct road *road)
     };
     struct peer_listener *listener;
 
-    int status = peer_listen(road->forward->net, &config, &listener, NULL);
-    return status < 0 ? say_no_listener(road->way, status) : 0;
+    int status = peer_listen(forward->net, &config, &listener, NULL);
+    if (status == -EADDRNOTAVAIL && forward->is_worker)
+        return 0;
+    if (status < 0)
+        return refuse_listener(road->way, status, error);
+    atomic_fetch_add(&forward->shared->listens[road - forward->roads], 1);
+    return 0;
 }
 
-static int open_places(struct forward *forward, struct way *way, struct road *road)
+static int open_places(struct forward *forward, struct way *way, struct road *road,
+                       struct peer_error *error)
 {
     for (int i = 0; i < way->at_count; i++) {
         const int fd = way->fds[i];
@@ -228,14 +263,17 @@ static int open_places(struct forward *forward, struct way *way, struct road *ro
                          ? datagram_listen(forward->datagram, fd, &way->at[i], &road->datagrams)
                          : door_listen(forward->door, fd, &forward_ops, road);
         if (status < 0) {
-            say("cannot listen for \"%s\": %s", way->text, strerror(-status));
-            return STATUS_MACHINE;
+            *error = (struct peer_error){.kind = PEER_ERROR_MACHINE, .code = -status};
+            snprintf(error->text, sizeof(error->text), "cannot listen for \"%s\": %s", way->text,
+                     strerror(-status));
+            return status;
         }
     }
     return 0;
 }
 
-int road_open(struct forward *forward, struct way *way, struct road *ret_road)
+int road_open(struct forward *forward, struct way *way, struct road *ret_road,
+              struct peer_error *error)
 {
     const struct common_options *common = &forward->options->common;
 
@@ -249,7 +287,12 @@ int road_open(struct forward *forward, struct way *way, struct road *ret_road)
                .timeout_ns = common->timeout_ns,
                .manners = common->manners[0] ? common->manners : NULL,
                .proxy_protocol = common->proxy_protocol},
-        .datagrams = {.to = &ret_road->to, .ended = on_session_ended, .user = ret_road},
+        .datagrams = {.to = &ret_road->to,
+                      .opened = forward->is_worker ? on_session_opened : NULL,
+                      .ended = on_session_ended,
+                      .user = ret_road},
     };
-    return way->reverse ? open_reverse(ret_road) : open_places(forward, way, ret_road);
+    if (way->reverse)
+        return open_reverse(ret_road, error);
+    return open_places(forward, way, ret_road, error);
 }

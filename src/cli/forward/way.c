@@ -261,7 +261,25 @@ static int open_places(struct way *way, bool udp, int *ret_at)
     return port || !way->at[0].addr.family ? 0 : -EADDRNOTAVAIL;
 }
 
-int way_open(struct way *way, bool udp)
+/* What was one socket becomes one for each worker. */
+static int open_shares(struct way *way, unsigned workers, int *ret_at)
+{
+    int status = 0;
+
+    way->share_count = workers;
+    way->shares = malloc((unsigned)way->at_count * workers * sizeof(*way->shares));
+    if (!way->shares)
+        return -ENOMEM;
+    for (unsigned i = 0; i < (unsigned)way->at_count * workers; i++)
+        way->shares[i] = i % workers ? -1 : way->fds[i / workers];
+    for (int i = 0; i < way->at_count && status == 0; i++) {
+        *ret_at = i;
+        status = place_share(&way->at[i], way->shares + (unsigned)i * workers, workers);
+    }
+    return status;
+}
+
+int way_open(struct way *way, bool udp, unsigned workers)
 {
     const bool chosen = way->at[0].addr.family && !way->at[0].port;
     int status, at = 0;
@@ -277,14 +295,37 @@ int way_open(struct way *way, bool udp)
     }
     if (status == 0) {
         keep_open_ones(way);
-        return 0;
+        status = udp && workers ? open_shares(way, workers, &at) : 0;
     }
+    if (status == 0)
+        return 0;
     way_close(way);
     return say_no_socket(way, &way->at[at], status);
 }
 
+int way_share(const struct way *way, int at, unsigned worker)
+{
+    return way->shares[(unsigned)at * way->share_count + worker];
+}
+
+/* The first of each place is in `fds` too. */
+void way_close_shares(struct way *way)
+{
+    const unsigned count = way->shares ? (unsigned)way->at_count * way->share_count : 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (way->shares[i] >= 0)
+            close(way->shares[i]);
+    }
+    for (int i = 0; way->shares && i < way->at_count; i++)
+        way->fds[i] = -1;
+    free(way->shares);
+    way->shares = NULL;
+}
+
 void way_close(struct way *way)
 {
+    way_close_shares(way);
     for (int i = 0; i < way->at_count; i++) {
         if (way->fds[i] >= 0)
             close(way->fds[i]);

@@ -218,7 +218,8 @@ static const struct call_group {
      {"clone",      "clone3",  "fork",   "vfork",       "set_robust_list", "rseq",  "socketpair",
       "setsid",     "setpgid", "prctl",  "capget",      "capset",          "chdir", "seccomp",
       "close_range", "dup3",   "dup2",   "rt_sigaction", "setgroups",      "setresuid",
-      "setresgid",  "setgroups32", "setresuid32", "setresgid32", "sched_setaffinity"}},
+      "setresgid",  "setgroups32", "setresuid32", "setresgid32", "sched_setaffinity",
+      "epoll_create1"}}, /* of the new one: what it waits for */
     {CONFINE_OBSERVES,
      {"open",      "openat",     "openat2",    "ioctl",     "perf_event_open", "bpf",
       "fsopen",    "fsconfig",   "fsmount",    "setns",     "unshare",         "pipe2",
