@@ -18,6 +18,9 @@ extern "C" {
  * IPv4, and the other way round. It reaches this machine's addresses (those of the net's namespace)
  * alone, unless peer_net_config.allow_forward; else the kernel tells it at once that this is
  * prohibited. Names resolve as they do here.
+ *
+ * In a net with `workers` these move the packets, from peer_exec_start on: each has some of the flows, and
+ * its part of the peers. Not with PEER_SPREAD_RUN.
  */
 struct peer_exec;
 
@@ -110,6 +113,7 @@ struct peer_exec_stats {
     uint64_t misbehaved;  /* flows that have begun to */
     uint64_t roamed;
     uint64_t drops; /* packets that a program's device did not take */
+    uint64_t passed; /* with workers: packets of programs that another had read than has the flow */
 };
 PEER_EXPORT int peer_exec_get_stats_sized(const struct peer_exec *exec,
                                           struct peer_exec_stats *ret_stats, size_t size);

@@ -128,10 +128,11 @@ struct peer_net_config {
     uint32_t pcap_files;
     /** More than 1: so many processes have the peers, each with a queue of the device, an engine and its
      *  part of them, and this process has no flows of its own. They begin with a soak, of whose flows,
-     *  requests and rates each has a part, and end with it; its result is one. Or they do work of yours
-     *  (peer/work.h). PEER_WORKERS_MOST at the most. When one is killed a notice tells. A soak ends then as
-     *  by peer_soak_stop, and its result is what the others found: see `workers_lost` of struct
-     *  peer_result_part. When all are, and with other work at once: -EOWNERDEAD. */
+     *  requests and rates each has a part, and end with it; its result is one. Or they move the packets of
+     *  programs (peer/exec.h), or do work of yours (peer/work.h). PEER_WORKERS_MOST at the most. When one
+     *  is killed a notice tells. A soak ends then as by peer_soak_stop, and its result is what the others
+     *  found: see `workers_lost` of struct peer_result_part. When all are, and with other work at once:
+     *  -EOWNERDEAD. */
     unsigned workers;
     const char *worker_cpus; /* "0-3,8": worker i runs on the i-th of these, and again from the first;
                               * NULL: where this process may */

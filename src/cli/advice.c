@@ -32,6 +32,7 @@ static const struct name {
     {"`text`", "--text"},
     {"`touch`", "--touch"},
     {"`workers`", "--workers"},
+    {"`max_flows`", "--max-flows"},
     {"`worker_cpus`", "--cpus"},
     {"`pcap`", "--pcap"},
     {"`peer_manner()`", "\"--manner help\""},

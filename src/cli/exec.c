@@ -8,6 +8,7 @@
  */
 #include "cli.h"
 #include "front.h"
+#include "workers.h"
 
 #include <peer/exec.h>
 
@@ -117,6 +118,9 @@ static void print_text(const struct running *running, const struct peer_exec_sta
     if (stats->misbehaved || stats->roamed)
         fprintf(running->report, "peer: %llu flows misbehaved; addresses changed %llu times\n",
                 u(stats->misbehaved), u(stats->roamed));
+    if (stats->passed)
+        fprintf(running->report, "peer: %llu packets were read by another worker, and passed on\n",
+                u(stats->passed));
     if (stats->prohibited || stats->unsupported)
         fprintf(running->report,
                 "peer: %llu packets to other machines answered \"prohibited\", %llu of kinds that "
@@ -141,10 +145,11 @@ static void print_json(const struct running *running, const struct peer_exec_sta
                                   (json_int_t)stats->bytes_in));
     json_object_set_new(
         document, "packets",
-        json_pack("{s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)stats->packets_out, "received",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)stats->packets_out, "received",
                   (json_int_t)stats->packets_in, "prohibited", (json_int_t)stats->prohibited,
                   "unsupported", (json_int_t)stats->unsupported, "dropped",
-                  (json_int_t)stats->drops));
+                  (json_int_t)stats->drops, "passed", (json_int_t)stats->passed));
+    json_add_workers(document, running->net, &running->options->common);
     json_dumpf(document, running->report, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     fputc('\n', running->report);
     json_decref(document);
@@ -164,6 +169,8 @@ static int print_report(const struct running *running)
         print_json(running, &stats);
     else if (running->options->common.verbose || running->report != stderr)
         print_text(running, &stats);
+    if (running->options->common.verbose && !running->options->common.json)
+        say_workers(running->net, &running->options->common);
     say_limits(running->net);
     if (fflush(running->report) == 0 && !ferror(running->report))
         return 0;
@@ -276,6 +283,7 @@ static int start(struct running *running)
     struct peer_error error = {0};
 
     let_streams_go();
+    settle_workers(&running->options->common); /* the programs are where they were */
     int status = give_up_privileges(&command_exec, &running->options->common, running->net);
     if (status != 0)
         return STATUS_OWN;
@@ -402,7 +410,10 @@ static int run_exec(void *options, int argc, char **argv)
 {
     struct running running = {.options = options};
 
-    if (check(options, argc, argv) != 0)
+    struct common_options *common = &running.options->common;
+
+    if (check(options, argc, argv) != 0 ||
+        choose_workers(&command_exec, common, count_peers(common)) != 0)
         return STATUS_OWN;
     int status = origin ? front_split(&running.front) : -ENOMEM;
     if (status < 0) {
@@ -415,7 +426,7 @@ static int run_exec(void *options, int argc, char **argv)
 }
 
 static const struct option_def *const tables[] = {
-    exec_table,      options_net,  options_manner, options_json,
+    exec_table,      options_net,  options_manner, options_workers, options_json,
     options_verbose, options_user, options_help,   NULL};
 const struct command command_exec = {
     .name = "exec",

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 enum { MOVE_PACKETS = 64, ERROR_ROOM = 1280 };
+#define OF_CREW UINT32_MAX /* no side: the inbox */
 #define LOOK_NS (NS_PER_S / 4)
 
 /* ---- to the local side ---- */
@@ -148,11 +149,26 @@ static int take_packets(struct exec *exec, unsigned side)
 {
     int count = 0, status = 1;
 
-    while (count < MOVE_PACKETS && (status = device_recv(exec->devices[side], exec->frame)) > 0) {
-        take_packet(exec, side, exec->frame);
+    while (count < MOVE_PACKETS && !crew_waits(exec) &&
+           (status = device_recv(exec->devices[side], exec->frame)) > 0) {
+        if (!exec->crew || !crew_pass(exec, side, exec->frame))
+            take_packet(exec, side, exec->frame);
         count++;
     }
     return status == -EBADFD ? status : count;
+}
+
+/* What others have read for this process. */
+static int take_passed(struct exec *exec)
+{
+    unsigned side;
+    int count = 0;
+
+    while (count < MOVE_PACKETS && crew_take(exec, exec->frame, &side) > 0) {
+        take_packet(exec, side, exec->frame);
+        count++;
+    }
+    return count;
 }
 
 static int on_move(void *user)
@@ -165,6 +181,10 @@ static int on_move(void *user)
         return take_packets(exec, 0);
     const int sides = epoll_wait(exec->ready, ready, ARRAY_SIZE(ready), 0);
     for (int i = 0; i < sides; i++) {
+        if (ready[i].data.u32 == OF_CREW) {
+            count += take_passed(exec);
+            continue;
+        }
         int taken = take_packets(exec, ready[i].data.u32);
         if (taken < 0) /* that copy has ended, and its namespace with it */
             (void)epoll_ctl(exec->ready, EPOLL_CTL_DEL, device_fd(exec->devices[ready[i].data.u32]),
@@ -317,7 +337,7 @@ static int make_rewrite(struct exec *exec, const struct exec_config *config)
                                            .user = exec};
 
     for (unsigned i = 0; sides && i < config->side_count; i++)
-        sides[i] = exec_slice(config->peers->count, i, config->side_count);
+        sides[i] = crew_slice(config, i);
     int status = sides ? rewrite_new(&rewrite, &exec->rewrite) : -ENOMEM;
     free(sides);
     return status;
@@ -327,14 +347,19 @@ static int make_rewrite(struct exec *exec, const struct exec_config *config)
    which costs those who send a little more. */
 static int watch_devices(struct exec *exec)
 {
-    if (exec->side_count == 1)
+    if (exec->side_count == 1 && !exec->crew)
         return 0;
     exec->ready = epoll_create1(EPOLL_CLOEXEC);
     if (exec->ready < 0)
         return -errno;
+    struct epoll_event passed = {.events = EPOLLIN, .data.u32 = OF_CREW};
+    if (exec->crew && epoll_ctl(exec->ready, EPOLL_CTL_ADD, crew_fd(exec->crew), &passed) < 0)
+        return -errno;
     for (unsigned i = 0; i < exec->side_count; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         const int fd = device_fd(exec->devices[i]);
+        if (!crew_reads(exec->crew, i))
+            continue;
         if (epoll_ctl(exec->ready, EPOLL_CTL_ADD, fd, &event) < 0)
             return -errno;
     }
@@ -350,6 +375,8 @@ static int start(struct exec *exec, const struct exec_config *config)
     memcpy(exec->devices, config->devices, config->side_count * sizeof(struct device *));
     exec->frame = frame_get(engine_frames(exec->engine), FRAME_LARGE_BYTES);
     int status = exec->frame ? make_rewrite(exec, config) : -ENOMEM;
+    if (status == 0 && config->crew.all)
+        status = crew_new(exec, config);
     if (status == 0 && (config->manner_count > 0 || config->roam_ns))
         status = manners_new(exec, config);
     if (status == 0)
@@ -394,6 +421,7 @@ struct exec *exec_free(struct exec *exec)
     engine_set_transit(exec->engine, NULL);
     rewrite_free(exec->rewrite);
     manners_free(exec);
+    crew_free(exec);
     frame_put(exec->frame);
     for (unsigned i = 0; exec->devices && i < exec->side_count; i++)
         device_free(exec->devices[i]);
@@ -411,6 +439,7 @@ void exec_get_stats(const struct exec *exec, struct exec_stats *ret_stats)
     *ret_stats = (struct exec_stats){.peers = exec->used.count,
                                      .prohibited = exec->prohibited,
                                      .begun = manners_begun_count(exec),
-                                     .send_drops = exec->send_drops};
+                                     .send_drops = exec->send_drops,
+                                     .passed = crew_passed(exec->crew)};
     rewrite_get_stats(exec->rewrite, &ret_stats->flows);
 }

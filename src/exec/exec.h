@@ -15,7 +15,27 @@
  */
 struct exec;
 
+/**
+ * Several processes, each with an engine and its part of the peers (base/shard.h), as the workers of one
+ * net. A program's device is read by one of them, which passes each packet on to whoever has the flow:
+ * every flow is of one of them by a hash, in which a worker has as many chances as it has peers of that
+ * copy. So the order of a flow's packets stays, and nothing is lost on that way: when another takes
+ * nothing more, no more is read. Answers are written by whoever has the peer.
+ */
+struct exec_crew {
+    const struct addr_set *all; /* peers, of all of them; NULL: there is one process. Outlives it */
+    unsigned member, members;   /* this one, of so many */
+    /** SOCK_SEQPACKET, non-blocking: to read, that of this member; to write, by member. The caller's. */
+    int inbox;
+    const int *others; /* outlives it */
+    uint64_t secret;   /* of all of them */
+};
+/** Has each copy, of so many, two peers of whoever has its flows, which may so roam? -EINVAL with text. */
+int exec_crew_check_roaming(const struct addr_set *peers, unsigned side_count, unsigned members,
+                            struct peer_error *error);
+
 struct exec_config {
+    struct exec_crew crew; /* all zero: none */
     struct engine *engine;         /* outlives it */
     const struct addr_set *peers;  /* likewise */
     struct peer_mac first_mac;     /* of the first peer, on Ethernet */
@@ -44,6 +64,7 @@ struct exec_stats {
     uint64_t prohibited; /* packets answered with an ICMP error */
     uint64_t begun;      /* flows that have begun to misbehave */
     uint64_t send_drops; /* packets that a program's device did not take */
+    uint64_t passed;     /* packets of programs that another worker had read */
 };
 
 /** 0 or -errno. */

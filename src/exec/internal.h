@@ -9,6 +9,7 @@
 enum { TARGETS_MOST = 256 };
 enum { QUOTE_BYTES = 128 }; /* of a packet, kept for an error about it: headers and more */
 
+struct crew;
 struct exec {
     struct engine *engine;
     struct rewrite *rewrite;
@@ -16,6 +17,7 @@ struct exec {
     struct peer_mac first_mac;
     struct device **devices;
     unsigned side_count;
+    struct crew *crew; /* NULL: this process is alone */
     int ready; /* epoll descriptor of several devices; -1: one device, or none to wait for */
     struct frame *frame;          /* the one that is read into, again and again */
     struct exec_manners *manners; /* NULL: none */
@@ -39,6 +41,21 @@ struct exec_packet {
 };
 /** As `peer`'s. */
 void exec_send(struct exec *exec, uint64_t peer, const struct exec_packet *packet);
+
+/* crew.c */
+int crew_new(struct exec *exec, const struct exec_config *config);
+void crew_free(struct exec *exec);
+/** Its own part of a side's peers, as it counts them; and does it read that side's device? */
+struct rewrite_side crew_slice(const struct exec_config *config, unsigned side);
+bool crew_reads(const struct crew *crew, unsigned side);
+int crew_fd(const struct crew *crew);
+/** A packet that was read from the program `side`: false, it is this process's own. */
+bool crew_pass(struct exec *exec, unsigned side, struct frame *frame);
+/** Some must wait until others take more: nothing is to be read. Tries once more. */
+bool crew_waits(struct exec *exec);
+/** One that another has read, into the frame: 1 and its side, or 0. */
+int crew_take(struct exec *exec, struct frame *frame, unsigned *ret_side);
+uint64_t crew_passed(const struct crew *crew);
 
 /* manners.c */
 int manners_new(struct exec *exec, const struct exec_config *config);

@@ -3,12 +3,8 @@
  * Programs as remote machines: their places (src/exec/place.h), and what moves their packets
  * (src/exec/exec.h), joined to a net.
  */
-#include "lib/internal.h"
+#include "lib/execs.h"
 
-#include "exec/exec.h"
-#include "exec/place.h"
-
-#include <peer/exec.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,38 +12,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum {
-    COPIES_MAX = 1024,
-    GRACE_MS = 2000,
-    REFUSALS_TOLD = 8, /* a line each */
-    MAX_FLOWS = 1000000,
-};
+enum { COPIES_MAX = 1024, GRACE_MS = 2000, MAX_FLOWS = 1000000 };
 #define STILL_NS (1 * NS_PER_S) /* with connections open, and nothing moving */
 
 struct peer_origin {
     struct netns_origin origin;
-};
-
-/* One copy of the program. */
-struct copy {
-    struct place place;
-    char **argv; /* of its own, where it has its number in it; else NULL */
-    bool ended;
-};
-
-struct peer_exec {
-    struct peer_net *net;
-    struct exec *moves;
-    struct peer_origin *origin;
-    bool own_origin;
-    struct copy *copies;
-    unsigned copy_count, copy_room; /* made so far; wanted */
-    int news;                       /* epoll of the copies' controls */
-    unsigned turn;                  /* whose news to ask for next */
-    struct peer_addr told[REFUSALS_TOLD];
-    unsigned told_count;
-    bool told_full, told_ports;
-    uint64_t packets, moved_ns; /* see peer_exec_leave */
 };
 
 /* ---- how we were started ---- */
@@ -69,46 +38,6 @@ struct peer_origin *peer_origin_free(struct peer_origin *origin)
         netns_origin_done(&origin->origin);
     free(origin);
     return NULL;
-}
-
-/* ---- targets ---- */
-
-static bool on_allowed(void *user, const struct peer_addr *to)
-{
-    struct peer_exec *exec = user;
-
-    return exec->net->forwards || peer_net_is_local(exec->net, to) > 0;
-}
-
-static void on_refused(void *user, unsigned side, const struct peer_addr *to)
-{
-    struct peer_exec *exec = user;
-    char text[PEER_ADDR_TEXT];
-
-    (void)side;
-    for (unsigned i = 0; i < exec->told_count; i++) {
-        if (peer_addr_equal(&exec->told[i], to))
-            return;
-    }
-    if (exec->told_count == REFUSALS_TOLD)
-        return;
-    exec->told[exec->told_count++] = *to;
-    notice_add(exec->net, "%s is no address of this machine: prohibited%s",
-               peer_addr_format(to, text),
-               exec->told_count == REFUSALS_TOLD ? " (and no more of these lines)" : "");
-}
-
-/* When it begins; how much it came to is in the figures. */
-static void on_crowded(void *user, int status)
-{
-    struct peer_exec *exec = user;
-    bool *told = status == -ENOSPC ? &exec->told_full : &exec->told_ports;
-
-    if (!*told)
-        notice_add(exec->net, "%s: the program's new connections are not carried until others end",
-                   status == -ENOSPC ? "there are as many connections at once as may be"
-                                     : "a peer has no port left towards a target");
-    *told = true;
 }
 
 /* ---- places ---- */
@@ -200,75 +129,6 @@ static int make_places(struct peer_exec *exec, const struct peer_exec_config *co
     return status;
 }
 
-/* ---- what moves packets ---- */
-
-static int open_device(struct peer_exec *exec, const struct place *place,
-                       struct device **ret_device)
-{
-    const struct device_tun_config tun = {
-        .fd = place->tun_fd,
-        .layer = FRAME_IP,
-        .name = "peer0",
-        .mtu = exec->net->attachment.mtu,
-        .offload_tcp = place->offload_tcp,
-        .offload_udp = place->offload_udp,
-    };
-
-    return device_tun_new(&tun, ret_device);
-}
-
-static int open_devices(struct peer_exec *exec, struct device **devices)
-{
-    int status = 0;
-    unsigned made = 0;
-
-    while (made < exec->copy_count && status == 0) {
-        status = open_device(exec, &exec->copies[made].place, &devices[made]);
-        made += status == 0;
-    }
-    while (status < 0 && made > 0)
-        device_free(devices[--made]);
-    return status;
-}
-
-static int start_moving(struct peer_exec *exec, const struct peer_exec_config *config,
-                        const struct manner_spec *specs, int spec_count, struct peer_error *error)
-{
-    static const enum rewrite_spread spreads[] = {
-        [PEER_SPREAD_CONNECTION] = REWRITE_CONNECTION,
-        [PEER_SPREAD_DESTINATION] = REWRITE_DESTINATION,
-        [PEER_SPREAD_RUN] = REWRITE_RUN,
-    };
-    const struct attachment *attachment = &exec->net->attachment;
-    struct device **devices = calloc(exec->copy_count, sizeof(struct device *));
-    const struct exec_config moves = {.engine = exec->net->engine,
-                                      .peers = &attachment->peers,
-                                      .first_mac = attachment->first_mac,
-                                      .devices = devices,
-                                      .side_count = exec->copy_count,
-                                      .spread = spreads[config->spread],
-                                      .seed = attachment->seed,
-                                      .max_flows =
-                                          config->max_flows ? config->max_flows : MAX_FLOWS,
-                                      .localhost = config->localhost,
-                                      .manners = specs,
-                                      .manner_count = spec_count,
-                                      .roam_ns = config->roam_ns,
-                                      .allowed = on_allowed,
-                                      .refused = on_refused,
-                                      .crowded = on_crowded,
-                                      .user = exec};
-
-    int status = devices ? open_devices(exec, devices) : -ENOMEM;
-    if (status == 0)
-        status = exec_new(&moves, &exec->moves);
-    free(devices);
-    if (status < 0)
-        return error_set(error, PEER_ERROR_MACHINE, -status,
-                         "cannot move the program's packets: %s", error_text(-status));
-    return 0;
-}
-
 /* ---- birth ---- */
 
 static int check(struct peer_net *net, const struct peer_exec_config *config,
@@ -308,20 +168,27 @@ static int read_manners(struct peer_net *net, const struct peer_exec_config *con
 static int begin(struct peer_exec *exec, const struct peer_exec_config *config,
                  struct peer_error *error)
 {
-    struct manner_spec specs[MANNERS_MAX];
     const unsigned count = config->copies ? config->copies : 1;
 
-    int spec_count = read_manners(exec->net, config, specs, error);
+    int spec_count = read_manners(exec->net, config, exec->specs, error);
     if (spec_count < 0)
         return spec_count;
+    exec->spec_count = spec_count;
+    exec->spread = config->spread;
+    exec->localhost = config->localhost;
+    exec->roam_ns = config->roam_ns;
+    exec->max_flows = config->max_flows ? config->max_flows : MAX_FLOWS;
+    if (exec->net->workers &&
+        exec_check_workers(exec->net, config, exec->specs, spec_count, error) < 0)
+        return -EINVAL;
     exec->copies = calloc(count, sizeof(*exec->copies));
     exec->copy_room = exec->copies ? count : 0;
     exec->news = epoll_create1(EPOLL_CLOEXEC);
     if (!exec->copies || !exec->origin || exec->news < 0)
         return error_set(error, PEER_ERROR_MACHINE, ENOMEM, "out of memory");
     int status = make_places(exec, config, count, error);
-    if (status == 0)
-        status = start_moving(exec, config, specs, spec_count, error);
+    if (status == 0 && !exec->net->workers)
+        status = exec_start_moving(exec, error);
     return status;
 }
 
@@ -339,7 +206,6 @@ static int make_exec(struct peer_net *net, const struct peer_exec_config *config
     exec->own_origin = !config->origin;
     exec->origin = config->origin ? config->origin : peer_origin_new();
     status = begin(exec, config, error);
-    net->exec = exec->moves;
     if (status < 0)
         peer_exec_free(exec);
     else
@@ -352,8 +218,6 @@ int peer_exec_new_sized(struct peer_net *net, const struct peer_exec_config *giv
 {
     if (!net_is_ours(net))
         return -ECHILD;
-    if (net->workers)
-        return net_check_alone(net, "programs", error);
     struct peer_exec_config config;
 
     int status = border_take(&config, sizeof(config), given, size, error);
@@ -364,7 +228,7 @@ int peer_exec_start(struct peer_exec *exec, struct peer_error *error)
 {
     if (!net_is_ours(exec->net))
         return -ECHILD;
-    int status = 0;
+    int status = exec->net->workers ? exec_start_workers(exec, error) : 0;
 
     for (unsigned i = 0; i < exec->copy_count && status == 0; i++)
         status = netns_isolate_start(&exec->copies[i].place.isolated, error);
@@ -378,6 +242,8 @@ struct peer_exec *peer_exec_free(struct peer_exec *exec)
         return NULL;
     bool heard = owner_frees(exec->net);
     exec->net->exec = NULL;
+    if (exec->net->workers && heard)
+        crew_end(exec->net);
     exec_free(exec->moves);
     /* All are told first, so that the time they have is one for all. */
     for (unsigned i = 0; i < exec->copy_count && heard; i++)
@@ -486,17 +352,17 @@ int peer_exec_leave(struct peer_exec *exec)
     if (!net_is_ours(exec->net))
         return -ECHILD;
     const uint64_t now_ns = engine_now_fresh_ns(exec->net->engine);
-    struct engine_stats stats;
     struct exec_unfinished unfinished;
+    struct peer_net_stats stats = {.frames_sent = 0};
+    struct exec_stats ignored;
 
-    engine_get_stats(exec->net->engine, &stats);
-    exec_get_unfinished(exec->moves, &unfinished);
+    exec_get_told(exec, &ignored, &unfinished);
+    (void)peer_net_get_stats(exec->net, &stats);
     if (!exec->moved_ns || unfinished.packets != exec->packets) {
         exec->packets = unfinished.packets;
         exec->moved_ns = now_ns;
     }
-    const uint64_t round_ns =
-        stats.links[LINK_UPLINK].delay_max_ns + stats.links[LINK_DOWNLINK].delay_max_ns;
+    const uint64_t round_ns = stats.uplink.delay_max_ns + stats.downlink.delay_max_ns;
     return unfinished.flows == 0 ||
            now_ns - exec->moved_ns >= STILL_NS + 2 * MIN(round_ns, 2 * NS_PER_S);
 }
@@ -506,9 +372,10 @@ int peer_exec_get_stats_sized(const struct peer_exec *exec, struct peer_exec_sta
 {
     if (!net_is_ours(exec->net))
         return -ECHILD;
+    struct exec_unfinished ignored;
     struct exec_stats stats;
 
-    exec_get_stats(exec->moves, &stats);
+    exec_get_told(exec, &stats, &ignored);
     const struct rewrite_stats *flows = &stats.flows;
     const struct peer_exec_stats told = {
         .flows = flows->flows,
@@ -526,6 +393,7 @@ int peer_exec_get_stats_sized(const struct peer_exec *exec, struct peer_exec_sta
         .misbehaved = stats.begun,
         .roamed = flows->roamed,
         .drops = stats.send_drops,
+        .passed = stats.passed,
     };
     border_give(ret_stats, size, &told, sizeof(told));
     return 0;

@@ -22,7 +22,7 @@
 
 #define TELL_NS  (200 * NS_PER_MS)
 #define LEAVE_NS (10 * NS_PER_MS)
-enum { KEPT_OWN = 1024 }; /* descriptors of the work's own */
+enum { KEPT_OWN = 1280 }; /* descriptors of the work's own */
 
 unsigned worker_index(const struct worker *worker)
 {

@@ -156,3 +156,11 @@ int error_in(struct rewrite *rewrite, const struct view *view, struct rewrite_fl
     *ret_flow = flow;
     return 0;
 }
+
+int error_tuple(const struct view *view, unsigned side, struct tuple *ret_tuple)
+{
+    struct quote quote;
+    int status = read_quote(view, &quote);
+
+    return status < 0 ? status : tuple_of_quote(&quote, true, side, ret_tuple);
+}

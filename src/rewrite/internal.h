@@ -120,6 +120,14 @@ struct view {
     bool later;   /* a fragment that is not the first: it has no transport header */
 };
 
+/** 0 or -EBADMSG. */
+int view_read(const struct rewrite_packet *packet, struct view *view);
+bool view_is_error(const struct view *view);
+/** Of a packet with a transport header. */
+struct tuple view_tuple(const struct view *view, bool outward, unsigned side);
+/** What the fragments of one packet share. */
+uint64_t view_fragment_key(const struct view *view, unsigned side, const uint64_t secret[2]);
+
 /** Sets the flow's deltas from its addresses and ports. */
 void edit_prepare(struct rewrite_flow *flow);
 /**
@@ -150,5 +158,7 @@ int begin_flow(struct rewrite *rewrite, const struct tuple *tuple, uint32_t tag,
 int error_out(struct rewrite *rewrite, unsigned side, const struct view *view,
               struct rewrite_flow **ret_flow);
 int error_in(struct rewrite *rewrite, const struct view *view, struct rewrite_flow **ret_flow);
+/** The flow that an error is about which the program `side` sends, as far as can be told: 0 or -ENOENT. */
+int error_tuple(const struct view *view, unsigned side, struct tuple *ret_tuple);
 
 #endif

@@ -42,7 +42,7 @@ static bool offload_fits(const struct rewrite_packet *packet, const struct packe
            offload->csum_offset == at && parsed->transport_at + at + 2 <= parsed->ip_len;
 }
 
-static int view_read(const struct rewrite_packet *packet, struct view *view)
+int view_read(const struct rewrite_packet *packet, struct view *view)
 {
     const struct frame_offload *offload = packet->offload;
 
@@ -79,16 +79,21 @@ static uint32_t fragment_id6(const uint8_t *ip)
 }
 
 /* What the fragments of one packet share (RFC 791 3.2, RFC 8200 4.5). */
-static uint64_t fragment_key(const struct rewrite *rewrite, const struct view *view, unsigned side)
+uint64_t view_fragment_key(const struct view *view, unsigned side, const uint64_t secret[2])
 {
     uint8_t key[32 + 4 + 2 + 1] = {0};
-    bool v4 = rewrite->family == 4;
+    bool v4 = view->parsed.ip_version == 4;
 
     memcpy(key, view->ip + (v4 ? 12 : 8), v4 ? 8 : 32);
     put32(key + 32, v4 ? get16(view->ip + 4) : fragment_id6(view->ip));
     put16(key + 36, side);
     key[38] = v4 ? view->parsed.protocol : 0;
-    return siphash(rewrite->secrets[OUTSIDE], key, sizeof(key));
+    return siphash(secret, key, sizeof(key));
+}
+
+static uint64_t fragment_key(const struct rewrite *rewrite, const struct view *view, unsigned side)
+{
+    return view_fragment_key(view, side, rewrite->secrets[OUTSIDE]);
 }
 
 /* `side` of what comes for peers: none's. */
@@ -275,13 +280,13 @@ static bool is_echo(const struct view *view, uint8_t type4, uint8_t type6)
            type == (view->parsed.ip_version == 4 ? type4 : type6);
 }
 
-static bool is_error(const struct view *view)
+bool view_is_error(const struct view *view)
 {
     return view->parsed.kind == PACKET_ICMP &&
            icmp_is_error(view->parsed.ip_version, view->ip[view->parsed.transport_at]);
 }
 
-static struct tuple tuple_of(const struct view *view, bool outward, unsigned side)
+struct tuple view_tuple(const struct view *view, bool outward, unsigned side)
 {
     const struct packet *parsed = &view->parsed;
     struct tuple tuple = {.near = outward ? parsed->src.bytes : parsed->dst.bytes,
@@ -337,12 +342,12 @@ static int out(struct rewrite *rewrite, unsigned side, const struct rewrite_pack
         rewrite->stats.fragments_lost += status < 0;
         return status;
     }
-    if (is_error(&view))
+    if (view_is_error(&view))
         return error_out(rewrite, side, &view, ret_flow);
     if (view.parsed.kind != PACKET_TCP && view.parsed.kind != PACKET_UDP &&
         !is_echo(&view, ICMP4_ECHO, ICMP6_ECHO))
         return -EPROTONOSUPPORT;
-    struct tuple tuple = tuple_of(&view, true, side);
+    struct tuple tuple = view_tuple(&view, true, side);
     return out_known(rewrite, &view, &tuple, ret_flow);
 }
 
@@ -409,12 +414,12 @@ static int in(struct rewrite *rewrite, const struct rewrite_packet *packet,
         return -ENOENT;
     if (view.later)
         return change_later(rewrite, &view, NO_SIDE, ret_flow);
-    if (is_error(&view))
+    if (view_is_error(&view))
         return error_in(rewrite, &view, ret_flow);
     if (view.parsed.kind != PACKET_TCP && view.parsed.kind != PACKET_UDP &&
         !is_echo(&view, ICMP4_ECHO_REPLY, ICMP6_ECHO_REPLY))
         return -ENOENT;
-    struct tuple tuple = tuple_of(&view, false, 0);
+    struct tuple tuple = view_tuple(&view, false, 0);
     return in_known(rewrite, &view, &tuple, ret_flow);
 }
 

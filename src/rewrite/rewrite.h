@@ -213,4 +213,23 @@ size_t rewrite_too_big(const uint8_t *packet, size_t len, uint16_t mtu, uint8_t 
  *  is answered. 60 bytes are enough. */
 size_t rewrite_reset(const uint8_t *packet, size_t len, uint8_t *buf, size_t room);
 
+/**
+ * Which flow is it that a program's packet belongs to? As a number that all packets of the flow share:
+ * fragments, and ICMP errors that the program sends about what it got, too. Nothing is known of flows
+ * here; several processes, each with a table of some of them, agree by this on who has which.
+ */
+struct rewrite_sort;
+struct rewrite_sort_config {
+    uint64_t secret[2];
+    bool by_destination;        /* all flows to one address are one: for REWRITE_DESTINATION */
+    struct peer_addr localhost; /* see struct rewrite_config */
+};
+/** 0 or -ENOMEM. */
+int rewrite_sort_new(const struct rewrite_sort_config *config, struct rewrite_sort **ret_sort);
+/** NULL is taken; returns NULL. */
+struct rewrite_sort *rewrite_sort_free(struct rewrite_sort *sort);
+/** In the order in which the program sent them. 0, or -ENOENT: of none that can be told. */
+int rewrite_sort_find(struct rewrite_sort *sort, unsigned side, const struct rewrite_packet *packet,
+                      uint64_t now_ns, uint64_t *ret_number);
+
 #endif
