@@ -276,7 +276,6 @@ def test_text_and_what_cannot_be():
         (("--workers", 2, *FROM, "--spread", "run"), "a program that is one peer is one worker's: no --workers then"),
         (("--workers", 4, *FROM, "--max-flows", 3), r"3 flows \(--max-flows\) cannot be shared by 4 workers"),
         (("--workers", 3, "--from", "198.18.0.1-198.18.0.4", "--roam", "1s"), "to roam takes two peers or more of each"),
-        (("--workers", 2, *FROM, "--wire", "eth0"), "--workers and --wire exclude each other"),
     )
     for args, text in rows:
         peer("exec", *args, "--", "true").refused(125, text)

@@ -90,7 +90,7 @@ def everyone_asks(place, count, at_once=8):
 def test_each_address_is_one_workers():
     with Nginx() as nginx:
         done = 0
-        for count, options in ((2, ()), (4, ()), (8, ()), (4, ("--tap",))):
+        for count, options in ((2, ()), (4, ()), (8, ()), (4, ("--tap",)), (2, ("--wire", "eth0"))):
             forwarding, found, _ = started(count, "--from", "198.18.0.0/23", *options, f"0:{OWN4}:80")
             everyone_asks(found[0], 200)
             books = nginx.until_lines(done + 200)[done:]
@@ -272,7 +272,6 @@ def test_what_cannot_be():
         (("--workers", "some", f"0:{OWN4}:80"), "neither auto nor a number"),
         (("--cpus", 0, f"0:{OWN4}:80"), "--cpus goes with --workers"),
         (("--workers", 2, *FROM, "-u", "-c", 1, f"0:{OWN4}:80"), r"1 sessions \(-c\) cannot be shared by 2 workers"),
-        (("--workers", 2, *FROM, "--wire", "eth0", f"0:{OWN4}:80"), "--workers and --wire exclude each other"),
         (("--workers", 2, *FROM, "-R", f"10.1.1.1:80:{OWN4}:80"), "10.1.1.1 is none of the peers"),
     )
     for args, text in rows:
