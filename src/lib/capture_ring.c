@@ -51,7 +51,10 @@ static int next_file(void *user)
     }
     int fd = openat(folder, writer->file.name,
                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    (void)scribe_lock(fd);
+    return fd;
 }
 
 static int begin(void *user)

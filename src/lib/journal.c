@@ -106,6 +106,7 @@ static int write_anew(struct writer *writer, size_t len)
     int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
+    (void)scribe_lock(fd);
     struct writer anew = {.file.fd = fd, .record = writer->record};
     int status = append(&anew, len);
     if (status == 0 && (fdatasync(fd) < 0 || renameat(folder, name, folder, writer->file.name) < 0))

@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHUNK = 256 << 10, SUFFIX = 8 };
+enum { CHUNK = 256 << 10, SUFFIX = 8, LOOKS = 20, LOOK_MS = 25 };
 enum { PIPE_WANTED = 8 << 20, PIPE_GIVEN = 1 << 20, SOCKET_WANTED = 4 << 20 };
 
 /* ---- the process ---- */
@@ -101,8 +101,34 @@ static int open_folder(const char *path, struct scribe_file *file)
     return file->folder < 0 ? -errno : 0;
 }
 
-int scribe_open(const char *path, const char *what, struct scribe_file *ret_file,
-                struct peer_error *error)
+bool scribe_lock(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES);
+}
+
+/* Whoever wrote it may have put another one in its place meanwhile. */
+static bool is_still_there(const struct scribe_file *file)
+{
+    struct stat opened, named;
+
+    return fstat(file->fd, &opened) == 0 &&
+           fstatat(file->folder, file->name, &named, 0) == 0 && opened.st_ino == named.st_ino &&
+           opened.st_dev == named.st_dev;
+}
+
+static int lock_file(const char *what, const char *path, const struct scribe_file *file,
+                     struct peer_error *error)
+{
+    if (scribe_lock(file->fd) && is_still_there(file))
+        return 0;
+    return error_set(error, PEER_ERROR_MACHINE, EBUSY,
+                     "cannot write the %s to %s: another process writes it", what, path);
+}
+
+static int open_once(const char *path, const char *what, struct scribe_file *ret_file,
+                     struct peer_error *error)
 {
     struct stat status;
 
@@ -120,7 +146,21 @@ int scribe_open(const char *path, const char *what, struct scribe_file *ret_file
     if (ret_file->fd < 0 || fstat(ret_file->fd, &status) < 0 || !S_ISREG(status.st_mode))
         return error_set(error, PEER_ERROR_USAGE, EINVAL, "the %s needs a file, and %s is none", what,
                          path);
-    return 0;
+    return lock_file(what, path, ret_file, error);
+}
+
+/* The scribe of one that was killed a moment ago has something to write still. */
+int scribe_open(const char *path, const char *what, struct scribe_file *ret_file,
+                struct peer_error *error)
+{
+    int status = open_once(path, what, ret_file, error);
+
+    for (int i = 0; status == -EBUSY && i < LOOKS; i++) {
+        scribe_close(ret_file);
+        (void)poll(NULL, 0, LOOK_MS);
+        status = open_once(path, what, ret_file, error);
+    }
+    return status;
 }
 
 void scribe_close(struct scribe_file *file)

@@ -23,6 +23,10 @@ struct scribe_file {
 int scribe_open(const char *path, const char *what, struct scribe_file *ret_file,
                 struct peer_error *error);
 void scribe_close(struct scribe_file *file);
+/** Files of scribes are written by one at a time: scribe_open fails with EBUSY where another one has it
+ *  for half a second.
+ *  For one that takes the place of such a file. False: somebody has it. */
+bool scribe_lock(int fd);
 
 enum { SCRIBE_MESSAGE = 96 << 10 };
 struct scribe_work {

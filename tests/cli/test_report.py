@@ -197,6 +197,19 @@ def test_a_run_that_never_began_leaves_what_was_there():
     assert not os.path.exists("-")
 
 
+def test_two_runs_do_not_share_a_journal_or_a_ring():
+    os.chdir(harness.directory)
+    first = Peer("soak", "-d", "10m", "-R", "100", "--journal", "j", "--pcap", "c", "--pcap-rotate", "128k:3")
+    harness.until("a journal and a ring that came round", lambda: os.path.exists("c.1") and os.path.getsize("j"))
+    peer("soak", "-n", "1", "--journal", "j").refused(3, "cannot write the journal to j: another process writes it")
+    peer("soak", "-n", "1", "--pcap", "c", "--pcap-rotate", "128k:3") \
+        .refused(3, "cannot write the ring of captures to c: another process writes it")
+    first.stop().expect(0)
+    peer("merge", "j").expect(0)
+    peer("soak", "-n", "7", "--journal", "j", "--pcap", "c", "--pcap-rotate", "128k:3").expect(0)
+    assert json.loads(peer("merge", "--json", "j").expect(0).out)["requests"]["completed"] == 7
+
+
 def test_a_journal_stays_until_the_next_run_begins():
     os.chdir(harness.directory)
     peer("soak", "-n", "5", "--journal", "kept", "--seed", 7).expect(0)

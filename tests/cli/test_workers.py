@@ -233,14 +233,14 @@ def test_one_that_is_killed_ends_the_run_and_the_others_report():
     assert report["rate"]["asked"] == 200, report["rate"]  # of those who are left
     told = sum(line["requests"]["completed"] for line in lines[:-1])
     assert told > requests["completed"], (told, requests)  # intervals are of all, up to then
-    text = peer("merge", path).expect(1, err=rf'"{path}", is partial: 1 of its 3 workers was lost').out.decode()
+    text = peer("merge", path).expect(1, err=rf'"{path}" is partial: 1 of its 3 workers was lost').out.decode()
     assert "PARTIAL: 1 of 3 workers was lost" in text and ", without 1 of 3 workers" in text, text
     merged = json.loads(peer("merge", "--json", path).expect(1).out)
     assert merged["partial"] == {"workers": 3, "lost": 1}, merged
     assert merged["parts"][0]["workers"] == {"count": 3, "lost": 1}, merged["parts"]
     assert merged["requests"]["completed"] == requests["completed"]
     again = f"{harness.directory}/again.html"
-    peer("report", journal, "-o", again).expect(0, err=rf'"{journal}", is partial: 1 of its 3 workers was lost')
+    peer("report", journal, "-o", again).expect(0, err=rf'"{journal}" is partial: 1 of its 3 workers was lost')
     for file in (page, again):
         assert "This is a partial result: 1 of the 3 workers on " in open(file).read()
 

@@ -47,9 +47,9 @@ void say_lost(const char *path, const struct peer_result *result)
         if (!part.workers_lost)
             continue;
         if (part.shards)
-            snprintf(name, sizeof(name), ", shard %llu of %llu", (unsigned long long)part.shard,
+            snprintf(name, sizeof(name), ", shard %llu of %llu,", (unsigned long long)part.shard,
                      (unsigned long long)part.shards);
-        say("\"%s\"%s, is partial: %llu of its %llu workers %s lost, and what %s found", path, name,
+        say("\"%s\"%s is partial: %llu of its %llu workers %s lost, and what %s found", path, name,
             (unsigned long long)part.workers_lost, (unsigned long long)part.workers,
             part.workers_lost == 1 ? "was" : "were", part.workers_lost == 1 ? "it" : "they");
     }
