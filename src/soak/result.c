@@ -34,13 +34,27 @@ static double percentile_us(const struct hdr_histogram *histogram, double percen
     return (double)hdr_value_at_percentile(histogram, percentile) / 1e3;
 }
 
+double histogram_mean(const struct hdr_histogram *histogram)
+{
+    int64_t sum = 0, left = histogram->total_count;
+
+    for (int32_t i = 0; left > 0 && i < histogram->counts_len; i++) {
+        int64_t count = histogram->counts[i];
+        if (!count)
+            continue;
+        sum += count * hdr_median_equivalent_value(histogram, hdr_value_at_index(histogram, i));
+        left -= count;
+    }
+    return (double)sum / (double)histogram->total_count;
+}
+
 void histogram_summary(const struct hdr_histogram *histogram, struct peer_latency *ret_latency)
 {
     *ret_latency = (struct peer_latency){.count = (uint64_t)histogram->total_count};
     if (!ret_latency->count)
         return;
     ret_latency->min = (double)hdr_min(histogram) / 1e3;
-    ret_latency->mean = hdr_mean(histogram) / 1e3;
+    ret_latency->mean = histogram_mean(histogram) / 1e3;
     ret_latency->p50 = percentile_us(histogram, 50);
     ret_latency->p90 = percentile_us(histogram, 90);
     ret_latency->p99 = percentile_us(histogram, 99);

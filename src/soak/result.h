@@ -38,6 +38,8 @@ int histogram_read(int fd, struct hdr_histogram *into, struct peer_error *error)
 /** The same from memory. */
 int histogram_parse(const void *data, size_t len, struct hdr_histogram *into,
                     struct peer_error *error);
+/** hdr_mean() to the bit, without its iterator; of one that is not empty. Nanoseconds. */
+double histogram_mean(const struct hdr_histogram *histogram);
 /** Microseconds. */
 void histogram_summary(const struct hdr_histogram *histogram, struct peer_latency *ret_latency);
 /** Counts for each bucket, whose bounds ascend; the sum of all samples in microseconds. */

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/macro.h"
 #include "base/suggest.h"
+#include "soak/result.h"
 
 #include <errno.h>
 #include <hdr/hdr_histogram.h>
@@ -296,7 +297,7 @@ static bool latency_of(const struct slo *slo, const struct sample *sample, doubl
 
     if (!histogram || !histogram->total_count)
         return false;
-    double ns = slo->percentile < 0 ? hdr_mean(histogram)
+    double ns = slo->percentile < 0 ? histogram_mean(histogram)
                 : slo->percentile == 0
                     ? (double)hdr_min(histogram)
                     : (double)hdr_value_at_percentile(histogram, slo->percentile);

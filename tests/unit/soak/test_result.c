@@ -491,10 +491,29 @@ static void an_interval_of_nothing_is_written_and_read(void **state)
     result_done(&result);
 }
 
+static void a_mean_is_that_of_hdr_to_the_bit(void **state)
+{
+    struct hdr_histogram *histogram;
+    struct rng rng;
+
+    (void)state;
+    rng_seed(&rng, 7);
+    for (int turn = 0; turn < 60; turn++) {
+        assert_int_equal(histogram_new(&histogram), 0);
+        for (uint64_t i = 0; i <= rng_below(&rng, 200); i++)
+            hdr_record_values(histogram, (int64_t)rng_below(&rng, 1ull << rng_below(&rng, 42)),
+                              1 + (int64_t)rng_below(&rng, 1000));
+        double mean = histogram_mean(histogram), of_hdr = hdr_mean(histogram);
+        assert_memory_equal(&mean, &of_hdr, sizeof(mean));
+        hdr_close(histogram);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_add_up),
+        cmocka_unit_test(a_mean_is_that_of_hdr_to_the_bit),
         cmocka_unit_test(changes_are_all_kept_in_their_order),
         cmocka_unit_test(an_interval_is_added_to_that_of_its_time_alone),
         cmocka_unit_test(a_part_of_a_result_is_refused),
