@@ -24,8 +24,8 @@ ENDLESS = ("-d", "10m")
 def soak(*args, **more):
     """A soak of peer's own application, which is told to stop; with a socket to steer it."""
     started = Peer("soak", "-c", "4", *ENDLESS, "--control", "s", *args, **more)
-    until("the soak to begin", lambda: os.path.exists("s") or started.process.poll() is not None)
-    ask("status").expect(0)
+    until("the soak to begin", lambda: started.process.poll() is not None or
+          os.path.exists("s") and ask("status").status == 0)  # the path is there before somebody listens
     assert started.process.poll() is None, started.result()
     return started
 
