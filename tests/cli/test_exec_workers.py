@@ -220,6 +220,29 @@ def test_one_that_is_killed_ends_the_run():
     assert not workers()
 
 
+def test_nobody_outlives_a_coordinator_that_is_killed():
+    running, them = started(3, *FROM, "--", "sleep", "3600")
+    engine = int(open(f"/proc/{them[0]}/stat").read().rpartition(")")[2].split()[1])
+    os.kill(engine, signal.SIGKILL)
+    running.wait().expect(125)
+    until("the end of the workers", lambda: not set(them) & set(workers()))
+    harness.await_guardians()
+    assert not harness.peer_links()
+
+
+def test_workers_of_an_ordinary_user():
+    harness.own_node()  # nobody may load no program: the kernel guesses whose answers are, and learns
+    application = f"{harness.PEER} application http:80"
+    given = ("--isolate", "--application", application, "--await", "192.0.2.80:80", "--local", "192.0.2.80/24")
+    asks = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do curl -sf -o /dev/null http://192.0.2.80/ || exit 1; done; echo done"
+    for options in ((), ("--tap",), ("-j", 3)):
+        result = peer("exec", "-v", "--workers", 3, *FROM, *given, *options, "--", "sh", "-c", asks, limit=120,
+                      nobody=True)
+        copies = 3 if "-j" in options else 1
+        result.expect(0, err=f"peer: {12 * copies} TCP, 0 UDP")
+        assert result.out == b"done\n" * copies, result
+
+
 def test_workers_have_no_privileges():
     running, them = started(2, *FROM, "--", "sleep", "3600")
     until("the filters", lambda: all("Seccomp:\t2" in open(f"/proc/{pid}/status").read() for pid in them))
@@ -275,6 +298,7 @@ def test_text_and_what_cannot_be():
         (("--cpus", 0), "--cpus goes with --workers"),
         (("--workers", 2, *FROM, "--spread", "run"), "a program that is one peer is one worker's: no --workers then"),
         (("--workers", 4, *FROM, "--max-flows", 3), r"3 flows \(--max-flows\) cannot be shared by 4 workers"),
+        (("--workers", 200, *FROM), "neither auto nor a number from 1 to 128"),
         (("--workers", 3, "--from", "198.18.0.1-198.18.0.4", "--roam", "1s"), "to roam takes two peers or more of each"),
     )
     for args, text in rows:
