@@ -13,6 +13,7 @@ from harness import OWN4, OWN6, Capture, Peer, peer, run, until
 from servers import Nginx
 from test_exec import python
 from test_privileges import check_confined, descriptors
+from test_wire import real_wire
 from test_workers import workers
 
 FROM = ("--from", "198.18.0.0/24")
@@ -100,6 +101,13 @@ def test_each_address_is_one_workers():
             assert report["packets"]["dropped"] == report["flows"]["refused"] == 0, report
             done += 150
     assert not workers()
+
+
+@harness.changes_machine
+def test_workers_share_the_wire_of_a_card():
+    with real_wire(), Nginx() as nginx:
+        _, report = executed("--workers", 3, "--from", "198.18.0.0/23", "--wire", "eth0", *python(ASK, OWN4, 80, 60))
+        assert report["flows"]["tcp"] == 60 == len(nginx.until_lines(60)), report["flows"]
 
 
 def test_ipv6():

@@ -12,6 +12,7 @@ from harness import OWN4, OWN6, Capture, Server, peer, run, until
 from servers import Nginx
 from test_forward import connect, forward, report
 from test_privileges import check_confined, descriptors
+from test_wire import real_wire
 from test_workers import workers
 
 FROM = ("--from", "198.18.0.0/24")
@@ -90,7 +91,7 @@ def everyone_asks(place, count, at_once=8):
 def test_each_address_is_one_workers():
     with Nginx() as nginx:
         done = 0
-        for count, options in ((2, ()), (4, ()), (8, ()), (4, ("--tap",)), (2, ("--wire", "eth0"))):
+        for count, options in ((2, ()), (4, ()), (8, ()), (4, ("--tap",))):
             forwarding, found, _ = started(count, "--from", "198.18.0.0/23", *options, f"0:{OWN4}:80")
             everyone_asks(found[0], 200)
             books = nginx.until_lines(done + 200)[done:]
@@ -101,6 +102,15 @@ def test_each_address_is_one_workers():
             assert figures["workers"]["count"] == count, figures
             done += 200
     assert not workers()
+
+
+@harness.changes_machine
+def test_workers_share_the_wire_of_a_card():
+    with real_wire(), Nginx() as nginx:
+        forwarding, found, _ = started(2, "--from", "198.18.0.0/23", "--wire", "eth0", f"0:{OWN4}:80")
+        everyone_asks(found[0], 60)
+        assert len(set(nginx.until_lines(60))) == 60
+        assert report(forwarding)["connections"]["established"] == 60
 
 
 def test_clients_are_shared_evenly():
