@@ -14,6 +14,7 @@
 
 #include "base/macro.h"
 #include "base/shard.h"
+#include "device/passing.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,18 +26,10 @@
 
 enum { PASSED_AT_ONCE = 64 }; /* then others have a turn */
 
-/* A frame that waits, and for whom. */
-struct kept {
-    struct kept *next;
-    unsigned member;
-    size_t len;
-    uint8_t bytes[]; /* offload header and frame */
-};
-
 struct device_crew {
     struct device device;
     struct device_crew_config config;
-    struct kept *kept, **kept_end;
+    struct passing passing;
     uint64_t passed;
 };
 
@@ -127,51 +120,16 @@ unsigned device_crew_owner(const struct addr_set *peers, unsigned members, unsig
 
 /* ---- to others ---- */
 
-static int hand_over(struct device_crew *crew, unsigned member, const struct iovec *parts, int count)
-{
-    const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
-                                   .msg_iovlen = (size_t)count};
-    _Atomic uint32_t *waiting = &crew->config.shared->waiting[member];
-    ssize_t done;
-
-    atomic_fetch_add_explicit(waiting, 1, memory_order_release);
-    do
-        done = sendmsg(crew->config.others[member], &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (done < 0 && errno == EINTR);
-    if (done >= 0)
-        return 0;
-    const int status = -errno;
-    atomic_fetch_sub_explicit(waiting, 1, memory_order_release);
-    return status;
-}
-
-/* Without memory it is as on a wire. */
-static void keep(struct device_crew *crew, unsigned member, const struct frame *frame)
-{
-    const size_t header = sizeof(frame->offload);
-    struct kept *kept = malloc(sizeof(*kept) + header + frame->len);
-
-    if (!kept) {
-        crew->device.send_drops++;
-        return;
-    }
-    kept->next = NULL;
-    kept->member = member;
-    kept->len = header + frame->len;
-    memcpy(kept->bytes, &frame->offload, header);
-    memcpy(kept->bytes + header, frame->data, frame->len);
-    *crew->kept_end = kept;
-    crew->kept_end = &kept->next;
-}
-
-/* One whose inbox is closed is gone, and with it the run. */
+/* One whose inbox is closed is gone, and with it the run. Without memory it is as on a wire. */
 static void pass(struct device_crew *crew, unsigned member, struct frame *frame)
 {
+    const struct passing_inbox inbox = {crew->config.others[member],
+                                        &crew->config.shared->waiting[member]};
     const struct iovec parts[] = {{&frame->offload, sizeof(frame->offload)},
                                   {frame->data, frame->len}};
 
-    if (crew->kept || hand_over(crew, member, parts, 2) == -EAGAIN)
-        keep(crew, member, frame);
+    if (passing_send(&crew->passing, &inbox, parts, ARRAY_SIZE(parts)) < 0)
+        crew->device.send_drops++;
 }
 
 static void pass_to_all(struct device_crew *crew, struct frame *frame)
@@ -180,20 +138,6 @@ static void pass_to_all(struct device_crew *crew, struct frame *frame)
         if (i != crew->config.member)
             pass(crew, i, frame);
     }
-}
-
-/* True: nothing waits any more. */
-static bool pass_kept(struct device_crew *crew)
-{
-    for (struct kept *kept; (kept = crew->kept);) {
-        const struct iovec part = {kept->bytes, kept->len};
-        if (hand_over(crew, kept->member, &part, 1) == -EAGAIN)
-            return false;
-        crew->kept = kept->next;
-        free(kept);
-    }
-    crew->kept_end = &crew->kept;
-    return true;
 }
 
 /* ---- as a device ---- */
@@ -224,7 +168,7 @@ static int crew_recv(struct device *device, struct frame *frame)
     if (atomic_load_explicit(&config->shared->waiting[config->member], memory_order_acquire) &&
         take_passed(crew, frame) > 0)
         return 1;
-    device->again = crew->kept && !pass_kept(crew);
+    device->again = passing_waits(&crew->passing) && !passing_again(&crew->passing);
     for (int i = 0; i < PASSED_AT_ONCE && !device->again; i++) {
         status = device_recv(config->queue, frame);
         if (status <= 0)
@@ -236,11 +180,11 @@ static int crew_recv(struct device *device, struct frame *frame)
         crew->passed++;
         if (owner == config->members) {
             pass_to_all(crew, frame);
-            device->again = crew->kept;
+            device->again = passing_waits(&crew->passing);
             return 1;
         }
         pass(crew, owner, frame);
-        device->again = crew->kept;
+        device->again = passing_waits(&crew->passing);
     }
     return 0;
 }
@@ -265,10 +209,7 @@ static void crew_free(struct device *device)
 {
     struct device_crew *crew = crew_of(device);
 
-    for (struct kept *kept; (kept = crew->kept);) {
-        crew->kept = kept->next;
-        free(kept);
-    }
+    passing_done(&crew->passing);
     device_free(crew->config.queue);
     free(crew);
 }
@@ -292,7 +233,7 @@ int device_crew_new(const struct device_crew_config *config, struct device **ret
     crew->device = *config->queue; /* what it says of itself */
     crew->device.ops = &ops;
     crew->config = *config;
-    crew->kept_end = &crew->kept;
+    passing_init(&crew->passing);
     *ret_device = &crew->device;
     return 0;
 }

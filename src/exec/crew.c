@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/macro.h"
 #include "base/shard.h"
+#include "device/passing.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,19 +27,12 @@ struct ticket {
     struct frame_offload offload;
 };
 
-struct kept {
-    struct kept *next;
-    unsigned member;
-    size_t len;
-    uint8_t bytes[]; /* ticket and packet */
-};
-
 struct crew {
     struct exec_crew config;
     unsigned side_count;
     bool roams;
     struct rewrite_sort *sort;
-    struct kept *kept, **kept_end;
+    struct passing passing;
     struct timer retry;
     uint64_t passed;
 };
@@ -135,50 +129,20 @@ uint64_t crew_passed(const struct crew *crew)
 
 /* ---- to others ---- */
 
-static int hand_over(const struct crew *crew, unsigned member, struct iovec *parts, size_t count)
-{
-    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-    ssize_t done;
-
-    do
-        done = sendmsg(crew->config.others[member], &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (done < 0 && errno == EINTR);
-    return done < 0 ? -errno : 0;
-}
-
-/* Without memory it is as on a wire. */
-static void keep(struct exec *exec, unsigned member, const struct ticket *ticket,
-                 const struct frame *frame)
-{
-    struct crew *crew = exec->crew;
-    struct kept *kept = malloc(sizeof(*kept) + sizeof(*ticket) + frame->len);
-
-    if (!kept) {
-        exec->send_drops++;
-        return;
-    }
-    kept->next = NULL;
-    kept->member = member;
-    kept->len = sizeof(*ticket) + frame->len;
-    memcpy(kept->bytes, ticket, sizeof(*ticket));
-    memcpy(kept->bytes + sizeof(*ticket), frame->data, frame->len);
-    *crew->kept_end = kept;
-    crew->kept_end = &kept->next;
-}
-
-/* One whose inbox is closed is gone, and with it the run. */
+/* One whose inbox is closed is gone, and with it the run. Without memory it is as on a wire. */
 bool crew_pass(struct exec *exec, unsigned side, struct frame *frame)
 {
     struct crew *crew = exec->crew;
     const unsigned member = owner(exec, side, frame);
     struct ticket ticket = {.side = side, .offload = frame->offload};
-    struct iovec parts[] = {{&ticket, sizeof(ticket)}, {frame->data, frame->len}};
+    const struct iovec parts[] = {{&ticket, sizeof(ticket)}, {frame->data, frame->len}};
 
     if (member == crew->config.member)
         return false;
+    const struct passing_inbox inbox = {crew->config.others[member], NULL};
     crew->passed++;
-    if (crew->kept || hand_over(crew, member, parts, ARRAY_SIZE(parts)) == -EAGAIN)
-        keep(exec, member, &ticket, frame);
+    if (passing_send(&crew->passing, &inbox, parts, ARRAY_SIZE(parts)) < 0)
+        exec->send_drops++;
     return true;
 }
 
@@ -186,20 +150,11 @@ bool crew_waits(struct exec *exec)
 {
     struct crew *crew = exec->crew;
 
-    if (!crew || !crew->kept)
+    if (!crew || !passing_waits(&crew->passing) || passing_again(&crew->passing))
         return false;
-    for (struct kept *kept; (kept = crew->kept);) {
-        struct iovec packet = {kept->bytes, kept->len};
-        if (hand_over(crew, kept->member, &packet, 1) == -EAGAIN) {
-            (void)timer_arm(engine_timers(exec->engine), &crew->retry,
-                            engine_now_ns(exec->engine) + RETRY_NS);
-            return true;
-        }
-        crew->kept = kept->next;
-        free(kept);
-    }
-    crew->kept_end = &crew->kept;
-    return false;
+    (void)timer_arm(engine_timers(exec->engine), &crew->retry,
+                    engine_now_ns(exec->engine) + RETRY_NS);
+    return true;
 }
 
 int crew_take(struct exec *exec, struct frame *frame, unsigned *ret_side)
@@ -250,7 +205,7 @@ int crew_new(struct exec *exec, const struct exec_config *config)
     crew->config = config->crew;
     crew->side_count = config->side_count;
     crew->roams = has_roaming(config);
-    crew->kept_end = &crew->kept;
+    passing_init(&crew->passing);
     timer_init(&crew->retry, wake);
     exec->crew = crew;
     return rewrite_sort_new(&sort, &crew->sort);
@@ -263,10 +218,7 @@ void crew_free(struct exec *exec)
     if (!crew)
         return;
     timer_cancel(engine_timers(exec->engine), &crew->retry);
-    for (struct kept *kept; (kept = crew->kept);) {
-        crew->kept = kept->next;
-        free(kept);
-    }
+    passing_done(&crew->passing);
     rewrite_sort_free(crew->sort);
     free(crew);
 }
