@@ -16,6 +16,7 @@ A reason that nothing follows is that of the whole program.
 import fnmatch
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -57,6 +58,14 @@ def find_skips(lines):
     return list(found.items())
 
 
+def hear_signals():
+    """nohup, and a shell's background, have them ignored, and programs that start so stay so: tests of ends that
+    wait for such a signal would wait for ever."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def expected(name, why):
     return any(fnmatch.fnmatch(name, f"*{one}") and fnmatch.fnmatch(why, reason) for one, reason in EXPECTED)
 
@@ -78,6 +87,7 @@ def main():
     arguments = sys.argv[1:]
     strict = arguments[:1] == ["--strict"]
     build, *command = arguments[strict:]
+    hear_signals()
     log = os.path.join(build, "Testing", "Temporary", "LastTest.log")
     if os.path.exists(log):
         os.remove(log)
