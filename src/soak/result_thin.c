@@ -39,9 +39,12 @@ static void walk_next(struct walk *walk)
 
 static struct walk walk_begin(const struct packed *packed)
 {
-    struct walk walk = {.in = {packed->bytes, packed->bytes + packed->len, false}};
+    struct walk walk = {.left = 0};
 
-    walk.left = packed->len ? bytes_get_number(&walk.in) : 0;
+    if (!packed->len) /* and there may be no bytes to point at */
+        return walk;
+    walk.in = (struct in){packed->bytes, packed->bytes + packed->len, false};
+    walk.left = bytes_get_number(&walk.in);
     if (!walk.left)
         return walk;
     walk.index = bytes_get_number(&walk.in);
