@@ -38,6 +38,7 @@ enum closer_state {
 
 struct closer {
     _Atomic enum closer_state state;
+    pthread_t thread;
     int closed; /* an eventfd */
     int fds[ATTACHMENT_QUEUES];
     int fd_count;
@@ -75,16 +76,16 @@ static int start_thread(struct closer *closer)
 {
     sigset_t all, before;
     pthread_attr_t attributes;
-    pthread_t thread;
 
     int status = pthread_attr_init(&attributes);
     if (status != 0)
         return -status;
-    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    (void)pthread_attr_setdetachstate(&attributes, SANITIZED ? PTHREAD_CREATE_JOINABLE
+                                                             : PTHREAD_CREATE_DETACHED);
     (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    status = pthread_create(&thread, &attributes, run, closer);
+    status = pthread_create(&closer->thread, &attributes, run, closer);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attributes);
     return -status;
@@ -101,9 +102,13 @@ static struct closer *take_closer(void)
     return NULL;
 }
 
-/* From here on the number of `closed` may be another descriptor's. */
+/* From here on the number of `closed` may be another descriptor's. A sanitizer has locks that a thread
+   takes at its end, and a child that is forked meanwhile finds them locked for ever: its thread is
+   waited for. */
 static void leave(struct closer *closer, int closed)
 {
+    if (SANITIZED)
+        (void)pthread_join(closer->thread, NULL);
     if (!move_on(closer, CLOSER_AWAITED, CLOSER_LEFT)) {
         while (atomic_load(&closer->state) != CLOSER_IDLE)
             (void)sched_yield(); /* one write */

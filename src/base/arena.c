@@ -20,15 +20,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#endif
 #ifndef ARENA_BYTES /* its test says */
-#ifdef SANITIZED
+#if SANITIZED
 #define ARENA_BYTES 0
 #else
 #define ARENA_BYTES (UINT64_C(1) << 36)

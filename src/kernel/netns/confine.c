@@ -35,20 +35,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Their search for leaks traces this process: it stays dumpable, and has some calls more. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#undef SANITIZED
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 enum { CAPABILITIES = 64 }; /* there is no number above, and the kernel says where they end */
 
 /* ---- descriptors ---- */
@@ -374,7 +360,7 @@ int confine_process(const struct confine *confine, struct peer_error *error)
     status = keep_capabilities(confine->capabilities);
     if (status < 0)
         return fail(error, status, "give up capabilities");
-    if (prctl(PR_SET_DUMPABLE, confine->dumpable || SANITIZED) < 0 ||
+    if (prctl(PR_SET_DUMPABLE, confine->dumpable || SANITIZED /* whose search for leaks traces it */) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return fail(error, -errno, "give up privileges");
     status = confine->unfiltered ? 0 : load_filter(confine);
