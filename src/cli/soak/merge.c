@@ -207,7 +207,8 @@ static int report_merged(struct soak_run *run)
 
     peer_result_get_report(run->result, &report);
     int status = write_outputs(run);
-    bool missing = say_missing(run->result) | soak_lost(run->result, &(uint64_t){0}, &(uint64_t){0});
+    const bool lost = soak_lost(run->result, &(uint64_t){0}, &(uint64_t){0});
+    bool missing = say_missing(run->result) || lost;
     if (status == STATUS_DONE)
         status = judge_soak(run, &report);
     return report_soak(run, &report, missing && status == STATUS_DONE ? STATUS_REMOTE : status);
@@ -236,8 +237,12 @@ static int run_merge(void *options, int argc, char **argv)
     }
     close_outputs(&run);
     peer_result_free(run.result);
-    objectives_done(&run.options->objectives);
     return status;
+}
+
+static void free_options(void *options)
+{
+    objectives_done(&((struct soak_options *)options)->objectives);
 }
 
 static const struct option_def *const tables[] = {merge_table, options_json, options_help, NULL};
@@ -254,4 +259,5 @@ const struct command command_merge = {
     .tables = tables,
     .options_size = sizeof(struct soak_options),
     .run = run_merge,
+    .done = free_options,
 };
