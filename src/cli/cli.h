@@ -103,6 +103,8 @@ struct command {
     const struct help_section *sections;    /* of --help, ends with a zeroed entry; or NULL */
     size_t options_size; /* sizeof its options, which begin with struct common_options */
     int (*run)(void *options, int argc, char **argv);
+    /** Or NULL. Frees what options hold, also when not all of them could be read. */
+    void (*done)(void *options);
     /** Or NULL. "-- PROGRAM" is what it is about, which is to find what peer was started with: called
      *  before anything is opened or closed. Statuses of peer's own are STATUS_OWN then. */
     void (*keep_origin)(void);

@@ -75,6 +75,8 @@ static int run_command(const struct command *command, int argc, char **argv)
     } else if (status == 0) {
         status = command->run(options, argc, argv);
     }
+    if (command->done)
+        command->done(options);
     free(options);
     return status;
 }

@@ -629,6 +629,8 @@ def test_objectives():
 def test_objectives_that_are_none():
     for text, words in (("p99", "no comparison"), ("p99<20", "is no time"), ("ratte>1", 'did you mean "rate"?')):
         peer("soak", "--slo", text).expect(2, err=words)
+        for command in ("soak", "merge", "report"):
+            peer(command, "--slo", "p99<1s", "--slo", text).expect(2, err=words)
 
 
 def test_rate_search():

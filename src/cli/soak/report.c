@@ -139,8 +139,12 @@ static int run_report(void *given, int argc, char **argv)
         status = report_results(&results, options);
     for (size_t i = 0; i < results.count; i++)
         peer_result_free(results.results[i]);
-    objectives_done(&options->objectives);
     return status;
+}
+
+static void free_options(void *options)
+{
+    objectives_done(&((struct report_options *)options)->objectives);
 }
 
 static const struct option_def *const tables[] = {report_table, options_help, NULL};
@@ -157,4 +161,5 @@ const struct command command_report = {
     .tables = tables,
     .options_size = sizeof(struct report_options),
     .run = run_report,
+    .done = free_options,
 };

@@ -317,8 +317,9 @@ static uint64_t most_workers(const struct soak_options *options)
     return soak->total && soak->total < most ? soak->total : most;
 }
 
-static int soak_with(struct soak_options *options, int argc, char **argv)
+static int run_soak(void *given, int argc, char **argv)
 {
+    struct soak_options *options = given;
     struct soak_run run = {.options = options, .signal_fd = -1, .hdr_fd = -1, .result_fd = -1, .report_fd = -1};
     int status = 0;
 
@@ -362,10 +363,9 @@ static int soak_with(struct soak_options *options, int argc, char **argv)
     return status;
 }
 
-static int run_soak(void *options, int argc, char **argv)
+static void free_options(void *options)
 {
     struct soak_options *soak = options;
-    int status = soak_with(soak, argc, argv);
 
     free(soak->path);
     free(soak->authority);
@@ -375,7 +375,6 @@ static int run_soak(void *options, int argc, char **argv)
     free(soak->password);
     peer_targets_free(soak->soak.targets);
     free(soak->queries_read);
-    return status;
 }
 
 static const struct option_def *const tables[] = {
@@ -397,4 +396,5 @@ const struct command command_soak = {
     .sections = soak_sections,
     .options_size = sizeof(struct soak_options),
     .run = run_soak,
+    .done = free_options,
 };
