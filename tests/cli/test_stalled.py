@@ -118,14 +118,15 @@ def test_a_terminal_that_is_stopped_stops_no_run():
 
 
 def test_answers_to_pings_are_awaited_whoever_reads():
-    started, reader = start("ping", "-i", "1ms", "-c", "5000", OWN4)
+    """A line has 48 bytes at the least, and 256 KiB are kept for a reader."""
+    started, reader = start("ping", "-i", "1ms", "-c", "7000", OWN4)
     await_end_of_run()
     text = harness.receive_all(reader).decode()
     reader.close()
     result = started.wait().expect(0)
     missed = int(re.search(r"(\d+) lines were left out", result.err).group(1))
-    assert len(re.findall(r"seq=\d+ ttl", text)) == 5000 - missed
-    assert "5000 sent, 5000 received" in text, text[-300:]
+    assert len(re.findall(r"seq=\d+ ttl", text)) == 7000 - missed
+    assert "7000 sent, 7000 received" in text, text[-300:]
 
 
 def test_a_reader_that_goes_away_ends_a_ping():
