@@ -63,6 +63,8 @@ void contexts_tell_secrets(struct peer_net *net)
 {
     struct list *node;
 
+    if (!list_empty(&net->contexts)) /* of a worker the engine is new */
+        engine_expect_secrets(net->engine);
     list_each(node, &net->contexts)
         tls_context_tell_secrets(list_entry(node, struct peer_tls, node)->context,
                                  engine_captures(net->engine));

@@ -227,6 +227,17 @@ def test_workers_leave_secrets_in_a_ring():
     assert len(secrets) == 60, len(secrets)
 
 
+def test_workers_write_secrets_before_what_needs_them():
+    harness.need("tshark")
+    path = f"{harness.directory}/tls.pcapng"
+    with NginxTLS(Certificates().make("mine", f"DNS:a.example,IP:{OWN4}")):
+        peer("soak", f"https://{OWN4}/", "-n", 300, "-c", 8, "--no-keep-alive", "--http1", "--workers", 2, "--from",
+             "198.18.0.0/24", "--pcap", path).expect(0)
+    found = subprocess.run(["tshark", "-r", path, "-Y", "http.request"], stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True, timeout=harness.LIMIT_S)
+    assert found.returncode == 0 and found.stdout.count("GET / ") == 300, found
+
+
 def test_rings_that_cannot_be():
     path = f"{harness.directory}/ring.pcapng"
     cases = ((("--pcap-rotate", "1M"), "goes with --pcap"),
