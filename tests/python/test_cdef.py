@@ -12,7 +12,7 @@ from peer._cdef import CDEF
 
 INCLUDE = pathlib.Path(os.environ["PEER_ROOT"]) / "include"
 # What is for the program, or declares nothing that is called.
-LEFT_OUT = {"confine", "exec", "export"}
+LEFT_OUT = {"confine", "exec", "export", "work"}
 
 ffi = cffi.FFI()
 ffi.cdef(CDEF)
