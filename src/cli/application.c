@@ -300,15 +300,28 @@ static void accept_all(struct application *application, const struct caller *lis
     }
 }
 
-/* What TLS has decrypted already nobody tells of again. */
+/* What TLS has decrypted already nobody tells of again: neither when there is still some of it, nor when
+   what was in the way has been sent. */
+static bool has_more(const struct caller *caller)
+{
+    return caller->tls && !caller->out_len && tls_socket_has_more(caller->tls);
+}
+
 static bool read_all(struct application *application, struct caller *caller)
 {
     bool fine;
 
     do
         fine = caller->kind->readable(application, caller);
-    while (fine && caller->tls && !caller->out_len && tls_socket_has_more(caller->tls));
+    while (fine && has_more(caller));
     return fine;
+}
+
+static bool write_more(struct application *application, struct caller *caller)
+{
+    const bool fine = caller->kind->writable(application, caller);
+
+    return fine && has_more(caller) ? read_all(application, caller) : fine;
 }
 
 static void handle(struct application *application, const struct epoll_event *event)
@@ -323,7 +336,7 @@ static void handle(struct application *application, const struct epoll_event *ev
     if (caller->datagrams)
         fine = echo_datagrams(application, caller);
     else if (event->events & EPOLLOUT)
-        fine = caller->kind->writable(application, caller);
+        fine = write_more(application, caller);
     else
         fine = read_all(application, caller);
     if (!fine)
