@@ -2,32 +2,11 @@
 #ifndef PACKET_FIELDS_H
 #define PACKET_FIELDS_H
 
-#include <stdint.h>
+#include "packet/bytes.h"
+
 #include <string.h>
 
-/* Reading and writing of header fields, which may lie at any address; their sizes and flags. */
-
-static inline uint16_t get16(const uint8_t *bytes)
-{
-    return (uint16_t)(bytes[0] << 8 | bytes[1]);
-}
-
-static inline uint32_t get32(const uint8_t *bytes)
-{
-    return (uint32_t)get16(bytes) << 16 | get16(bytes + 2);
-}
-
-static inline void put16(uint8_t *bytes, uint32_t value)
-{
-    bytes[0] = (uint8_t)(value >> 8);
-    bytes[1] = (uint8_t)value;
-}
-
-static inline void put32(uint8_t *bytes, uint32_t value)
-{
-    put16(bytes, value >> 16);
-    put16(bytes + 2, value);
-}
+/* Header fields: their sizes, places and flags. */
 
 /* A checksum is in network order already, as checksum_finish gives it. */
 static inline void put_checksum(uint8_t *bytes, uint16_t checksum)

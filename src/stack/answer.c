@@ -12,6 +12,7 @@
 #include "stack/limits.h"
 
 #include "base/rng.h"
+#include "packet/bytes.h"
 
 #include <string.h>
 
@@ -38,11 +39,6 @@ enum {
     TOS_INTERNETWORK_CONTROL = 0xc0,
     ECN_MASK = 3,
 };
-
-static uint32_t get32(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
 
 /* The source of a frame's Ethernet header, to which the answer goes; NULL on TUN. */
 static const uint8_t *asker_mac(const struct stack *stack, const struct frame *frame)

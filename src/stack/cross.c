@@ -8,12 +8,9 @@
  */
 #include "stack/internal.h"
 
-#include <string.h>
+#include "packet/bytes.h"
 
-static uint32_t get32(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
+#include <string.h>
 
 static bool is_plain_syn(uint8_t flags)
 {

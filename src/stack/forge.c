@@ -5,24 +5,14 @@
  */
 #include "stack/internal.h"
 
+#include "packet/bytes.h"
+
 #include "arch/hooks.h"
 
 #include <string.h>
 
 enum { ETHERNET_BYTES = 14, PMTU_QUOTE = 20, FLOOD_PORTS = 1024 };
 enum { V4_UNREACHABLE = 3, V4_FRAGMENTATION_NEEDED = 4, V6_TOO_BIG = 2, ICMP_HEADER = 8 };
-
-static void put16(uint8_t *bytes, uint32_t value)
-{
-    bytes[0] = (uint8_t)(value >> 8);
-    bytes[1] = (uint8_t)value;
-}
-
-static void put32(uint8_t *bytes, uint32_t value)
-{
-    put16(bytes, value >> 16);
-    put16(bytes + 2, value);
-}
 
 static uint32_t ip_header_bytes(uint8_t family)
 {
@@ -297,7 +287,7 @@ int stack_syn(struct stack *stack, const struct stack_tuple *tuple)
                   .tuple = *tuple,
                   .seq = peer_hook_tcp_isn(&local, tuple->local_port, &remote, tuple->remote_port),
                   .flags = TCP_SYN,
-                  .window = output_syn_window(mss),
+                  .window = shape_syn_window(mss),
                   .options = options,
                   .options_len = sizeof(options),
               });

@@ -8,6 +8,8 @@
  */
 #include "stack/internal.h"
 
+#include "packet/bytes.h"
+
 #include "lwip/inet_chksum.h"
 #include "lwip/ip4.h"
 #include "lwip/ip6.h"
@@ -145,12 +147,6 @@ static void error_input(struct stack *stack, struct stack_icmp *icmp, uint32_t r
         path_too_big(stack, conn, icmp->from.family, rest);
     else if (!tcp || !(conn->flags & CONN_OPEN))
         conn_unreachable(stack, conn, icmp);
-}
-
-static void put32(uint8_t *bytes, uint32_t value)
-{
-    for (int i = 0; i < 4; i++)
-        bytes[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
 /* What time is it there? In ms since midnight, UTC (RFC 792). */

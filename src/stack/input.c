@@ -10,6 +10,7 @@
 #include "stack/internal.h"
 #include "stack/limits.h"
 
+#include "packet/bytes.h"
 #include "packet/segment.h"
 
 #include "lwip/etharp.h"
@@ -40,11 +41,6 @@ void input_run_ip(struct stack *stack, struct frame *frame, const struct packet 
 static void ip_run(struct stack *stack, struct frame *frame, const struct packet *packet)
 {
     input_run_ip(stack, frame, packet, &stack->held_bytes);
-}
-
-static uint32_t get32(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
 /* Acknowledges what was never sent, or was acknowledged more than a window ago: whoever sent this

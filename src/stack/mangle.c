@@ -17,6 +17,7 @@
  */
 #include "stack/internal.h"
 
+#include "packet/bytes.h"
 #include "packet/segment.h"
 
 #include <string.h>
@@ -26,12 +27,6 @@ struct mangling {
     uint64_t peer;
     unsigned modes;
 };
-
-static void put16(uint8_t *bytes, uint32_t value)
-{
-    bytes[0] = (uint8_t)(value >> 8);
-    bytes[1] = (uint8_t)value;
-}
 
 static void add32(uint8_t *bytes, uint32_t more)
 {

@@ -14,23 +14,12 @@
  */
 #include "stack/internal.h"
 
+#include "packet/bytes.h"
+
 enum { OPTION_END = 0, OPTION_NOP = 1, OPTION_TIMESTAMP = 8, OPTION_TIMESTAMP_BYTES = 10 };
 /* Two NOPs before the option: where nearly everybody has it. */
 #define USUAL_PLACE UINT32_C(0x0101080a)
 #define CLOCK_MAY_WRAP_TICKS ((uint32_t)(24 * UINT64_C(86400) * NS_PER_S / STACK_TICK_NS))
-
-static uint32_t get32(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
-static void put32(uint8_t *bytes, uint32_t value)
-{
-    bytes[0] = (uint8_t)(value >> 24);
-    bytes[1] = (uint8_t)(value >> 16);
-    bytes[2] = (uint8_t)(value >> 8);
-    bytes[3] = (uint8_t)value;
-}
 
 /* Where the sender's timestamp is in a TCP header of `header` bytes; NULL: nowhere. */
 static uint8_t *find_timestamp(uint8_t *tcp, uint32_t header)

@@ -24,6 +24,7 @@
 #include "stack/limits.h"
 
 #include "base/rng.h"
+#include "packet/bytes.h"
 
 #include "arch/hooks.h"
 
@@ -47,22 +48,6 @@ struct call {
     bool sack, timestamps;
     uint32_t ts_val, ts_ecr;
 };
-
-static uint16_t get16(const uint8_t *bytes)
-{
-    return (uint16_t)(bytes[0] << 8 | bytes[1]);
-}
-
-static uint32_t get32(const uint8_t *bytes)
-{
-    return (uint32_t)get16(bytes) << 16 | get16(bytes + 2);
-}
-
-static void put32(uint8_t *bytes, uint32_t value)
-{
-    for (int i = 0; i < 4; i++)
-        bytes[i] = (uint8_t)(value >> (24 - 8 * i));
-}
 
 static void read_option(struct call *call, const uint8_t *option, uint32_t len)
 {
@@ -222,7 +207,7 @@ bool syncookie_answers(struct stack *stack, struct stack_listener *listener,
                          .seq = cookie_for(stack, tuple, seq, class, unit_now(stack)),
                          .ack = seq + 1,
                          .flags = TCP_SYN | TCP_ACK,
-                         .window = output_syn_window(call.timestamps ? mss - 12u : mss),
+                         .window = shape_syn_window(call.timestamps ? mss - 12u : mss),
                          .options = options,
                          .options_len = options_len});
     stack->cookie_unit = unit_now(stack);
