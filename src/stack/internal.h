@@ -259,8 +259,6 @@ err_t output_nowhere4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
 err_t output_nowhere6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to);
 /** What lwIP must believe to be the MTU for a packet of `bytes` in all, when it is `mtu`. */
 uint16_t output_mtu(uint16_t mtu, uint8_t family, uint32_t bytes);
-/** The window of a SYN for segments of `mss` bytes, as Linux: so many as fit into 64 KiB. */
-uint16_t output_syn_window(uint32_t mss);
 /** An IPv4 identification for what belongs to no connection. */
 uint16_t output_ip_id(struct stack *stack, const struct peer_addr *from,
                       const struct peer_addr *to);
@@ -268,6 +266,16 @@ uint16_t output_ip_id(struct stack *stack, const struct peer_addr *from,
  *  stands in one piece behind its header. */
 uint16_t output_flow_id(const struct stack *stack, const struct stack_tuple *tuple);
 void output_flow_label(const struct stack *stack, uint8_t *ip);
+
+/* shape.c: as Linux writes them */
+enum { SHAPE_SYN_BYTES = 14 + IP6_HLEN + TCP_HLEN + 40 };
+/** The window of a SYN for segments of `mss` bytes: so many as fit into 64 KiB. */
+uint16_t shape_syn_window(uint32_t mss);
+/** A copy of the SYN in `p`, whose IP header is at `at`, made of `copy` and `bytes`
+ *  (SHAPE_SYN_BYTES); lwIP's own stays as it is, since it may have to be sent again. */
+struct pbuf *shape_syn(const struct stack *stack, struct pbuf *p, uint32_t at, struct pbuf *copy,
+                       uint8_t *bytes);
+void shape_reset(const struct stack *stack, uint8_t *tcp);
 
 /* recovery.c: losses are repaired. Between enter and leave, but for the last two. */
 void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *tcp,

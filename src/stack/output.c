@@ -29,6 +29,7 @@
 #include "stack/internal.h"
 
 #include "base/rng.h"
+#include "packet/bytes.h"
 #include "packet/segment.h"
 
 #include "lwip/etharp.h"
@@ -40,12 +41,6 @@
 #include <string.h>
 
 enum { ARP_REQUEST_CODE = 1 };
-
-static void put16(uint8_t *bytes, uint32_t value)
-{
-    bytes[0] = (uint8_t)(value >> 8);
-    bytes[1] = (uint8_t)value;
-}
 
 /* lwIP 2.2.1 cuts IPv4 into pieces of a multiple of 8 bytes, but takes for the last what would fit
    into the MTU as such: unless MTU - 20 is a multiple too, up to 7 bytes are left behind that. */
@@ -103,143 +98,6 @@ void output_flow_label(const struct stack *stack, uint8_t *ip)
     uint32_t label = flow_id(stack, ip) * UINT32_C(0x9e3779b1) >> 12;
     ip[1] = (uint8_t)((ip[1] & 0xf0) | label >> 16);
     put16(ip + 2, label);
-}
-
-uint16_t output_syn_window(uint32_t mss)
-{
-    return (uint16_t)MIN(65536 - (mss ? 65536 % mss : 0), 65535u);
-}
-
-/* ---- SYNs as Linux writes them ---- */
-
-enum { SYN_BYTES = 14 + IP6_HLEN + TCP_HLEN + 40 };
-
-static bool is_syn(const uint8_t *ip)
-{
-    if (ip[0] >> 4 == 6)
-        return ip[6] == IPPROTO_TCP && ip[IP6_HLEN + 13] & TCP_SYN;
-    return ip[9] == IPPROTO_TCP && ip[(ip[0] & 15) * 4 + 13] & TCP_SYN;
-}
-
-struct syn_options {
-    const uint8_t *mss, *scale, *sack, *stamps; /* NULL: not there */
-};
-
-static struct syn_options find_options(const uint8_t *tcp)
-{
-    const uint8_t *at = tcp + TCP_HLEN, *end = tcp + (tcp[12] >> 4) * 4;
-    struct syn_options found = {0};
-
-    for (; at < end && *at; at += *at == 1 ? 1 : at[1]) {
-        if (*at == 2)
-            found.mss = at;
-        else if (*at == 3)
-            found.scale = at;
-        else if (*at == 4)
-            found.sack = at;
-        else if (*at == 8)
-            found.stamps = at;
-    }
-    return found;
-}
-
-/* MSS, SACK permitted with timestamps, window scale. Returns where they end. */
-static uint8_t *order_options(uint8_t *to, const struct syn_options *found)
-{
-    if (found->mss) {
-        memcpy(to, found->mss, 4);
-        to += 4;
-    }
-    if (found->stamps) {
-        memcpy(to, found->sack ? "\4\2" : "\1\1", 2);
-        memcpy(to + 2, found->stamps, 10);
-        to += 12;
-    } else if (found->sack) {
-        memcpy(to, "\1\1\4\2", 4);
-        to += 4;
-    }
-    if (found->scale) {
-        *to = 1;
-        memcpy(to + 1, found->scale, 3);
-        to += 4;
-    }
-    return to;
-}
-
-static void put_window(uint8_t *tcp, uint32_t window)
-{
-    tcp[14] = (uint8_t)(window >> 8);
-    tcp[15] = (uint8_t)window;
-}
-
-/* What this peer does not offer. A window that needs no scale has none, so that it is exact. */
-static void leave_out(const struct stack_facts *facts, struct syn_options *found)
-{
-    if (facts->no_timestamps)
-        found->stamps = NULL;
-    if (facts->no_sack)
-        found->sack = NULL;
-    if (facts->window && facts->window <= UINT16_MAX)
-        found->scale = NULL;
-}
-
-/* A copy of the SYN in `p`, whose IP header is at `at`, in Linux's shape: lwIP's own stays as it
-   is, since it may have to be sent again. Returns it, made of `copy` and `bytes`. */
-static struct pbuf *shape_syn(const struct stack *stack, struct pbuf *p, uint32_t at,
-                              struct pbuf *copy, uint8_t *bytes)
-{
-    const struct stack_facts *facts = stack->current ? stack->current->facts : NULL;
-    uint8_t *ip = bytes + at;
-
-    if (p->next || p->len > SYN_BYTES)
-        return p;
-    memcpy(bytes, p->payload, p->len);
-    bool v6 = ip[0] >> 4 == 6;
-    uint8_t *tcp = ip + (v6 ? IP6_HLEN : (ip[0] & 15) * 4);
-    const uint8_t *source = (const uint8_t *)p->payload + (tcp - bytes);
-    struct syn_options found = find_options(source);
-    if (facts)
-        leave_out(facts, &found);
-    uint8_t *end = order_options(tcp + TCP_HLEN, &found);
-    uint32_t len = (uint32_t)(end - ip) - (v6 ? IP6_HLEN : 0);
-
-    tcp[12] = (uint8_t)((end - tcp) / 4 << 4);
-    ip[v6 ? 4 : 2] = (uint8_t)(len >> 8);
-    ip[v6 ? 5 : 3] = (uint8_t)len;
-    if (found.mss && tcp[14] == 255 && tcp[15] == 255) {
-        uint32_t mss = (uint32_t)found.mss[2] << 8 | found.mss[3];
-        if (facts && facts->mss) {
-            mss = facts->mss;
-            put16(tcp + TCP_HLEN + 2, mss);
-        }
-        bool answer = tcp[13] & TCP_ACK; /* Linux counts its timestamps then */
-        uint16_t window = output_syn_window(answer && found.stamps ? mss - 12 : mss);
-        put_window(tcp, facts && facts->window ? MIN(facts->window, window) : window);
-    }
-    *copy = (struct pbuf){.payload = bytes,
-                          .len = (u16_t)(end - bytes),
-                          .tot_len = (u16_t)(end - bytes),
-                          .ref = 1};
-    return copy;
-}
-
-/* A reset to what came before the connection was open tells nothing but that (as Linux); one of an
-   open connection announces its window, lwIP's the largest that there could be. */
-static void shape_reset(const struct stack *stack, uint8_t *tcp)
-{
-    if (!stack->current || stack->current->protocol != IPPROTO_TCP || !(tcp[13] & TCP_ACK))
-        return;
-    const struct tcp_pcb *pcb = conn_tcp(stack->current);
-    if (stack->current->flags & CONN_OPEN) {
-        uint32_t window = RCV_WND_SCALE(pcb, pcb->rcv_ann_wnd);
-        tcp[14] = (uint8_t)(window >> 8);
-        tcp[15] = (uint8_t)window;
-    }
-    if (!stack->receiving || pcb->state > SYN_RCVD)
-        return;
-    tcp[13] = TCP_RST;
-    memset(tcp + 8, 0, 4);
-    memset(tcp + 14, 0, 2);
 }
 
 /* ---- identifications ---- */
@@ -559,10 +417,17 @@ static err_t send_packet(struct stack *stack, struct pbuf *p)
     return ERR_OK;
 }
 
+static bool is_syn(const uint8_t *ip)
+{
+    if (ip[0] >> 4 == 6)
+        return ip[6] == IPPROTO_TCP && ip[IP6_HLEN + 13] & TCP_SYN;
+    return ip[9] == IPPROTO_TCP && ip[(ip[0] & 15) * 4 + 13] & TCP_SYN;
+}
+
 /* Apart, so that the others need no room for a copy. */
 static __attribute__((noinline)) err_t send_syn(struct stack *stack, struct pbuf *p)
 {
-    uint8_t bytes[SYN_BYTES];
+    uint8_t bytes[SHAPE_SYN_BYTES];
     struct pbuf copy;
 
     return send_packet(stack, shape_syn(stack, p, 0, &copy, bytes));
@@ -623,7 +488,7 @@ static err_t output_ethernet(struct netif *netif, struct pbuf *p)
 {
     struct stack *stack = netif->state;
     struct frame_offload offload = {0};
-    uint8_t *frame = p->payload, bytes[SYN_BYTES];
+    uint8_t *frame = p->payload, bytes[SHAPE_SYN_BYTES];
     struct pbuf copy;
     int64_t peer = -1;
     bool arp = frame[12] == 0x08 && frame[13] == 0x06;

@@ -43,7 +43,7 @@ void window_start(const struct stack *stack, struct stack_conn *conn)
     uint32_t headers = IP_IS_V6_VAL(pcb->remote_ip) ? IP6_HLEN + TCP_HLEN : IP_HLEN + TCP_HLEN;
     uint32_t stamps = conn->flags & CONN_PASSIVE && pcb->flags & TF_TIMESTAMP ? 12 : 0;
     uint32_t segment = stack->mtu > headers + stamps ? stack->mtu - headers - stamps : 0;
-    uint32_t window = window_most(conn, output_syn_window(segment));
+    uint32_t window = window_most(conn, shape_syn_window(segment));
 
     if (pcb->flags & TF_WND_SCALE) {
         uint32_t margin = MARGIN_SEGMENTS * segment;
