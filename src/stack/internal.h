@@ -276,6 +276,9 @@ uint16_t shape_syn_window(uint32_t mss);
 struct pbuf *shape_syn(const struct stack *stack, struct pbuf *p, uint32_t at, struct pbuf *copy,
                        uint8_t *bytes);
 void shape_reset(const struct stack *stack, uint8_t *tcp);
+/** An acknowledgement or a reset. A window that has shrunk below what is under way ends before the
+ *  next number, with which they would be refused: they have the last one that is not. */
+void shape_bare(const struct stack_conn *conn, uint8_t *tcp);
 
 /* recovery.c: losses are repaired. Between enter and leave, but for the last two. */
 void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *tcp,

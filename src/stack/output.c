@@ -254,6 +254,9 @@ static void offload_tcp(struct stack *stack, uint8_t *ip, uint8_t *tcp, uint32_t
     bool ours = stack->current && stack->current->protocol == IPPROTO_TCP;
     bool is_new = ours && !stack->arp_answered && note_segment(stack, tcp, payload);
 
+    if (ours && payload == 0 && !(tcp[13] & (TCP_SYN | TCP_FIN)))
+        shape_bare(stack->current, tcp);
+
     uint32_t segment = stack->mtu - (uint32_t)(tcp - ip) - header;
     if (stack->current && stack->current->segment_bytes)
         segment = MIN(segment, stack->current->segment_bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Segments that lwIP writes otherwise than Linux does: SYNs, whose options have another order and
- * whose window another size, and resets.
+ * whose window another size, resets, and what has no bytes.
  */
 #include "stack/internal.h"
 
@@ -125,4 +125,16 @@ void shape_reset(const struct stack *stack, uint8_t *tcp)
     tcp[13] = TCP_RST;
     memset(tcp + 8, 0, 4);
     memset(tcp + 14, 0, 2);
+}
+
+/* As tcp_acceptable_seq in Linux. Windows are rounded to their scale, so less than that is no
+   matter. */
+void shape_bare(const struct stack_conn *conn, uint8_t *tcp)
+{
+    const struct tcp_pcb *pcb = conn->pcb;
+    uint32_t beyond = pcb->snd_nxt - pcb->lastack - pcb->snd_wnd;
+
+    if (conn->flags & CONN_OPEN && (int32_t)beyond >= 1 << pcb->snd_scale &&
+        get32(tcp + 4) == pcb->snd_nxt)
+        put32(tcp + 4, pcb->snd_nxt - beyond);
 }
