@@ -269,16 +269,18 @@ static bool split_unsent(struct tcp_pcb *pcb, uint16_t at)
 }
 
 /* A full window that shrank below the next segment: send what fits instead of waiting for the
-   persist timer, which super-segments would otherwise meet often. */
+   persist timer, which super-segments would otherwise meet often. The beginning of one that is to
+   be sent again may be acknowledged. */
 static void tcp_split_for_window(struct tcp_pcb *pcb)
 {
     struct tcp_seg *seg = pcb->unsent;
 
     if (pcb->persist_backoff == 0 || !seg || pcb->unacked || pcb->snd_wnd == 0)
         return;
-    if (seg->len <= pcb->snd_wnd || pcb->snd_wnd > 0xffff)
+    uint32_t fits = pcb->lastack - lwip_ntohl(seg->tcphdr->seqno) + pcb->snd_wnd;
+    if (seg->len <= fits)
         return;
-    if (split_unsent(pcb, (uint16_t)pcb->snd_wnd))
+    if (split_unsent(pcb, (uint16_t)fits))
         (void)tcp_output(pcb);
 }
 
@@ -473,6 +475,7 @@ static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
     struct tcp_pcb *pcb = conn_tcp(conn);
 
     tcp_check_persist(conn);
+    recovery_sort(pcb);
     /* tcp_slowtmr counts up by one itself, before it looks. */
     tcp_ticks = stack->now_tick - 1;
     if (pcb->rtime > 0)

@@ -287,6 +287,8 @@ void recovery_leave(struct stack *stack, struct stack_conn *conn);
 void recovery_timer(struct stack *stack, struct stack_conn *conn);
 /** When recovery_timer is to be called, or TIMER_NEVER. */
 uint64_t recovery_due_ns(const struct stack *stack, const struct stack_conn *conn);
+/** Before lwIP looks for an RTO: what is to be sent again and what is under way in one order. */
+void recovery_sort(struct tcp_pcb *pcb);
 void recovery_free(struct stack_conn *conn);
 /** What is under way is sent again, though nothing is wrong. Not the last two. */
 void recovery_resend(struct stack *stack, struct stack_conn *conn);

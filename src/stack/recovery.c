@@ -325,6 +325,19 @@ void recovery_put_back(struct tcp_pcb *pcb)
     }
 }
 
+/* lwIP's fast retransmission moves the oldest segment to `unsent`, where it stays when the window
+   has shrunk below it. An RTO would put it behind the others, and nothing would ever leave. */
+void recovery_sort(struct tcp_pcb *pcb)
+{
+    struct tcp_seg *seg;
+
+    while ((seg = pcb->unsent) && pcb->unacked && TCP_SEQ_LT(seg_seq(seg), seg_seq(pcb->unacked))) {
+        pcb->unsent = seg->next;
+        seg->next = pcb->unacked;
+        pcb->unacked = seg;
+    }
+}
+
 /* Sends the segments of `list`, which were unlinked from unacked, and what the window lets
    follow. */
 static void send_list(struct stack_conn *conn, struct tcp_seg *list, struct tcp_seg *last)
