@@ -19,7 +19,7 @@
  * Times that lwIP would get wrong with its coarse clock are set right on leave: the RTO's floor of
  * 200 ms above the round trip and its back-off, the RTT of the handshake, the first congestion window (RFC 6928).
  */
-#include "stack/internal.h"
+#include "stack/recovery.h"
 
 #include "base/arena.h"
 
@@ -284,6 +284,21 @@ static void tcp_split_for_window(struct tcp_pcb *pcb)
         (void)tcp_output(pcb);
 }
 
+/* lwIP compares bytes: a congestion window that is smaller than the next segment, which may be larger
+   than those before a loss were, would hold it back for ever when nothing is under way. One segment
+   may always be. */
+static void tcp_let_one_leave(struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn_tcp(conn);
+
+    if (pcb->unacked || !pcb->unsent || pcb->unsent->len <= pcb->cwnd || pcb->state < ESTABLISHED)
+        return;
+    pcb->cwnd = pcb->unsent->len;
+    if (conn->recovery)
+        conn->recovery->cwnd = MAX(conn->recovery->cwnd, pcb->cwnd);
+    (void)tcp_output(pcb);
+}
+
 static void rtt_update(struct stack *stack, struct stack_conn *conn, const struct tcp_pcb *pcb)
 {
     if (!(conn->flags & CONN_RTT_RUNS) || !TCP_SEQ_GEQ(pcb->lastack, conn->rtt_seq))
@@ -313,6 +328,7 @@ static void tcp_save(struct stack *stack, struct stack_conn *conn)
 
     if (conn->events & (STACK_CONNECTED | STACK_ACCEPTED) && !(conn->flags & CONN_OPEN))
         tcp_after_open(stack, conn);
+    tcp_let_one_leave(conn);
     tcp_split_for_window(pcb);
     tcp_check_persist(conn);
     tcp_clamp_rto(conn);
@@ -424,17 +440,16 @@ void context_leave(struct stack *stack)
              conn->flags & CONN_REAL_SIZE))
             recovery_leave(stack, conn);
         tcp_active_pcbs = tcp_tw_pcbs = tcp_bound_pcbs = NULL;
-        stack->current = NULL;
         if (!alive)
             tcp_gone(stack, conn);
         else if (time_wait && !(conn->flags & CONN_TIME_WAIT))
             tcp_to_time_wait(stack, conn);
         else
-            tcp_save(stack, conn);
-        return;
+            tcp_save(stack, conn); /* of which something may leave */
+    } else {
+        udp_pcbs = NULL;
     }
     stack->current = NULL;
-    udp_pcbs = NULL;
 }
 
 /* Is the window still shut? Asked by an acknowledgement that is one byte old, as Linux does, so
