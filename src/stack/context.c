@@ -153,7 +153,7 @@ static void tcp_clamp_rto(const struct stack_conn *conn)
         return;
     }
     int base = (pcb->sa >> 3) + MAX((int)pcb->sv, (int)STACK_RTO_MIN_TICKS);
-    int backoff = MIN(pcb->nrtx + conn->backoff, 10);
+    int backoff = MIN(rtt_timeouts(pcb) + conn->backoff, 10);
     pcb->rto = (s16_t)(MIN(base << backoff, (int)STACK_RTO_MAX_TICKS) + STACK_BEGUN_TICK);
 }
 

@@ -226,6 +226,8 @@ void news_read(struct tcp_news *news, const struct tcp_pcb *pcb, const uint8_t *
 /* rtt.c */
 /** A round trip was timed. */
 void conn_take_rtt(struct stack_conn *conn, uint64_t rtt_ns);
+/** How often an RTO struck since something was acknowledged. */
+int rtt_timeouts(const struct tcp_pcb *pcb);
 /** CONN_RESENT, and something up to `ack` is acknowledged: stack->news is of that segment, which
  *  lwIP has not seen yet. */
 void rtt_resent_acked(const struct stack *stack, struct stack_conn *conn, uint32_t ack);

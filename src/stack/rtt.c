@@ -65,6 +65,12 @@ static void undo_timeout(struct stack_conn *conn)
     pcb->ssthresh = MAX(pcb->ssthresh, conn->undo_ssthresh);
 }
 
+/* lwIP counts what it sends again for duplicate acknowledgements as well. */
+int rtt_timeouts(const struct tcp_pcb *pcb)
+{
+    return pcb->nrtx - (pcb->nrtx && pcb->flags & TF_INFR ? 1 : 0);
+}
+
 void rtt_resent_acked(const struct stack *stack, struct stack_conn *conn, uint32_t ack)
 {
     const struct tcp_pcb *pcb = conn_tcp(conn);
@@ -76,7 +82,7 @@ void rtt_resent_acked(const struct stack *stack, struct stack_conn *conn, uint32
         conn->flags &= (uint16_t)~CONN_RESENT;
     if (!stack->news.has_echo || age_ms > ECHO_MAX_MS) {
         if (timeout)
-            conn->backoff = (uint8_t)MIN(conn->backoff + pcb->nrtx, BACKOFF_MAX);
+            conn->backoff = (uint8_t)MIN(conn->backoff + rtt_timeouts(pcb), BACKOFF_MAX);
     } else if ((int32_t)(stack->news.echo_ms - conn->resent_ms) < 0) {
         adapt(conn, age_ms * NS_PER_MS);
         if (recovery)
