@@ -72,7 +72,7 @@ static bool is_acceptable(const struct receiver *receiver, const struct craft_tc
 static void hear(struct receiver *receiver, uint32_t memory)
 {
     struct simnet_frame frame;
-    struct craft_tcp tcp;
+    struct craft_tcp tcp = {0};
 
     while (simnet_take(receiver->net, &frame)) {
         assert_true(craft_see_tcp(frame.data, &frame.packet, &tcp));
