@@ -10,12 +10,15 @@
  * timed. So what acknowledges something that was sent again is timed by the timestamp that it
  * echoes (RFC 7323, 4). When that is older than the first of what was sent again, nothing had been
  * lost, only late (Eifel, RFC 3522): the estimate is at least this round trip at once, and the
- * timeout's consequences are undone (RFC 4015, 3.3). Without timestamps the RTO stays backed off
- * until something could be timed (RFC 6298, 5.7).
+ * timeout's consequences are undone (RFC 4015, 3.3). But it may be an acknowledgement that was lost.
+ * What was sent again came twice then; that is acknowledged a usual round trip later, with the old
+ * echo, and nothing was timed: the wait for the RTO would be in it, and each such loss would make the
+ * RTO three times as long. While nothing could be timed, as without timestamps, the RTO stays backed
+ * off (RFC 6298, 5.7).
  */
 #include "stack/recovery.h"
 
-enum { ECHO_MAX_MS = 600000, RTT_MAX_TICKS = 3000, BACKOFF_MAX = 10 };
+enum { ECHO_MAX_MS = 600000, RTT_MAX_TICKS = 3000, BACKOFF_MAX = 10, TICK_US = STACK_TICK_NS / 1000 };
 
 static int rtt_ticks(uint64_t rtt_ns)
 {
@@ -71,25 +74,37 @@ int rtt_timeouts(const struct tcp_pcb *pcb)
     return pcb->nrtx - (pcb->nrtx && pcb->flags & TF_INFR ? 1 : 0);
 }
 
+/* Whether this acknowledges what was sent again rather than what was sent first. */
+static bool answers_copy(const struct stack *stack, const struct stack_conn *conn, bool timeout)
+{
+    uint32_t since = stack->now_tick - conn->rtime_tick;
+
+    return stack->news.duplicate || (timeout && since <= 2 * (conn->srtt_us / TICK_US) + 1);
+}
+
 void rtt_resent_acked(const struct stack *stack, struct stack_conn *conn, uint32_t ack)
 {
     const struct tcp_pcb *pcb = conn_tcp(conn);
     const struct recovery *recovery = conn->recovery;
+    bool late = (int32_t)(stack->news.echo_ms - conn->resent_ms) < 0;
     bool timeout = pcb->flags & TF_RTO || (recovery && recovery->state == RECOVERY_TIMEOUT);
     uint32_t age_ms = (uint32_t)(stack->now_ns / NS_PER_MS) - stack->news.echo_ms;
 
     if (TCP_SEQ_GEQ(ack, conn->resent_end))
         conn->flags &= (uint16_t)~CONN_RESENT;
-    if (!stack->news.has_echo || age_ms > ECHO_MAX_MS) {
+    if (!stack->news.has_echo || age_ms > ECHO_MAX_MS ||
+        (late && answers_copy(stack, conn, timeout))) {
         if (timeout)
             conn->backoff = (uint8_t)MIN(conn->backoff + rtt_timeouts(pcb), BACKOFF_MAX);
-    } else if ((int32_t)(stack->news.echo_ms - conn->resent_ms) < 0) {
+    } else if (late) {
         adapt(conn, age_ms * NS_PER_MS);
-        if (recovery)
-            recovery_undo_timeout(conn);
-        else
-            undo_timeout(conn);
     } else if (age_ms) {
         conn_take_rtt(conn, age_ms * NS_PER_MS);
     }
+    if (!stack->news.has_echo || age_ms > ECHO_MAX_MS || !late)
+        return;
+    if (recovery)
+        recovery_undo_timeout(conn);
+    else
+        undo_timeout(conn);
 }

@@ -21,7 +21,7 @@ struct far_end {
     uint32_t heard;    /* and the number of the next byte that was not sent before */
 };
 
-static void open_connection(struct far_end *far, struct simnet *net, bool timestamps)
+static void open_like(struct far_end *far, struct simnet *net, bool timestamps, bool sack)
 {
     static const char peer[] = "198.18.0.5";
     struct craft_tcp syn = segment(peer, 80, CRAFT_SYN, APP_ISN, 0);
@@ -29,7 +29,7 @@ static void open_connection(struct far_end *far, struct simnet *net, bool timest
     memset(far, 0, sizeof(*far));
     far->net = net;
     syn.mss = 1460;
-    syn.sack_ok = timestamps; /* without either, all is lwIP's */
+    syn.sack_ok = sack;
     syn.timestamps = timestamps;
     syn.ts_val = 1000;
     simnet_listen(net, IPPROTO_TCP, 80, NULL);
@@ -44,6 +44,11 @@ static void open_connection(struct far_end *far, struct simnet *net, bool timest
     far->end = simnet_accepted(net);
     far->heard = open.seq + 1;
     assert_non_null(far->end);
+}
+
+static void open_connection(struct far_end *far, struct simnet *net, bool timestamps)
+{
+    open_like(far, net, timestamps, timestamps); /* without either, all is lwIP's */
 }
 
 static void listen_to(struct far_end *far)
@@ -135,6 +140,35 @@ static void without_timestamps_it_is_learnt_too(void **state)
     simnet_end(net);
 }
 
+/* One acknowledgement in four is lost: the next one answers what was sent again, and echoes what was
+   sent first. */
+static void lost_acknowledgements_do_not_stretch_the_rto(void **state)
+{
+    struct simnet *net = begin_v4();
+    struct far_end far;
+
+    (void)state;
+    open_like(&far, net, true, false);
+    for (int i = 0; i < 80; i++) {
+        struct craft_tcp first = {0};
+        struct simnet_frame again;
+        far.end->to_send += 3;
+        end_pump(far.end);
+        first = take_tcp(net);
+        simnet_run_for(net, NS_PER_MS);
+        while (i % 4 == 0 && !simnet_take(net, &again))
+            simnet_run_for(net, NS_PER_MS);
+        far.say.ack = first.seq + first.payload_len;
+        far.say.ts_ecr = first.ts_val;
+        far.say.ts_val++;
+        put_tcp(net, &far.say);
+        simnet_forget(net);
+        assert_in_range(info_of(&far).rto_ns, 200 * NS_PER_MS, 2 * 210 * NS_PER_MS);
+    }
+    assert_int_equal(info_of(&far).retransmits, 20);
+    simnet_end(net);
+}
+
 /* Of many segments the first is sent again, no other; and the window is what it was. */
 static void what_was_only_late_costs_no_window(void **state)
 {
@@ -157,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_timeout_teaches_the_round_trip),
         TEST(without_timestamps_it_is_learnt_too),
+        TEST(lost_acknowledgements_do_not_stretch_the_rto),
         TEST(what_was_only_late_costs_no_window),
     };
 
