@@ -277,7 +277,7 @@ static void tcp_split_for_window(struct tcp_pcb *pcb)
 
     if (pcb->persist_backoff == 0 || !seg || pcb->unacked || pcb->snd_wnd == 0)
         return;
-    uint32_t fits = pcb->lastack - lwip_ntohl(seg->tcphdr->seqno) + pcb->snd_wnd;
+    uint32_t fits = pcb->lastack - seg_seq(seg) + pcb->snd_wnd;
     if (seg->len <= fits)
         return;
     if (split_unsent(pcb, (uint16_t)fits))
