@@ -56,17 +56,71 @@ void engine_refresh_now(struct engine *engine)
         engine_set_now(engine, engine_clock_ns(CLOCK_MONOTONIC));
 }
 
-static void send_frame(struct engine *engine, const struct frame_parts *parts, const char *comment)
+static void write_frame(struct engine *engine, const struct frame_parts *parts, const char *comment)
 {
-    if (engine->barred_count && bars_stop(engine, parts))
-        return;
     engine_refresh_now(engine);
-    if (!engine->flows.sent_ns)
-        engine->flows.sent_ns = engine->now_ns;
     capture_frame(&engine->capture, engine->now_ns, PCAPNG_INBOUND, parts, comment);
     engine->stats.frames_sent++;
     engine->stats.bytes_sent += iov_total(parts->iov, parts->count);
     (void)device_send(engine->device, parts->iov, parts->count, parts->offload);
+}
+
+static void write_put_off(struct engine *engine)
+{
+    struct outbox *outbox = engine->outbox;
+
+    for (unsigned i = 0; i < outbox->count; i++) {
+        const struct outbox_frame *frame = &outbox->frames[i];
+        write_frame(engine, &(struct frame_parts){&frame->part, 1, &frame->offload}, NULL);
+        if (frame->whose)
+            flow_left(frame->whose, frame->since_ns, engine->now_ns);
+    }
+    outbox->count = 0;
+    outbox->used = 0;
+}
+
+/* Who waits to hear when this frame leaves. */
+static struct flow *take_awaited(struct engine *engine)
+{
+    struct flow *flow = engine->flows.awaited;
+
+    engine->flows.awaited = NULL;
+    return flow;
+}
+
+static void send_frame(struct engine *engine, const struct frame_parts *parts, const char *comment)
+{
+    struct outbox *outbox = engine->outbox;
+    struct flow *whose = take_awaited(engine);
+    const uint64_t since_ns = engine->now_ns;
+
+    if (engine->barred_count && bars_stop(engine, parts))
+        return;
+    if (outbox && outbox->open && !comment && outbox_fits(outbox, parts)) {
+        outbox_add(outbox, parts, whose, since_ns);
+        return;
+    }
+    if (outbox && outbox->count)
+        write_put_off(engine);
+    write_frame(engine, parts, comment);
+    if (whose)
+        flow_left(whose, since_ns, engine->now_ns);
+}
+
+void engine_put_off(struct engine *engine)
+{
+    if (!engine->outbox)
+        engine->outbox = calloc(1, sizeof(*engine->outbox));
+    if (engine->outbox)
+        engine->outbox->open = true;
+}
+
+void engine_send_put_off(struct engine *engine)
+{
+    if (!engine->outbox || !engine->outbox->open)
+        return;
+    engine->outbox->open = false;
+    write_put_off(engine);
 }
 
 static void send_real_size(void *user, struct frame *frame)
@@ -339,6 +393,7 @@ struct engine *engine_free(struct engine *engine)
     timers_done(&engine->timers);
     frame_pool_done(&engine->frames);
     waiter_done(&engine->waiter);
+    free(engine->outbox);
     free(engine);
     return NULL;
 }
@@ -368,6 +423,7 @@ static int iterate(struct engine *engine)
             frames = move_transit(engine, frames);
         int fired = timers_run(&engine->timers, engine->now_ns, TIMERS_AT_ONCE);
         int delivered = stack_deliver(engine->stack);
+        engine_send_put_off(engine);
         flows_reap(&engine->flows);
         if (frames < 0)
             return frames;

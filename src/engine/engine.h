@@ -21,7 +21,8 @@
  *   5. again from 2 while the device has more, up to a limit;
  *   6. flows that were given up are released.
  * What the stack sends in any of these steps is written to the device at once: the kernel runs its
- * receive path in that call. The clock is read before each.
+ * receive path in that call. When more than one frame was read, what is sent waits, in its order, for
+ * the end of step 4 (outbox.h). The clock is read before each write.
  *
  * With a device that has no descriptor (tests), engine_step takes the time as an argument.
  */

@@ -4,6 +4,7 @@
 
 #include "engine/capture.h"
 #include "engine/engine.h"
+#include "engine/outbox.h"
 
 #include <time.h>
 
@@ -23,6 +24,7 @@ struct engine {
     struct timers timers;
     struct stack *stack;
     struct flows flows;
+    struct outbox *outbox; /* NULL before the first use */
     bool real_size;
     struct wires *wires;
     uint64_t seed;
@@ -50,6 +52,10 @@ void engine_set_now(struct engine *engine, uint64_t now_ns);
 /** Time as it is now. */
 void engine_refresh_now(struct engine *engine);
 uint64_t engine_clock_ns(clockid_t clock);
+
+/** Frames wait from now on, until engine_send_put_off. */
+void engine_put_off(struct engine *engine);
+void engine_send_put_off(struct engine *engine);
 
 /* bars.c */
 /** Does this frame go to one of the barred addresses? */

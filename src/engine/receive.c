@@ -133,6 +133,8 @@ static void batch_work(struct engine *engine, struct batch *batch)
 {
     const bool large = stack_is_large(engine->stack);
 
+    if (batch->count > 1)
+        engine_put_off(engine);
     for (int i = -STACK_PREFETCH_STEPS - 1; large && i < 0; i++)
         look_ahead(engine, batch, i);
     for (int i = 0; i < batch->count; i++) {

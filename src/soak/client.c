@@ -646,7 +646,13 @@ static void client_release(struct flow *flow)
     arena_put(client);
 }
 
-static const struct flow_ops client_flow_ops = {.event = client_event, .release = client_release};
+static void client_flow_left(struct flow *flow, uint64_t at_ns)
+{
+    client_left(client_of_flow(flow), at_ns);
+}
+
+static const struct flow_ops client_flow_ops = {
+    .event = client_event, .release = client_release, .left = client_flow_left};
 
 void clients_cut_senders(const struct soak *soak)
 {

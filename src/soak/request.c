@@ -15,11 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct request *latest(const struct client *client)
-{
-    return list_entry(client->requests.prev, struct request, sibling);
-}
-
 /* ---- of a list ---- */
 
 static uint32_t next_target(struct soak *soak)
@@ -153,6 +148,54 @@ static void count_begun(struct request *request)
     counts->asked_again += request->put_back;
 }
 
+/*
+ * Without a rate a request begins when its first frame leaves, which may be when all else that was
+ * read has been worked on. One that was taken in the warm-up stays there.
+ */
+static void await(struct client *client, struct request *request)
+{
+    struct run *run = client->run;
+
+    if (run->schedule.rate > 0 || timer_armed(&run->warm))
+        return;
+    request->leaves = true;
+    run->flows->awaited = &client->flow;
+}
+
+/* The newest of them, back to one of whom it is known. */
+static struct request *leaving_before(const struct client *client, const struct list *node)
+{
+    struct request *request = list_entry(node->prev, struct request, sibling);
+
+    return node->prev != &client->requests && request->leaves ? request : NULL;
+}
+
+/* What was asked and sent no frame, begins when it was begun. */
+static void await_no_more(struct client *client)
+{
+    struct flows *flows = client->run->flows;
+    struct request *request;
+
+    if (!flows->awaited)
+        return;
+    flows->awaited = NULL;
+    for (const struct list *node = &client->requests; (request = leaving_before(client, node));
+         node = &request->sibling)
+        request->leaves = false;
+}
+
+void client_left(struct client *client, uint64_t at_ns)
+{
+    struct request *request;
+
+    for (const struct list *node = &client->requests; (request = leaving_before(client, node));
+         node = &request->sibling) {
+        request->leaves = false;
+        if (!request->put_back)
+            request->intended_ns = at_ns;
+    }
+}
+
 void request_start(struct request *request)
 {
     struct client *client = request->client;
@@ -166,15 +209,9 @@ void request_start(struct request *request)
     bool more = client->under_way < client->slots && run->schedule.rate > 0 && !client->last;
     if (more || client->state != CLIENT_BUSY)
         client_set_state(client, more ? CLIENT_READY : CLIENT_BUSY);
-    uint32_t number = request->number;
-    run->flows->sent_ns = 0;
-    client_ops(client)->ask(client, request);
-    /* Another may be in its memory by now. One that was taken in the warm-up stays there. */
-    if (run->schedule.rate > 0 || !run->flows->sent_ns || client_is_over(client) ||
-        list_empty(&client->requests) || timer_armed(&run->warm))
-        return;
-    if (latest(client)->number == number)
-        latest(client)->intended_ns = run->flows->sent_ns;
+    await(client, request);
+    client_ops(client)->ask(client, request); /* which may free it */
+    await_no_more(client);
 }
 
 void client_ask(struct client *client)
@@ -189,24 +226,19 @@ void client_ask(struct client *client)
 
 void client_tell_asked(struct client *client)
 {
-    struct run *run = client->run;
     uint32_t before = client->written;
 
     if (client_is_over(client) || !client_ops(client)->asked || client->in_event)
         return;
     client->written = client->asked;
-    run->flows->sent_ns = 0;
-    client_ops(client)->asked(client);
-    if (before == client->asked || run->schedule.rate > 0 || !run->flows->sent_ns ||
-        client_is_over(client) || timer_armed(&run->warm))
-        return;
     for (struct list *node = client->requests.prev; node != &client->requests; node = node->prev) {
         struct request *request = list_entry(node, struct request, sibling);
         if ((int32_t)(request->number - before) <= 0)
             break;
-        if (!request->put_back)
-            request->intended_ns = run->flows->sent_ns;
+        await(client, request);
     }
+    client_ops(client)->asked(client);
+    await_no_more(client);
 }
 
 /* ---- what it sends ---- */
@@ -472,6 +504,7 @@ static void take_off(struct request *request)
     request->client = NULL;
     request->number = 0;
     request->sent_bytes = 0;
+    request->leaves = false;
     list_add_tail(&run->again, &request->node);
     run->again_count++;
 }

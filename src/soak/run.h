@@ -73,6 +73,7 @@ struct request {
     bool first_byte;     /* of the answer was seen */
     bool moves;          /* it was asked, and goes on elsewhere */
     bool put_back;       /* it was asked, and not looked at */
+    bool leaves;         /* its first frame is made: client_left tells when it leaves */
     uint8_t in_vain;     /* how often by who will not look at it the next time either */
     void *kept;          /* the protocol's */
 };
@@ -290,6 +291,8 @@ void request_begin(struct request *request);
 void request_start(struct request *request);
 /** Takes the next one from the schedule for this client, and starts it. */
 void client_ask(struct client *client);
+/** What it asked for has left. */
+void client_left(struct client *client, uint64_t at_ns);
 /** Counts for the target that it asks for, if there is a list: its answer's `status`, or an error. */
 void request_count_status(const struct request *request, unsigned status);
 void request_count_error(const struct request *request);

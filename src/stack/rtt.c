@@ -108,3 +108,9 @@ void rtt_resent_acked(const struct stack *stack, struct stack_conn *conn, uint32
     else
         undo_timeout(conn);
 }
+
+void stack_conn_left(struct stack_conn *conn, uint64_t since_ns, uint64_t at_ns)
+{
+    if (conn->rtt_start_ns == since_ns)
+        conn->rtt_start_ns = at_ns;
+}

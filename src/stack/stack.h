@@ -135,10 +135,12 @@ int stack_tcp_shutdown(struct stack *stack, struct stack_conn *conn);
 void stack_close(struct stack *stack, struct stack_conn *conn);
 /** RST (when `send_reset`) and gone, no event follows. */
 void stack_abort(struct stack *stack, struct stack_conn *conn, bool send_reset);
-/** The owner is about to free the memory: aborts what is open, frees what was received. */
 /** Before a connect. -EINVAL: `mss` is beyond what the MTU takes, or too small; -ENOMEM. */
 int stack_set_facts(const struct stack *stack, struct stack_conn *conn, uint8_t family,
                     const struct stack_facts *facts);
+/** What the stack sent at `since_ns` left later, `at_ns`: its round trip begins then. */
+void stack_conn_left(struct stack_conn *conn, uint64_t since_ns, uint64_t at_ns);
+/** The owner is about to free the memory: aborts what is open, frees what was received. */
 void stack_conn_done(struct stack *stack, struct stack_conn *conn);
 
 bool stack_conn_tuple(const struct stack_conn *conn, struct stack_tuple *ret_tuple);
