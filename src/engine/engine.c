@@ -72,39 +72,39 @@ static void write_put_off(struct engine *engine)
     for (unsigned i = 0; i < outbox->count; i++) {
         const struct outbox_frame *frame = &outbox->frames[i];
         write_frame(engine, &(struct frame_parts){&frame->part, 1, &frame->offload}, NULL);
-        if (frame->whose)
-            flow_left(frame->whose, frame->since_ns, engine->now_ns);
+        if (frame->awaited.flow)
+            flow_left(&frame->awaited, frame->since_ns, engine->now_ns);
     }
     outbox->count = 0;
     outbox->used = 0;
 }
 
 /* Who waits to hear when this frame leaves. */
-static struct flow *take_awaited(struct engine *engine)
+static struct flow_awaited take_awaited(struct engine *engine)
 {
-    struct flow *flow = engine->flows.awaited;
+    const struct flow_awaited awaited = engine->flows.awaited;
 
-    engine->flows.awaited = NULL;
-    return flow;
+    engine->flows.awaited = (struct flow_awaited){.flow = NULL};
+    return awaited;
 }
 
 static void send_frame(struct engine *engine, const struct frame_parts *parts, const char *comment)
 {
     struct outbox *outbox = engine->outbox;
-    struct flow *whose = take_awaited(engine);
+    const struct flow_awaited awaited = take_awaited(engine);
     const uint64_t since_ns = engine->now_ns;
 
     if (engine->barred_count && bars_stop(engine, parts))
         return;
     if (outbox && outbox->open && !comment && outbox_fits(outbox, parts)) {
-        outbox_add(outbox, parts, whose, since_ns);
+        outbox_add(outbox, parts, &awaited, since_ns);
         return;
     }
     if (outbox && outbox->count)
         write_put_off(engine);
     write_frame(engine, parts, comment);
-    if (whose)
-        flow_left(whose, since_ns, engine->now_ns);
+    if (awaited.flow)
+        flow_left(&awaited, since_ns, engine->now_ns);
 }
 
 void engine_put_off(struct engine *engine)

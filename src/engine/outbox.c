@@ -13,14 +13,14 @@ bool outbox_fits(const struct outbox *outbox, const struct frame_parts *parts)
            len <= OUTBOX_BYTES - outbox->used;
 }
 
-void outbox_add(struct outbox *outbox, const struct frame_parts *parts, struct flow *whose,
-                uint64_t now_ns)
+void outbox_add(struct outbox *outbox, const struct frame_parts *parts,
+                const struct flow_awaited *awaited, uint64_t now_ns)
 {
     uint8_t *at = outbox->bytes + outbox->used;
 
     assert(outbox_fits(outbox, parts));
     size_t len = iov_gather(parts->iov, parts->count, at);
     outbox->frames[outbox->count++] =
-        (struct outbox_frame){*parts->offload, {at, len}, whose, now_ns};
+        (struct outbox_frame){*parts->offload, {at, len}, *awaited, now_ns};
     outbox->used += len;
 }

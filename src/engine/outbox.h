@@ -2,6 +2,7 @@
 #ifndef ENGINE_OUTBOX_H
 #define ENGINE_OUTBOX_H
 
+#include "flow/flow.h"
 #include "packet/frame.h"
 
 #include <stdbool.h>
@@ -13,8 +14,6 @@
  *
  * A frame is copied. One that does not fit is for the caller to write, behind all that wait.
  */
-struct flow;
-
 enum { OUTBOX_FRAMES = 256, OUTBOX_BYTES = 64 * 1024, OUTBOX_FRAME_MOST = 2048 };
 
 struct outbox {
@@ -23,16 +22,16 @@ struct outbox {
     size_t used; /* of bytes */
     struct outbox_frame {
         struct frame_offload offload;
-        struct iovec part;  /* of bytes */
-        struct flow *whose; /* who waits to hear when it leaves; may be NULL */
-        uint64_t since_ns;  /* when it would have left */
+        struct iovec part;           /* of bytes */
+        struct flow_awaited awaited; /* by whom; by nobody */
+        uint64_t since_ns;           /* when it would have left */
     } frames[OUTBOX_FRAMES];
     uint8_t bytes[OUTBOX_BYTES];
 };
 
 /** Whether it has room for this one. */
 bool outbox_fits(const struct outbox *outbox, const struct frame_parts *parts);
-void outbox_add(struct outbox *outbox, const struct frame_parts *parts, struct flow *whose,
-                uint64_t now_ns);
+void outbox_add(struct outbox *outbox, const struct frame_parts *parts,
+                const struct flow_awaited *awaited, uint64_t now_ns);
 
 #endif

@@ -225,10 +225,10 @@ int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
 {
     struct flows *flows = flow->flows;
     bool udp = protocol == IPPROTO_UDP;
-    flows->awaited = udp ? NULL : flow;
+    flows->awaited = (struct flow_awaited){.flow = udp ? NULL : flow};
     int status = udp ? stack_udp_connect(flows->stack, &flow->conn, tuple)
                      : stack_tcp_connect(flows->stack, &flow->conn, tuple);
-    flows->awaited = NULL;
+    flows->awaited.flow = NULL;
     if (status < 0)
         return status;
     flow->opened_ns = flows->now_ns;
@@ -240,13 +240,15 @@ int flow_connect(struct flow *flow, uint8_t protocol, struct stack_tuple *tuple,
     return status;
 }
 
-void flow_left(struct flow *flow, uint64_t since_ns, uint64_t at_ns)
+void flow_left(const struct flow_awaited *awaited, uint64_t since_ns, uint64_t at_ns)
 {
+    struct flow *flow = awaited->flow;
+
     if (flow->state == FLOW_CONNECTING)
         flow->opened_ns = at_ns;
     stack_conn_left(&flow->conn, since_ns, at_ns);
-    if (flow->ops->left)
-        flow->ops->left(flow, at_ns);
+    if (awaited->as && flow->ops->left)
+        flow->ops->left(flow, awaited->as, at_ns);
 }
 
 int flow_set_facts(struct flow *flow, uint8_t family, const struct stack_facts *facts)
@@ -399,16 +401,18 @@ ssize_t flow_raw_write(struct flow *flow, const void *data, size_t len, int flag
         if (!len)
             return -EAGAIN;
     }
-    struct flow *before = flow->flows->awaited;
-    flow->flows->awaited = flow;
+    struct flow_awaited *awaited = &flow->flows->awaited;
+    const bool asked = awaited->flow;
+    if (!asked)
+        *awaited = (struct flow_awaited){.flow = flow};
     if (flow_is_udp(flow)) {
         int status = stack_udp_send(flow->flows->stack, &flow->conn, data, len);
         done = status < 0 ? status : (ssize_t)len;
     } else {
         done = stack_tcp_write(flow->flows->stack, &flow->conn, data, len, flags);
     }
-    if (!before)
-        flow->flows->awaited = NULL;
+    if (!asked)
+        awaited->flow = NULL;
     if (done > 0) {
         flow->written += (uint64_t)done;
         tell_watch(flow, (size_t)done);

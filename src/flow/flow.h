@@ -52,10 +52,10 @@ struct flow_ops {
     void (*event)(struct flow *flow, unsigned events);
     /** The memory goes back to the owner. */
     void (*release)(struct flow *flow);
-    /** A frame left that the owner, or a write of its, awaited (flows->awaited): `at_ns`. May be
-     *  NULL. Called from within the owner's calls, or up to the end of the iteration, also when the
-     *  flow was given up: it may change nothing of flows. */
-    void (*left)(struct flow *flow, uint64_t at_ns);
+    /** The frame that the owner awaited `as` left, at `at_ns`. May be NULL. Called from within the
+     *  owner's calls, or up to the end of the iteration, also when the flow was given up: it may
+     *  change nothing of flows. */
+    void (*left)(struct flow *flow, uint32_t as, uint64_t at_ns);
 };
 
 /**
@@ -106,8 +106,12 @@ struct flows {
     struct list all, dead;
     uint64_t count;
     uint64_t now_ns;
-    struct flow *awaited; /* the next frame is its, and flow_left is to be told when that leaves; of
-                             an owner who finds it unchanged behind his call none was sent */
+    /* The next frame is whose, and flow_left is to be told when that leaves. An owner who finds it
+       unchanged behind his call sent none. */
+    struct flow_awaited {
+        struct flow *flow; /* NULL: nobody's */
+        uint32_t as;       /* what the owner calls it; 0: he does not ask */
+    } awaited;
 };
 
 void flows_init(struct flows *flows, struct stack *stack, struct timers *timers);
@@ -122,7 +126,7 @@ void flows_reap(struct flows *flows);
 /** `flow` is zeroed memory. */
 void flow_init(struct flow *flow, struct flows *flows, const struct flow_ops *ops);
 /** A frame that was awaited left `at_ns`; by the stack's time it was `since_ns` when it was made. */
-void flow_left(struct flow *flow, uint64_t since_ns, uint64_t at_ns);
+void flow_left(const struct flow_awaited *awaited, uint64_t since_ns, uint64_t at_ns);
 /** For the stack's accept: the flow is CONNECTING until FLOW_ACCEPTED. */
 void flow_init_accepted(struct flow *flow, struct flows *flows, const struct flow_ops *ops);
 /** See stack_tcp_connect. `timeout_ns` 0: until the stack gives up. On error the flow is still

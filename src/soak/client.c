@@ -646,9 +646,9 @@ static void client_release(struct flow *flow)
     arena_put(client);
 }
 
-static void client_flow_left(struct flow *flow, uint64_t at_ns)
+static void client_flow_left(struct flow *flow, uint32_t as, uint64_t at_ns)
 {
-    client_left(client_of_flow(flow), at_ns);
+    client_left(client_of_flow(flow), as, at_ns);
 }
 
 static const struct flow_ops client_flow_ops = {

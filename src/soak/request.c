@@ -152,48 +152,45 @@ static void count_begun(struct request *request)
  * Without a rate a request begins when its first frame leaves, which may be when all else that was
  * read has been worked on. One that was taken in the warm-up stays there.
  */
-static void await(struct client *client, struct request *request)
+static void await(struct client *client, struct request *request, uint32_t as)
 {
     struct run *run = client->run;
 
     if (run->schedule.rate > 0 || timer_armed(&run->warm))
         return;
-    request->leaves = true;
-    run->flows->awaited = &client->flow;
+    request->leaves = as;
+    run->flows->awaited = (struct flow_awaited){&client->flow, as};
 }
 
-/* The newest of them, back to one of whom it is known. */
-static struct request *leaving_before(const struct client *client, const struct list *node)
+/* They stand together, and behind them is only what is to leave later, or was not asked yet. */
+void client_left(struct client *client, uint32_t as, uint64_t at_ns)
 {
-    struct request *request = list_entry(node->prev, struct request, sibling);
+    struct list *node = client->requests.prev;
+    bool found = false;
 
-    return node->prev != &client->requests && request->leaves ? request : NULL;
+    for (; node != &client->requests; node = node->prev) {
+        struct request *request = list_entry(node, struct request, sibling);
+        if (request->leaves != as) {
+            if (found || (!request->leaves && request->number))
+                break;
+            continue;
+        }
+        found = true;
+        request->leaves = 0;
+        if (at_ns && !request->put_back)
+            request->intended_ns = at_ns;
+    }
 }
 
 /* What was asked and sent no frame, begins when it was begun. */
 static void await_no_more(struct client *client)
 {
-    struct flows *flows = client->run->flows;
-    struct request *request;
+    struct flow_awaited *awaited = &client->run->flows->awaited;
 
-    if (!flows->awaited)
+    if (!awaited->flow)
         return;
-    flows->awaited = NULL;
-    for (const struct list *node = &client->requests; (request = leaving_before(client, node));
-         node = &request->sibling)
-        request->leaves = false;
-}
-
-void client_left(struct client *client, uint64_t at_ns)
-{
-    struct request *request;
-
-    for (const struct list *node = &client->requests; (request = leaving_before(client, node));
-         node = &request->sibling) {
-        request->leaves = false;
-        if (!request->put_back)
-            request->intended_ns = at_ns;
-    }
+    awaited->flow = NULL;
+    client_left(client, awaited->as, 0);
 }
 
 void request_start(struct request *request)
@@ -209,7 +206,7 @@ void request_start(struct request *request)
     bool more = client->under_way < client->slots && run->schedule.rate > 0 && !client->last;
     if (more || client->state != CLIENT_BUSY)
         client_set_state(client, more ? CLIENT_READY : CLIENT_BUSY);
-    await(client, request);
+    await(client, request, request->number);
     client_ops(client)->ask(client, request); /* which may free it */
     await_no_more(client);
 }
@@ -235,7 +232,7 @@ void client_tell_asked(struct client *client)
         struct request *request = list_entry(node, struct request, sibling);
         if ((int32_t)(request->number - before) <= 0)
             break;
-        await(client, request);
+        await(client, request, before + 1);
     }
     client_ops(client)->asked(client);
     await_no_more(client);
@@ -504,7 +501,7 @@ static void take_off(struct request *request)
     request->client = NULL;
     request->number = 0;
     request->sent_bytes = 0;
-    request->leaves = false;
+    request->leaves = 0;
     list_add_tail(&run->again, &request->node);
     run->again_count++;
 }

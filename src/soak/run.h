@@ -70,10 +70,10 @@ struct request {
     uint64_t sent_bytes; /* see request_sent */
     uint32_t number;     /* of the client's, from 1 */
     uint32_t target;     /* of the list */
+    uint32_t leaves;     /* its first frame, awaited as this, is to leave; 0: it has, or no matter */
     bool first_byte;     /* of the answer was seen */
     bool moves;          /* it was asked, and goes on elsewhere */
     bool put_back;       /* it was asked, and not looked at */
-    bool leaves;         /* its first frame is made: client_left tells when it leaves */
     uint8_t in_vain;     /* how often by who will not look at it the next time either */
     void *kept;          /* the protocol's */
 };
@@ -291,8 +291,8 @@ void request_begin(struct request *request);
 void request_start(struct request *request);
 /** Takes the next one from the schedule for this client, and starts it. */
 void client_ask(struct client *client);
-/** What it asked for has left. */
-void client_left(struct client *client, uint64_t at_ns);
+/** The first frame of what it awaits `as` has left; `at_ns` 0: there was none. */
+void client_left(struct client *client, uint32_t as, uint64_t at_ns);
 /** Counts for the target that it asks for, if there is a list: its answer's `status`, or an error. */
 void request_count_status(const struct request *request, unsigned status);
 void request_count_error(const struct request *request);

@@ -41,7 +41,7 @@ static bool add(uint8_t fill, size_t len)
     memset(bytes, fill, len);
     if (!outbox_fits(outbox, &parts))
         return false;
-    outbox_add(outbox, &parts, NULL, fill);
+    outbox_add(outbox, &parts, &(struct flow_awaited){.as = fill}, fill);
     memset(bytes, 0, len); /* it was copied */
     return true;
 }
@@ -54,6 +54,7 @@ static void assert_frame(unsigned i, uint8_t fill, size_t len)
     assert_int_equal(frame->part.iov_len, len);
     assert_int_equal(frame->offload.csum_start, fill);
     assert_int_equal(frame->since_ns, fill);
+    assert_int_equal(frame->awaited.as, fill);
     for (size_t at = 0; at < len; at++)
         assert_int_equal(bytes[at], fill);
 }
