@@ -506,6 +506,8 @@ static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
         if (due)
             conn->probe_tick = stack->now_tick;
     }
+    if (pcb->rtime + 1 >= pcb->rto)
+        collapse_all(conn);
     bool first = pcb->nrtx == 0;
     u32_t cwnd = pcb->cwnd, ssthresh = pcb->ssthresh;
     uint32_t began = hide_age(stack, pcb);

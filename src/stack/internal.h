@@ -295,6 +295,12 @@ void recovery_free(struct stack_conn *conn);
 /** What is under way is sent again, though nothing is wrong. Not the last two. */
 void recovery_resend(struct stack *stack, struct stack_conn *conn);
 
+/* collapse.c */
+/** Before an RTO: small segments that are under way become as few as they can be. */
+void collapse_all(struct stack_conn *conn);
+
+/** Does what was written last and has not left wait for an acknowledgement? */
+bool collapse_waits(const struct stack_conn *conn);
 /* ecn.c */
 /** Does a call ask for it? `ip`: its packet. */
 bool ecn_is_asked(const struct packet *packet, const uint8_t *ip);

@@ -307,7 +307,7 @@ static void note_resent(struct stack *stack, struct stack_conn *conn, struct tcp
         recovery->doubtful[recovery->doubtful_count] = seg_seq(seg);
     recovery->doubtful_count++;
     resent_note(recovery, seg_seq(seg), conn_tcp(conn)->snd_nxt, stack->now_ns);
-    if (seg_seq(seg) == recovery->una)
+    if (TCP_SEQ_LEQ(seg_seq(seg), recovery->una))
         conn_tcp(conn)->rtime = 0; /* the RTO is counted from here */
 }
 
@@ -371,6 +371,7 @@ static void send_lost(struct stack *stack, struct stack_conn *conn)
             at = &seg->next;
             continue;
         }
+        collapse_at(conn, seg);
         if (pipe + TCP_TCPLEN(seg) > recovery->cwnd && pipe)
             break;
         *at = seg->next;

@@ -3,8 +3,8 @@
 #define STACK_RECOVERY_H
 
 /*
- * Shared by recovery.c (what is lost, and resending it) and congestion.c (how much may be under
- * way). Sizes are bytes of sequence space.
+ * Shared by recovery.c (what is lost, and resending it), its helpers and congestion.c (how much may
+ * be under way). Sizes are bytes of sequence space.
  */
 
 #include "stack/internal.h"
@@ -94,6 +94,15 @@ void resent_note(struct recovery *recovery, uint32_t seq, uint32_t sent_before, 
 void resent_arrived(struct recovery *recovery, const struct resent *entry, uint64_t now_ns);
 /** What is acknowledged arrived. */
 void resent_forget_acked(struct recovery *recovery, uint64_t now_ns);
+
+/* collapse.c */
+/** Joins to `seg` of unacked what follows and is as LOST as it is, up to a packet and the window's
+ *  end. */
+void collapse_at(struct stack_conn *conn, struct tcp_seg *seg);
+
+/* reopen.c */
+/** All that is under way is to be sent again, as after an RTO that counts for nothing. */
+void reopen_by_timeout(struct tcp_pcb *pcb);
 
 /* probe.c */
 /** When a probe is to be sent, or TIMER_NEVER; with or without a struct recovery. */

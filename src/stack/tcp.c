@@ -362,7 +362,7 @@ ssize_t stack_tcp_write(struct stack *stack, struct stack_conn *conn, const void
         done += chunk;
     }
     tcp_clear_flags(pcb, TF_NAGLEMEMERR);
-    if (!(flags & STACK_WRITE_MORE) || done < len)
+    if ((!(flags & STACK_WRITE_MORE) || done < len) && !collapse_waits(conn))
         (void)tcp_output(pcb);
     context_leave(stack);
     stack->stats.limits[STACK_LIMIT_QUEUED] += done < len && done == room && room < TCP_SND_BUF &&

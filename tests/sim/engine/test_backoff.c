@@ -4,7 +4,7 @@
 
 #include <peer/flow.h>
 
-enum { SEGMENT = 100, SEGMENTS = 30 };
+enum { SEGMENT = 1000, SEGMENTS = 30 }; /* two of them are no packet */
 
 static uint64_t rto_of(struct simnet *net, struct end *end)
 {
