@@ -189,18 +189,24 @@ static bool tcp_refuses(struct stack *stack, struct stack_conn *conn, const stru
     return old != OLD_NOT;
 }
 
-/* Two things that lwIP takes otherwise than Linux. What a connection has left to send after its
-   close may take any time as long as it moves: lwIP counts from the close. And a shut window counts
-   in a segment that has nothing else that is new; one that is only smaller does not, it may have
-   been overtaken. */
+/* Three things that lwIP takes otherwise than Linux. What a connection has left to send after its
+   close may take any time as long as it moves: lwIP counts from the close. The window of a segment
+   that acknowledges news is news, though the segment's own bytes may be old, sent again. And a shut
+   window counts in a segment that has nothing else that is new; one that is only smaller does not, it
+   may have been overtaken. */
 static void prepare_state(const struct stack *stack, struct tcp_pcb *pcb, const uint8_t *tcp,
                           const struct packet *packet)
 {
+    const uint32_t seq = get32(tcp + 4), ack = get32(tcp + 8);
+
     if (pcb->state == FIN_WAIT_1 || pcb->state == LAST_ACK)
         pcb->tmr = stack->now_tick;
+    if (TCP_SEQ_LT(seq, pcb->snd_wl1) && TCP_SEQ_GT(ack, pcb->lastack) &&
+        TCP_SEQ_LEQ(ack, pcb->snd_nxt) && pcb->state >= ESTABLISHED &&
+        packet->tcp_flags & TCP_ACK)
+        pcb->snd_wl1 = seq;
     if (!(tcp[14] | tcp[15]) && (packet->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK &&
-        pcb->state >= ESTABLISHED && get32(tcp + 4) == pcb->snd_wl1 &&
-        get32(tcp + 8) == pcb->snd_wl2) {
+        pcb->state >= ESTABLISHED && seq == pcb->snd_wl1 && ack == pcb->snd_wl2) {
         pcb->snd_wnd = 0;
         pcb->dupacks = 0;
     }

@@ -5,6 +5,8 @@
  */
 #include "scripted.h"
 
+#include <peer/flow.h>
+
 enum { SCALE = 10, MSS = 1460, SEGMENT = 1448, BYTES = 1 << 20, PORT = 80 };
 
 static const char peer[] = "198.18.0.2";
@@ -170,9 +172,47 @@ static void what_has_no_bytes_stays_within_a_smaller_window(void **state)
     }
 }
 
+static struct peer_flow_info info_of(const struct receiver *receiver)
+{
+    struct peer_flow_info info = {0};
+
+    stack_conn_info(simnet_stack(receiver->net), &receiver->end->flow.conn, &info);
+    return info;
+}
+
+/* As Linux: what acknowledges news tells the window, though its own bytes came before. */
+static void an_older_segment_with_news_tells_the_window(void **state)
+{
+    static const uint8_t data[100];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct receiver receiver = open_one(kinds[i].offload, kinds[i].sack, kinds[i].stamps);
+        struct craft_tcp first = answer(&receiver);
+        first.payload = data;
+        first.payload_len = sizeof(data);
+        put_tcp(receiver.net, &first);
+        struct craft_tcp bare = answer(&receiver);
+        bare.seq += sizeof(data);
+        put_tcp(receiver.net, &bare);
+        simnet_forget(receiver.net);
+        receiver.end->to_send = SEGMENT;
+        end_pump(receiver.end);
+        receiver.next += SEGMENT;
+        receiver.window = 5 << SCALE;
+        struct craft_tcp again = answer(&receiver);
+        again.payload = data;
+        again.payload_len = sizeof(data);
+        put_tcp(receiver.net, &again);
+        assert_int_equal(info_of(&receiver).send_window, 5 << SCALE);
+        simnet_end(receiver.net);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(an_older_segment_with_news_tells_the_window),
         TEST(what_is_lost_beyond_a_smaller_window_is_sent_again),
         TEST(what_has_no_bytes_stays_within_a_smaller_window),
     };
