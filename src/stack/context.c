@@ -437,7 +437,7 @@ void context_leave(struct stack *stack)
         bool alive = time_wait || tcp_active_pcbs || tcp_bound_pcbs;
         if (tcp_active_pcbs &&
             (conn->recovery || stack->news.block_count || stack->news.congested ||
-             conn->flags & CONN_REAL_SIZE))
+             stack->news.reopened || conn->flags & CONN_REAL_SIZE))
             recovery_leave(stack, conn);
         tcp_active_pcbs = tcp_tw_pcbs = tcp_bound_pcbs = NULL;
         if (!alive)
@@ -508,13 +508,18 @@ static void tcp_run_slow(struct stack *stack, struct stack_conn *conn)
     }
     if (pcb->rtime + 1 >= pcb->rto)
         collapse_all(conn);
-    bool first = pcb->nrtx == 0;
+    u8_t nrtx = pcb->nrtx;
     u32_t cwnd = pcb->cwnd, ssthresh = pcb->ssthresh;
     uint32_t began = hide_age(stack, pcb);
     tcp_slowtmr();
     if (tcp_active_pcbs)
         pcb->tmr = began;
-    if (first && tcp_active_pcbs && pcb->flags & TF_RTO) {
+    if (tcp_active_pcbs && pcb->nrtx > nrtx && !pcb->snd_wnd && !pcb->unacked) {
+        /* The window is shut, nothing has left: that tells nothing of the way. */
+        pcb->nrtx = nrtx;
+        pcb->ssthresh = ssthresh;
+    }
+    if (!nrtx && tcp_active_pcbs && pcb->flags & TF_RTO) {
         conn->undo_cwnd = cwnd;
         conn->undo_ssthresh = ssthresh;
         ecn_note_reduced(conn);

@@ -241,9 +241,13 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
     uint16_t window = (uint16_t)(crosses ? tcp[14] << 8 | tcp[15] : 0);
     struct tcp_sack_range sacks[LWIP_TCP_MAX_SACK_NUM];
     bool twice = conn->protocol == IPPROTO_TCP && tell_twice(conn_tcp(conn), tcp, packet, sacks);
+    uint32_t edge = conn->protocol == IPPROTO_TCP ? reopen_edge(conn_tcp(conn)) : 0;
+    bool shut = conn->protocol == IPPROTO_TCP && TCP_SEQ_GT(conn_tcp(conn)->snd_nxt, edge);
     stack->receiving = true;
     stack->progress = false;
     ip_run(stack, frame, packet);
+    if (shut && tcp_active_pcbs)
+        reopen_note(stack, conn, edge);
     if (twice && tcp_active_pcbs)
         memcpy(conn_tcp(conn)->rcv_sacks, sacks, sizeof(sacks));
     if (crosses)
@@ -252,7 +256,7 @@ static void conn_run(struct stack *stack, struct stack_conn *conn, struct frame 
         acknowledge_now(conn, packet);
     stack->receiving = false;
     context_leave(stack);
-    if (read)
+    if (read || shut)
         stack->news = (struct tcp_news){0};
 }
 

@@ -119,6 +119,8 @@ struct tcp_news {
     uint32_t duplicate_seq;
     bool congested; /* something of ours was marked on its way, of `flight` bytes under way */
     uint32_t flight;
+    bool reopened; /* what was sent beyond `edge` was refused, and the window has grown since */
+    uint32_t edge;
     bool has_echo;
     uint32_t echo_ms; /* our time that it answers, without the connection's offset */
 };
@@ -295,12 +297,22 @@ void recovery_free(struct stack_conn *conn);
 /** What is under way is sent again, though nothing is wrong. Not the last two. */
 void recovery_resend(struct stack *stack, struct stack_conn *conn);
 
+/* reopen.c */
+/** Where the window ends, at the most: windows are rounded to their scale, but for none at all. */
+static inline uint32_t reopen_edge(const struct tcp_pcb *pcb)
+{
+    return pcb->lastack + pcb->snd_wnd + (pcb->snd_wnd ? (1u << pcb->snd_scale) - 1 : 0);
+}
+/** That was before what is under way when a segment came, which lwIP has seen since: if the window
+ *  has grown stack->news may become `reopened`. */
+void reopen_note(struct stack *stack, struct stack_conn *conn, uint32_t edge);
+
 /* collapse.c */
 /** Before an RTO: small segments that are under way become as few as they can be. */
 void collapse_all(struct stack_conn *conn);
-
 /** Does what was written last and has not left wait for an acknowledgement? */
 bool collapse_waits(const struct stack_conn *conn);
+
 /* ecn.c */
 /** Does a call ask for it? `ip`: its packet. */
 bool ecn_is_asked(const struct packet *packet, const uint8_t *ip);

@@ -384,24 +384,30 @@ static void send_lost(struct stack *stack, struct stack_conn *conn)
     send_list(conn, list, tail);
 }
 
-void recovery_resend(struct stack *stack, struct stack_conn *conn)
+/* What ends beyond `edge` is LOST, not by the network's fault. */
+static void lose_beyond(struct stack_conn *conn, uint32_t edge)
 {
     struct recovery *recovery = conn->recovery;
 
-    if (!recovery && !(recovery = start(conn)))
-        return;
-    (void)catch_up(stack, conn);
     if (recovery->state <= RECOVERY_CWR) {
         uint32_t cwnd = recovery->cwnd;
         enter_repair(conn);
         recovery->cwnd = recovery->ssthresh = cwnd;
     }
     for (struct tcp_seg *seg = conn_tcp(conn)->unacked; seg; seg = seg->next) {
-        if (seg->flags & (SEG_SACKED | SEG_LOST))
+        if (seg->flags & (SEG_SACKED | SEG_LOST) || !TCP_SEQ_GT(seg_end(seg), edge))
             continue;
         seg->flags |= SEG_LOST;
         recovery->lost += TCP_TCPLEN(seg);
     }
+}
+
+void recovery_resend(struct stack *stack, struct stack_conn *conn)
+{
+    if (!conn->recovery && !start(conn))
+        return;
+    (void)catch_up(stack, conn);
+    lose_beyond(conn, conn_tcp(conn)->lastack);
     send_lost(stack, conn);
 }
 
@@ -602,7 +608,7 @@ static bool wants_start(const struct stack *stack, const struct stack_conn *conn
         return false;
     if (stack->news.congested || !pcb->unacked)
         return stack->news.congested;
-    return stack->news.block_count ||
+    return stack->news.block_count || stack->news.reopened ||
            (conn->flags & CONN_REAL_SIZE &&
             pcb->snd_nxt - pcb->lastack >= START_UNITS * (uint32_t)conn->segment_bytes);
 }
@@ -643,11 +649,19 @@ void recovery_leave(struct stack *stack, struct stack_conn *conn)
         hand_back(conn, false);
         return;
     }
+    if (stack->news.reopened && !recovery_in_window(pcb, pcb->unacked)) {
+        hand_back(conn, true);
+        reopen_by_timeout(pcb);
+        return;
+    }
     uint32_t acked = catch_up(stack, conn), flight = pcb->snd_nxt - pcb->lastack;
     if (stack->news.congested && !acked && flight < stack->news.flight)
         acked = stack->news.flight - flight; /* by what this began with */
-    if (acked || stack->news.block_count || stack->news.congested || recovery->held || timeout) {
+    if (acked || stack->news.block_count || stack->news.congested || stack->news.reopened ||
+        recovery->held || timeout) {
         repair(stack, conn, acked);
+        if (stack->news.reopened)
+            lose_beyond(conn, stack->news.edge);
         send_lost(stack, conn);
         recovery->held = false;
     }

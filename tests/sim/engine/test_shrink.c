@@ -180,6 +180,62 @@ static struct peer_flow_info info_of(const struct receiver *receiver)
     return info;
 }
 
+/* It has no memory for what comes, and room again after a while. */
+static void refuse_for(struct receiver *receiver, uint64_t ns, uint32_t window)
+{
+    simnet_forget(receiver->net);
+    receiver->window = 0;
+    speak(receiver);
+    simnet_run_for(receiver->net, ns);
+    simnet_forget(receiver->net);
+    receiver->window = window;
+    speak(receiver);
+}
+
+static const uint32_t openings[] = {60, 14, 2, 1};
+
+/* Nothing else would ever tell that it is lost: the receiver does not know it. */
+static void what_was_refused_leaves_when_the_window_opens(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds) * ARRAY_SIZE(openings); i++) {
+        const size_t kind = i / ARRAY_SIZE(openings);
+        const uint32_t window = openings[i % ARRAY_SIZE(openings)] << SCALE;
+        struct receiver receiver =
+            open_one(kinds[kind].offload, kinds[kind].sack, kinds[kind].stamps);
+        fill_the_window(&receiver);
+        for (int again = 0; again < 6; again++) {
+            uint32_t before = receiver.next;
+            uint64_t rto_ns = info_of(&receiver).rto_ns;
+            refuse_for(&receiver, 30 * NS_PER_MS, window);
+            hear(&receiver, 70000);
+            assert_true(receiver.next != before);
+            assert_true(info_of(&receiver).rto_ns <= rto_ns);
+        }
+        simnet_end(receiver.net);
+    }
+}
+
+/* Of a window that stays shut nothing follows for the way. */
+static void a_shut_window_does_not_back_off(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < ARRAY_SIZE(kinds); kind++) {
+        struct receiver receiver =
+            open_one(kinds[kind].offload, kinds[kind].sack, kinds[kind].stamps);
+        fill_the_window(&receiver);
+        uint64_t rto_ns = info_of(&receiver).rto_ns;
+        for (int again = 0; again < 4; again++) {
+            uint32_t before = receiver.next;
+            refuse_for(&receiver, NS_PER_S, 40 << SCALE);
+            hear(&receiver, 70000);
+            assert_true(receiver.next != before);
+            assert_true(info_of(&receiver).rto_ns <= rto_ns);
+        }
+        simnet_end(receiver.net);
+    }
+}
+
 /* As Linux: what acknowledges news tells the window, though its own bytes came before. */
 static void an_older_segment_with_news_tells_the_window(void **state)
 {
@@ -212,6 +268,8 @@ static void an_older_segment_with_news_tells_the_window(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(what_was_refused_leaves_when_the_window_opens),
+        TEST(a_shut_window_does_not_back_off),
         TEST(an_older_segment_with_news_tells_the_window),
         TEST(what_is_lost_beyond_a_smaller_window_is_sent_again),
         TEST(what_has_no_bytes_stays_within_a_smaller_window),
