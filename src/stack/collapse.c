@@ -63,11 +63,11 @@ void collapse_all(struct stack_conn *conn)
 bool collapse_waits(const struct stack_conn *conn)
 {
     const struct tcp_pcb *pcb = conn->pcb;
-    const struct tcp_seg *seg = pcb->unsent;
+    uint32_t most = MAX(pcb->cwnd / conn->segment_bytes, (uint32_t)FEW_PACKETS), packets = 0;
 
-    if (!seg || seg->next || seg->len >= conn->segment_bytes || !pcb->unacked)
+    if (pcb->snd_queuelen < most) /* pbufs: one of each, or more */
         return false;
-    uint32_t sacked = conn->recovery ? conn->recovery->sacked_packets : 0;
-    uint32_t packets = pcb->snd_queuelen > sacked ? pcb->snd_queuelen - sacked : 0;
-    return packets >= FEW_PACKETS && packets * conn->segment_bytes >= pcb->cwnd;
+    for (const struct tcp_seg *seg = pcb->unacked; seg && packets < most; seg = seg->next)
+        packets += seg->flags & SEG_SACKED ? 0 : seg_packets(conn, seg);
+    return packets >= most;
 }

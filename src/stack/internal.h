@@ -310,7 +310,7 @@ void reopen_note(struct stack *stack, struct stack_conn *conn, uint32_t edge);
 /* collapse.c */
 /** Before an RTO: small segments that are under way become as few as they can be. */
 void collapse_all(struct stack_conn *conn);
-/** Does what was written last and has not left wait for an acknowledgement? */
+/** Does what is not a full packet wait for an acknowledgement? */
 bool collapse_waits(const struct stack_conn *conn);
 
 /* ecn.c */

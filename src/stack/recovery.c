@@ -38,13 +38,6 @@
 
 enum { DUP_PACKETS = 3, REORDERS_MAX = 16, START_UNITS = 10 };
 
-static uint32_t seg_packets(const struct stack_conn *conn, const struct tcp_seg *seg)
-{
-    return seg->len <= conn->segment_bytes
-               ? 1
-               : (seg->len + conn->segment_bytes - 1u) / conn->segment_bytes;
-}
-
 /* ---- what a segment tells ---- */
 
 void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *tcp,

@@ -86,6 +86,14 @@ static inline uint32_t seg_end(const struct tcp_seg *seg)
     return seg_seq(seg) + TCP_TCPLEN(seg);
 }
 
+/* How many packets it is on the wire. */
+static inline uint32_t seg_packets(const struct stack_conn *conn, const struct tcp_seg *seg)
+{
+    return seg->len <= conn->segment_bytes
+               ? 1
+               : (seg->len + conn->segment_bytes - 1u) / conn->segment_bytes;
+}
+
 /* resent.c */
 struct resent *resent_find(const struct recovery *recovery, uint32_t seq);
 /** Without memory nothing is known of it but that it is in the network: an RTO finds its loss. */

@@ -338,6 +338,19 @@ static int write_check(const struct stack_conn *conn)
     return conn->flags & CONN_OPEN ? 0 : -ENOTCONN;
 }
 
+/* A little one that waits, waits as by Nagle's rule: full ones before it leave. */
+static void output_written(const struct stack_conn *conn)
+{
+    struct tcp_pcb *pcb = conn->pcb;
+    const bool waits = collapse_waits(conn);
+
+    if (waits)
+        tcp_nagle_enable(pcb);
+    (void)tcp_output(pcb);
+    if (waits)
+        tcp_nagle_disable(pcb);
+}
+
 ssize_t stack_tcp_write(struct stack *stack, struct stack_conn *conn, const void *data, size_t len,
                         int flags)
 {
@@ -362,8 +375,8 @@ ssize_t stack_tcp_write(struct stack *stack, struct stack_conn *conn, const void
         done += chunk;
     }
     tcp_clear_flags(pcb, TF_NAGLEMEMERR);
-    if ((!(flags & STACK_WRITE_MORE) || done < len) && !collapse_waits(conn))
-        (void)tcp_output(pcb);
+    if (!(flags & STACK_WRITE_MORE) || done < len)
+        output_written(conn);
     context_leave(stack);
     stack->stats.limits[STACK_LIMIT_QUEUED] += done < len && done == room && room < TCP_SND_BUF &&
                                                stack->queued_bytes > LIMIT_QUEUED_BYTES;
