@@ -180,11 +180,17 @@ void flows_done(struct flows *flows)
     flows_reap(flows);
 }
 
+/* What was written with FLOW_WRITE_MORE, and no more came. */
+static void let_leave(struct flow *flow)
+{
+    (void)stack_tcp_write(flow->flows->stack, &flow->conn, NULL, 0, 0);
+}
+
 /* The owner has had the time to write something that it rides with. */
 static void let_introduction_leave(struct flow *flow)
 {
     if (flow->introduced)
-        (void)stack_tcp_write(flow->flows->stack, &flow->conn, NULL, 0, 0);
+        let_leave(flow);
 }
 
 static void deadline_fire(struct timer *timer, uint64_t now_ns)
@@ -470,8 +476,12 @@ static bool is_held(const struct flow *flow)
 
 int flow_raw_shutdown(struct flow *flow)
 {
-    if (flow_is_udp(flow) || is_held(flow))
+    if (flow_is_udp(flow))
         return 0;
+    if (is_held(flow)) {
+        let_leave(flow); /* the FIN that it waits to ride with does not come */
+        return 0;
+    }
     int status = stack_tcp_shutdown(flow->flows->stack, &flow->conn);
     if (status == 0 && flow->state == FLOW_OPEN)
         flow_set_state(flow, FLOW_LOCAL_DONE);
