@@ -178,14 +178,17 @@ static void http_do(struct serve_flow *served, enum http_wants wants)
         http_refuse(http);
 }
 
-/* Sends what is in `out`; true when all of it went. */
+/* Sends what is in `out`; true when all of it went. The last answer and the FIN leave as one segment:
+   in two, a caller that has read the answer is often quicker to close than the FIN is to come, and the
+   TIME-WAIT, with its port, is his. */
 static bool http_flush(struct serve_flow *served)
 {
     struct http *http = served->http;
+    const int more = http->close ? FLOW_WRITE_MORE : 0;
 
     while (http->out_at < http->out_len) {
         ssize_t done = count_sent(served, flow_write(&served->flow, http->out + http->out_at,
-                                                     http->out_len - http->out_at, 0));
+                                                     http->out_len - http->out_at, more));
         if (done <= 0)
             return false;
         http->out_at += (size_t)done;

@@ -10,6 +10,7 @@ import threading
 import harness
 from harness import OWN4, OWN6, Peer, peer
 
+TCP_CLOSE_WAIT = 8
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -81,6 +82,18 @@ def test_servers_answer_requests_of_all_forms():
         _, headers, _ = caller.answer()
         assert headers["connection"] == "close" and caller.answer() is None, name
         caller.close()
+
+
+def test_whoever_has_the_last_answer_has_the_fin():
+    """So that TIME-WAIT is with the server, and his callers do not run out of ports."""
+    started = Peer("listen", "--serve", "http", 8080)
+    found = started.wait_err(r"listening at ([\d.]+):(\d+)")
+    for _ in range(100):
+        with socket.create_connection((found.group(1), int(found.group(2))), harness.LIMIT_S) as sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert sock.recv(4096).startswith(b"HTTP/1.1 200")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_CLOSE_WAIT
+    started.stop().expect(0)
 
 
 def test_servers_say_what_they_refuse():
