@@ -3,8 +3,8 @@
 #define STACK_RECOVERY_H
 
 /*
- * Shared by recovery.c (what is lost, and resending it), its helpers and congestion.c (how much may
- * be under way). Sizes are bytes of sequence space.
+ * Shared by recovery.c (resending what is lost), scoreboard.c (what that is), their helpers and
+ * congestion.c (how much may be under way). Sizes are bytes of sequence space.
  */
 
 #include "stack/internal.h"
@@ -93,6 +93,18 @@ static inline uint32_t seg_packets(const struct stack_conn *conn, const struct t
                ? 1
                : (seg->len + conn->segment_bytes - 1u) / conn->segment_bytes;
 }
+
+/* scoreboard.c */
+/** Lays the blocks that came over what is unacknowledged, and counts. */
+void scoreboard_mark_sacked(struct stack *stack, struct stack_conn *conn);
+/** Marks what is lost and counts it; returns how much of it is news. `timer_ns` is when that is to be
+ *  asked again. */
+uint32_t scoreboard_mark_lost(const struct stack *stack, const struct stack_conn *conn);
+/** Is there anything for the two above to do? */
+bool scoreboard_has_marks(const struct stack *stack, const struct recovery *recovery);
+/** Something that was sent again came twice (RFC 2883): more patience from now on. When all of it
+ *  did, nothing had been lost (RFC 3708). */
+void scoreboard_note_duplicate(const struct stack *stack, struct recovery *recovery);
 
 /* resent.c */
 struct resent *resent_find(const struct recovery *recovery, uint32_t seq);
