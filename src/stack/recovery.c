@@ -9,7 +9,8 @@
  *
  *   SACKED   segments that a block covers whole
  *   LOST     segments with three packets SACKed above them, or, if fewer come, that are still
- *            missing a quarter of a round trip after the first of those
+ *            missing a quarter of a round trip after the first of those. Where the way was
+ *            seen to reorder only the time counts
  *   RESENT   segments that were sent again. What was sent after that having arrived they are LOST
  *            again. When that was is in a table beside the list (resent.c).
  *
@@ -57,6 +58,8 @@ void recovery_read(struct stack *stack, struct stack_conn *conn, const uint8_t *
         rtt_resent_acked(stack, conn, ack);
     if (!recovery)
         return;
+    if (TCP_SEQ_GT(ack, pcb->lastack) && TCP_SEQ_LEQ(ack, pcb->snd_nxt))
+        scoreboard_note_late(conn, ack);
     pcb->dupacks = 0; /* fast retransmission is ours */
     if (payload == 0 || recovery->state != RECOVERY_OPEN) {
         recovery->held = true;

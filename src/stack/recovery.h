@@ -37,7 +37,8 @@ struct recovery {
     bool held;         /* lwIP's window is shut while it works on a segment */
     bool probing;      /* a tail-loss probe is under way, until probe_end is acknowledged */
     bool probe_resent; /* and was a segment that had been sent before */
-    uint8_t reorders;  /* how often something was sent again that had only been late */
+    bool reorders;       /* something was late, and not sent again: the way reorders */
+    uint8_t impatience;  /* how often something was sent again that had only been late */
 
     uint32_t una, nxt; /* lastack and snd_nxt of the pcb as they were seen last */
     uint32_t point, probe_end;
@@ -97,6 +98,8 @@ static inline uint32_t seg_packets(const struct stack_conn *conn, const struct t
 /* scoreboard.c */
 /** Lays the blocks that came over what is unacknowledged, and counts. */
 void scoreboard_mark_sacked(struct stack *stack, struct stack_conn *conn);
+/** Before lwIP takes what `ack` acknowledges off the list: was any of it only late? */
+void scoreboard_note_late(struct stack_conn *conn, uint32_t ack);
 /** Marks what is lost and counts it; returns how much of it is news. `timer_ns` is when that is to be
  *  asked again. */
 uint32_t scoreboard_mark_lost(const struct stack *stack, const struct stack_conn *conn);

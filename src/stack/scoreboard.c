@@ -5,7 +5,7 @@
  */
 #include "stack/recovery.h"
 
-enum { DUP_PACKETS = 3, REORDERS_MAX = 16 };
+enum { DUP_PACKETS = 3, IMPATIENCE_MAX = 16 };
 
 /* ---- what arrived ---- */
 
@@ -38,10 +38,30 @@ static void segment_arrived(struct stack *stack, struct stack_conn *conn, struct
     seg->flags = (u8_t)((seg->flags | SEG_SACKED) & ~SEG_LOST);
 }
 
+/* It arrives after what was sent later, and was sent once (RFC 8985, 6.2: "reordering_seen"). */
+static bool is_late(const struct tcp_seg *seg, uint32_t fack)
+{
+    return !(seg->flags & (SEG_SACKED | SEG_RESENT)) && TCP_SEQ_LEQ(seg_end(seg), fack);
+}
+
+void scoreboard_note_late(struct stack_conn *conn, uint32_t ack)
+{
+    struct recovery *recovery = conn->recovery;
+
+    if (!recovery->sacked || recovery->reorders)
+        return;
+    for (const struct tcp_seg *seg = conn_tcp(conn)->unacked; seg; seg = seg->next) {
+        if (TCP_SEQ_GT(seg_end(seg), ack))
+            return;
+        recovery->reorders |= is_late(seg, recovery->fack);
+    }
+}
+
 void scoreboard_mark_sacked(struct stack *stack, struct stack_conn *conn)
 {
     struct recovery *recovery = conn->recovery;
     const struct tcp_news *news = &stack->news;
+    const uint32_t fack = recovery->fack;
 
     recovery->sacked = recovery->sacked_packets = 0;
     for (unsigned i = 0; i < news->block_count; i++) {
@@ -49,8 +69,10 @@ void scoreboard_mark_sacked(struct stack *stack, struct stack_conn *conn)
             recovery->fack = news->blocks[i].right;
     }
     for (struct tcp_seg *seg = conn_tcp(conn)->unacked; seg; seg = seg->next) {
-        if (!(seg->flags & SEG_SACKED) && news->block_count && covered(news, seg))
+        if (!(seg->flags & SEG_SACKED) && news->block_count && covered(news, seg)) {
+            recovery->reorders |= is_late(seg, fack);
             segment_arrived(stack, conn, seg);
+        }
         if (seg->flags & SEG_SACKED) {
             recovery->sacked += TCP_TCPLEN(seg);
             recovery->sacked_packets += seg_packets(conn, seg);
@@ -64,7 +86,7 @@ void scoreboard_mark_sacked(struct stack *stack, struct stack_conn *conn)
 static uint64_t reorder_window_ns(const struct stack_conn *conn)
 {
     const struct recovery *recovery = conn->recovery;
-    uint32_t window_us = recovery->min_rtt_us / 4 * (1u + recovery->reorders);
+    uint32_t window_us = recovery->min_rtt_us / 4 * (1u + recovery->impatience);
 
     if (recovery->state > RECOVERY_CWR && !recovery->reorders)
         return 0;
@@ -173,8 +195,9 @@ void scoreboard_note_duplicate(const struct stack *stack, struct recovery *recov
     if (!stack->news.duplicate || recovery->probing ||
         !strike_doubtful(recovery, stack->news.duplicate_seq))
         return;
-    if (recovery->reorders < REORDERS_MAX)
-        recovery->reorders++;
+    recovery->reorders = true;
+    if (recovery->impatience < IMPATIENCE_MAX)
+        recovery->impatience++;
     if (recovery->doubtful_count == 0 && recovery->state != RECOVERY_TIMEOUT &&
         recovery->state != RECOVERY_CWR) {
         recovery->state = RECOVERY_OPEN;

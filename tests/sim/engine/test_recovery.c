@@ -200,6 +200,30 @@ static void nothing_is_sent_twice_when_nothing_is_lost(void **state)
     simnet_end(pair.net);
 }
 
+/* One segment overtakes the ninth, and later many the fortieth, by less than a quarter of a round
+   trip. */
+static unsigned overtake(void *user, const struct simnet_frame *frame, uint64_t *delay_ns)
+{
+    struct script *script = user;
+    unsigned copies = follow_script(user, frame, delay_ns);
+    uint32_t number = frame->packet.payload_len ? (seq_of(frame) - script->base) / SEGMENT : 0;
+
+    *delay_ns += number == 8 ? NS_PER_US : number == 40 ? 4 * NS_PER_MS : 0;
+    return copies;
+}
+
+static void who_was_seen_to_be_late_is_waited_for(void **state)
+{
+    static struct script script;
+
+    (void)state;
+    script = (struct script){0};
+    struct pair pair = begin(overtake, &script, NULL, 200 * SEGMENT);
+    (void)transfer(&pair, 2 * NS_PER_S);
+    assert_int_equal(sent_again(&script), 0);
+    simnet_end(pair.net);
+}
+
 /* All of a window and all its probes for a while: lwIP's RTO, then only what is missing again. */
 static void after_a_timeout_all_that_is_missing_is_sent_again(void **state)
 {
@@ -342,6 +366,7 @@ int main(void)
         TEST(a_hole_with_one_segment_behind_it_costs_a_quarter_of_a_round_trip_more),
         TEST(a_lost_tail_costs_a_probe_and_no_timeout),
         TEST(nothing_is_sent_twice_when_nothing_is_lost),
+        TEST(who_was_seen_to_be_late_is_waited_for),
         TEST(after_a_timeout_all_that_is_missing_is_sent_again),
         TEST(a_slow_link_is_used_whole_and_its_queue_not_filled),
         TEST(a_queue_that_overflows_costs_little),
