@@ -8,6 +8,9 @@
  * is lost, and leaves at once as far as the new window goes. That is no sign of a full network: no
  * window of ours shrinks, no RTO becomes longer.
  *
+ * But where the way reorders, an old window of nothing may come behind the one that opened it. Who has
+ * taken anything beyond the old end has refused nothing there.
+ *
  * A segment that is larger than the new window has to be cut. That is done where an RTO leaves all
  * segments (context.c: tcp_split_for_window), so then it is as if one had struck, without its
  * consequences; likewise without SACK, where repair is lwIP's.
@@ -25,6 +28,16 @@ void reopen_by_timeout(struct tcp_pcb *pcb)
     pcb->nrtx = nrtx;
 }
 
+static bool has_taken_beyond(const struct stack *stack, const struct stack_conn *conn, uint32_t edge)
+{
+    const struct tcp_news *news = &stack->news;
+    bool taken = conn->recovery && TCP_SEQ_GT(conn->recovery->fack, edge);
+
+    for (unsigned i = 0; i < news->block_count; i++)
+        taken |= TCP_SEQ_GT(news->blocks[i].right, edge);
+    return taken || TCP_SEQ_GT(conn_tcp(conn)->lastack, edge);
+}
+
 void reopen_note(struct stack *stack, struct stack_conn *conn, uint32_t edge)
 {
     struct tcp_pcb *pcb = conn_tcp(conn);
@@ -32,7 +45,7 @@ void reopen_note(struct stack *stack, struct stack_conn *conn, uint32_t edge)
 
     if (!pcb->unacked || pcb->flags & TF_RTO || pcb->snd_wnd == 0 ||
         !TCP_SEQ_GT(pcb->lastack + pcb->snd_wnd, edge) || TCP_SEQ_GEQ(edge, pcb->snd_nxt) ||
-        ticks < conn->srtt_us / TICK_US)
+        ticks < conn->srtt_us / TICK_US || has_taken_beyond(stack, conn, edge))
         return;
     if (!(pcb->flags & TF_SACK)) {
         reopen_by_timeout(pcb);

@@ -41,7 +41,7 @@ struct craft_tcp {
     uint8_t scale; /* shift + 1 */
     bool sack_ok, timestamps;
     uint32_t ts_val, ts_ecr;
-    uint8_t sacks; /* seen only */
+    uint8_t sacks; /* blocks: up to four, with timestamps three */
     uint32_t sack[4][2];
     const void *payload;
     uint32_t payload_len;
@@ -135,6 +135,14 @@ static inline size_t craft_options(const struct craft_tcp *tcp, uint8_t *at)
         *at++ = 3;
         *at++ = 3;
         *at++ = (uint8_t)(tcp->scale - 1);
+    }
+    if (tcp->sacks) {
+        *at++ = 5;
+        *at++ = (uint8_t)(2 + 8 * tcp->sacks);
+    }
+    for (uint8_t i = 0; i < tcp->sacks; i++, at += 8) {
+        craft_put32(at, tcp->sack[i][0]);
+        craft_put32(at + 4, tcp->sack[i][1]);
     }
     while ((at - start) % 4)
         *at++ = 1;

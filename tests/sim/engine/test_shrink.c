@@ -216,6 +216,33 @@ static void what_was_refused_leaves_when_the_window_opens(void **state)
     }
 }
 
+/* A window of nothing that the one behind it has overtaken: what came beyond it was taken, and tells. */
+static void an_old_shut_window_refuses_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct receiver receiver = open_one(kinds[i].offload, kinds[i].sack, kinds[i].stamps);
+        if (kinds[i].sack) {
+            fill_the_window(&receiver);
+            refuse_for(&receiver, 30 * NS_PER_MS, 0);
+            receiver.window = 62 << SCALE;
+            struct craft_tcp tcp = answer(&receiver);
+            tcp.sacks = 1;
+            tcp.sack[0][0] = receiver.next + SEGMENT;
+            tcp.sack[0][1] = receiver.next + 2 * SEGMENT;
+            put_tcp(receiver.net, &tcp);
+            struct simnet_frame frame;
+            while (simnet_take(receiver.net, &frame)) {
+                assert_true(craft_see_tcp(frame.data, &frame.packet, &tcp));
+                assert_true(!tcp.payload_len || tcp.seq != receiver.next);
+            }
+            simnet_run_for(receiver.net, 500 * NS_PER_MS); /* it was lost, then */
+            assert_true(info_of(&receiver).retransmits > 0);
+        }
+        simnet_end(receiver.net);
+    }
+}
+
 /* Of a window that stays shut nothing follows for the way. */
 static void a_shut_window_does_not_back_off(void **state)
 {
@@ -269,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_was_refused_leaves_when_the_window_opens),
+        TEST(an_old_shut_window_refuses_nothing),
         TEST(a_shut_window_does_not_back_off),
         TEST(an_older_segment_with_news_tells_the_window),
         TEST(what_is_lost_beyond_a_smaller_window_is_sent_again),
