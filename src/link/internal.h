@@ -38,7 +38,5 @@ enum { LOSS_TEXT = 96 };
 const char *loss_format(const struct link_spec *spec, char buf[LOSS_TEXT]);
 
 bool word_is(struct word word, const char *text);
-/** The one of `names` (ended by NULL) that `word` was perhaps meant to be, or NULL. */
-const char *word_suggest(struct word word, const char *const *names);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/macro.h"
+#include "base/suggest.h"
 
 enum { QUOTE_MAX = 40 };
 enum { DELAY, DISTRIBUTION, LOSS, DUPLICATE, REORDER, GAP, CORRUPT, RATE, LIMIT, KEYWORDS };
@@ -377,7 +378,7 @@ static const char *meant(const struct parser *parser, struct word word)
         names[used++] = profiles[i].name;
     if (parser->profile_allowed)
         names[used++] = "none";
-    return word_suggest(word, names);
+    return suggest_word(word.text, word.len, names);
 }
 
 static bool is_value(struct word word)

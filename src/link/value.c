@@ -15,7 +15,7 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-enum { DIGITS_MAX = 18, WORD_MAX = 32 };
+enum { DIGITS_MAX = 18 };
 
 struct number {
     uint64_t digits;
@@ -201,42 +201,4 @@ const char *value_format_percent(uint32_t share, char buf[VALUE_TEXT])
 bool word_is(struct word word, const char *text)
 {
     return strlen(text) == word.len && memcmp(word.text, text, word.len) == 0;
-}
-
-/* Edits (insert, delete, replace) that make `name` of `word`, both short. */
-static size_t distance(struct word word, const char *name)
-{
-    size_t row[WORD_MAX + 1], len = strlen(name);
-
-    for (size_t j = 0; j <= len; j++)
-        row[j] = j;
-    for (size_t i = 0; i < word.len; i++) {
-        size_t corner = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < len; j++) {
-            size_t replace = corner + (word.text[i] != name[j]);
-            size_t insert = MIN(row[j], row[j + 1]) + 1;
-            corner = row[j + 1];
-            row[j + 1] = MIN(replace, insert);
-        }
-    }
-    return row[len];
-}
-
-const char *word_suggest(struct word word, const char *const *names)
-{
-    const char *best = NULL;
-    size_t nearest = word.len / 2 + 1;
-
-    if (word.len > WORD_MAX)
-        return NULL;
-    for (; *names; names++) {
-        bool beginning = word.len >= 2 && strncmp(*names, word.text, word.len) == 0;
-        size_t far = beginning ? 0 : distance(word, *names);
-        if (far < nearest) {
-            nearest = far;
-            best = *names;
-        }
-    }
-    return best;
 }
