@@ -91,11 +91,12 @@ def test_frames_that_come_to_another_worker_are_passed_on():
 
 
 def test_rates_and_numbers_are_exact():
+    """So many flows that none is awaited where a busy machine stops us, or nginx, for 300 ms."""
     with Nginx():
         for count in (2, 3, 7):
-            report = soak(URL, "--workers", count, "-c", 29, "-R", 700, "-d", 1, "--from", "198.18.0.0/24")
+            report = soak(URL, "--workers", count, "-c", 241, "-R", 700, "-d", 1, "--from", "198.18.0.0/24")
             assert report["requests"]["sent"] == report["requests"]["completed"] == 700, (count, report["requests"])
-            assert report["connections"]["established"] <= 29 and report["rate"]["asked"] == 700, report["rate"]
+            assert report["connections"]["established"] <= 241 and report["rate"]["asked"] == 700, report["rate"]
         for warmup in ("0", "210ms"):
             report = soak(URL, "--workers", 3, "-c", 7, "-R", 500, "-n", 100, "--from", "198.18.0.0/24", "--interval", "50ms",
                           "--warmup", warmup)
