@@ -291,20 +291,20 @@ static unsigned introduce(struct flow *flow)
     return 0;
 }
 
-/* After a SYN that was repeated the stack has seen no round trip (Karn): which of them was answered is
-   not known, and how long the owner waited is. */
-static uint32_t handshake_took(const struct flow *flow)
+/* Of a SYN that was repeated nobody knows which was answered: the owner waited since the first. The
+   answer came when its frame was read: by now what it called for may have been sent. */
+static uint64_t handshake_took(const struct flow *flow)
 {
-    const uint64_t since_us = (flow->flows->now_ns - flow->opened_ns + 999) / 1000;
+    const uint64_t at_ns = stack_arrival_ns(flow->flows->stack);
 
-    return flow->conn.srtt_us ? flow->conn.srtt_us : (uint32_t)MIN(since_us, UINT32_MAX);
+    return at_ns > flow->opened_ns ? at_ns - flow->opened_ns : 0;
 }
 
 /* What an event does to the state, in the order of the bits. Returns the events, as they are then. */
 static unsigned flow_advance(struct flow *flow, unsigned events)
 {
     if (events & (FLOW_CONNECTED | FLOW_ACCEPTED) && flow->state == FLOW_CONNECTING) {
-        flow->handshake_us = handshake_took(flow);
+        flow->handshake_ns = handshake_took(flow);
         flow_set_state(flow, FLOW_OPEN);
         if (flow->introduces)
             events |= introduce(flow);
@@ -610,7 +610,7 @@ void flow_info(const struct flow *flow, struct peer_flow_info *ret_info)
         ret_info->from_port = tuple.local_port;
         ret_info->to_port = tuple.remote_port;
     }
-    ret_info->handshake_ns = (uint64_t)flow->handshake_us * NS_PER_US;
+    ret_info->handshake_ns = flow->handshake_ns;
     ret_info->bytes_sent = flow->written - ret_info->queued;
     ret_info->bytes_received = flow->consumed + flow->conn.rx_bytes;
 }

@@ -90,7 +90,7 @@ struct flow {
     struct timer deadline;    /* of the handshake, then of an introduction */
     struct flow_hooks *hooks; /* NULL for nearly all: a watch, a filter */
     uint64_t opened_ns;       /* when the first SYN left */
-    uint32_t handshake_us;    /* SYN to SYN-ACK, of repeated ones the first; rounded up; 0 before */
+    uint64_t handshake_ns;    /* SYN to SYN-ACK, of repeated ones the first; 0 before */
     uint8_t state;
     bool orphan;                /* flow_free came before the end */
     uint8_t introduces;         /* see flow_introduce; 0: nearly all */

@@ -363,8 +363,7 @@ void client_connected(struct client *client)
     run->measure.found.counts.established += measured;
     run->measure.found.counts.bytes_sent += client->flow.introduced;
     if (measured && !flow_is_udp(&client->flow))
-        measure_latency(&run->measure, PEER_HISTOGRAM_HANDSHAKE,
-                        (uint64_t)client->flow.handshake_us * NS_PER_US);
+        measure_latency(&run->measure, PEER_HISTOGRAM_HANDSHAKE, client->flow.handshake_ns);
     if (client_has_tls(client))
         note_tls(client, measured);
     if (run_holds(run) && !run->ops->opened) { /* those must be held to count as a success */

@@ -190,6 +190,11 @@ void stack_set_now(struct stack *stack, uint64_t now_ns)
     tcp_ticks = stack->now_tick;
 }
 
+uint64_t stack_arrival_ns(const struct stack *stack)
+{
+    return stack->arrival_ns;
+}
+
 static void deliver_one(struct stack *stack, struct stack_conn *conn)
 {
     unsigned events = conn->events & ~(unsigned)STACK_HELD;

@@ -70,6 +70,8 @@ void stack_set_now(struct stack *stack, uint64_t now_ns);
 /** A frame came in, at `at_ns`, which may be some time ago; it is owned by the stack from now
  *  on. */
 void stack_input(struct stack *stack, struct frame *frame, uint64_t at_ns);
+/** When the last one came, whatever was sent since. */
+uint64_t stack_arrival_ns(const struct stack *stack);
 
 /**
  * Fetching memory for frames before their turn: see prefetch.c. It pays only in a stack that is

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How long a handshake took: by the stack's clock where it has seen one round trip, and from the first
- * SYN on where that, or its answer, was lost and nobody can tell which of them was answered.
+ * How long a handshake took, to the nanosecond: from the first SYN to the frame that answers, also where
+ * one was lost and nobody can tell which SYN was answered.
  */
 #include "support/simtest.h"
 
@@ -9,11 +9,13 @@ enum { PORT = 80 };
 
 /* The frame of that number is lost; 0: none is. */
 static uint64_t lost;
+/* So much longer is each on its way. */
+static uint64_t longer_ns;
 
 static unsigned fate(void *user, const struct simnet_frame *frame, uint64_t *delay_ns)
 {
     (void)user;
-    (void)delay_ns;
+    *delay_ns += longer_ns;
     return frame->number != lost;
 }
 
@@ -24,7 +26,7 @@ static bool is_open(void *user)
     return end->flow.state == FLOW_OPEN;
 }
 
-static uint32_t handshake_us(uint64_t lost_number, uint64_t *ret_took_ns)
+static uint64_t handshake_ns(uint64_t lost_number, uint64_t *ret_took_ns)
 {
     const struct simnet_config config = {.peers = "198.18.0.0/24", .fate = fate};
     struct simnet *net = simnet_new(&config);
@@ -35,11 +37,11 @@ static uint32_t handshake_us(uint64_t lost_number, uint64_t *ret_took_ns)
     struct end *end = end_connect(net, IPPROTO_TCP, "198.18.0.2", 0, "198.18.0.3", PORT);
     assert_true(simnet_run(net, is_open, end, start_ns + 10 * NS_PER_S));
     *ret_took_ns = end->open_ns - start_ns;
-    const uint32_t took_us = end->flow.handshake_us;
+    const uint64_t took_ns = end->flow.handshake_ns;
     end_free(end);
     simnet_run_for(net, NS_PER_S);
     simnet_end(net);
-    return took_us;
+    return took_ns;
 }
 
 static void test_one_round_trip(void **state)
@@ -47,7 +49,7 @@ static void test_one_round_trip(void **state)
     uint64_t took_ns;
 
     (void)state;
-    assert_int_equal(handshake_us(0, &took_ns), 2000);
+    assert_int_equal(handshake_ns(0, &took_ns), 2 * NS_PER_MS);
     assert_int_equal(took_ns, 2 * NS_PER_MS);
 }
 
@@ -57,10 +59,21 @@ static void test_what_was_lost_counts(void **state)
 
     (void)state;
     for (uint64_t number = 1; number <= 2; number++) { /* the SYN; its answer */
-        const uint32_t took_us = handshake_us(number, &took_ns);
+        const uint64_t told_ns = handshake_ns(number, &took_ns);
         assert_true(took_ns >= NS_PER_S);
-        assert_int_equal(took_us, took_ns / 1000);
+        assert_int_equal(told_ns, took_ns);
     }
+}
+
+/* On this machine one takes few microseconds: none may be cut off. */
+static void test_nothing_is_rounded(void **state)
+{
+    uint64_t took_ns;
+
+    (void)state;
+    longer_ns = 345;
+    assert_int_equal(handshake_ns(0, &took_ns), 2 * NS_PER_MS + 690);
+    longer_ns = 0;
 }
 
 int main(void)
@@ -68,6 +81,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_one_round_trip, simnet_teardown),
         cmocka_unit_test_teardown(test_what_was_lost_counts, simnet_teardown),
+        cmocka_unit_test_teardown(test_nothing_is_rounded, simnet_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,7 @@ static void handshake_takes_one_round_trip(void **state)
     (void)state;
     open_both(world);
     assert_int_equal(ms_since(world, start_ns, world->client->open_ns), RTT_MS);
-    assert_int_equal(world->client->flow.handshake_us, RTT_MS * 1000);
+    assert_int_equal(world->client->flow.handshake_ns, RTT_MS * NS_PER_MS);
     world_free(world);
 }
 

@@ -111,7 +111,7 @@ static void exchange(const char *versions, const char *name, uint64_t handshake_
     (void)simnet_listen(net, IPPROTO_TCP, PORT, &(struct end){.read_most = SIZE_MAX});
     struct end *end = call(net);
     assert_true(run(net, end_is_open, end, NS_PER_S));
-    assert_int_equal(end->flow.handshake_us, 2000); /* TCP's */
+    assert_int_equal(end->flow.handshake_ns, 2 * NS_PER_MS); /* TCP's */
     assert_int_equal(tls_handshake_ns(&end->flow), handshake_ns);
     assert_true(tls_alpn_is(&end->flow, "http/1.1"));
     assert_true(tls_get_info(&end->flow, &info));
