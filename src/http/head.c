@@ -130,13 +130,16 @@ bool http_next_member(struct http_text *list, struct http_text *ret_member)
     return false;
 }
 
-static void each_member(struct http_head *head, struct http_text list,
+/* Whether there was one. */
+static bool each_member(struct http_head *head, struct http_text list,
                         void (*add)(struct http_head *head, struct http_text member))
 {
     struct http_text member;
+    bool any = false;
 
-    while (http_next_member(&list, &member))
+    for (; http_next_member(&list, &member); any = true)
         add(head, member);
+    return any;
 }
 
 static void add_connection(struct http_head *head, struct http_text token)
@@ -175,9 +178,8 @@ static void add_length(struct http_head *head, struct http_text text)
 
 static void add_lengths(struct http_head *head, struct http_text list)
 {
-    if (!trim(list).len)
+    if (!each_member(head, list, add_length))
         head->length_kind = HTTP_LENGTH_BAD;
-    each_member(head, list, add_length);
 }
 
 /* Chunked ends a body only as the last coding, and only once (RFC 9112 6.1). */
@@ -201,9 +203,8 @@ static void add_coding(struct http_head *head, struct http_text coding)
 
 static void add_codings(struct http_head *head, struct http_text list)
 {
-    if (!trim(list).len && head->coding == HTTP_CODING_NONE)
+    if (!each_member(head, list, add_coding) && head->coding == HTTP_CODING_NONE)
         head->coding = HTTP_CODING_BAD;
-    each_member(head, list, add_coding);
 }
 
 static void add_expectation(struct http_head *head, struct http_text member)
@@ -216,12 +217,12 @@ static void add_expectation(struct http_head *head, struct http_text member)
 
 static void each_connection(struct http_head *head, struct http_text list)
 {
-    each_member(head, list, add_connection);
+    (void)each_member(head, list, add_connection);
 }
 
 static void each_expectation(struct http_head *head, struct http_text list)
 {
-    each_member(head, list, add_expectation);
+    (void)each_member(head, list, add_expectation);
 }
 
 #define NAME(text) text, sizeof(text) - 1
