@@ -5,9 +5,10 @@
  * wrong byte.
  *
  * A datagram is the part of the stream that begins at (its number * its size): an answer that is
- * older than the request under way is told apart from a wrong one. Of the last 64 requests a bit
- * each (`answered`, the latest is bit 0) says whether it had an answer: what comes for one
- * that had is there twice, for one that had not it is late.
+ * older than the request under way is told apart from a wrong one, since the bytes tell their place.
+ * Of the last 64 requests a bit each (`answered`, the latest is bit 0) says whether it had an answer,
+ * of those before the latest that had none are kept: what comes for one that had an answer is there
+ * twice, for one that had not it is late.
  */
 #include "protocol/table.h"
 #include "soak/pattern.h"
@@ -16,10 +17,13 @@
 
 #include <stdio.h>
 
+enum { RECENT = 64, LOST_KEPT = 8 };
+
 struct echo {
     uint64_t base;     /* of the stream: where this message begins */
     uint64_t received; /* TCP: taken so far */
-    uint64_t answered; /* UDP: of the last 64 requests, a bit each */
+    uint64_t answered; /* UDP: of the last RECENT requests, a bit each */
+    uint32_t lost[LOST_KEPT], lost_count; /* UDP: older ones without an answer; 0: it came late */
 };
 
 static struct echo *echo_of(const struct client *client)
@@ -80,6 +84,14 @@ static uint64_t base_of(const struct client *client, uint32_t number)
     return (uint64_t)(number - 1) * size_of(client);
 }
 
+/* The next one is asked: all are one older. */
+static void grow_older(struct echo *echo, uint32_t asked)
+{
+    if (asked > RECENT && !(echo->answered >> (RECENT - 1)))
+        echo->lost[echo->lost_count++ % LOST_KEPT] = asked - RECENT;
+    echo->answered <<= 1;
+}
+
 static void datagram_send(struct client *client, struct request *request)
 {
     size_t size = (size_t)size_of(client);
@@ -87,33 +99,58 @@ static void datagram_send(struct client *client, struct request *request)
 
     (void)request;
     echo_of(client)->base = base_of(client, client_asked(client));
-    echo_of(client)->answered <<= 1;
+    grow_older(echo_of(client), client_asked(client));
     pattern_fill(client_key(client), echo_of(client)->base, scratch, size);
     (void)client_write(client, scratch, size, 0); /* a datagram that is not sent is lost */
 }
 
-/* Which earlier datagram is it? How many requests ago that was; -1: none of the last 64. */
-static int age_of(const struct client *client, const void *data, size_t len)
+/* Which earlier datagram is it? How many requests ago that was; 0: none. Short ones are looked for
+   among the latest. */
+static uint32_t age_of(const struct client *client, const void *data, size_t len)
 {
     uint32_t asked = client_asked(client);
+    uint64_t at;
 
-    for (uint32_t back = 1; back < 64 && back < asked; back++) {
-        if (pattern_check(client_key(client), base_of(client, asked - back), data, len) < 0)
-            return (int)back;
+    if (pattern_find(client_key(client), data, len, &at)) {
+        uint64_t number = at / len + 1;
+        return at % len == 0 && number < asked ? asked - (uint32_t)number : 0;
     }
-    return -1;
+    for (uint32_t back = 1; back < RECENT && back < asked; back++) {
+        if (pattern_check(client_key(client), base_of(client, asked - back), data, len) < 0)
+            return back;
+    }
+    return 0;
 }
 
-static void count_older(struct client *client, int age)
+/* Whether an older one had no answer, before this one came. */
+static bool was_lost(struct echo *echo, uint32_t number)
+{
+    for (size_t i = 0; i < LOST_KEPT; i++) {
+        if (echo->lost[i] != number)
+            continue;
+        echo->lost[i] = 0;
+        return true;
+    }
+    return false;
+}
+
+static void count_older(struct client *client, uint32_t age)
 {
     struct peer_soak_counts *counts = client_counts(client);
-    uint64_t bit = UINT64_C(1) << age;
+    struct echo *echo = echo_of(client);
+    bool late;
 
-    if (echo_of(client)->answered & bit)
-        counts->duplicates++;
-    else
+    if (age < RECENT) {
+        uint64_t bit = UINT64_C(1) << age;
+        late = !(echo->answered & bit);
+        echo->answered |= bit;
+    } else {
+        late = was_lost(echo, client_asked(client) - age);
+    }
+    if (late)
         counts->late++;
-    echo_of(client)->answered |= bit;
+    else
+        counts->duplicates++;
 }
 
 /* Fits no request: in what it differs from the last one. */
@@ -139,7 +176,7 @@ static void datagram_take(struct client *client, struct request *request, const 
 {
     uint64_t base = echo_of(client)->base;
     bool whole = len == size_of(client);
-    int age;
+    uint32_t age;
 
     if (whole && pattern_check(client_key(client), base, data, len) < 0) {
         if (!request) {
@@ -149,7 +186,7 @@ static void datagram_take(struct client *client, struct request *request, const 
         echo_of(client)->answered |= 1;
         request_first_byte(request);
         request_done(request);
-    } else if (whole && (age = age_of(client, data, len)) > 0) {
+    } else if (whole && (age = age_of(client, data, len)) != 0) {
         count_older(client, age);
     } else {
         wrong_datagram(client, request, data, len);

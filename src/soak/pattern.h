@@ -14,5 +14,8 @@
 void pattern_fill(uint64_t key, uint64_t offset, void *out, size_t len);
 /** Offset of the first byte of `data` that differs from the stream, or -1. */
 int64_t pattern_check(uint64_t key, uint64_t offset, const void *data, size_t len);
+/** Whether `data` is a part of the stream, and where that is. It is found when a whole word of the
+ *  stream, eight bytes from a multiple of eight on, is in it: 15 bytes are always enough. */
+bool pattern_find(uint64_t key, const void *data, size_t len, uint64_t *ret_offset);
 
 #endif

@@ -17,9 +17,12 @@ struct manner_of_service {
     bool closes_at_once;   /* after the greeting */
     unsigned copies;       /* UDP: of each answer; 0: one */
     size_t cut;            /* UDP: bytes that are missing at the end of each answer */
+    uint64_t stray_every;  /* UDP: every n-th answer is STRAY_NS on its way; 0: none */
     uint64_t late_ns;      /* the machine that all this runs on is busy */
     bool deaf;             /* no handshake comes through */
 };
+
+#define STRAY_NS (300 * MS)
 
 /* What the application knows of a connection, or of a caller of datagrams. */
 struct asker {
@@ -31,7 +34,7 @@ struct asker {
 struct scene {
     struct soaking soaking;
     struct manner_of_service service;
-    uint64_t accepted, asked;
+    uint64_t accepted, asked, answers;
 };
 
 static void reply(struct end *end)
@@ -102,13 +105,24 @@ static unsigned lose_all(void *user, const struct simnet_frame *frame, uint64_t 
     return 0;
 }
 
+static unsigned stray(void *user, const struct simnet_frame *frame, uint64_t *delay_ns)
+{
+    struct scene *scene = user;
+
+    if (frame->packet.src_port == SOAKING_PORT &&
+        ++scene->answers % scene->service.stray_every == 0)
+        *delay_ns = STRAY_NS;
+    return 1;
+}
+
 static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 static struct scene *scene_new(const struct manner_of_service *service, uint64_t delay_ns)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
     struct simnet_config net = {
-        .delay_ns = delay_ns, .late_ns = service->late_ns, .fate = service->deaf ? lose_all : NULL};
+        .delay_ns = delay_ns, .late_ns = service->late_ns, .user = scene,
+        .fate = service->deaf ? lose_all : service->stray_every ? stray : NULL};
     struct end application = {.on_event = serve,
                               .on_timer = reply,
                               .drop_when_ended = true,
@@ -476,6 +490,31 @@ static void an_answer_after_its_time_is_late(void **state)
     soak_over(scene);
 }
 
+/* A hundred requests later: they are known as long as the flow lives, and hurt no other request. */
+static void an_old_answer_is_known_for_what_it_is(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {64, 23, 15};
+
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        struct manner_of_service service = {.copies = 2, .stray_every = 2};
+        struct peer_soak_config config = datagrams(300);
+        config.message_bytes = sizes[i];
+        struct scene *scene = soak_run(&service, config, MS, 60 * NS_PER_S);
+        assert_accounted(scene, 300, 300, 0);
+        assert_in_range(counts_of(scene)->duplicates, 140, 160);
+        assert_int_equal(counts_of(scene)->late, 0);
+        soak_over(scene);
+        service = (struct manner_of_service){.stray_every = 100};
+        scene = soak_run(&service, config, MS, 60 * NS_PER_S);
+        assert_accounted(scene, 300, 297, 3);
+        assert_int_equal(counts_of(scene)->timeout, 3);
+        assert_int_equal(counts_of(scene)->duplicates, 0);
+        assert_in_range(counts_of(scene)->late, 1, 2);
+        soak_over(scene);
+    }
+}
+
 static void a_datagram_that_differs_is_told_in_words(void **state)
 {
     (void)state;
@@ -630,6 +669,7 @@ int main(void)
         TEST(a_rate_that_is_not_reached_is_behind),
         TEST(an_answer_that_came_twice_was_not_late),
         TEST(an_answer_after_its_time_is_late),
+        TEST(an_old_answer_is_known_for_what_it_is),
         TEST(a_datagram_that_differs_is_told_in_words),
         TEST(an_error_tells_what_had_been_sent),
         TEST(statuses_that_are_not_expected_are_errors),
