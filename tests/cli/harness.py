@@ -144,6 +144,14 @@ route add default via 2001:db8:9::fe
         file.write("0")
     run("ip", "-batch", "-", input=batch)
     until("the carrier of eth0", lambda: link_flags("eth0") & IFF_RUNNING)
+    until("the local route of eth0's IPv6 address", has_local_route6)
+
+
+def has_local_route6():
+    """A work queue of the kernel's adds it, a moment after the address."""
+    wanted = socket.inet_pton(socket.AF_INET6, OWN6).hex() + " 80 "
+    with open("/proc/net/ipv6_route", encoding="ascii") as file:
+        return any(line.startswith(wanted) for line in file)
 
 
 def sysctl(name, value):
