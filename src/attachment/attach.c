@@ -207,7 +207,8 @@ static int refuse_routed(struct attach *attach, const struct addr_prefix *prefix
     struct rtnl_link link = {.is_tun = false};
     char peers[PEER_ADDR_TEXT], text[160];
 
-    (void)rtnl_link_get(attach->rtnl, route->oif, NULL, &link, NULL);
+    if (route->oif > 0) /* a blackhole has no device */
+        (void)rtnl_link_get(attach->rtnl, route->oif, NULL, &link, NULL);
     (void)peer_addr_format(&prefix->addr, peers);
     (void)rtnl_route_format(route, text, sizeof(text));
     if (link.is_tun)

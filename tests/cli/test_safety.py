@@ -129,6 +129,12 @@ def test_routed_addresses_are_no_peers():
                               err=r"198\.18\.7\.1.* is routed.*198\.18\.7\.0/24.*10\.9\.0\.254.*--from")
     refused_before_any_packet("--from", PEER6, OWN6, "80", err=r"is routed.*2001:2:0:7::/64.*2001:db8:9::fe")
     refused_before_any_packet("--from", "198.18.0.0/16", OWN4, "80", err=r"is routed.*198\.18\.7\.0/24")
+    for family, prefix, own in (("-4", "198.18.8.0/24", OWN4), ("-6", "2001:2:0:8::/64", OWN6)):
+        for kind in ("blackhole", "prohibit", "unreachable"): # routes without a device
+            run("ip", family, "route", "add", kind, prefix)
+            refused_before_any_packet("--from", prefix.replace("0/24", "1").replace("/64", "1"), own, "80",
+                                      err=f"is routed.*{kind} {prefix}")
+            run("ip", family, "route", "del", kind, prefix)
     # What nobody named is chosen so that it is free.
     run("ip", "route", "add", "198.18.0.0/24", "via", "10.9.0.254")
     server = Server(harness.answer_after_eof)
