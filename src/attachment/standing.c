@@ -109,13 +109,17 @@ int standing_restore(const struct standing *standing, struct peer_error *error)
 
 bool standing_has_route(const struct standing *standing, const struct addr_prefix *prefix)
 {
+    const bool is_subnet =
+        prefix->length == standing->local.length && is_in_local_subnet(standing, prefix);
     struct addr_prefix *prefixes;
     bool found = false;
     int count = standing->by_wire ? 0 : addr_set_prefixes(standing->peers, &prefixes);
 
     for (int i = 0; i < count && !found; i++)
-        found = prefixes[i].length == prefix->length &&
-                addr_prefix_contains(&prefixes[i], &prefix->addr);
+        found = is_in_local_subnet(standing, &prefixes[i])
+                    ? is_subnet
+                    : prefixes[i].length == prefix->length &&
+                          addr_prefix_contains(&prefixes[i], &prefix->addr);
     if (count > 0)
         free(prefixes);
     return found;

@@ -32,7 +32,7 @@ int standing_add_routes(const struct standing *standing, struct peer_error *erro
 int standing_add_neighbours(const struct standing *standing, struct peer_error *error);
 /** All of it again, but for what is there. 0 or -errno with text. */
 int standing_restore(const struct standing *standing, struct peer_error *error);
-/** Is the route to this prefix one of it? */
+/** Is the route to this prefix one of it? So is that of the local address' subnet, with peers in it. */
 bool standing_has_route(const struct standing *standing, const struct addr_prefix *prefix);
 
 #endif

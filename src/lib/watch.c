@@ -95,6 +95,11 @@ static void see_mtu(struct peer_net *net, const struct rtnl_link *link, uint32_t
     else
         notice_add(net, "the MTU of %s is %u now; the peers' is %u, it was %u", link->name,
                    link->mtu, mtu, before);
+    if (attachment->peers.family == 6 && before >= PEER_MTU_MIN_V6 && mtu < PEER_MTU_MIN_V6)
+        notice_add(
+            net,
+            "IPv6 needs an MTU of %d: the kernel has none on %s until \"ip link set %s mtu %d\"",
+            PEER_MTU_MIN_V6, link->name, link->name, PEER_MTU_MIN_V6);
     if (attachment->peers.family == 6 && before < PEER_MTU_MIN_V6 && mtu >= PEER_MTU_MIN_V6)
         restore(net, NULL, link);
 }
@@ -207,7 +212,8 @@ static void see_route_gone(struct peer_net *net)
     unsigned length = net->route_gone.length;
 
     net->route_gone = (struct addr_prefix){.length = 0};
-    if (!net->device_up || net->route_told || (*six && attachment->mtu < PEER_MTU_MIN_V6) ||
+    if (!net->device_up || net->route_told || net->target_gone ||
+        (*six && attachment->mtu < PEER_MTU_MIN_V6) ||
         (rtnl_route_lookup(attachment->rtnl, &lookup, &route, NULL) == 0 &&
          route.oif == attachment->ifindex))
         return;

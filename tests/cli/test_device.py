@@ -160,6 +160,7 @@ def test_an_mtu_too_small_for_ipv6():
     talk = Talk(OWN6, "--from", PEER6)
     run("ip", "link", "set", "mine", "mtu", "1000")
     talk.peer.wait_err("MTU of mine is 1000 now")
+    talk.peer.wait_err('IPv6 needs an MTU of 1280: .* until "ip link set mine mtu 1280"')
     run("ip", "link", "set", "mine", "mtu", "1500")
     talk.peer.wait_err("MTU of mine is 1500 now")
     talk.say("back")
@@ -173,6 +174,19 @@ def test_a_route_that_somebody_removes():
         run("ip", family, "route", "del", from_, "dev", "mine")
         talk.peer.wait_err(f'removed the route to {from_}/.* until "ip .*route add {from_}/\\d+ dev mine"')
         run("ip", family, "route", "add", from_, "dev", "mine")
+        talk.say("back")
+        talk.end()
+
+
+def test_the_route_of_a_subnet_that_somebody_removes():
+    """On Ethernet peers may be in the subnet of the local side's address, which has the route."""
+    for from_, own, length in (("10.77.0.2", "10.77.0.1", 24), ("2001:db8:77::2", "2001:db8:77::1", 64)):
+        family = "-6" if ":" in from_ else "-4"
+        subnet = own[:-1] + ("" if ":" in from_ else "0")
+        talk = Talk(OWN6 if ":" in from_ else OWN4, "--tap", "--local", f"{own}/{length}", "--from", from_)
+        run("ip", family, "route", "del", f"{subnet}/{length}", "dev", "mine")
+        talk.peer.wait_err(f'removed the route to {subnet}/{length}: .* until "ip .*route add {subnet}/{length} dev mine"')
+        run("ip", family, "route", "add", f"{subnet}/{length}", "dev", "mine")
         talk.say("back")
         talk.end()
 
