@@ -105,6 +105,10 @@ static const struct cause causes[] = {
     {"XFRM_POLICY", "ipsec-policy", "socket", "an IPsec policy refused it", "ip xfrm policy"},
     {"TCP_MD5NOTFOUND", "tcp-md5", "socket", "the server demands TCP-MD5 signatures",
      "take the TCP-MD5 key off the server"},
+    {"TCP_MINTTL", "minimum-ttl", "socket",
+     "the server refuses packets that may have come over more hops than it allows (IP_MINTTL, or "
+     "IPV6_MINHOPCOUNT)",
+     "take that option off the server (neighbours of BGP: ttl-security)"},
     {"TCP_CSUM", "bad-checksum", "socket", "the TCP checksum is wrong",
      "take \"corrupt\" off the link"},
     {"UDP_CSUM", "bad-checksum", "socket", "the UDP checksum is wrong",
@@ -157,6 +161,10 @@ static const struct cause causes[] = {
     {"CPU_BACKLOG", "cpu-backlog", "device", "the queue of the CPU is full",
      "sysctl -w net.core.netdev_max_backlog=10000"},
     {"NOMEM", "no-memory", "device", "the kernel has no memory for it", ""},
+    {"arp-unanswered", "arp-unanswered", "ingress",
+     "it was not sent: this machine does not answer the peer's ARP on {dev}",
+     "sysctl net.ipv4.conf.all.arp_ignore net.ipv4.conf.{dev}.arp_ignore; nft list ruleset arp; ip "
+     "link set {dev} arp on"},
     {"before-netfilter", "before-netfilter", "ingress",
      "it did not get as far as netfilter: a tcx program or the check of its header dropped it",
      "as root peer trace sees more; bpftool net show dev {dev}"},

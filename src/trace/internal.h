@@ -162,6 +162,8 @@ void trace_look_up_listener(struct tracing *tracing);
 int trace_look_up(struct tracing *tracing, struct peer_error *error);
 /** Did a rule give it to a transparent proxy (tproxy)? */
 bool trace_is_proxied(const struct tracing *tracing);
+/* A mark of an output chain has its route decided again, and there is none. */
+bool trace_is_led_nowhere(const struct tracing *tracing);
 /** The way back once more, when more has been seen of it. */
 void trace_look_up_back(struct tracing *tracing);
 /** The program's datagram to the peer, as seen, when it comes from an address that was not asked;

@@ -375,6 +375,14 @@ static int dropped_by_xdp(const struct tracing *tracing)
     return known;
 }
 
+/* An ARP request goes before the packet, and netfilter's trace does not show it. With IPv6 the peers
+   know the machine's MAC. */
+static bool asks_for_macs(const struct tracing *tracing)
+{
+    return tracing->attachment->kind == PEER_TAP && !trace_v6(tracing) &&
+           tracing->attachment->arrival_ifindex == tracing->attachment->ifindex;
+}
+
 /* What a program takes it does not tell: nor XDP what it drops, nor tc what it sends elsewhere. */
 static const char *reason_at_ingress(const struct tracing *tracing)
 {
@@ -393,7 +401,9 @@ static const char *reason_at_ingress(const struct tracing *tracing)
         return xdp > 0 ? "XDP" : "xdp-or-tc";
     if (tc)
         return "TC_INGRESS";
-    return tcx ? "tcx" : "before-netfilter";
+    if (tcx)
+        return "tcx";
+    return asks_for_macs(tracing) && !tracing->received_ns ? "arp-unanswered" : "before-netfilter";
 }
 
 /* Without the kernel's own word: what looks-ups, netfilter and counters say. */
@@ -610,8 +620,9 @@ static void judge_back(struct tracing *tracing)
     } else if (trace_strange_answer(tracing)) {
         judge_cause(tracing, "strange-answer");
     } else if (drop) {
-        judge_cause(tracing,
-                    strcmp(drop->reason, "NETFILTER_DROP") ? drop->reason : "unknown-hook");
+        judge_cause(tracing, strcmp(drop->reason, "NETFILTER_DROP") != 0 ? drop->reason
+                             : trace_is_led_nowhere(tracing)             ? "no-way-back"
+                                                                         : "unknown-hook");
     } else if (reason) {
         judge_cause(tracing, reason);
     } else if (neighbour_is_silent(tracing)) {

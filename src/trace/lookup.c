@@ -13,6 +13,7 @@
 
 #include "base/macro.h"
 
+#include <errno.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
@@ -244,6 +245,13 @@ static void correct_device(struct tracing *tracing, struct rtnl_lookup back, int
         memcpy(route->oif_name, link.name, sizeof(route->oif_name));
 }
 
+static bool is_own(const struct tracing *tracing, const struct peer_addr *addr)
+{
+    int ifindex;
+
+    return rtnl_addr_owned(tracing->attachment->rtnl, addr, &ifindex, NULL) == 1;
+}
+
 void trace_look_up_back(struct tracing *tracing)
 {
     struct rtnl_lookup back = describe_back(tracing);
@@ -251,14 +259,22 @@ void trace_look_up_back(struct tracing *tracing)
     const int oif = observed_device(tracing);
 
     tracing->back_status = rtnl_route_lookup(tracing->attachment->rtnl, &back, route, NULL);
-    if (tracing->back_status == -EINVAL && back.src.family) {
-        /* A source that is not the machine's own (a transparent proxy's): look-ups refuse it. */
+    if (tracing->back_status == -EINVAL && back.src.family && !is_own(tracing, &back.src)) {
+        /* A source that is not the machine's own (a transparent proxy's): look-ups refuse it, with
+           the error that a blackhole has. */
         back.src = (struct peer_addr){0};
         tracing->back_status = rtnl_route_lookup(tracing->attachment->rtnl, &back, route, NULL);
     }
     const bool to_itself = tracing->back_status == 0 && route->type == RTN_LOCAL;
     if (oif && !to_itself && (tracing->back_status < 0 || route->oif != oif))
         correct_device(tracing, back, oif);
+}
+
+bool trace_is_led_nowhere(const struct tracing *tracing)
+{
+    const struct nftrace_event *event = answer_event(tracing);
+
+    return event && tracing->back_status < 0 && mark_back(tracing, event->mark) != event->mark;
 }
 
 bool trace_is_proxied(const struct tracing *tracing)

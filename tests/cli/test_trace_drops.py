@@ -17,6 +17,7 @@ The kernel's drop reasons that a peer's first packet can meet, and the test that
     NETFILTER_DROP             the firewall; netdev_ingress, rules_of_iptables_legacy
     accept queue full          accept_queue_full
     SOCKET_RCVBUFF             receive_buffer_full
+    TCP_MINTTL                 minimum_ttl
     IPV6DISABLED               ipv6_off
     FULL_RING                  queue_of_the_device_is_full
     device down (EIO, DEV_READY)  device_down, wire_and_card_down
@@ -144,6 +145,18 @@ def test_what_others_lose_is_not_the_packets():
         assert said["kernel_reason"] == "IP_INADDRERRORS" or not sees_reasons(), document
     flood.kill()
     flood.wait()
+
+
+def test_minimum_ttl():
+    for own, addr, level, option in ((OWN4, PEER4, socket.IPPROTO_IP, 21), (OWN6, PEER6, socket.IPPROTO_IPV6, 73)):
+        sock, port = listening(own)
+        sock.setsockopt(level, option, 255)
+        if tracing.sees_reasons():
+            said = tracing.verdict(tracing.trace(own, port, addr=addr))
+            assert (said["reason"], said["station"], said["kernel_reason"]) == ("minimum-ttl", "socket", "TCP_MINTTL"), said
+        sock.setsockopt(level, option, 0)
+        tracing.answered(own, port, addr=addr)
+        sock.close()
 
 
 # ---- checksums, listeners ----

@@ -6,7 +6,7 @@ import harness
 import tracing
 from harness import OWN4, PEER4, changes_machine, listening, need, need_root, run, until
 from tracing import (CARD4, KINDS, SCHED_CLS, TC_ACT_OK, TC_ACT_SHOT, XDP, XDP_DROP, XDP_PASS, answered, attach_tcx, bpf,
-                     decisions, load, lost_staged, mended, mended_staged, nft, pinned, sees_reasons, staged, trace)
+                     decisions, load, lost, lost_staged, mended, mended_staged, nft, pinned, sees_reasons, staged, sysctl, trace)
 
 
 # ---- XDP and tc ----
@@ -30,6 +30,19 @@ def test_xdp_that_lets_pass_is_only_noted():
     document = staged(f"ip link set dev {{dev}} xdpgeneric pinned {pinned(XDP, XDP_PASS)}", OWN4, port, status=0)
     noted = [entry for entry in document["stations"] if entry["station"] == "ingress"][0]
     assert noted["state"] == "note" and "generic XDP" in noted["text"], document
+    sock.close()
+
+
+@changes_machine
+def test_arp_is_not_answered():
+    sock, port = listening(OWN4)
+    sysctl("net.ipv4.conf.all.arp_ignore", 8)
+    lost("arp-unanswered", "ingress", "--tap", OWN4, port, mend="arp_ignore")
+    sysctl("net.ipv4.conf.all.arp_ignore", 0)
+    answered("--tap", OWN4, port)
+    nft("table arp a {\nchain i {\ntype filter hook input priority 0\ndrop\n}\n}\n")
+    lost("arp-unanswered", "ingress", "--tap", OWN4, port, mend="nft list ruleset arp")
+    run("nft", "delete", "table", "arp", "a")
     sock.close()
 
 

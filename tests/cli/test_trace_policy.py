@@ -92,6 +92,32 @@ def test_marks_of_output_chains():
 
 
 @changes_machine
+def test_marks_of_output_chains_that_lead_nowhere():
+    """The kernel says that netfilter dropped it: it was the route that was asked for again."""
+    for own, addr, family, table in ((OWN4, PEER4, "-4", "ip"), (OWN6, PEER6, "-6", "ip6")):
+        sock, port = listening(own)
+        nft(f"table {table} m {{\nchain o {{\ntype route hook output priority -150\ntcp sport {port} meta mark set 5\n"
+            "}\n}\n")
+        for kind in ("blackhole", "prohibit") if family == "-4" else ("blackhole",):
+            run("ip", family, "rule", "add", "fwmark", "5", kind, "pref", "10")
+            mended("no-way-back", "route", own, port, addr=addr, outcome="no answer", kernel="NETFILTER_DROP",
+                   mend=f"rule add to {addr} lookup main pref 1$")
+            run("ip", family, "rule", "del", "pref", "10")
+            run("ip", family, "rule", "del", "pref", "1")
+        sock.close()
+
+
+@changes_machine
+def test_answers_that_rules_swallow():
+    """Nothing counts what a blackhole of IPv6 takes."""
+    for own, addr, family in ((OWN4, PEER4, "-4"), (OWN6, PEER6, "-6")):
+        sock, port = listening(own)
+        run("ip", family, "rule", "add", "from", own, "blackhole", "pref", "10")
+        mended("no-way-back", "route", own, port, addr=addr, outcome="no answer")
+        sock.close()
+
+
+@changes_machine
 def test_marks_of_the_socket_and_of_the_packet():
     need_root()
     sock, port = listening(OWN4)
