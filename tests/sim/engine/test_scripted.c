@@ -79,6 +79,37 @@ static void syn_with_bytes_or_strange_options_is_answered(void **state)
     simnet_end(net);
 }
 
+static void what_is_faster_than_the_answer_to_a_call_refuses_nothing(void **state)
+{
+    static const uint8_t early[] = {CRAFT_ACK, CRAFT_FIN | CRAFT_ACK};
+    struct simnet *net = begin_v4();
+
+    (void)state;
+    struct end *end = end_connect(net, IPPROTO_TCP, "198.18.0.2", 0, app_v4, 80);
+    struct craft_tcp syn = take_tcp(net);
+    struct craft_tcp tcp = segment("198.18.0.2", syn.src_port, 0, APP_ISN + 1, syn.seq + 1);
+    tcp.src_port = 80;
+    for (size_t i = 0; i < ARRAY_SIZE(early); i++) {
+        tcp.flags = early[i];
+        put_tcp(net, &tcp);
+        assert_silent(net);
+    }
+    tcp.flags = CRAFT_ACK; /* of another connection: that is refused, and asked once more */
+    tcp.ack = syn.seq + 2;
+    put_tcp(net, &tcp);
+    struct craft_tcp answer = take_tcp(net);
+    assert_int_equal(answer.flags, CRAFT_RST);
+    assert_int_equal(answer.seq, syn.seq + 2);
+    simnet_forget(net);
+    tcp.flags = CRAFT_SYN | CRAFT_ACK;
+    tcp.seq = APP_ISN;
+    tcp.ack = syn.seq + 1;
+    put_tcp(net, &tcp);
+    assert_int_equal(take_tcp(net).flags, CRAFT_ACK);
+    assert_true(end_is_open(end));
+    simnet_end(net);
+}
+
 /* ---- initial sequence numbers (RFC 6528) ---- */
 
 static uint32_t isn_for(struct simnet *net, uint16_t from_port, uint16_t to_port)
@@ -586,6 +617,7 @@ int main(void)
         TEST(syn_ack_answers_only_the_options_that_were_offered),
         TEST(syn_with_bytes_or_strange_options_is_answered),
         TEST(initial_numbers_differ_and_grow_for_the_same_tuple),
+        TEST(what_is_faster_than_the_answer_to_a_call_refuses_nothing),
         TEST(syn_to_a_closed_port_is_reset),
         TEST(garbage_in_the_ack_field_of_a_syn_is_not_believed),
         TEST(stray_ack_is_reset_with_its_own_number),
