@@ -17,6 +17,7 @@
 #include "packet/bytes.h"
 
 enum { OPTION_END = 0, OPTION_NOP = 1, OPTION_TIMESTAMP = 8, OPTION_TIMESTAMP_BYTES = 10 };
+enum { PAWS_WINDOW = 1 }; /* so much older is not old: Linux's TCP_PAWS_WINDOW */
 /* Two NOPs before the option: where nearly everybody has it. */
 #define USUAL_PLACE UINT32_C(0x0101080a)
 #define CLOCK_MAY_WRAP_TICKS ((uint32_t)(24 * UINT64_C(86400) * NS_PER_S / STACK_TICK_NS))
@@ -77,7 +78,7 @@ enum old_verdict old_by_timestamp(const struct stack *stack, const struct stack_
     if (age <= 0 || packet->tcp_flags & (TCP_RST | TCP_SYN) || pcb->state < SYN_RCVD ||
         stack->now_tick - pcb->tmr > CLOCK_MAY_WRAP_TICKS)
         return OLD_NOT;
-    if (was_overtaken(pcb, tcp, packet, (uint32_t)age)) {
+    if (age <= PAWS_WINDOW || was_overtaken(pcb, tcp, packet, (uint32_t)age)) {
         put32(timestamp, pcb->ts_recent);
         return OLD_NOT;
     }
