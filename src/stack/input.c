@@ -453,12 +453,24 @@ static void echo_run(struct stack *stack, struct frame *frame, const struct pack
     stack->echoes = false;
 }
 
+/* Is the sender nobody, or everybody? No answer could reach whom it is for, and such are told of no
+   error (RFC 1122, 3.2.2; RFC 4443, 2.4 e). */
+static bool is_from_nobody(const struct packet *packet)
+{
+    const uint8_t *src = packet->src.bytes;
+    const bool v6 = packet->ip_version == 6;
+
+    if (packet->kind == PACKET_ND_SOLICIT) /* who looks for duplicates has no address yet */
+        return false;
+    return v6 ? src[0] == 0xff : !src[0] || (src[0] & 0xf0) == 0xe0 || get32(src) == UINT32_MAX;
+}
+
 /* A packet for the peer that the netif is now. */
 void input_packet(struct stack *stack, struct frame *frame, struct packet *packet)
 {
     stack->netif.mtu = output_mtu(stack->mtu, packet->ip_version, packet->ip_len);
     tcp_ticks = stack->now_tick;
-    if (answer_bad_options(stack, frame, packet)) {
+    if (is_from_nobody(packet) || answer_bad_options(stack, frame, packet)) {
         stack->stats.bad++;
         frame_put(frame);
         return;

@@ -9,12 +9,22 @@
 #include "stack/internal.h"
 #include "stack/limits.h"
 
+#include "packet/bytes.h"
+
 #include <stdlib.h>
 
 static bool is_full(const struct stack *stack, const struct stack_conn *conn)
 {
-    return conn->charged_bytes >= (stack->held_bytes > LIMIT_HELD_BYTES ? LIMIT_HELD_SHARE
-                                                                        : LIMIT_HELD_DATAGRAMS);
+    return conn->charged_bytes >=
+           (stack->held_bytes > LIMIT_HELD_BYTES ? LIMIT_HELD_SHARE : LIMIT_HELD_DATAGRAMS);
+}
+
+/* What follows behind the datagram in its packet is none of it: lwIP leaves it there. */
+static void cut_rest(struct pbuf *p)
+{
+    const uint8_t *udp = (const uint8_t *)p->payload - UDP_HLEN;
+
+    pbuf_realloc(p, (u16_t)MIN(get16(udp + 4) - UDP_HLEN, p->tot_len));
 }
 
 /* Called by lwIP. */
@@ -33,6 +43,7 @@ static void udp_received(void *arg, struct udp_pcb *pcb, struct pbuf *p, const i
         pbuf_free(p);
         return;
     }
+    cut_rest(p);
     if (conn->rx_tail)
         ((struct pbuf *)conn->rx_tail)->next = p;
     else

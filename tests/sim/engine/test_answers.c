@@ -57,6 +57,61 @@ static void echo_requests_are_answered(void **state)
     }
 }
 
+static void whom_no_answer_could_reach_gets_none(void **state)
+{
+    static const struct {
+        const char *from, *to;
+    } cases[] = {{"0.0.0.0", "198.18.0.4"},
+                 {"224.0.0.5", "198.18.0.4"},
+                 {"255.255.255.255", "198.18.0.4"},
+                 {"ff02::1", "2001:2::4"}};
+    static struct crafted frame;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct peer_addr from = simnet_addr(cases[i].from), to = simnet_addr(cases[i].to);
+        struct simnet *net = from.family == 6 ? begin("2001:2::2-2001:2::9", FRAME_IP) : begin_v4();
+        struct craft_tcp syn = segment(cases[i].to, 80, CRAFT_SYN, APP_ISN, 0);
+
+        syn.src = from;
+        simnet_listen(net, IPPROTO_TCP, 80, NULL);
+        put_tcp(net, &syn);
+        syn.dst_port = 81;
+        put_tcp(net, &syn);
+        craft_udp_frame(&frame, &from, 999, &to, 53, "x", 1);
+        simnet_put(net, frame.bytes, frame.len, NULL);
+        assert_silent(net);
+        simnet_end(net);
+    }
+}
+
+/* The packet is longer than its datagram, by bytes that are none of it. */
+static void a_datagram_ends_where_it_says(void **state)
+{
+    static struct crafted frame;
+
+    (void)state;
+    for (int v6 = 0; v6 < 2; v6++) {
+        struct simnet *net = v6 ? begin("2001:2::2-2001:2::9", FRAME_IP) : begin_v4();
+        struct peer_addr from = simnet_addr(v6 ? app_v6 : app_v4);
+        struct peer_addr to = simnet_addr(v6 ? "2001:2::4" : "198.18.0.4");
+
+        simnet_listen(net, IPPROTO_UDP, 53, NULL);
+        uint8_t *udp = craft_ip(&frame, &from, &to, IPPROTO_UDP, 8 + 5 + 4);
+        memset(udp, 0, 8);
+        craft_put16(udp, 999);
+        craft_put16(udp + 2, 53);
+        craft_put16(udp + 4, 8 + 5);
+        memcpy(udp + 8, "helloREST", 9);
+        craft_sum(&from, &to, IPPROTO_UDP, udp, 8 + 5, 6);
+        simnet_put(net, frame.bytes, frame.len, NULL);
+        struct end *end = simnet_accepted(net);
+        assert_non_null(end);
+        assert_int_equal(end->received + end->flow.conn.rx_bytes, 5);
+        simnet_end(net);
+    }
+}
+
 static void frames_for_nobody_are_ignored(void **state)
 {
     static struct crafted frame;
@@ -353,6 +408,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(datagram_to_a_closed_port_is_quoted_back),
         TEST(echo_requests_are_answered),
+        TEST(whom_no_answer_could_reach_gets_none),
+        TEST(a_datagram_ends_where_it_says),
         TEST(frames_for_nobody_are_ignored),
         TEST(fragments_in_any_order_make_one_datagram),
         TEST(fragments_that_never_complete_are_given_up),
