@@ -75,7 +75,7 @@ const struct option_def options_ecn[] = {
     {0},
 };
 const struct option_def options_wait[] = {
-    {'w', "timeout", "TIME", "give up when nothing came for so long (seconds, or with a unit)",
+    {'w', "timeout", "TIME", "give up after waiting for so long (seconds, or with a unit)",
      option_set_time, FIELD(timeout_ns), .min = 1},
     {0},
 };
