@@ -38,10 +38,12 @@ static void segment_arrived(struct stack *stack, struct stack_conn *conn, struct
     seg->flags = (u8_t)((seg->flags | SEG_SACKED) & ~SEG_LOST);
 }
 
-/* It arrives after what was sent later, and was sent once (RFC 8985, 6.2: "reordering_seen"). */
-static bool is_late(const struct tcp_seg *seg, uint32_t fack)
+/* It arrives after what was sent later, and was sent once (RFC 8985, 6.2: "reordering_seen"). After an
+   RTO it is not known any more how often something was sent. */
+static bool is_late(const struct recovery *recovery, const struct tcp_seg *seg, uint32_t fack)
 {
-    return !(seg->flags & (SEG_SACKED | SEG_RESENT)) && TCP_SEQ_LEQ(seg_end(seg), fack);
+    return recovery->state != RECOVERY_TIMEOUT && !(seg->flags & (SEG_SACKED | SEG_RESENT)) &&
+           TCP_SEQ_LEQ(seg_end(seg), fack);
 }
 
 void scoreboard_note_late(struct stack_conn *conn, uint32_t ack)
@@ -53,7 +55,7 @@ void scoreboard_note_late(struct stack_conn *conn, uint32_t ack)
     for (const struct tcp_seg *seg = conn_tcp(conn)->unacked; seg; seg = seg->next) {
         if (TCP_SEQ_GT(seg_end(seg), ack))
             return;
-        recovery->reorders |= is_late(seg, recovery->fack);
+        recovery->reorders |= is_late(recovery, seg, recovery->fack);
     }
 }
 
@@ -70,7 +72,7 @@ void scoreboard_mark_sacked(struct stack *stack, struct stack_conn *conn)
     }
     for (struct tcp_seg *seg = conn_tcp(conn)->unacked; seg; seg = seg->next) {
         if (!(seg->flags & SEG_SACKED) && news->block_count && covered(news, seg)) {
-            recovery->reorders |= is_late(seg, fack);
+            recovery->reorders |= is_late(recovery, seg, fack);
             segment_arrived(stack, conn, seg);
         }
         if (seg->flags & SEG_SACKED) {
