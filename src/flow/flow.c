@@ -304,7 +304,7 @@ static uint64_t handshake_took(const struct flow *flow)
 static unsigned flow_advance(struct flow *flow, unsigned events)
 {
     if (events & (FLOW_CONNECTED | FLOW_ACCEPTED) && flow->state == FLOW_CONNECTING) {
-        flow->handshake_ns = handshake_took(flow);
+        flow->handshake_ns = (float)handshake_took(flow);
         flow_set_state(flow, FLOW_OPEN);
         if (flow->introduces)
             events |= introduce(flow);
@@ -610,7 +610,7 @@ void flow_info(const struct flow *flow, struct peer_flow_info *ret_info)
         ret_info->from_port = tuple.local_port;
         ret_info->to_port = tuple.remote_port;
     }
-    ret_info->handshake_ns = flow->handshake_ns;
+    ret_info->handshake_ns = (uint64_t)flow->handshake_ns;
     ret_info->bytes_sent = flow->written - ret_info->queued;
     ret_info->bytes_received = flow->consumed + flow->conn.rx_bytes;
 }

@@ -217,11 +217,9 @@ uint64_t client_behind(const struct client *client)
 
 static size_t client_bytes(const struct run *run)
 {
-    const struct protocol *protocol = run->soak->protocol;
-
     if (!run->pause.kind)
-        return sizeof(struct client) + protocol->client_bytes;
-    return sizeof(struct client) + thought_at(protocol) + sizeof(struct thought);
+        return sizeof(struct client) + run_client_bytes(run);
+    return sizeof(struct client) + thought_at(run) + sizeof(struct thought);
 }
 
 int client_open(struct run *run, struct client **ret_client)
@@ -363,7 +361,8 @@ void client_connected(struct client *client)
     run->measure.found.counts.established += measured;
     run->measure.found.counts.bytes_sent += client->flow.introduced;
     if (measured && !flow_is_udp(&client->flow))
-        measure_latency(&run->measure, PEER_HISTOGRAM_HANDSHAKE, client->flow.handshake_ns);
+        measure_latency(&run->measure, PEER_HISTOGRAM_HANDSHAKE,
+                        (uint64_t)client->flow.handshake_ns);
     if (client_has_tls(client))
         note_tls(client, measured);
     if (run_holds(run) && !run->ops->opened) { /* those must be held to count as a success */

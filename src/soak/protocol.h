@@ -124,6 +124,7 @@ struct protocol {
     /** Zeroed memory of the protocol's own: one for the run, one behind each client, one behind each
      *  request that is under way. */
     size_t run_bytes, client_bytes, request_bytes;
+    size_t datagram_bytes; /* and one more behind each client over UDP */
     /** Once, before the first client. Strings of `config` need not live on; what it takes from there
      *  it may set to NULL. -EINVAL with text, -ENOMEM. May be NULL, like `done`, which is called too
      *  when it failed. */

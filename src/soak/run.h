@@ -165,14 +165,21 @@ static inline uint64_t run_now(const struct run *run)
 {
     return run->flows->now_ns;
 }
-static inline size_t thought_at(const struct protocol *protocol)
+/** What is behind a client of the protocol's own. */
+static inline size_t run_client_bytes(const struct run *run)
 {
-    return (protocol->client_bytes + 7) & ~(size_t)7;
+    const struct protocol *protocol = run->soak->protocol;
+
+    return protocol->client_bytes + (run->config.udp ? protocol->datagram_bytes : 0);
+}
+static inline size_t thought_at(const struct run *run)
+{
+    return (run_client_bytes(run) + 7) & ~(size_t)7;
 }
 static inline struct thought *thought_of(const struct client *client)
 {
     return (struct thought *)(void *)((char *)client_own(client) +
-                                      thought_at(client->run->soak->protocol));
+                                      thought_at(client->run));
 }
 static inline bool run_asks(const struct run *run)
 {

@@ -236,7 +236,7 @@ static void test_open_waits_for_the_filter(void **state)
     struct end *end = end_connect(net, IPPROTO_TCP, "198.18.0.2", 0, "198.18.0.3", PORT);
     assert_true(run(net, end_is_open, end, NS_PER_S));
     assert_true(veil_of(&end->flow)->met);
-    assert_int_equal(end->flow.handshake_ns, 2 * NS_PER_MS); /* of TCP: there and back */
+    assert_int_equal((uint64_t)end->flow.handshake_ns, 2 * NS_PER_MS); /* of TCP: there and back */
     assert_int_equal(end->open_ns, start_ns + 4 * NS_PER_MS); /* TCP 2 ms, greetings 2 */
     end_free(end);
     simnet_run_for(net, NS_PER_S);

@@ -37,7 +37,7 @@ static uint64_t handshake_ns(uint64_t lost_number, uint64_t *ret_took_ns)
     struct end *end = end_connect(net, IPPROTO_TCP, "198.18.0.2", 0, "198.18.0.3", PORT);
     assert_true(simnet_run(net, is_open, end, start_ns + 10 * NS_PER_S));
     *ret_took_ns = end->open_ns - start_ns;
-    const uint64_t took_ns = end->flow.handshake_ns;
+    const uint64_t took_ns = (uint64_t)end->flow.handshake_ns;
     end_free(end);
     simnet_run_for(net, NS_PER_S);
     simnet_end(net);
