@@ -37,8 +37,8 @@ struct recovery {
     bool held;         /* lwIP's window is shut while it works on a segment */
     bool probing;      /* a tail-loss probe is under way, until probe_end is acknowledged */
     bool probe_resent; /* and was a segment that had been sent before */
-    bool reorders;       /* something was late, and not sent again: the way reorders */
-    uint8_t impatience;  /* how often something was sent again that had only been late */
+    bool reorders;     /* something was late, and not sent again: the way reorders */
+    uint8_t patience;  /* how often something was sent again that had only been late */
 
     uint32_t una, nxt; /* lastack and snd_nxt of the pcb as they were seen last */
     uint32_t point, probe_end;
@@ -103,7 +103,7 @@ void scoreboard_note_late(struct stack_conn *conn, uint32_t ack);
 /** Marks what is lost and counts it; returns how much of it is news. `timer_ns` is when that is to be
  *  asked again. */
 uint32_t scoreboard_mark_lost(const struct stack *stack, const struct stack_conn *conn);
-/** Is there anything for the two above to do? */
+/** Is there anything to mark, as what the receiver has or as lost? */
 bool scoreboard_has_marks(const struct stack *stack, const struct recovery *recovery);
 /** Something that was sent again came twice (RFC 2883): more patience from now on. When all of it
  *  did, nothing had been lost (RFC 3708). */

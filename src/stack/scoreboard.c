@@ -5,7 +5,7 @@
  */
 #include "stack/recovery.h"
 
-enum { DUP_PACKETS = 3, IMPATIENCE_MAX = 16 };
+enum { DUP_PACKETS = 3, PATIENCE_MAX = 16 };
 
 /* ---- what arrived ---- */
 
@@ -88,7 +88,7 @@ void scoreboard_mark_sacked(struct stack *stack, struct stack_conn *conn)
 static uint64_t reorder_window_ns(const struct stack_conn *conn)
 {
     const struct recovery *recovery = conn->recovery;
-    uint32_t window_us = recovery->min_rtt_us / 4 * (1u + recovery->impatience);
+    uint32_t window_us = recovery->min_rtt_us / 4 * (1u + recovery->patience);
 
     if (recovery->state > RECOVERY_CWR && !recovery->reorders)
         return 0;
@@ -198,8 +198,8 @@ void scoreboard_note_duplicate(const struct stack *stack, struct recovery *recov
         !strike_doubtful(recovery, stack->news.duplicate_seq))
         return;
     recovery->reorders = true;
-    if (recovery->impatience < IMPATIENCE_MAX)
-        recovery->impatience++;
+    if (recovery->patience < PATIENCE_MAX)
+        recovery->patience++;
     if (recovery->doubtful_count == 0 && recovery->state != RECOVERY_TIMEOUT &&
         recovery->state != RECOVERY_CWR) {
         recovery->state = RECOVERY_OPEN;
